@@ -1,0 +1,59 @@
+# Two commands: `make demo` runs the main job, `make test` the tests. Both do all set-up the first time.
+PYTHON ?= python3
+EPOCHS ?= 20
+PORT ?= 8000
+
+ifeq ($(OS),Windows_NT)
+BIN := .venv/Scripts
+else
+BIN := .venv/bin
+endif
+
+FAST := not (tensorflow or browser or docker or ray or slow)
+
+.PHONY: demo test setup serve test-tensorflow test-browser test-slow check notebooks lock clean
+
+demo: setup
+	$(BIN)/mlops-lab demo --epochs $(EPOCHS)
+
+test: setup
+	$(BIN)/python -m pytest -q -m "$(FAST)"
+
+# The stamp is newer than the files that say what to install, so a second run takes no time.
+setup: .venv/ready
+.venv/ready: requirements/lab.txt pyproject.toml
+	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or newer is needed, this is ' + sys.version"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/lab.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -c "open('.venv/ready', 'w')"
+
+serve: setup
+	$(BIN)/mlops-lab serve --port $(PORT)
+
+test-tensorflow: setup
+	$(BIN)/python -m pytest -q -m "tensorflow and not (browser or docker or ray or slow)"
+
+test-browser: setup
+	$(BIN)/python -m pytest -q -m "browser"
+
+test-slow: setup
+	$(BIN)/python -m pytest -q -m "slow and not (browser or docker or ray)" --timeout 1200
+
+# What a change must pass before it is committed.
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell mlops_lab tests docs tools benchmarks README.md CONTRIBUTING.md CHANGELOG.md
+
+notebooks: setup
+	$(BIN)/python tools/notebooks.py
+
+# Needs uv (pip install uv). The files hold a hash for every wheel of every platform.
+lock:
+	uv pip compile pyproject.toml --extra dev --extra browser --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/lab.txt
+	uv pip compile requirements/serve.in --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/serve.txt
+
+clean:
+	rm -rf .venv demo .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,162 @@
+"""Slow clients, too many clients, threads and a long run: the server must stay responsive, right, and small.
+
+python benchmarks/pressure.py slow [--sockets 200]        slowloris: /healthz p99 while they trickle
+python benchmarks/pressure.py overload [--seconds 60]     four times the capacity: refusals and recovery
+python benchmarks/pressure.py threads [--each 5000]       16 threads against the serial answers
+python benchmarks/pressure.py soak [--requests 200000]    memory by 10,000 requests
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+
+import numpy as np
+import psutil
+from server import Load, Server, running
+
+from mlops_lab import data, store
+from mlops_lab.image import encode_png
+
+PICTURE = encode_png(np.zeros((28, 28), np.uint8))
+
+
+def timed(server: Server, path: str = "/healthz") -> tuple[int, float]:
+    """Return the status and the milliseconds of one GET on a connection of its own."""
+    started = time.perf_counter()
+    connection = server.connect()
+    connection.request("GET", path)
+    status = connection.getresponse().status
+    connection.close()
+    return status, 1000 * (time.perf_counter() - started)
+
+
+def slow(sockets: int) -> bool:
+    """Open sockets that send a byte a second, and ask for /healthz meanwhile."""
+    with running() as server:
+        before = [timed(server)[1] for _ in range(200)]
+        open_ = []
+        for _ in range(sockets):
+            one = socket.create_connection((server.host, server.port))
+            one.sendall(b"POST /models/clothes/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nX-Slow: ")
+            open_.append(one)
+        began, latencies, statuses = time.monotonic(), [], Counter()
+        while time.monotonic() - began < 12:
+            for one in open_:
+                with suppress(OSError):  # the server may have had enough of it
+                    one.send(b"a")
+            second = time.monotonic() + 1
+            while time.monotonic() < second:
+                status, milliseconds = timed(server)
+                statuses[status] += 1
+                latencies.append(milliseconds)
+                time.sleep(0.02)
+        time.sleep(25)  # they are silent now
+        closed = sum(_closed(one) for one in open_)
+    usual, p99 = np.percentile(before, 99), np.percentile(latencies, 99)
+    print(f"{sockets} sockets at 1 B/s: /healthz {dict(statuses)}, p99 {p99:.1f} ms ({usual:.1f} before)")
+    print(f"{closed} of {sockets} closed by the server within 25 s of silence")
+    return bool(p99 < 250 and set(statuses) == {200} and closed == sockets)
+
+
+def _closed(one: socket.socket) -> bool:
+    one.settimeout(0.5)
+    try:
+        while True:
+            if not one.recv(4096):
+                return True
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def overload(seconds: int) -> bool:
+    """Send from many more clients than the server has room for, then look how soon it is itself again."""
+    with running() as server:
+        with Load(server, "/models/clothes/v1", PICTURE, "image/png", clients=8) as base:
+            time.sleep(5)
+        capacity = sum(base.found.values()) / 5
+        retry: Counter[str] = Counter()
+
+        def check(status: int, content: bytes) -> str:
+            if status in (429, 503):
+                retry[json.loads(content).get("code", "?")] += 1
+            return str(status)
+
+        with Load(server, "/models/clothes/v1", PICTURE, "image/png", clients=160, check=check) as load:
+            time.sleep(seconds)
+        ended = time.monotonic()
+        while timed(server, "/readyz")[1] > 250 and time.monotonic() - ended < 30:
+            time.sleep(0.05)
+        recovery = time.monotonic() - ended
+    allowed = {"200", "429", "503"}
+    print(f"{capacity:.0f}/s with 8 clients; 160 clients for {seconds} s: {dict(load.found)}, refusals {dict(retry)}")
+    print(f"p99 of all answers {np.percentile(load.milliseconds, 99):.0f} ms; recovered in {recovery:.2f} s")
+    return set(load.found) <= allowed and recovery < 2
+
+
+def threads(each: int) -> bool:
+    """Ask one predictor from 16 threads and compare with the serial answers."""
+    pictures = data.load().test.images[:each]
+    predictor = store.ModelStore("models").load("clothes", 1)
+    serial = np.concatenate([predictor.probabilities(pictures[i : i + 1]) for i in range(len(pictures))])
+    worst = [0.0] * 16
+
+    def ask(number: int) -> None:
+        order = np.random.default_rng(number).permutation(len(pictures))
+        for place in order:
+            found = predictor.probabilities(pictures[place : place + 1])
+            worst[number] = max(worst[number], float(np.abs(found - serial[place]).max()))
+
+    workers = [threading.Thread(target=ask, args=(number,)) for number in range(16)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    print(f"16 threads × {len(pictures)} predictions: largest difference from the serial answers {max(worst):.1e}")
+    return max(worst) <= 1e-6
+
+
+def soak(requests: int) -> bool:
+    """Send many requests and look at memory, open files and threads as they go by."""
+    with running() as server:
+        process = psutil.Process(server.process.pid)
+        marks: list[tuple[int, float]] = []
+        with Load(server, "/models/clothes/v1", PICTURE, "image/png", clients=4) as load:
+            while (done := sum(load.found.values())) < requests:
+                time.sleep(0.2)
+                if not marks or done - marks[-1][0] >= requests / 20:
+                    marks.append((done, process.memory_info().rss / 1e6))
+                    print(f"  {done:>8} requests  {marks[-1][1]:.1f} MB  {process.num_fds()} files", flush=True)
+    steady = [mark for mark in marks if mark[0] >= requests / 10]
+    slope = np.polyfit(*zip(*steady, strict=True), 1)[0] * 10_000
+    print(f"{dict(load.found)}: {slope:+.3f} MB per 10,000 requests after the first tenth")
+    return set(load.found) == {"200"} and slope < 1
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["slow", "overload", "threads", "soak"])
+    parser.add_argument("--sockets", type=int, default=200)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--each", type=int, default=5000)
+    parser.add_argument("--requests", type=int, default=200_000)
+    options = parser.parse_args()
+    runs = {
+        "slow": lambda: slow(options.sockets),
+        "overload": lambda: overload(options.seconds),
+        "threads": lambda: threads(options.each),
+        "soak": lambda: soak(options.requests),
+    }
+    raise SystemExit(0 if runs[options.what]() else 1)
+
+
+if __name__ == "__main__":
+    main()

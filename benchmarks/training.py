@@ -1,0 +1,122 @@
+"""What the lab's recipe gives: test accuracy by change, and seconds an epoch against the course's own script.
+
+    python benchmarks/training.py accuracy            every recipe, seeds 0 1 2, 20 epochs (half an hour)
+    python benchmarks/training.py accuracy --recipes lab
+    python benchmarks/training.py speed               the course's script and the lab's, in turn, in one run
+
+Seconds differ from machine to machine; quote the ratio. The fastest epoch counts, because a shared machine only ever
+adds to the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from typing import Any
+
+from mlops_lab import data, train
+from mlops_lab.engines.quiet import import_keras
+
+# Each recipe adds to the one before it; `lab`, the default, adds the cosine from 3e-3.
+RECIPES: dict[str, dict[str, Any]] = {
+    "course": {"learning_rate": 1e-3, "schedule": "constant", "steps_per_call": 1},
+    "+ 25 steps to a call": {"learning_rate": 1e-3, "schedule": "constant"},
+    "lab": {},
+    "+ XLA": {"xla": True},
+    "+ mirrored, from 5e-3": {"xla": True, "flip": True, "learning_rate": 5e-3},
+}
+
+
+def accuracy(recipes: list[str], seeds: list[int], epochs: int) -> None:
+    """Print the test accuracy of each recipe and seed."""
+    dataset = data.load("fashion-mnist")
+    print(f"{'recipe':30} {'median':>7}  by seed {seeds}, {epochs} epochs")
+    for name in recipes:
+        found = []
+        for seed in seeds:
+            config = train.TrainConfig(epochs=epochs, seed=seed, **RECIPES[name])
+            found.append(train.fit(dataset, config, progress=False).metrics["test_accuracy"])
+        print(f"{name:30} {statistics.median(found):7.4f}  {' '.join(f'{value:.4f}' for value in found)}", flush=True)
+
+
+def speed(rounds: int, epochs: int) -> None:
+    """Print seconds an epoch of the course's script and of the lab's recipe, in turn."""
+    dataset = data.load("fashion-mnist")
+    ratios = []
+    for _ in range(rounds):
+        course, lab = course_seconds(dataset, epochs), lab_seconds(dataset, epochs)
+        ratios.append(course / lab)
+        print(f"course {course:5.2f} s/epoch   lab {lab:5.2f} s/epoch   {course / lab:.2f} times as fast", flush=True)
+    print(f"median of {rounds}: {statistics.median(ratios):.2f} times as fast")
+
+
+def course_seconds(dataset: data.Dataset, epochs: int) -> float:
+    """Return the seconds of the fastest epoch after the first, the way the course writes it."""
+    keras = import_keras()
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.models.Sequential()
+    model.add(keras.Input((28, 28, 1)))
+    model.add(layers.Conv2D(6, kernel_size=(5, 5), activation="relu"))
+    model.add(layers.AveragePooling2D(pool_size=(2, 2)))
+    model.add(layers.Conv2D(16, kernel_size=(5, 5), activation="relu"))
+    model.add(layers.AveragePooling2D(pool_size=(2, 2)))
+    model.add(layers.Flatten())
+    model.add(layers.Dense(120, activation="relu"))
+    model.add(layers.Dense(84, activation="relu"))
+    model.add(layers.Dense(10, activation="softmax"))
+    model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
+    stopwatch = _stopwatch()
+    model.fit(
+        dataset.train.images / 255.0,
+        keras.utils.to_categorical(dataset.train.labels, 10),
+        validation_split=0.2,
+        epochs=epochs,
+        batch_size=128,
+        verbose=0,
+        callbacks=[stopwatch],
+    )
+    return min(stopwatch.seconds[1:])
+
+
+def lab_seconds(dataset: data.Dataset, epochs: int) -> float:
+    """Return the seconds of the fastest epoch after the first, of the lab's recipe."""
+    stopwatch = _stopwatch()
+    train.fit(dataset, train.TrainConfig(epochs=epochs), callbacks=[stopwatch], progress=False)
+    return min(stopwatch.seconds[1:])
+
+
+def _stopwatch() -> Any:
+    keras = import_keras()
+
+    class Stopwatch(keras.callbacks.Callback):
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.seconds: list[float] = []
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.started = time.perf_counter()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.seconds.append(time.perf_counter() - self.started)
+
+    return Stopwatch()
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["accuracy", "speed"])
+    parser.add_argument("--recipes", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    if options.what == "accuracy":
+        accuracy(options.recipes, options.seeds, options.epochs or 20)
+    else:
+        speed(options.rounds, options.epochs or 5)
+
+
+if __name__ == "__main__":
+    main()

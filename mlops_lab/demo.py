@@ -1,0 +1,176 @@
+"""The main job, end to end: train, save, reload in a new process, serve, classify every test image over HTTP, show."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from mlops_lab import data, predict, store, train
+from mlops_lab.errors import ServerError
+from mlops_lab.serve.client import Client
+
+CLIENTS = 4
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What the main job found."""
+
+    test_accuracy: float
+    http_accuracy: float
+    file: str
+    file_bytes: int
+    version: str
+    versions: dict[str, str]
+    url: str
+    images: int
+    seconds: float
+    images_per_second: float
+    p50_milliseconds: float
+    p99_milliseconds: float
+    picture: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+
+def run_demo(out: Path, config: train.TrainConfig, console: Console) -> Demonstration:
+    """Run the main job on the whole of Fashion-MNIST, and say each step.
+
+    Parameters
+    ----------
+    out
+        The folder that gets the model file, the published version and the picture.
+    config
+        How to train.
+    console
+        Where to say it.
+
+    Raises
+    ------
+    LabError
+        A step failed; nothing half-written is left, and no process.
+    """
+    say = console.print
+    dataset = data.load("fashion-mnist")
+    models = store.ModelStore(out / "models")
+    models.prepare("clothes")
+    say(f"[bold]1 data[/]      {dataset!r}", highlight=False)
+
+    run = train.fit(dataset, config)
+    say(f"[bold]2 train[/]     test accuracy {run.metrics['test_accuracy']:.4f} in {run.seconds:.0f} s")
+
+    file = store.save_keras(run.model, out / "clothes.keras")
+    published = models.publish(run, "clothes")
+    say(f"[bold]3 store[/]     {file}, {file.stat().st_size / 1024:.0f} KiB, and {published} in {models.root}")
+
+    versions, reloaded = in_new_process(_reload, str(file), dataset.test.images[:100])
+    written = ", ".join(f"{name} {number}" for name, number in versions.items())
+    same = np.allclose(reloaded, predicted(run, dataset.test.images[:100]), atol=1e-6)
+    if not same:
+        raise ServerError("The reloaded model answers differently.", "Look at the versions: mlops-lab doctor.")
+    say(f"            loaded again in a new process: written by {written}; same versions here, same answers")
+
+    with serving(models.root) as url:
+        say(f"[bold]4 serve[/]     {url}/models/clothes/{published.manifest.public()['version']}")
+        answers, latencies, seconds = classify_all(url, published.version, dataset.test.images)
+        correct = np.array([answer.class_index for answer in answers]) == dataset.test.labels
+        p50, p99 = np.percentile(latencies, [50, 99])
+        rate = len(answers) / seconds
+        say(f"            {len(answers):,} test images over HTTP, one a request, {CLIENTS} clients at once")
+        say(f"            accuracy over HTTP {correct.mean():.4f}, in process {run.metrics['test_accuracy']:.4f}")
+        say(f"            {rate:.0f} images/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+
+    picture = out / "prediction.png"
+    picture.write_bytes(predict.draw_png(answers[0]))
+    say(f"[bold]5 show[/]      {answers[0]}, drawn in {picture}")
+    say("\nNext: [bold]mlops-lab serve[/] and the README's curl lines, or [bold]notebooks/04_serve.ipynb[/].")
+    return Demonstration(
+        test_accuracy=run.metrics["test_accuracy"],
+        http_accuracy=float(correct.mean()),
+        file=str(file),
+        file_bytes=file.stat().st_size,
+        version=str(published),
+        versions=versions,
+        url=url,
+        images=len(answers),
+        seconds=seconds,
+        images_per_second=rate,
+        p50_milliseconds=float(p50),
+        p99_milliseconds=float(p99),
+        picture=str(picture),
+    )
+
+
+def predicted(run: train.TrainingRun, pictures: Any) -> Any:
+    """Return the probabilities of the model in this process."""
+    from mlops_lab.engines.keras import KerasEngine
+    from mlops_lab.image import to_input
+
+    return KerasEngine(run.model).predict(to_input(pictures, run.input))
+
+
+def in_new_process(function: Any, *arguments: Any) -> Any:
+    """Call a function in a fresh Python process, as after restarting a notebook's kernel."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def _reload(path: str, pictures: Any) -> tuple[dict[str, str], Any]:
+    from mlops_lab.engines.keras import KerasEngine
+    from mlops_lab.image import InputSpec, to_input
+    from mlops_lab.store.keras_file import read_versions
+
+    versions = read_versions(path)
+    model = store.load_keras(path, on_mismatch="error")
+    return versions, KerasEngine(model).predict(to_input(pictures, InputSpec(shape=(28, 28, 1), size=(28, 28))))
+
+
+@contextmanager
+def serving(models: Path) -> Iterator[str]:
+    """Run ``mlops-lab serve`` in a process of its own; the value is its address."""
+    command = [sys.executable, "-m", "mlops_lab", "serve", "--models", str(models), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line.startswith("serving "):
+            raise ServerError(f"The server did not start: {line!r}.", f"Try it by hand: {' '.join(command)}")
+        yield line.split()[1]
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def classify_all(url: str, version: int, pictures: Any) -> tuple[list[predict.Prediction], list[float], float]:
+    """Send each picture in a request of its own; return the answers, their milliseconds, and the seconds in all."""
+    shares = np.array_split(np.arange(len(pictures)), CLIENTS)
+    with Progress(transient=True) as bar, ThreadPoolExecutor(CLIENTS) as pool:
+        task = bar.add_task("classifying", total=len(pictures))
+
+        def classify(share: Any) -> list[tuple[predict.Prediction, float]]:
+            client = Client(url)
+            found = []
+            for place in share:
+                answer = client.classify("clothes", version, pictures[place])
+                found.append((answer[0], answer.milliseconds))
+                bar.advance(task)
+            return found
+
+        started = time.perf_counter()
+        results = [pair for part in pool.map(classify, shares) for pair in part]
+        seconds = time.perf_counter() - started
+    return [answer for answer, _ in results], [milliseconds for _, milliseconds in results], seconds

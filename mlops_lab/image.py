@@ -1,0 +1,347 @@
+"""The one room where pixels change form.
+
+Training, serving, validation and drift all turn pixels into model input through :func:`to_input`, so what a model was
+trained on and what it is served cannot drift apart.
+
+A picture is an array of whole numbers 0–255: ``(height, width)`` in grey, ``(height, width, 3)`` in colour.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+
+from mlops_lab.errors import BadImage, BadRequest, TooLarge, WrongShape
+
+MAX_PIXELS = 4_000_000
+MAX_SIDE = 4096
+
+# What Pillow raises on damaged or hostile files; SyntaxError and struct.error come from its PNG and JPEG parsers, and
+# a Warning is raised only where warnings are errors.
+_PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, struct.error, zlib.error, Warning)
+# Readers by the first bytes of a file. Image.open would warn or raise at limits of its own before ours are looked at.
+_READERS = {b"\x89PNG\r\n\x1a\n": PngImageFile, b"\xff\xd8\xff": JpegImageFile}
+_EXIF_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a model takes, as its manifest says it.
+
+    Parameters
+    ----------
+    name
+        The name of the input on the wire.
+    shape
+        The shape of one example, without the batch: ``(28, 28, 1)``.
+    low, high
+        What pixel 0 and pixel 255 become.
+    size
+        Height and width of the picture, or ``None`` for a model that does not take pictures.
+    mode
+        ``"grey"`` or ``"rgb"``.
+    dtype
+        NumPy's name for the type of a number.
+
+    Examples
+    --------
+    >>> InputSpec(shape=(28, 28, 1), size=(28, 28)).range
+    (0.0, 1.0)
+    """
+
+    shape: tuple[int, ...]
+    size: tuple[int, int] | None = None
+    name: str = "image"
+    low: float = 0.0
+    high: float = 1.0
+    mode: str = "grey"
+    dtype: str = "float32"
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The smallest and the largest number the model is given."""
+        return (self.low, self.high)
+
+    @property
+    def picture_shape(self) -> tuple[int, ...]:
+        """The shape of one picture before it becomes input: ``(28, 28)`` or ``(28, 28, 3)``."""
+        return (*(self.size or ()), 3) if self.mode == "rgb" else tuple(self.size or ())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the ``input`` entry of a manifest."""
+        picture = {"kind": "picture", "size": list(self.size or ()), "mode": self.mode}
+        return {
+            "name": self.name,
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+            "range": [self.low, self.high],
+            "preprocessing": picture if self.size else {"kind": "none"},
+        }
+
+    @classmethod
+    def from_dict(cls, entry: dict[str, Any]) -> InputSpec:
+        """Read the ``input`` entry of a manifest."""
+        preprocessing = entry["preprocessing"]
+        size = preprocessing.get("size")
+        low, high = entry["range"]
+        spec = cls(
+            shape=tuple(entry["shape"]),
+            size=(size[0], size[1]) if size else None,
+            name=entry["name"],
+            low=float(low),
+            high=float(high),
+            mode=preprocessing.get("mode", "grey"),
+            dtype=entry["dtype"],
+        )
+        sides = (*spec.shape, *(size or ()))
+        if not all(type(side) is int and 0 < side <= MAX_SIDE * MAX_SIDE for side in sides):
+            raise ValueError(f"an input of shape {spec.shape} and size {size}")
+        if spec.mode not in ("grey", "rgb") or np.dtype(spec.dtype).kind != "f":
+            raise ValueError(f"an input of mode {spec.mode!r} and type {spec.dtype!r}")
+        if size and math.prod(spec.picture_shape) != math.prod(spec.shape):
+            raise ValueError(f"pictures of shape {spec.picture_shape} for an input of shape {spec.shape}")
+        return spec
+
+
+def decode(
+    data: bytes, mode: str = "grey", *, max_pixels: int = MAX_PIXELS, max_side: int = MAX_SIDE
+) -> NDArray[np.uint8]:
+    """Decode a PNG or JPEG file.
+
+    The size is read from the header and held against the limits before a pixel is decoded. A rotation that a camera
+    noted is undone, transparency is laid on black (the background of Fashion-MNIST), 16-bit grey is scaled.
+
+    Parameters
+    ----------
+    data
+        The bytes of the file.
+    mode
+        ``"grey"`` or ``"rgb"``.
+    max_pixels, max_side
+        The largest picture taken, in pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(height, width)`` or ``(height, width, 3)``, whole numbers 0–255.
+
+    Raises
+    ------
+    BadImage
+        The bytes are not a PNG or JPEG, or are damaged.
+    TooLarge
+        The picture is over a limit.
+
+    Examples
+    --------
+    >>> decode(encode_png(np.full((2, 3), 7, np.uint8)))
+    array([[7, 7, 7],
+           [7, 7, 7]], dtype=uint8)
+    """
+    picture = _open(data)
+    width, height = picture.size
+    if max(width, height) > max_side or width * height > max_pixels:
+        raise TooLarge(
+            f"The image is {width}×{height} pixels; the limits are {max_side} a side and {max_pixels:,} in all.",
+            "Make it smaller, or raise max_side and max_pixels in the server's Limits.",
+        )
+    try:
+        return _pixels(picture, mode)
+    except (*_PILLOW_ERRORS, MemoryError) as error:
+        raise BadImage(
+            f"The {picture.format} image of {len(data)} bytes is damaged: {error}.", "Save it again and send that."
+        ) from error
+
+
+def _open(data: bytes) -> Image.Image:
+    """Read the header of a PNG or JPEG."""
+    reader = next((reader for start, reader in _READERS.items() if data.startswith(start)), None)
+    if reader is None:
+        raise _not_a_picture(data)
+    try:
+        picture: Image.Image = reader(io.BytesIO(data))
+    except _PILLOW_ERRORS as error:
+        raise _not_a_picture(data) from error
+    return picture
+
+
+def _pixels(picture: Image.Image, mode: str) -> NDArray[np.uint8]:
+    turn = _TURNS.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
+    picture = _on_black(picture)
+    wanted = "RGB" if mode == "rgb" else "L"
+    if picture.mode != wanted:
+        picture = picture.convert(wanted)
+    return np.asarray(picture if turn is None else picture.transpose(turn), dtype=np.uint8)
+
+
+def _on_black(picture: Image.Image) -> Image.Image:
+    """Return a picture of 8 bits a channel and without transparency."""
+    if picture.mode.startswith("I"):
+        # 16-bit grey: Pillow's own conversion would clip at 255 instead of scaling.
+        levels = np.asarray(picture).astype(np.int64).clip(0, 65535)
+        levels[levels == picture.info.get("transparency", -1)] = 0
+        return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+    if picture.has_transparency_data:
+        colours = picture.convert("RGBA")
+        picture = Image.new("RGBA", colours.size, (0, 0, 0, 255))
+        picture.alpha_composite(colours)
+    return picture
+
+
+def _not_a_picture(data: bytes) -> BadImage:
+    if not data:
+        return BadImage("The image is empty (0 bytes).", "Send the bytes of a PNG or JPEG file.")
+    start = data[:8].hex(" ")
+    return BadImage(
+        f"The {len(data)} bytes, which start with {start}, are not a PNG or JPEG image.",
+        "Send the bytes of a PNG or JPEG file.",
+    )
+
+
+def encode_png(pixels: NDArray[Any]) -> bytes:
+    r"""Return a picture as the bytes of a PNG file.
+
+    Examples
+    --------
+    >>> encode_png(np.zeros((28, 28), np.uint8))[:4]
+    b'\x89PNG'
+    """
+    array = np.asarray(pixels)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    buffer = io.BytesIO()
+    Image.fromarray(array.astype(np.uint8)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def to_input(pictures: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -> NDArray[np.float32]:
+    """Turn pictures into what a model takes.
+
+    Each picture is fitted to the model's size (kept in proportion, the rest filled with black) and its values 0–255
+    are scaled to the model's range. A model that does not take pictures gets its arrays as they are.
+
+    Parameters
+    ----------
+    pictures
+        A batch: an array ``(n, height, width)``, with channels last if any, or a list of pictures of any size.
+    spec
+        What the model takes.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n, *spec.shape)`` in ``spec.dtype``.
+
+    Raises
+    ------
+    WrongShape
+        The arrays do not have the shape of a picture, or of the model's input.
+    BadImage
+        Values outside 0–255, or already divided by 255.
+
+    Examples
+    --------
+    >>> spec = InputSpec(shape=(28, 28, 1), size=(28, 28))
+    >>> to_input(np.full((5, 28, 28), 255, np.uint8), spec).shape
+    (5, 28, 28, 1)
+    """
+    if spec.size is None:
+        return _as_it_is(pictures, spec)
+    if isinstance(pictures, np.ndarray) and pictures.shape[1:] == spec.picture_shape:
+        batch = check_pixels(pictures)
+    else:
+        items = [pictures] if isinstance(pictures, np.ndarray) and pictures.ndim == 0 else list(pictures)
+        fitted = [fit(check_pixels(picture), spec) for picture in items]
+        batch = np.stack(fitted) if fitted else np.empty((0, *spec.picture_shape), np.uint8)
+    scaled = batch.astype(spec.dtype)
+    scaled *= (spec.high - spec.low) / 255
+    if spec.low:
+        scaled += spec.low
+    return scaled.reshape(len(batch), *spec.shape)
+
+
+def _as_it_is(examples: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as that
+        batch = np.asarray(examples, dtype=spec.dtype)
+    if not np.isfinite(batch).all():
+        raise BadRequest("The arrays hold NaN or infinity.", "Send finite numbers.")
+    if batch.shape[1:] != spec.shape:
+        raise WrongShape(
+            f"The model takes examples of shape {spec.shape}; received {batch.shape[1:]}.",
+            f"Send an array of shape (n, {', '.join(map(str, spec.shape))}).",
+        )
+    return batch
+
+
+def check_pixels(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return pixels whose values are 0–255, without a channel axis of one, or raise :class:`BadImage`."""
+    array = np.asarray(pixels)
+    if array.ndim > 2 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.dtype == np.uint8 or array.size == 0:
+        return array
+    if array.dtype.kind not in "iuf":
+        raise BadImage(f"Pixels are numbers 0–255; received {array.dtype.name} values.", "Send whole numbers.")
+    low, high = array.min(), array.max()
+    if not (low >= 0 and high <= 255):  # written so that NaN fails too
+        raise BadImage(f"Pixels are numbers 0–255; received values from {low} to {high}.", "Scale them to 0–255.")
+    if array.dtype.kind == "f" and high <= 1 and (array % 1).any():
+        raise BadImage(
+            f"Pixels are numbers 0–255; received fractions from {low:.3g} to {high:.3g}, as if divided by 255 already.",
+            "Send the pixels as they are; the model's own preprocessing scales them.",
+        )
+    return array
+
+
+def fit(picture: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
+    """Return one picture in the model's size, in proportion, on black.
+
+    Raises
+    ------
+    WrongShape
+        The array is not a picture of the model's mode.
+    """
+    if picture.shape == spec.picture_shape:
+        return picture
+    if picture.ndim != len(spec.picture_shape) or 0 in picture.shape or picture.shape[2:] != spec.picture_shape[2:]:
+        raise WrongShape(
+            f"A {spec.mode} picture has the shape {spec.picture_shape}; received {picture.shape}.",
+            f"Send {spec.picture_shape[0]}×{spec.picture_shape[1]} pixels.",
+        )
+    height, width = spec.picture_shape[:2]
+    source = Image.fromarray(picture.astype(np.uint8))
+    return np.asarray(ImageOps.pad(source, (width, height), method=Image.Resampling.BOX))
+
+
+def describe(spec: InputSpec) -> str:
+    """Return one sentence on what a model takes.
+
+    Examples
+    --------
+    >>> describe(InputSpec(shape=(64,), size=(8, 8), high=16))
+    'grey pictures of 8×8 pixels, scaled to 0–16'
+    """
+    if spec.size is None:
+        return f"{spec.dtype} arrays of shape {spec.shape}"
+    height, width = spec.size
+    return f"{spec.mode} pictures of {width}×{height} pixels, scaled to {spec.low:g}–{spec.high:g}"

@@ -1,0 +1,194 @@
+"""What every engine answers, whoever trained the model. No Keras here, and no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_lab import show
+from mlops_lab.errors import BadRequest, WrongShape
+from mlops_lab.image import InputSpec, encode_png, to_input
+
+
+class Engine(Protocol):
+    """What computes. Anything with this one method serves.
+
+    Examples
+    --------
+    >>> class Coin:
+    ...     def predict(self, inputs):
+    ...         return np.full((len(inputs), 2), 0.5, np.float32)
+    >>> spec = InputSpec(shape=(4,))
+    >>> Predictor("coin", 1, spec, ("heads", "tails"), Coin()).predict(np.zeros((1, 4)))[0].confidence
+    0.5
+    """
+
+    def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return one row of probabilities, ``(n, classes)``, for each example of ``(n, *shape)``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says about one picture.
+
+    Parameters
+    ----------
+    label
+        The name of the most probable class.
+    class_index
+        Its place among the labels (``class`` on the wire).
+    confidence
+        Its probability, 0–1.
+    probabilities
+        The probability of every class, in the order of ``labels``.
+    labels
+        The names of the classes.
+    image
+        The picture, where it is known, for drawing.
+    """
+
+    label: str
+    class_index: int
+    confidence: float
+    probabilities: tuple[float, ...]
+    labels: tuple[str, ...] = field(default=(), repr=False)
+    image: NDArray[np.uint8] | None = field(default=None, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the prediction as it goes over the wire."""
+        return {
+            "label": self.label,
+            "class": self.class_index,
+            "confidence": self.confidence,
+            "probabilities": list(self.probabilities),
+        }
+
+    def __str__(self) -> str:
+        return f"{self.label} ({100 * self.confidence:.1f}%)"
+
+    def _repr_html_(self) -> str:
+        return show.card(str(self), draw(self))
+
+
+def draw(prediction: Prediction) -> str:
+    """Return a prediction as HTML: the picture, where it is known, beside the bars."""
+    labels = prediction.labels or tuple(map(str, range(len(prediction.probabilities))))
+    bars = show.bars(labels, prediction.probabilities, strongest=prediction.class_index)
+    if prediction.image is None:
+        return bars
+    alt = f"The picture that was classified as {prediction}"
+    image = show.picture(encode_png(prediction.image), alt, width=140, pixelated=True)
+    return f'<div style="display: flex; gap: 16px; align-items: center">{image}{bars}</div>'
+
+
+def from_probabilities(
+    rows: NDArray[np.floating[Any]], labels: Sequence[str], images: Sequence[NDArray[Any]] | None = None
+) -> list[Prediction]:
+    """Return a prediction for each row of probabilities.
+
+    Examples
+    --------
+    >>> from_probabilities(np.array([[0.25, 0.75]]), ["cat", "dog"])[0].label
+    'dog'
+    """
+    names = tuple(labels)
+    best = rows.argmax(axis=1).tolist()
+    # Seven decimals are all a float32 holds; more would only be noise in the JSON.
+    values = np.round(rows.astype(np.float64), 7).tolist()
+    return [
+        Prediction(names[top], top, row[top], tuple(row), names, None if images is None else images[place])
+        for place, (top, row) in enumerate(zip(best, values, strict=True))
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """One version of a model, loaded and ready to answer.
+
+    Parameters
+    ----------
+    name, version
+        Of the model.
+    input
+        What it takes; pictures become that in :func:`mlops_lab.image.to_input`.
+    labels
+        The names of its classes.
+    engine
+        What computes.
+    info
+        What else its manifest tells about it.
+    """
+
+    name: str
+    version: int
+    input: InputSpec
+    labels: tuple[str, ...]
+    engine: Engine
+    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def probabilities(self, pictures: Sequence[NDArray[Any]] | NDArray[Any]) -> NDArray[np.float32]:
+        """Return ``(n, classes)`` for a batch of pictures, or of arrays where the model takes no pictures."""
+        return self.engine.predict(to_input(pictures, self.input))
+
+    def infer(self, tensor: NDArray[Any]) -> NDArray[np.float32]:
+        """Return ``(n, classes)`` for what is model input already: scaled, in the model's shape, the batch first.
+
+        Raises
+        ------
+        WrongShape
+            The tensor is not ``(n, *input.shape)``.
+        BadRequest
+            It holds NaN or infinity, or numbers so large that the model has no finite answer to them.
+
+        Examples
+        --------
+        >>> from mlops_lab.engines.python import PythonEngine
+        >>> model = Predictor("twice", 1, InputSpec((2,)), ("a", "b"), PythonEngine(lambda inputs: 2 * inputs))
+        >>> model.infer(np.ones((1, 2)))
+        array([[2., 2.]], dtype=float32)
+        """
+        if tensor.ndim == 0 or tensor.shape[1:] != self.input.shape:
+            raise WrongShape(
+                f"The model {self.name!r} takes tensors of shape (n, {', '.join(map(str, self.input.shape))}); "
+                f"received {tensor.shape}.",
+                "The first axis is the batch.",
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            batch = np.ascontiguousarray(tensor, dtype=self.input.dtype)
+            if not np.isfinite(batch).all():
+                raise BadRequest("The tensor holds NaN, infinity or numbers too large.", "Send finite numbers.")
+            rows = self.engine.predict(batch)
+        if not np.isfinite(rows).all():
+            raise BadRequest("The model has no finite answer to these numbers.", "Scale them as in its training.")
+        return rows
+
+    def predict(self, pictures: Sequence[NDArray[Any]] | NDArray[Any]) -> list[Prediction]:
+        """Return a :class:`Prediction` for each picture of a batch, in order."""
+        rows = self.probabilities(pictures)
+        return from_probabilities(rows, self.labels, list(pictures) if self.input.size else None)
+
+    def _repr_html_(self) -> str:
+        rows = [("engine", type(self.engine).__name__), ("classes", ", ".join(self.labels))]
+        return show.card(f"{self.name} v{self.version}, ready", show.table(rows))
+
+
+def draw_png(prediction: Prediction) -> bytes:
+    """Return a prediction as a PNG picture: the image, where it is known, beside the bars."""
+    drawing = show.figure(7, 3)
+    image_axes, bar_axes = drawing.subplots(1, 2, width_ratios=(1, 2))
+    image_axes.set_axis_off()
+    if prediction.image is not None:
+        image_axes.imshow(prediction.image, cmap="gray", vmin=0, vmax=255)
+    image_axes.set_title(str(prediction))
+    names = prediction.labels or tuple(map(str, range(len(prediction.probabilities))))
+    colours = ["tab:blue" if place == prediction.class_index else "lightsteelblue" for place in range(len(names))]
+    bar_axes.barh(names, prediction.probabilities, color=colours)
+    bar_axes.invert_yaxis()
+    bar_axes.set(xlim=(0, 1), xlabel="probability")
+    bar_axes.spines[["top", "right"]].set_visible(False)
+    return show.figure_png(drawing)

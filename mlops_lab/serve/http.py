@@ -1,0 +1,277 @@
+"""waitress on a socket of ours: starts in a thread, drains and stops on command."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from flask import Flask
+from waitress import create_server, wasyncore
+from waitress.channel import HTTPChannel
+from waitress.task import ErrorTask, WSGITask
+
+from mlops_lab.errors import PortTaken, ServerError, WrongUsage
+from mlops_lab.serve.limits import Limits
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on an address, so that a port in use is our error and not a surprise later.
+
+    Raises
+    ------
+    PortTaken
+        Another program listens there.
+    ServerError
+        The address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "nt":
+            # On Windows, reusing an address would let two programs share a port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined]
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise PortTaken(
+                f"Port {port} of {host} cannot be had: {error.strerror}.",
+                "Stop the program that listens there, or take port 0 for a free one.",
+            ) from error
+        raise ServerError(f"{host}:{port} cannot be listened on: {error}.", "Take 127.0.0.1 and port 0.") from error
+    return listener
+
+
+class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
+    """Answer what waitress itself refuses in the form of the server's other errors."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        text = f"{error.reason}: {error.body}" if error.body else error.reason
+        number = secrets.token_hex(8)
+        message = {"error": text, "code": error.reason.lower().replace(" ", "_"), "hint": "", "request_id": number}
+        body = json.dumps(message).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers = [
+            ("Content-Type", "application/json"),
+            ("Connection", "close"),
+            ("X-Request-Id", number),
+        ]
+        self.close_on_finish = True
+        self.content_length = len(body)
+        self.write(body)
+
+
+class _Task(WSGITask):  # type: ignore[misc]
+    """Ask the client not to use the connection again once the server is draining."""
+
+    def build_response_header(self) -> bytes:
+        if getattr(self.channel.server, "draining", False):
+            self.request.headers["CONNECTION"] = "close"
+        header: bytes = super().build_response_header()
+        return header
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    task_class = _Task
+    error_task_class = _JsonErrorTask
+
+
+class HttpServer:
+    """An application behind a listening socket.
+
+    Parameters
+    ----------
+    app
+        Any WSGI application.
+    listener
+        From :func:`bind`; the server closes it.
+    limits
+        Threads, connections and sizes.
+    """
+
+    def __init__(self, app: Callable[..., Any], listener: socket.socket, limits: Limits) -> None:
+        # waitress warns on standard error whenever a request has to wait for a thread, which is what a queue is for,
+        # and whenever a thread is busy at the end.
+        for name in ("waitress", "waitress.queue"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        self._map: dict[int, Any] = {}
+        self._server = create_server(
+            app,
+            map=self._map,
+            sockets=[listener],
+            threads=limits.threads,
+            connection_limit=limits.connections,
+            channel_timeout=limits.idle_seconds,
+            cleanup_interval=5,
+            max_request_header_size=limits.header_bytes,
+            # A client reads our answer only if its body was taken; so a body that is too large for the application,
+            # but not absurd, is taken and then refused.
+            max_request_body_size=8 * limits.body_bytes,
+            asyncore_use_poll=hasattr(wasyncore.select, "poll"),
+            ident=None,
+        )
+        self._server.channel_class = _Channel
+        self._closing = threading.Event()
+        self._refusing = threading.Event()
+        self._ending = threading.Lock()
+        self._ended = False
+        self._limits = limits
+        self.port: int = listener.getsockname()[1]
+        self.thread = threading.Thread(target=self._run, name=f"mlops-lab-{self.port}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer, in a thread."""
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Stop at once: close every connection and end the threads."""
+        self._closing.set()
+        self._wake()
+        if self.thread.is_alive():
+            self.thread.join()
+
+    def drain(self) -> None:
+        """Take no new connections, answer what has arrived, then stop."""
+        self._server.draining = True
+        self._refusing.set()
+        self._wake()
+        deadline = time.monotonic() + self._limits.drain_seconds
+        quiet_since = time.monotonic()
+        while time.monotonic() < deadline and time.monotonic() - quiet_since < 0.2:
+            if self._busy():
+                quiet_since = time.monotonic()
+            time.sleep(0.01)
+        self.stop()
+
+    def _wake(self) -> None:
+        """Interrupt the loop's wait, unless it has ended and its file descriptors may belong to someone else."""
+        with self._ending:
+            if not self._ended:
+                self._server.pull_trigger()
+
+    def _busy(self) -> bool:
+        channels = list(self._server.active_channels.values())
+        return any(channel.requests or channel.request or channel.total_outbufs_len for channel in channels)
+
+    def _run(self) -> None:
+        use_poll = self._server.adj.asyncore_use_poll
+        while not self._closing.is_set():
+            wasyncore.loop(timeout=1, use_poll=use_poll, map=self._map, count=1)
+            if self._refusing.is_set() and self._server.accepting:
+                self._close_listener()
+        with self._ending:
+            self._ended = True
+            self._hush()
+            wasyncore.close_all(self._map, ignore_all=True)
+        self._end_threads()
+
+    def _hush(self) -> None:
+        """Let threads that answer into a closed connection fail in silence: nobody is there to read the answer."""
+        silent = logging.getLogger("mlops_lab.serve.ended")
+        silent.addHandler(logging.NullHandler())
+        silent.propagate = False
+        for part in (self._server, self._server.task_dispatcher, *self._server.active_channels.values()):
+            part.logger = silent
+
+    def _end_threads(self) -> None:
+        """Let the idle threads end; one that is busy is not waited for, it answers into a closed connection."""
+        threads = self._server.task_dispatcher
+        threads.set_thread_count(0)
+        deadline = time.monotonic() + 0.05
+        while threads.threads and time.monotonic() < deadline:
+            time.sleep(0.002)
+        threads.shutdown(cancel_pending=True, timeout=0)
+
+    def _close_listener(self) -> None:
+        _drop_newcomers(self._server.socket)
+        while True:  # take the connections that the kernel has accepted already
+            before = len(self._map)
+            self._server.handle_accept()
+            if len(self._map) == before:
+                break
+        self._server.accepting = False
+        self._server.del_channel()
+        self._server.socket.close()
+
+
+def _drop_newcomers(listener: socket.socket) -> None:
+    """Have the kernel ignore new connections, so that none slips in between the last accept and the close.
+
+    A filter that keeps 0 bytes of every packet (socket(7), SO_ATTACH_FILTER). Only Linux has it; elsewhere a connection
+    that arrives in that moment is reset, and its client has to try again.
+    """
+    if sys.platform != "linux":
+        return
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: return 0
+    with suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HL", 1, ctypes.addressof(program)))
+
+
+def serve_forever(
+    app: Flask,
+    host: str,
+    port: int,
+    limits: Limits,
+    announce: Callable[[str], None],
+    start_beside: Callable[[], Any] | None = None,
+) -> None:
+    """Serve in this process until SIGTERM or Ctrl-C, then drain.
+
+    Parameters
+    ----------
+    announce
+        Called with the server's address when it answers.
+    start_beside
+        Starts a second server, such as gRPC's, and returns it; it has a ``port``, and is stopped with this one.
+    """
+    refuse_debug(app, host)
+    server = HttpServer(app, bind(host, port), limits)
+    beside = start_beside() if start_beside is not None else None
+    asked_to_end = threading.Event()
+    for name in ("SIGTERM", "SIGINT"):
+        signal.signal(getattr(signal, name), lambda *_: asked_to_end.set())
+    server.start()
+    announce(address(host, server.port))
+    if beside is not None:
+        announce(f"grpc {address(host, beside.port).removeprefix('http://')}")
+    while not asked_to_end.wait(0.5):  # a wait without end would not see signals on Windows
+        pass
+    app.config["DRAINING"] = True
+    over = beside.stop(limits.drain_seconds) if beside is not None else None
+    server.drain()
+    if over is not None:
+        over.wait()
+
+
+def address(host: str, port: int) -> str:
+    """Return a URL that works on this machine for a server bound to a host."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
+    return f"http://{shown}:{port}"
+
+
+def refuse_debug(app: Any, host: str) -> None:
+    """Raise where Flask's debugger would be open to the network: it runs any code that it is sent."""
+    if getattr(app, "debug", False) and host not in LOOPBACK:
+        raise WrongUsage(
+            f"The app is in debug mode and {host} is open to the network: anyone there could run code here.",
+            "Turn debug off, or bind to 127.0.0.1.",
+        )

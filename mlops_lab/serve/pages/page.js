@@ -1,0 +1,307 @@
+// The page at /: ask the server about a picture and show all of its answer. Every address is relative, so that the
+// page works behind a proxy's path as well.
+
+import { Paper } from "./canvas.js";
+import { ask, onKey, pretty } from "./ask.js";
+
+const $ = (id) => document.getElementById(id);
+const SAMPLES = [
+  ["ankle-boot", "Ankle boot"], ["bag", "Bag"], ["trouser", "Trouser"], ["sneaker", "Sneaker"], ["dress", "Dress"],
+  ["digit-0", "0"], ["digit-3", "3"], ["digit-4", "4"], ["digit-7", "7"], ["digit-8", "8"],
+];
+const HISTORY = 40;
+
+const CHAIN = "chain:"; // what begins the value of an option that is a chain and no model
+
+let models = [];
+let about = null; // what the chosen version is
+let times = [];
+let busy = false;
+let again = null; // the wish that came while a request was under way
+let sentUrl = null;
+let seenUrl = null;
+
+const paper = new Paper($("canvas"), (drawing) => {
+  pressed(null);
+  classify({ say: !drawing });
+});
+
+async function json(path) {
+  const response = await ask(path);
+  const answer = await response.json();
+  if (!response.ok) throw Object.assign(new Error(answer.error), { status: response.status });
+  return answer;
+}
+
+async function begin() {
+  try {
+    models = (await json("models")).models.filter((model) => model.versions.length);
+    const { chains } = await json("chains");
+    fill($("model"), models.map(({ name }) => [name, name]));
+    const usable = chains.filter(({ state }) => state.startsWith("ready"));
+    $("model").append(...usable.map(({ name }) => new Option(`${name} (a chain)`, CHAIN + name)));
+  } catch (error) {
+    return failed(error);
+  }
+  if (!models.length) return verdict("No model is loaded. Publish one, and load this page again.", "bad");
+  await pickModel();
+  if (!paper.empty) return;
+  verdict("Draw something, or choose a sample.", "idle");
+}
+
+function fill(select, options) {
+  select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+}
+
+const chain = () => $("model").value.startsWith(CHAIN) && $("model").value.slice(CHAIN.length);
+
+async function pickModel() {
+  $("version").parentElement.hidden = Boolean(chain());
+  if (chain()) return pickVersion();
+  const { versions, aliases } = models.find(({ name }) => name === $("model").value);
+  const names = Object.entries(aliases).filter(([, version]) => versions.includes(version));
+  const options = names.map(([alias, version]) => [alias, `${alias} (${version})`]);
+  fill($("version"), [...options, ["latest", `latest (${versions.at(-1)})`], ...versions.map((one) => [one, one])]);
+  if (aliases.production) $("version").value = "production";
+  await pickVersion();
+}
+
+async function pickVersion() {
+  try {
+    const path = address();
+    about = { ...await json(path), path };
+  } catch (error) {
+    return failed(error);
+  }
+  paper.whole = Boolean(chain());
+  const how = about.input?.preprocessing ?? {};
+  $("takes").textContent = [about.description, how.size && `Takes ${how.mode} pictures of ${sizeText()}.`]
+    .filter(Boolean).map((text) => text.replace(/\.?$/, ".")).join(" ");
+  showSamples();
+  times = [];
+  if (!paper.empty) await classify({ say: true });
+}
+
+const address = () => chain() ? `chains/${chain()}` : `models/${$("model").value}/${$("version").value}`;
+
+function sizeText() {
+  const [height, width] = about.input.preprocessing.size;
+  return `${width}×${height} pixels`;
+}
+
+function showSamples() {
+  // What a model knows; a model of other things, or a chain, may be shown all of them.
+  const known = SAMPLES.filter(([, label]) => about.labels?.includes(label));
+  $("samples").replaceChildren(...(known.length ? known : SAMPLES).map(([file, label]) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.title = label;
+    button.setAttribute("aria-pressed", "false");
+    const picture = new Image(42, 42);
+    picture.src = `pages/${file}.png`;
+    picture.alt = `Sample: ${label}`;
+    button.append(picture);
+    button.addEventListener("click", async () => {
+      const bytes = await (await fetch(picture.src)).blob();
+      await take(new File([bytes], `${file}.png`, { type: "image/png" }), button);
+    });
+    return button;
+  }));
+}
+
+function pressed(button) {
+  for (const one of $("samples").children) one.setAttribute("aria-pressed", String(one === button));
+}
+
+async function take(file, button = null) {
+  pressed(button);
+  $("invert").checked &&= !button;
+  try {
+    await paper.show(file);
+  } catch {
+    // Not for the browser to judge: the server says what is wrong with it.
+    paper.clear();
+    paper.file = file;
+    paper.empty = false;
+  }
+  await classify({ say: true });
+}
+
+// One request at a time; what was drawn meanwhile is asked about afterwards.
+async function classify(wish) {
+  if (paper.empty) return;
+  if (busy) {
+    again = { say: wish.say || Boolean(again?.say) };
+    return;
+  }
+  busy = true;
+  try {
+    await send(wish);
+  } catch (error) {
+    failed(error);
+  } finally {
+    busy = false;
+    const next = again;
+    again = null;
+    if (next) classify(next);
+  }
+}
+
+async function send({ say }) {
+  const picture = await paper.picture($("invert").checked);
+  const path = address();
+  if (about?.path !== path) return; // another model is being chosen; it will be asked once it is known
+  const kind = picture.type || "application/octet-stream";
+  const started = performance.now();
+  const response = await ask(path, { method: "POST", body: picture, headers: { "Content-Type": kind } });
+  const text = await response.text();
+  const milliseconds = performance.now() - started;
+  if (about.path !== path) return; // and this answer is the old one's
+  $("json").textContent = pretty(text);
+  showCurl(path, kind, picture);
+  $("result").hidden = false;
+  if (!response.ok) throw Object.assign(new Error(JSON.parse(text).error), { status: response.status });
+  const answer = JSON.parse(text);
+  showTime(milliseconds, response.headers.get("Server-Timing"));
+  document.querySelector("figure").hidden = !answer.predictions;
+  if (answer.predictions) {
+    showBars(answer.predictions[0]);
+    await showSeen(path, kind, picture);
+  } else showLinks(answer.links);
+  // A screen reader hears the end of a stroke, not every moment of it.
+  if (say) verdict(summary(answer));
+}
+
+function summary({ predictions, answer }) {
+  const say = ({ label, confidence }) => `${label}, ${percent(confidence)}`;
+  if (predictions) return say(predictions[0]);
+  return Array.isArray(answer) ? answer.map(say).join("; ") : answer || "Nothing was found.";
+}
+
+function verdict(text, state = "") {
+  $("verdict").className = state;
+  $("verdict").textContent = text;
+  $("echo").textContent = state === "idle" ? "" : text; // on a phone the answer itself is below the fold
+}
+
+function failed(error) {
+  if (error.status === 401) {
+    $("key-form").hidden = false;
+    $("key").focus();
+  }
+  const reason = error.status ? error.message : "The server does not answer. Is it still running?";
+  verdict(`Error: ${reason}`, "bad");
+  for (const row of $("bars").tBodies[0].rows) row.classList.remove("best");
+}
+
+const percent = (value) => `${(100 * value).toFixed(1)}\u202f%`;
+
+function showBars({ probabilities, class: best }) {
+  const labels = about.labels ?? probabilities.map((_, index) => String(index));
+  // Of many classes, the likeliest ten.
+  const order = probabilities.map((_, index) => index);
+  const shown = order.length > 12 ? order.sort((a, b) => probabilities[b] - probabilities[a]).slice(0, 10) : order;
+  const rows = shown.map((index) => barRow(labels[index], probabilities[index], index === best));
+  $("bars").tBodies[0].replaceChildren(...rows);
+}
+
+// Of a chain, what each of its models said of each thing that was found.
+function showLinks(links) {
+  const said = links.flatMap((link) => link.predictions ?? []);
+  $("bars").tBodies[0].replaceChildren(...said.map(({ label, confidence }) => barRow(label, confidence, true)));
+}
+
+function barRow(label, value, best) {
+  const row = document.createElement("tr");
+  row.classList.toggle("best", best);
+  const name = document.createElement("th");
+  name.scope = "row";
+  name.textContent = name.title = label;
+  const bar = document.createElement("div");
+  bar.className = "bar";
+  bar.style.width = `${100 * value}%`;
+  row.append(name);
+  row.insertCell().append(bar);
+  row.insertCell().textContent = percent(value);
+  return row;
+}
+
+function showTime(milliseconds, stages) {
+  times = [...times, milliseconds].slice(-HISTORY);
+  const median = [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)];
+  $("latency").textContent = `${milliseconds.toFixed(1)} ms` +
+    (times.length > 1 ? `; median of the last ${times.length}: ${median.toFixed(1)} ms` : "");
+  const most = Math.max(...times);
+  const points = times.map((time, index) => `${(120 * index) / (HISTORY - 1)},${28 - (26 * time) / most}`);
+  $("spark").toggleAttribute("hidden", times.length < 2);
+  document.querySelector("#spark polyline").setAttribute("points", points.join(" "));
+  const parts = (stages ?? "").split(", ").map((part) => part.split(";dur=")).filter(([, ms]) => ms);
+  $("stages").textContent = parts.length
+    ? `Of this in the server: ${parts.map(([stage, ms]) => `${stage} ${Number(ms).toFixed(2)} ms`).join(", ")}.` : "";
+}
+
+async function showSeen(path, kind, picture) {
+  const response = await ask(`${path}/input`, { method: "POST", body: picture, headers: { "Content-Type": kind } });
+  if (!response.ok) return;
+  const old = seenUrl;
+  seenUrl = URL.createObjectURL(await response.blob());
+  $("seen").src = seenUrl;
+  $("seen").alt = `The picture as the model is given it, ${sizeText()}`;
+  $("seen-text").textContent = `What the model sees: ${sizeText()}`;
+  if (old) URL.revokeObjectURL(old);
+}
+
+function showCurl(path, kind, picture) {
+  const name = picture.name ?? "picture.png";
+  const url = new URL(path, document.baseURI);
+  const key = $("key-form").hidden ? "" : ' -H "Authorization: Bearer $KEY"';
+  // Single quotes, so that a file's name is nothing but a name to the shell.
+  const file = /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+  $("curl").textContent = `curl${key} -H "Content-Type: ${kind}" --data-binary @${file} ${url}`;
+  if (sentUrl) URL.revokeObjectURL(sentUrl);
+  sentUrl = URL.createObjectURL(picture);
+  $("save").href = sentUrl;
+  $("save").download = name;
+}
+
+$("model").addEventListener("change", pickModel);
+$("version").addEventListener("change", pickVersion);
+$("invert").addEventListener("change", () => classify({ say: true }));
+$("file").addEventListener("change", () => $("file").files[0] && take($("file").files[0]));
+$("file").addEventListener("click", () => { $("file").value = ""; }); // the same file may be chosen again
+$("clear").addEventListener("click", () => {
+  paper.clear();
+  pressed(null);
+  $("result").hidden = true;
+  verdict("Draw something, or choose a sample.", "idle");
+});
+$("copy").addEventListener("click", async () => {
+  try {
+    await navigator.clipboard.writeText($("curl").textContent);
+    $("copy").textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren($("curl"));
+    $("copy").textContent = "Press Ctrl+C";
+  }
+  setTimeout(() => { $("copy").textContent = "Copy"; }, 2000);
+});
+onKey(begin);
+
+for (const name of ["dragenter", "dragover"]) {
+  $("left").addEventListener(name, (event) => {
+    event.preventDefault();
+    $("left").classList.add("drop");
+  });
+}
+for (const name of ["dragleave", "drop"]) $("left").addEventListener(name, () => $("left").classList.remove("drop"));
+$("left").addEventListener("drop", (event) => {
+  event.preventDefault();
+  const [file] = event.dataTransfer.files;
+  if (file) take(file);
+});
+addEventListener("paste", (event) => {
+  const [file] = event.clipboardData.files;
+  if (file) take(file);
+});
+
+begin();

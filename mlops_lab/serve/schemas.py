@@ -1,0 +1,193 @@
+"""What pictures, predictions and errors look like on the wire, as JSON schemas for ``openapi.py``."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from mlops_lab.image import InputSpec, describe, encode_png
+from mlops_lab.predict import Predictor
+from mlops_lab.serve.limits import Limits
+from mlops_lab.serve.registry import Entry
+
+Json = dict[str, Any]
+
+TEXT: Json = {"type": "string"}
+COUNT: Json = {"type": "integer", "minimum": 0}
+VERSION: Json = {"type": "string", "pattern": "^v[1-9][0-9]{0,5}$"}
+BASE64: Json = {
+    "type": "string",
+    "format": "picture",
+    # How every PNG and JPEG file begins, in base64.
+    "pattern": "^(data:image/(png|jpeg);base64,)?(iVBORw0KGgo|/9j/)",
+    "contentEncoding": "base64",
+    "contentMediaType": "image/png",
+    "description": "A PNG or JPEG file in base64.",
+}
+# What a manifest tells; a predictor that was made in Python may tell less.
+FACTS: Json = {
+    "name": TEXT,
+    "version": VERSION,
+    "description": TEXT,
+    "framework": TEXT,
+    "engine": TEXT,
+    "versions": {"type": "object", "additionalProperties": TEXT},
+    "input": {"type": "object"},
+    "labels": {"type": "array", "items": TEXT},
+    "number_of_parameters": COUNT,
+    "trainable_parameters": COUNT,
+    "optimizer_parameters": COUNT,
+    "metrics": {"type": "object"},
+    "created": TEXT,
+    "tensorflow_version": {"type": ["string", "null"]},
+    "keras_version": {"type": ["string", "null"]},
+}
+
+
+def shared() -> Json:
+    """Return the schemas that do not depend on a model."""
+    listed = _object(name=TEXT, versions=_list(VERSION), aliases={"type": "object", "additionalProperties": VERSION})
+    return {
+        "Error": _object(error=TEXT, code=TEXT, hint=TEXT, request_id={"type": ["string", "null"]}),
+        "Models": _object(models=_list(listed)),
+        "Traffic": _object(model=TEXT, default={"type": ["string", "null"]}, state=TEXT),
+        "Chains": _object(chains=_list(_object(name=TEXT, description=TEXT, state=TEXT))),
+        "Chain": _object(name=TEXT, description=TEXT, state=TEXT, links=_list({"type": "object"})),
+        "ChainAnswer": _object(chain=TEXT, answer={"type": ["string", "array"]}, links=_list({"type": "object"})),
+        "Alive": _object(status={"const": "alive"}),
+        "Ready": _object(status={"const": "ready"}, models=_list(listed)),
+    }
+
+
+def of_models(models: Mapping[str, Entry], limits: Limits) -> Json:
+    """Return the schemas of each model: what it is, what it takes, what it answers."""
+    found: Json = {}
+    for name, entry in models.items():
+        predictors = list(entry.ready.values())
+        facts = _facts(predictors)
+        found[f"{name}.Version"] = facts
+        found[f"{name}.Model"] = _extended(
+            facts,
+            versions=_list(VERSION),
+            aliases={"type": "object", "additionalProperties": VERSION},
+            states={"type": "object", "additionalProperties": TEXT},
+        )
+        found[f"{name}.Picture"] = _any([_picture(spec) for spec in _specs(predictors)])
+        found[f"{name}.Pictures"] = _pictures(name, limits)
+        found[f"{name}.Prediction"] = _prediction(predictors)
+        predictions = {**_list({"$ref": f"#/components/schemas/{name}.Prediction"}), "minItems": 1}
+        found[f"{name}.Answer"] = _object(model={"const": name}, version=VERSION, predictions=predictions)
+    return found
+
+
+def request_body(name: str, spec: InputSpec, limits: Limits) -> Json:
+    """Return every way in which pictures can be sent to a model."""
+    content = _files(limits.batch) if spec.size else {}
+    schema = {"$ref": f"#/components/schemas/{name}.Pictures"}
+    content["application/json"] = {"schema": schema, "example": {"image": _blank(spec)}}
+    content["application/x-npy"] = {"schema": binary("application/x-npy")}
+    return {"required": True, "description": f"Takes {describe(spec)}.", "content": content}
+
+
+def chain_body() -> Json:
+    """Return the ways in which one picture can be sent to a chain."""
+    content = _files(1) | {"application/json": {"schema": _closed(image=BASE64)}}
+    return {"required": True, "description": "Takes one picture.", "content": content}
+
+
+def _files(most: int) -> Json:
+    images = {"type": "array", "items": binary("image/png"), "minItems": 1, "maxItems": most}
+    form = {"type": "object", "properties": {"image": images}, "required": ["image"]}
+    return {
+        "image/png": {"schema": binary("image/png")},
+        "image/jpeg": {"schema": binary("image/jpeg")},
+        "multipart/form-data": {"schema": form, "encoding": {"image": {"contentType": "image/png, image/jpeg"}}},
+    }
+
+
+def binary(kind: str) -> Json:
+    """Return the schema of a body, or a field, that is a file."""
+    return {"type": "string", "format": "binary", "contentMediaType": kind}
+
+
+def _facts(predictors: Iterable[Predictor]) -> Json:
+    told = [set(predictor.info) for predictor in predictors]
+    known = {key: schema for key, schema in FACTS.items() if any(key in keys for keys in told)}
+    return {"type": "object", "properties": known, "required": [key for key in known if all(key in t for t in told)]}
+
+
+def _extended(facts: Json, **more: Json) -> Json:
+    required = [*dict.fromkeys([*facts["required"], *more])]
+    return {"type": "object", "properties": {**facts["properties"], **more}, "required": required}
+
+
+def _specs(predictors: Iterable[Predictor]) -> list[InputSpec]:
+    return list(dict.fromkeys(predictor.input for predictor in predictors))
+
+
+def _picture(spec: InputSpec) -> Json:
+    """Return the forms in which JSON can hold one picture, or one array for a model that takes no pictures."""
+    if spec.size is None:
+        return _nested(spec.shape, _number(spec.dtype))
+    # Whole numbers: fractions up to 1 are taken for pixels that someone has divided by 255 already, and refused.
+    pixel = {"type": "integer", "minimum": 0, "maximum": 255}
+    shapes = dict.fromkeys([spec.picture_shape, (*spec.picture_shape, 1), spec.shape])
+    return _any([BASE64, *(_nested(shape, pixel) for shape in shapes)])
+
+
+def _number(dtype: str) -> Json:
+    """Return what a number of a type may be: beyond its largest, and half a step, it would become infinite."""
+    if dtype not in ("float16", "float32"):
+        return {"type": "number"}
+    largest = np.finfo(dtype).max
+    step = float(largest) - float(np.nextafter(largest, largest.dtype.type(0)))
+    edge = float(largest) + step / 2
+    return {"type": "number", "exclusiveMinimum": -edge, "exclusiveMaximum": edge}
+
+
+def _pictures(name: str, limits: Limits) -> Json:
+    picture = {"$ref": f"#/components/schemas/{name}.Picture"}
+    several = {**_list(picture), "minItems": 1, "maxItems": limits.batch}
+    return {"oneOf": [_closed(image=picture), _closed(images=several)]}
+
+
+def _prediction(predictors: Iterable[Predictor]) -> Json:
+    labels = [predictor.labels for predictor in predictors]
+    most, least = max(map(len, labels)), min(map(len, labels))
+    return _object(
+        label={"type": "string", "enum": [*dict.fromkeys(label for names in labels for label in names)]},
+        **{"class": {"type": "integer", "minimum": 0, "exclusiveMaximum": most}},
+        confidence={"type": "number"},
+        probabilities={**_list({"type": "number"}), "minItems": least, "maxItems": most},
+    )
+
+
+def _blank(spec: InputSpec) -> Any:
+    if spec.size is None:
+        return np.zeros(spec.shape).tolist()
+    return base64.b64encode(encode_png(np.zeros(spec.picture_shape, np.uint8))).decode()
+
+
+def _nested(shape: tuple[int, ...], item: Json) -> Json:
+    for side in reversed(shape):
+        item = {**_list(item), "minItems": side, "maxItems": side}
+    return item
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def _any(schemas: list[Json]) -> Json:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _object(**properties: Json) -> Json:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _closed(**properties: Json) -> Json:
+    return {**_object(**properties), "additionalProperties": False}

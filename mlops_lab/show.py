@@ -1,0 +1,104 @@
+"""Small pieces of HTML for the faces of results in a notebook.
+
+No scripts and no remote assets. Colours come from JupyterLab's own variables, with fallbacks, so a result reads well
+in the light and the dark theme and outside Jupyter. A state is always a word and an icon; colour only repeats it.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TEXT = "var(--jp-content-font-color1, inherit)"
+MUTED = "var(--jp-content-font-color2, #616161)"
+LINE = "var(--jp-border-color2, #bdbdbd)"
+BAR = "var(--jp-brand-color1, #1976d2)"
+FONT = "font-family: var(--jp-content-font-family, system-ui, sans-serif); font-size: 13px"
+
+STATES = {
+    "ok": ("✓", "var(--jp-success-color1, #2e7d32)"),
+    "warning": ("!", "var(--jp-warn-color1, #b26a00)"),
+    "error": ("✗", "var(--jp-error-color1, #c62828)"),
+    "info": ("·", MUTED),
+}
+
+
+def state(kind: str, word: str = "") -> str:
+    """Return a state as an icon and a word: ``ok``, ``warning``, ``error`` or ``info``."""
+    icon, colour = STATES[kind]
+    return f'<span style="color: {colour}; font-weight: 600">{icon} {escape(word or kind)}</span>'
+
+
+def card(title: str, *parts: str) -> str:
+    """Return a titled box around pieces of HTML; the title is text, the parts are HTML already."""
+    body = "".join(f"<div>{part}</div>" for part in parts if part)
+    return (
+        f'<div style="{FONT}; color: {TEXT}; border: 1px solid {LINE}; border-radius: 6px; '
+        f'padding: 8px 12px; margin: 4px 0; max-width: 720px">'
+        f'<div style="font-weight: 600; margin-bottom: 4px">{escape(title)}</div>{body}</div>'
+    )
+
+
+def table(rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> str:
+    """Return a table. Cells are escaped, unless they are :class:`Html`."""
+    style = f"padding: 2px 12px 2px 0; text-align: left; color: {TEXT}; vertical-align: top"
+    header = "".join(f'<th scope="col" style="{style}">{escape(name)}</th>' for name in head)
+    body = "".join(
+        "<tr>" + "".join(f'<td style="{style}">{_cell(cell)}</td>' for cell in row) + "</tr>" for row in rows
+    )
+    header = f"<thead><tr>{header}</tr></thead>" if head else ""
+    return f'<table style="border-collapse: collapse; {FONT}">{header}<tbody>{body}</tbody></table>'
+
+
+class Html(str):
+    """Text that is HTML already, so that :func:`table` does not escape it."""
+
+    __slots__ = ()
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, Html) else escape(str(value))
+
+
+def bars(labels: Sequence[str], values: Sequence[float], *, strongest: int) -> str:
+    """Return horizontal bars for probabilities between 0 and 1, the strongest one in bold."""
+    rows = []
+    for index, (label, value) in enumerate(zip(labels, values, strict=True)):
+        weight = 600 if index == strongest else 400
+        rows.append(
+            f'<tr style="font-weight: {weight}"><td style="padding: 0 8px 0 0; text-align: right">{escape(label)}</td>'
+            f'<td style="width: 160px; padding: 1px 0"><div style="background: {BAR}; height: 11px; '
+            f'width: {max(1.0, 100 * value):.1f}%; opacity: {1 if index == strongest else 0.55}"></div></td>'
+            f'<td style="padding: 0 0 0 8px; text-align: right">{100 * value:.1f}%</td></tr>'
+        )
+    return f'<table style="border-collapse: collapse; {FONT}; color: {TEXT}">{"".join(rows)}</table>'
+
+
+def picture(png: bytes, alt: str, *, width: int | None = None, pixelated: bool = False) -> str:
+    """Return an image that is part of the page, with the text that stands for it."""
+    data = base64.b64encode(png).decode()
+    size = f' width="{width}"' if width else ""
+    style = "image-rendering: pixelated; " if pixelated else ""
+    return (
+        f'<img src="data:image/png;base64,{data}" alt="{escape(alt, quote=True)}"{size} style="{style}max-width: 100%">'
+    )
+
+
+def figure(width: float, height: float) -> Figure:
+    """Return an empty matplotlib figure in the lab's style; sizes in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
+
+
+def figure_png(drawing: Figure) -> bytes:
+    """Return a matplotlib figure as PNG bytes."""
+    buffer = io.BytesIO()
+    drawing.savefig(buffer, format="png")
+    return buffer.getvalue()

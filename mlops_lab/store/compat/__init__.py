@@ -1,0 +1,11 @@
+"""Would a model file load, here or elsewhere; and how to make it load.
+
+The rooms: ``formats`` recognises a file and reads its configuration; ``keys`` is the table of what each Keras accepts
+(``keras_keys.json``, written by ``tools/keras_keys.py``); ``verdict`` compares the two, and ``neighbours`` judges what
+is not Keras; ``checker`` makes the report; ``rewrite``, ``graph`` and ``migration`` make a file for another Keras.
+"""
+
+from mlops_lab.store.compat.checker import CompatReport as CompatReport
+from mlops_lab.store.compat.checker import check as check
+from mlops_lab.store.compat.migration import MigrationReport as MigrationReport
+from mlops_lab.store.compat.migration import migrate as migrate

@@ -1,0 +1,210 @@
+"""Would this model file load here, or in another environment? Answered before Keras is asked, and without it.
+
+Keras writes its version into a file and never reads it again; when something does not fit it says so in the last line
+of several thousand characters. :func:`check` compares what the file contains with what the target's classes accept,
+and names the layer, the key and the remedy.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_lab import show
+from mlops_lab.errors import LabError, StoreError
+from mlops_lab.store.compat import formats, keys, neighbours, rewrite, verdict
+from mlops_lab.store.compat.formats import ModelFile
+from mlops_lab.store.compat.keys import Target
+
+if TYPE_CHECKING:
+    from mlops_lab.store.safety.report import Finding
+
+TITLES = {
+    "keras": "a .keras file", "h5": "a legacy .h5 file", "saved_model": "a SavedModel folder",
+    "version": "a version folder", "onnx": "an ONNX file", "skops": "a skops file", "unknown": "not a model file",
+}  # fmt: skip
+MAX_REASONS = 12
+
+
+@dataclass(frozen=True)
+class CompatReport:
+    """Whether a model file loads in an environment, and whether it is safe to load at all."""
+
+    path: str
+    format: str
+    """``keras``, ``h5``, ``saved_model``, ``version``, ``onnx``, ``skops`` or ``unknown``."""
+    written_by: str
+    """``keras==3.15.1, tensorflow==2.21.0``, as far as the file says."""
+    target: str
+    """The environment asked about: ``keras==3.4.1``."""
+    loads: bool
+    """Whether the target would load it, with the same answers."""
+    reasons: tuple[str, ...] = ()
+    """Why not, a sentence each; also what the reader should know about the verdict."""
+    fix: str = ""
+    """The command that helps; empty when nothing is wrong."""
+    safe: bool = False
+    """Whether the audit found nothing."""
+    code: str = ""
+    """``ok``, or the code of the audit's first finding."""
+    findings: tuple[Finding, ...] = ()
+    """What the audit found."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as ``mlops-lab check --json`` prints it."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**plain, "reasons": list(self.reasons), "findings": [finding.to_dict() for finding in self.findings]}
+
+    def __str__(self) -> str:
+        by = f", written by {self.written_by}" if self.written_by else ""
+        lines = [f"{self.path}: {TITLES[self.format]}{by}"]
+        lines.append(f"{'✓ loads' if self.loads else '✗ does not load'} with {self.target}")
+        lines += [f"  · {reason}" for reason in self.reasons]
+        lines += [f"  → {self.fix}"] if self.fix else []
+        lines.append("✓ safe: nothing in it but a model" if self.safe else f"✗ not safe: {self.code}")
+        return "\n".join([*lines, *(f"  · {finding.sentence}" for finding in self.findings)])
+
+    def _repr_html_(self) -> str:
+        loads = show.state("ok", "loads") if self.loads else show.state("error", "does not load")
+        safe = show.state("ok", "safe") if self.safe else show.state("error", f"not safe: {self.code}")
+        rows = [
+            ("what it is", TITLES[self.format]),
+            ("written by", self.written_by or "it does not say"),
+            (f"with {self.target}", show.Html(loads)),
+            ("audit", show.Html(safe)),
+            *(("", reason) for reason in (*self.reasons, *(finding.sentence for finding in self.findings))),
+        ]
+        return show.card(self.path, show.table([*rows, *([("do this", self.fix)] if self.fix else [])]))
+
+
+def check(path: str | Path, target: str | None = None) -> CompatReport:
+    """Say whether a model file would load, and whether it is safe, without loading it.
+
+    Parameters
+    ----------
+    path
+        A ``.keras``, ``.h5``, ``.onnx`` or ``.skops`` file, a SavedModel folder or a version folder.
+    target
+        ``"keras==3.4.1"`` or ``"tensorflow==2.15.1"``; nothing means the environment that runs this.
+
+    Returns
+    -------
+    CompatReport
+        Also for a file that is damaged or no model at all: it does not load, and the reason says why.
+
+    Raises
+    ------
+    WrongUsage
+        The target is not understood.
+
+    Examples
+    --------
+    >>> report = check("tests/data/keras-matrix/files/3.15.1_lenet.keras", "keras==3.12.4")
+    >>> report.loads, report.written_by
+    (False, 'keras==3.15.1')
+    """
+    wanted = keys.target(target)
+    path = Path(path)
+    try:
+        file = formats.read(path)
+        loads, reasons, fix = _judge(file, wanted)
+    except (LabError, ValueError, RecursionError) as error:
+        file = ModelFile(path, "unknown")
+        message = error.message if isinstance(error, LabError) else f"{path.name} cannot be read: {error}."
+        loads, reasons, fix = False, (message,), getattr(error, "hint", "")
+    written = ", ".join(f"{package}=={version}" for package, version in sorted(file.written_by.items()))
+    return CompatReport(str(path), file.format, written, wanted.name, loads, tuple(reasons), fix, **_audit(path))
+
+
+def _audit(path: Path) -> dict[str, Any]:
+    from mlops_lab.store import safety  # only here: whoever wants the table alone need not wait for the audit
+
+    report = safety.inspect(path)
+    return {"safe": report.safe, "code": report.code, "findings": report.findings}
+
+
+Judgement = tuple[bool, tuple[str, ...], str]
+
+
+def _judge(file: ModelFile, target: Target) -> Judgement:
+    if file.format == "version":
+        return _version(file, target)
+    if file.format == "saved_model":
+        return neighbours.saved_model(file, target)
+    if file.format == "onnx":
+        return neighbours.onnx(file)
+    if file.format == "skops":
+        return neighbours.skops(file)
+    return _keras(file, target)
+
+
+def _keras(file: ModelFile, target: Target) -> Judgement:
+    notes = (target.note,) if target.note else ()
+    if target.here and keys.installed("keras") is None:
+        return False, notes, _install(file, target)
+    found = verdict.objections(file, target)
+    if not found:
+        return True, notes, ""
+    return False, (*_sentences(found), *notes), _fix(file, target)
+
+
+def _sentences(found: list[verdict.Objection]) -> tuple[str, ...]:
+    """Return one sentence for each key of a class, which names the first layer and counts the others."""
+    groups: dict[tuple[str, str], list[verdict.Objection]] = {}
+    for objection in found:
+        whose = "" if objection.key == "dtype" else objection.class_name  # every layer has a dtype
+        groups.setdefault((whose, objection.key), []).append(objection)
+    sentences = [
+        group[0].says if len(group) == 1 else f"{group[0].says[:-1]} (and {len(group) - 1} more like it)."
+        for group in groups.values()
+    ]
+    rest = len(sentences) - MAX_REASONS
+    return (*sentences[:MAX_REASONS], *([f"… and {rest} more reasons."] if rest > 0 else []))
+
+
+def _fix(file: ModelFile, target: Target) -> str:
+    """Return the command that helps: rewrite the file where that loses nothing, else install what reads it."""
+    if file.format == "keras" and _can_migrate(file, target):
+        out = file.path.with_name(f"{file.path.stem}-{target.name.replace('==', '-')}.keras")
+        return f"mlops-lab migrate {shlex.quote(str(file.path))} {shlex.quote(str(out))} --for {target.name}"
+    return _install(file, target)
+
+
+def _can_migrate(file: ModelFile, target: Target) -> bool:
+    try:
+        return not rewrite.reword(file, target).refused
+    except (StoreError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return False  # a graph that cannot be said otherwise, or a description that Keras never wrote
+
+
+def _install(file: ModelFile, target: Target) -> str:
+    """Return the line that installs what wrote the file, or what reads what it wrote."""
+    version = file.written_by.get("keras", "")
+    row = keys.target(f"keras=={version}").row if re.fullmatch(r"\d+\.\d+\.\d+", version) else keys.versions()[-1]
+    candidates = [row, *reversed(keys.versions())]
+    readers = [r for r in candidates if r != target.row and not verdict.objections(file, keys.target(f"keras=={r}"))]
+    if not readers:
+        return "No tabulated Keras loads it as it is: build the model anew and load its weights."
+    if readers[0].startswith("2."):
+        return 'pip install "tensorflow==2.15.1"  # Keras 2.15; needs Python 3.9 to 3.11'
+    wanted = version if readers[0] == row and version else readers[0]
+    return f'pip install "keras=={wanted}"' if target.era == 3 else f'pip install "tensorflow>=2.16" "keras=={wanted}"'
+
+
+def _version(file: ModelFile, target: Target) -> Judgement:
+    """Judge the file that the version's engine loads, once everything the manifest lists is there."""
+    listed = file.config.get("files")
+    listed = listed if isinstance(listed, dict) else {}
+    missing = [name for name in listed if not (file.path / name).exists()]
+    if missing:
+        reason = f"The manifest lists {missing[0]!r}, which is not there."
+        return False, (reason,), "Publish the version again."
+    for name in sorted(listed, key=lambda name: not name.endswith(".keras")):
+        if name in ("model.keras", "model.skops", "model.onnx"):
+            inner = formats.read(file.path / name)
+            versions = {**file.written_by, **inner.written_by}
+            return _judge(ModelFile(inner.path, inner.format, versions, inner.config, inner.training), target)
+    return True, ("The manifest lists no model file that depends on Keras, ONNX or scikit-learn.",), ""

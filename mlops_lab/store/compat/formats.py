@@ -1,0 +1,237 @@
+"""Recognise a model file and read what it says about itself, without the library that wrote it.
+
+Only descriptions are read, never weights: ``config.json`` of a ``.keras`` archive, two attributes of an ``.h5`` file,
+a few numbers of a protocol buffer. Sizes are limited, because the file may be anybody's.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlops_lab.errors import DamagedArtifact, StoreError
+
+MAX_CONFIG = 8 * 2**20
+# Field numbers in TensorFlow's saved_model.proto, meta_graph.proto and graph.proto.
+META_GRAPH, META_INFO, TENSORFLOW_VERSION, GRAPH, GRAPH_VERSIONS = 2, 1, 5, 2, 4
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a file says about itself."""
+
+    path: Path
+    format: str
+    """``keras``, ``h5``, ``saved_model``, ``version``, ``onnx``, ``skops``."""
+    written_by: dict[str, str] = field(default_factory=dict)
+    """Package to version, as far as the file says."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """The description: ``config.json``, ``model_config``, ``manifest.json``, …"""
+    training: dict[str, Any] = field(default_factory=dict)
+    """``training_config`` of an ``.h5`` file."""
+
+
+def read(path: str | Path) -> ModelFile:
+    """Return what a model file says about itself.
+
+    Raises
+    ------
+    StoreError
+        There is nothing to read there, or nothing that is a model.
+    DamagedArtifact
+        It looks like a model file and cannot be read as one.
+    """
+    path = Path(path)
+    try:
+        return _folder(path) if path.is_dir() else _file(path)
+    except StoreError:
+        raise
+    except (OSError, EOFError) as error:
+        raise StoreError(f"{path.name} cannot be read: {error}.", "Look at the path.") from error
+    except Exception as error:  # the file may be anybody's; whatever its readers raise, it is not a model
+        raise _damaged(path, f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+def _folder(path: Path) -> ModelFile:
+    if (path / "manifest.json").is_file():
+        manifest = _json_object(_limited(path / "manifest.json"))
+        versions = {str(k): str(v) for k, v in dict(manifest.get("versions", {})).items()}
+        return ModelFile(path, "version", versions, manifest)
+    if (path / "saved_model.pb").is_file():
+        return _saved_model(path)
+    raise StoreError(f"{path} is a folder without a manifest.json or saved_model.pb.", "Name a model file.")
+
+
+def _file(path: Path) -> ModelFile:
+    if not path.is_file():
+        raise StoreError(f"There is no file {path}.", "Look at the path.")
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    if head == HDF5:
+        return _h5(path)
+    if head.startswith(b"PK"):
+        return _zip(path)
+    if path.suffix == ".onnx":
+        return _onnx(path)
+    raise StoreError(
+        f"{path.name} is not a model file that is known here: it starts with {head!r}.",
+        "Known are .keras, .h5, .onnx and .skops files, SavedModel folders and version folders.",
+    )
+
+
+def _zip(path: Path) -> ModelFile:
+    with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+        if "config.json" in names:
+            return _keras(path, archive, names)
+        if "schema.json" in names:
+            schema = _json_object(_member(archive, "schema.json"))
+            protocol = {"protocol": schema.get("protocol")}
+            version = schema.get("_skops_version")
+            return ModelFile(path, "skops", {"skops": str(version)} if version else {}, protocol)
+    raise _damaged(path, "the archive holds neither config.json nor schema.json")
+
+
+def _keras(path: Path, archive: zipfile.ZipFile, names: set[str]) -> ModelFile:
+    config = _json_object(_member(archive, "config.json"))
+    metadata: dict[str, Any] = {}
+    if "metadata.json" in names:
+        try:  # Keras itself never reads it, so nonsense here does not stop a file from loading
+            metadata = _json_object(_member(archive, "metadata.json"))
+        except (ValueError, RecursionError):
+            metadata = {}
+    versions = {k.removesuffix("_version"): str(v) for k, v in metadata.items() if k.endswith("_version")}
+    if "model.weights.h5" not in names:
+        raise _damaged(path, "the archive holds no model.weights.h5")
+    return ModelFile(path, "keras", versions, config)
+
+
+def _h5(path: Path) -> ModelFile:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        attributes = file.attrs
+        config, training = attributes.get("model_config"), attributes.get("training_config")
+        version = attributes.get("keras_version", file.get("model_weights", file).attrs.get("keras_version"))
+    if config is None:
+        raise _damaged(path, "it holds weights only, no model_config")
+    read_training = _json_object(_bytes(training)) if training is not None else {}
+    written = {"keras": _bytes(version).decode()} if version is not None else {}
+    return ModelFile(path, "h5", written, _json_object(_bytes(config)), read_training)
+
+
+def _saved_model(path: Path) -> ModelFile:
+    graph = _first(_mapped(path / "saved_model.pb"), META_GRAPH)
+    info = _first(graph, META_INFO)
+    version = _text(_first(info, TENSORFLOW_VERSION))
+    if not version:
+        raise _damaged(path, "saved_model.pb states no TensorFlow version")
+    versions = dict(fields(_first(_first(graph, GRAPH), GRAPH_VERSIONS)))
+    return ModelFile(path, "saved_model", {"tensorflow": version}, {"graph_versions": versions})
+
+
+def _onnx(path: Path) -> ModelFile:
+    numbers: dict[int, int] = {}
+    written: list[str] = []
+    opsets: dict[str, int] = {}
+    for number, value in fields(_mapped(path)):
+        if number == 8 and isinstance(value, memoryview):
+            pair = dict(fields(value))
+            opsets[_text(pair.get(1, "")) or "ai.onnx"] = int(pair.get(2, 1))
+        elif number in (2, 3) and isinstance(value, memoryview):
+            written.append(_text(value))
+        elif isinstance(value, int):
+            numbers[number] = value
+    if 1 not in numbers or not opsets:
+        raise _damaged(path, "it states no ONNX version")
+    by = {written[0]: " ".join(written[1:]) or "unknown"} if written and written[0] else {}
+    return ModelFile(path, "onnx", by, {"ir_version": numbers[1], "opsets": opsets})
+
+
+def _mapped(path: Path) -> memoryview:
+    """Return the bytes of a file without reading them: weights may follow, and only a few numbers are wanted."""
+    with path.open("rb") as stream:
+        if not path.stat().st_size:
+            raise _damaged(path, "it is empty")
+        return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def fields(message: memoryview) -> Iterator[tuple[int, Any]]:
+    """Yield the field numbers and values of a protocol buffer message; its whole grammar is five cases."""
+    at, end = 0, len(message)
+    while at < end:
+        tag, at = _varint(message, at)
+        kind = tag & 7
+        if kind == 0:
+            value, at = _varint(message, at)
+            yield tag >> 3, value
+            continue
+        if kind == 2:
+            size, at = _varint(message, at)
+        else:
+            size = {1: 8, 5: 4}.get(kind, -1)
+        if size < 0 or at + size > end:
+            raise ValueError("not a protocol buffer message")
+        yield tag >> 3, message[at : at + size]
+        at += size
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if at >= len(message) or shift > 63:
+            raise ValueError("not a protocol buffer message")
+        byte = message[at]
+        value |= (byte & 127) << shift
+        at += 1
+        shift += 7
+        if byte < 128:
+            return value, at
+
+
+def _first(message: memoryview, number: int) -> memoryview:
+    for found, value in fields(message):
+        if found == number and isinstance(value, memoryview):
+            return value
+    return memoryview(b"")
+
+
+def _text(value: Any) -> str:
+    return bytes(value[:200]).decode("utf-8", "replace") if isinstance(value, memoryview) else str(value)
+
+
+def _bytes(value: Any) -> bytes:
+    data = value if isinstance(value, bytes) else str(value).encode()
+    if len(data) > MAX_CONFIG:
+        raise ValueError(f"its description has {len(data):,} bytes; the limit is {MAX_CONFIG:,}")
+    return data
+
+
+def _limited(path: Path, limit: int = MAX_CONFIG) -> bytes:
+    if path.stat().st_size > limit:
+        raise _damaged(path, f"it has {path.stat().st_size:,} bytes; the limit is {limit:,}")
+    return path.read_bytes()
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).file_size > MAX_CONFIG:
+        raise ValueError(f"{name} has {archive.getinfo(name).file_size:,} bytes; the limit is {MAX_CONFIG:,}")
+    with archive.open(name) as stream:
+        return stream.read(MAX_CONFIG)
+
+
+def _json_object(text: bytes) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"expected a JSON object, received {type(found).__name__}")
+    return found
+
+
+def _damaged(path: Path, why: str) -> DamagedArtifact:
+    return DamagedArtifact(f"{path.name} cannot be read as a model: {why}.", "Save the model again.")

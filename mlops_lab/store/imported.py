@@ -1,0 +1,76 @@
+"""A model that was trained elsewhere, by any framework that exports ONNX, made ready to be published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_lab.errors import WrongUsage
+from mlops_lab.image import InputSpec
+from mlops_lab.store import safety
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedModel:
+    """What :meth:`ModelStore.publish` takes in place of a training run. Made by :func:`from_onnx`."""
+
+    model: bytes = field(repr=False)
+    input: InputSpec
+    labels: tuple[str, ...]
+    examples: NDArray[Any] = field(repr=False)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    framework: str = "onnx"
+    seed: int | None = None
+
+
+def from_onnx(
+    model: str | Path | bytes,
+    *,
+    input: InputSpec,
+    labels: Sequence[str],
+    examples: NDArray[Any],
+    metrics: Mapping[str, float] | None = None,
+) -> ImportedModel:
+    """Return an ONNX model, of PyTorch or whatever else, ready for :meth:`ModelStore.publish`.
+
+    Parameters
+    ----------
+    model
+        The file or its bytes. It is audited; what was audited is what is published.
+    input
+        What the model takes, and how pictures become that.
+    labels
+        The names of its classes, in the order of its output.
+    examples
+        Some pictures, or arrays where the model takes no pictures; the store remembers the answers to them.
+    metrics
+        How good it is, such as ``{"test_accuracy": 0.91}``.
+
+    Raises
+    ------
+    UnsafeFile
+        The file is not an ONNX model, or does more than hold one.
+    WrongUsage
+        There are no examples.
+
+    Examples
+    --------
+    >>> digits = from_onnx(  # doctest: +SKIP
+    ...     "digits.onnx", input=InputSpec(shape=(64,), size=(8, 8), high=16), labels="0123456789", examples=pictures
+    ... )
+    >>> ModelStore("models").publish(digits, "digits")  # doctest: +SKIP
+    """
+    if len(examples) == 0:
+        raise WrongUsage("There are no examples.", "Pass a few inputs, so that the store can remember the answers.")
+    source = safety.read(model if isinstance(model, bytes) else Path(model))
+    report = safety.audit(source)
+    if report.format != "onnx":
+        raise WrongUsage(f"The file is {report.format}, not ONNX.", "Export the model to ONNX first.")
+    return ImportedModel(source.data, input, tuple(labels), np.asarray(examples), dict(metrics or {}))

@@ -1,0 +1,235 @@
+"""The models folder: every version of every model, published once and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlops_lab import show
+from mlops_lab.errors import DamagedArtifact, StoreError, UnknownModel, UnknownVersion, nearest
+from mlops_lab.predict import Predictor
+from mlops_lab.store import aliases
+from mlops_lab.store.disk import temporary_folder
+from mlops_lab.store.export import Run
+from mlops_lab.store.keras_file import OnMismatch
+from mlops_lab.store.manifest import Manifest
+from mlops_lab.store.publish import publish_run
+from mlops_lab.store.version import ModelVersion, load_version
+
+
+class ModelStore:
+    """A folder of models, each a folder of numbered versions.
+
+    Parameters
+    ----------
+    root
+        The folder. It need not exist before the first version is published.
+
+    Examples
+    --------
+    >>> models = ModelStore("models")
+    >>> models.versions("clothes")  # doctest: +SKIP
+    [1]
+    >>> models.load("clothes", "latest")  # doctest: +SKIP
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def __repr__(self) -> str:
+        return f"ModelStore({str(self.root)!r})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, ", ".join(f"v{number}" for number in self.versions(name)), _aliases_text(self.aliases(name)))
+            for name in self.names()
+        ]
+        return show.card(f"Models in {self.root}", show.table(rows, ("model", "versions", "aliases")))
+
+    def names(self) -> list[str]:
+        """Return the models that have at least one version."""
+        return [folder.name for folder in self._folders(self.root) if self.versions(folder.name)]
+
+    def versions(self, name: str) -> list[int]:
+        """Return the numbers of a model's versions, oldest first. A folder without a manifest is not one."""
+        folders = self._folders(self.root / name) if aliases.NAME.fullmatch(name) else []
+        numbers = [int(folder.name) for folder in folders if _is_number(folder.name)]
+        return sorted(number for number in numbers if (self.root / name / str(number) / "manifest.json").is_file())
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Return the names that point at a version: ``{"production": 3}``."""
+        return aliases.read_aliases(self.root / name)
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """Return who published, promoted and rolled back, oldest first."""
+        self._known(name)
+        return aliases.read_history(self.root / name)
+
+    def get(self, name: str, version: int | str = "latest") -> ModelVersion:
+        """Return a version by number, ``"v3"``, alias or ``"latest"``.
+
+        Raises
+        ------
+        UnknownModel, UnknownVersion
+            The message names those there are.
+        DamagedArtifact
+            Its manifest cannot be read.
+        """
+        number = self.resolve(name, version)
+        path = self.root / name / str(number)
+        try:
+            text = (path / "manifest.json").read_bytes()
+        except OSError as error:
+            raise DamagedArtifact(f"{path} has no readable manifest: {error.strerror}.", "Publish it again.") from error
+        manifest = Manifest.from_json(text, str(path / "manifest.json"))
+        if (manifest.name, manifest.version) != (name, number):
+            message = f"The manifest of {path} describes {manifest.name} v{manifest.version}."
+            raise DamagedArtifact(message, "A version cannot be copied to another name; publish it there.")
+        return ModelVersion(name, number, path, manifest)
+
+    def resolve(self, name: str, version: int | str = "latest") -> int:
+        """Return the number that a version, an alias or ``"latest"`` stands for."""
+        numbers = self._known(name)
+        wanted = str(version)
+        if wanted == "latest":
+            return numbers[-1]
+        known = self.aliases(name)
+        digits = wanted.removeprefix("v")
+        chosen = int(digits) if _is_number(digits) else known.get(wanted)
+        if chosen not in numbers:
+            words = [*known, *(f"v{number}" for number in numbers)]
+            raise UnknownVersion(f"The model {name!r} has no version {wanted!r}.", nearest(wanted, words))
+        return chosen
+
+    def mark(self, name: str, version: int) -> tuple[int, int, int]:
+        """Return what changes when the manifest of a version does: file number, time, size; zeros where it is gone."""
+        try:
+            found = (self.root / name / str(version) / "manifest.json").stat()
+        except OSError:
+            return (0, 0, 0)
+        return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+    def load(
+        self,
+        name: str,
+        version: int | str = "latest",
+        *,
+        engine: str | None = None,
+        on_mismatch: OnMismatch = "warn",
+    ) -> Predictor:
+        """Return a version, ready to answer, once everything about it has been checked.
+
+        The hash of every file, the versions that wrote them (where Keras itself will read them) and the golden
+        examples are checked; what was hashed is what is loaded.
+
+        Parameters
+        ----------
+        name, version
+            As for :meth:`get`.
+        engine
+            ``"onnx"``, ``"keras"`` or ``"sklearn"``; by default the one that the manifest names.
+        on_mismatch
+            What to do when Keras or TensorFlow is another version than the one that wrote the files.
+
+        Raises
+        ------
+        DamagedArtifact
+            A file, or an answer to a golden example, is not what was published.
+        IncompatibleFile
+            The versions differ and ``on_mismatch`` is ``"error"``.
+        """
+        found = self.get(name, version)
+        return load_version(found, engine=engine, on_mismatch=on_mismatch)
+
+    def prepare(self, name: str) -> None:
+        """Make sure that a version of this name could be written: better before the training than after it.
+
+        Raises
+        ------
+        StoreError
+            The folder cannot be written.
+        WrongUsage
+            That cannot be the name of a model.
+        """
+        with temporary_folder(self.root / aliases.check_name(name)):
+            pass
+
+    def publish(self, run: Run, name: str, version: int | None = None, *, description: str = "") -> ModelVersion:
+        """Write a trained model as a new version, whole or not at all.
+
+        Everything is written into a temporary folder, the manifest last, pushed to the disk, and the folder is renamed.
+
+        Parameters
+        ----------
+        run
+            What :func:`mlops_lab.train.fit` returned.
+        name
+            Of the model: small letters, digits, ``-`` and ``_``.
+        version
+            By default the next free number.
+        description
+            One sentence for people; by default what the data set is for.
+
+        Returns
+        -------
+        ModelVersion
+
+        Raises
+        ------
+        VersionExists
+            A published version never changes.
+        DamagedArtifact
+            An exported form does not answer as the trained model does.
+        StoreError
+            The folder cannot be written, or the disk is full.
+        """
+        parent = self.root / aliases.check_name(name)
+        return publish_run(run, parent, version, description)
+
+    def promote(self, name: str, version: int | str, alias: str = "production", *, why: str = "") -> int:
+        """Point an alias at a version; returns the version's number."""
+        number = self.resolve(name, version)
+        aliases.move_alias(self.root / name, alias, number, event="promoted", why=why)
+        return number
+
+    def rollback(self, name: str, alias: str = "production", *, why: str = "") -> int:
+        """Point an alias at the version it pointed to before; returns that version's number.
+
+        Raises
+        ------
+        StoreError
+            There is no version to go back to.
+        """
+        current = self.aliases(name).get(alias) if self._known(name) else None
+        moves = [
+            entry for entry in self.history(name) if entry.get("alias") == alias and entry.get("version") == current
+        ]
+        before = moves[-1].get("before") if moves else None
+        if before is None:
+            raise StoreError(f"{alias!r} of {name!r} has no version to go back to.", "Promote a version instead.")
+        self.resolve(name, before)
+        aliases.move_alias(self.root / name, alias, before, event="rolled back", why=why)
+        return int(before)
+
+    def _known(self, name: str) -> list[int]:
+        numbers = self.versions(name)
+        if not numbers:
+            raise UnknownModel(f"There is no model {name!r} in {self.root}.", nearest(name, self.names()))
+        return numbers
+
+    def _folders(self, parent: Path) -> list[Path]:
+        try:
+            return sorted(path for path in parent.iterdir() if path.is_dir() and aliases.NAME.fullmatch(path.name))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise StoreError(f"{parent} cannot be read: {error.strerror}.", "Make it readable.") from error
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and not text.startswith("0") and len(text) <= 6
+
+
+def _aliases_text(known: Mapping[str, int]) -> str:
+    return ", ".join(f"{alias} → v{number}" for alias, number in sorted(known.items())) or "none"

@@ -1,0 +1,99 @@
+"""Writing a new version: whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from mlops_lab import engines
+from mlops_lab.errors import VersionExists, WrongUsage
+from mlops_lab.predict import Engine, Predictor
+from mlops_lab.store import aliases
+from mlops_lab.store.disk import explained, sync_folder, sync_tree, temporary_folder
+from mlops_lab.store.export import Run, card, check_agreement, count_parameters, export_run
+from mlops_lab.store.keras_file import running_versions
+from mlops_lab.store.manifest import Golden, Manifest
+from mlops_lab.store.version import ModelVersion
+
+
+def publish_run(run: Run, parent: Path, version: int | None, description: str) -> ModelVersion:
+    """Write everything into a temporary folder, the manifest last, push it to the disk, and rename the folder."""
+    if version is not None and not (type(version) is int and 0 < version < 1_000_000):
+        raise WrongUsage(f"{version!r} cannot be a version.", "Take a whole number from 1 to 999999, or leave it out.")
+    with temporary_folder(parent) as folder:
+        if version is not None and (parent / str(version)).exists():
+            raise _version_exists(parent.name, version)
+        source = export_run(run, folder)
+        while True:
+            number = version or next_number(parent)
+            sentence = description or str(run.data.get("task", ""))
+            manifest = _describe(run, source, folder, parent.name, number, sentence)
+            (folder / "README.md").write_text(card(manifest.to_dict()), encoding="utf-8")
+            (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+            sync_tree(folder)
+            if _rename(folder, parent / str(number)):
+                break
+            if version is not None:
+                raise _version_exists(parent.name, version)
+    with suppress(OSError):  # the version is published; a disk that filled up just now does not undo that
+        aliases.append_history(parent, "published", version=number, description=description)
+    return ModelVersion(parent.name, number, parent / str(number), manifest)
+
+
+def next_number(parent: Path) -> int:
+    """Return the number after the highest folder, finished or not, so that a number is never used twice."""
+    taken = [int(path.name) for path in parent.iterdir() if path.name.isdecimal()]
+    return max(taken, default=0) + 1
+
+
+def _describe(run: Run, source: Engine, folder: Path, name: str, number: int, description: str) -> Manifest:
+    """Make the manifest of what was exported, once every engine agrees with the model that was trained."""
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("README.md", "manifest.json")
+    }
+    trained = Predictor(name, number, run.input, run.labels, source)
+    golden = Golden(run.examples, trained.probabilities(run.examples))
+    available = [engine for engine, file in engines.FILES.items() if file in files]
+    for engine in available:
+        predictor = Predictor(name, number, run.input, run.labels, engines.load(engine, files))
+        check_agreement(engine, golden.outputs, predictor.probabilities(golden.inputs), golden.tolerance)
+    return Manifest(
+        name=name,
+        version=number,
+        description=description,
+        framework=run.framework,
+        engine=available[0],
+        versions=running_versions(),
+        files={path: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for path, data in files.items()},
+        input=run.input,
+        labels=run.labels,
+        **count_parameters(run),
+        metrics=dict(run.metrics),
+        training=dict(run.settings),
+        data=dict(run.data),
+        seed=run.seed,
+        created=aliases.now(),
+        golden=golden,
+    )
+
+
+def _rename(folder: Path, final: Path) -> bool:
+    """Give the finished folder its name; ``False`` where another publisher was first."""
+    with explained(final):
+        try:
+            os.rename(folder, final)
+        except OSError as error:
+            if final.exists() and error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES):
+                return False
+            raise
+        sync_folder(final.parent)
+    return True
+
+
+def _version_exists(name: str, version: int) -> VersionExists:
+    return VersionExists(f"{name} v{version} is published already.", "Versions never change: publish a new one.")

@@ -1,0 +1,124 @@
+"""Read a file or a folder once, and judge and load those very bytes.
+
+Checking a path and opening it again later would let somebody swap the file in between. So everything starts here:
+:func:`read` opens the path once, never follows a symbolic link, and returns the bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlops_lab.store.safety.report import Refused
+
+MIB = 2**20
+COURSE_LIMIT = 64 * MIB
+HARD_LIMIT = 512 * MIB
+MAX_FILES = 1_000
+MAX_FOLDERS = 8
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # so that opening a named pipe does not wait for its writer
+BINARY = getattr(os, "O_BINARY", 0)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The bytes of one file, or of every file in a folder, read once."""
+
+    path: str
+    """Where they came from."""
+    data: bytes = b""
+    """The bytes, for a file."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Relative name → bytes, for a folder."""
+    folder: bool = False
+    """Whether the path was a folder."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the bytes; empty for a folder."""
+        return "" if self.folder else hashlib.sha256(self.data).hexdigest()
+
+
+def read_source(path: str | os.PathLike[str] | bytes | Source, limit: int) -> Source:
+    """Return the bytes behind a path, opened once and without following links."""
+    if isinstance(path, Source):
+        return path
+    if isinstance(path, bytes | bytearray | memoryview):
+        return Source("<bytes>", _small(bytes(path), limit, "<bytes>"))
+    name = os.fspath(path)
+    if "\0" in name:
+        raise Refused("not_a_file", "The path holds a NUL character.", name)
+    if _is_folder(name):
+        return Source(name, files=_read_folder(Path(name), min(limit, HARD_LIMIT)), folder=True)
+    return Source(name, _read_file(name, min(limit, HARD_LIMIT), None))
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(name).st_mode)
+    except OSError:
+        return False
+
+
+def _small(data: bytes, limit: int, name: str) -> bytes:
+    if len(data) > limit:
+        raise Refused("too_large", f"{len(data):,} bytes; the limit is {limit:,}.", name)
+    return data
+
+
+def _read_file(name: str, limit: int, folder: int | None) -> bytes:
+    try:
+        handle = os.open(name, os.O_RDONLY | NO_FOLLOW | NO_WAIT | BINARY, dir_fd=folder)
+    except OSError as error:
+        raise _cannot_open(name, error, folder) from None
+    with os.fdopen(handle, "rb") as file:
+        info = os.fstat(file.fileno())
+        if not stat.S_ISREG(info.st_mode):
+            raise Refused("not_a_file", "This is not a regular file.", name)
+        if info.st_size > limit:
+            raise Refused("too_large", f"The file has {info.st_size:,} bytes; the limit is {limit:,}.", name)
+        return _small(file.read(limit + 1), limit, name)
+
+
+def _cannot_open(name: str, error: OSError, folder: int | None) -> Refused:
+    try:
+        link = stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode)
+    except OSError:
+        link = False
+    if link:
+        return Refused("symlink", "This is a symbolic link; links are not followed.", name)
+    return Refused("not_a_file", f"The file cannot be opened: {error.strerror or error}.", name)
+
+
+def _read_folder(root: Path, limit: int) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    left = limit
+    for name in _names(root):
+        if len(files) >= MAX_FILES:
+            raise Refused("too_large", f"The folder has more than {MAX_FILES:,} files.", str(root))
+        files[name] = _read_file(str(root / name), left, None)
+        left -= len(files[name])
+    return files
+
+
+def _names(root: Path) -> list[str]:
+    names: list[str] = []
+    waiting = [(root, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        if depth > MAX_FOLDERS or len(names) > MAX_FILES:
+            raise Refused("too_large", "The folder is too deep or has too many files.", str(root))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    raise Refused("symlink", "The folder holds a symbolic link; links are not followed.", entry.path)
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((Path(entry.path), depth + 1))
+                else:
+                    names.append(Path(entry.path).relative_to(root).as_posix())
+    return sorted(names)

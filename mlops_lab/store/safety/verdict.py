@@ -1,0 +1,79 @@
+"""Decide what a file is by its content, never by its name, and hand it to the room that judges that format."""
+
+from __future__ import annotations
+
+from mlops_lab.store.safety import archive, onnx_file, pickles, weights
+from mlops_lab.store.safety.folder import judge_folder
+from mlops_lab.store.safety.keras_file import judge_keras, judge_legacy
+from mlops_lab.store.safety.report import AuditReport, Finding, Refused, finding
+from mlops_lab.store.safety.skops_file import MAX_MEMBERS, judge_skops
+from mlops_lab.store.safety.source import Source
+
+NEEDS_PIN = {"legacy-h5", "saved-model", "pickle"}
+
+
+def judge(source: Source) -> AuditReport:
+    """Return the verdict on bytes that were read once."""
+    kind = "unknown"
+    try:
+        kind = "folder" if source.folder else form(source.data)
+        if source.folder:
+            kind, found = judge_folder(source.files, judge_bytes)
+        else:
+            _, found = judge_bytes(source.data)
+    except Refused as refused:
+        found = [refused.finding]
+    except (MemoryError, RecursionError, Exception) as error:  # a verdict always: what we cannot judge, we refuse
+        found = [finding("audit_failed", f"The audit stopped at {type(error).__name__}: {error}.")]
+    return report(source.path, kind, found, source.sha256)
+
+
+def report(path: str, kind: str, found: list[Finding], sha256: str) -> AuditReport:
+    """Return a report; the first finding gives the code."""
+    code = found[0].code if found else "ok"
+    return AuditReport(path, kind, not found, code, tuple(found), kind in NEEDS_PIN, sha256)
+
+
+def form(data: bytes) -> str:
+    """Return the format that a reader would take these bytes for."""
+    if data.startswith(weights.SIGNATURE):
+        return "legacy-h5"
+    if data.startswith(pickles.NUMPY):
+        return "numpy"
+    if archive.looks_zipped(data):
+        return (
+            "skops" if b"schema.json" in data[:256] + data[-65536:] and b"config.json" not in data[-65536:] else "keras"
+        )
+    if onnx_file.looks_like_onnx(data):
+        return "onnx"
+    try:
+        pickles.judge_pickle(data)
+    except Refused as refused:
+        return "pickle" if refused.finding.code.startswith("pickle") else "unknown"
+    return "unknown"
+
+
+def judge_bytes(data: bytes) -> tuple[str, list[Finding]]:
+    """Return the format of one file's bytes and what is wrong with them."""
+    if not data:
+        raise Refused("empty", "The file is empty.")
+    kind = form(data)
+    if kind == "legacy-h5":
+        return kind, judge_legacy(data)
+    if kind == "numpy":
+        pickles.judge_numpy(data)
+    if kind in ("keras", "skops"):
+        return kind, _zipped(data, kind)
+    if kind == "onnx":
+        return kind, onnx_file.judge_onnx(data)
+    pickles.judge_pickle(data)
+    raise Refused("unknown_format", "This is no kind of model file that is read here.")
+
+
+def _zipped(data: bytes, kind: str) -> list[Finding]:
+    members = archive.read_members(data, max_members=MAX_MEMBERS if kind == "skops" else archive.MAX_MEMBERS)
+    if any(name.endswith(".pkl") for name in members):
+        raise Refused("pickle_in_zip", "The archive holds a pickle, as PyTorch writes it.")
+    if kind == "skops" and "schema.json" in members:
+        return judge_skops(data, members)
+    return judge_keras(data, members)

@@ -1,0 +1,104 @@
+"""One published version: its files, read only when they are what was published, and loaded only when they answer so."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlops_lab import engines, show
+from mlops_lab.errors import DamagedArtifact, IncompatibleFile, LabError
+from mlops_lab.predict import Predictor
+from mlops_lab.store import safety
+from mlops_lab.store.export import check_agreement
+from mlops_lab.store.keras_file import OnMismatch, differences
+from mlops_lab.store.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One published version on disk."""
+
+    name: str
+    version: int
+    path: Path
+    manifest: Manifest
+
+    def read(self) -> dict[str, bytes]:
+        """Return the bytes of every file that the manifest lists, once their hashes are right.
+
+        Raises
+        ------
+        DamagedArtifact
+            A file is missing or is not what was published.
+        """
+        return {name: _read_checked(self.path / name, entry) for name, entry in self.manifest.files.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a client may know, and where it lies."""
+        return {**self.manifest.public(), "path": str(self.path)}
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}"
+
+    def _repr_html_(self) -> str:
+        facts = self.manifest
+        rows = [
+            ("made with", " ".join(f"{name} {number}" for name, number in facts.versions.items())),
+            ("parameters", f"{facts.number_of_parameters:,}, of which {facts.trainable_parameters:,} are weights"),
+            *((name.replace("_", " "), f"{value:.4f}") for name, value in facts.metrics.items()),
+            ("files", ", ".join(facts.files)),
+            ("folder", self.path),
+        ]
+        return show.card(f"{self}: {facts.description}", show.table(rows))
+
+
+def _read_checked(path: Path, entry: Mapping[str, Any]) -> bytes:
+    again = "Publish the version again, or restore the file from where it was published."
+    try:
+        if path.is_symlink() or path.stat().st_size != entry["size"]:
+            raise DamagedArtifact(f"{path} is not the file that was published: its size differs.", again)
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedArtifact(f"{path} cannot be read: {error.strerror}.", again) from error
+    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+        raise DamagedArtifact(f"{path} is not the file that was published: its SHA-256 differs.", again)
+    return content
+
+
+def load_version(found: ModelVersion, *, engine: str | None = None, on_mismatch: OnMismatch = "warn") -> Predictor:
+    """Return a version on disk, ready to answer: see :meth:`ModelStore.load`."""
+    manifest = found.manifest
+    files = found.read()
+    wanted = engine or manifest.engine
+    if wanted == "keras":
+        _compare_versions(found, on_mismatch)
+    golden = manifest.golden
+    if wanted in engines.FILES and engines.FILES[wanted] in files:
+        safety.audit(files[engines.FILES[wanted]])
+    try:
+        computes = engines.load(wanted, files)
+        predictor = Predictor(found.name, found.version, manifest.input, manifest.labels, computes, manifest.public())
+        answers = predictor.probabilities(golden.inputs)
+    except LabError:
+        raise
+    except Exception as error:  # frameworks raise whatever they like on a file that is not what they wrote
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        message = f"{found} cannot be loaded by the {wanted} engine: {reason[0][:300]}."
+        raise DamagedArtifact(message, "Publish the version again.") from error
+    check_agreement(wanted, golden.outputs, answers, golden.tolerance)
+    return predictor
+
+
+def _compare_versions(found: ModelVersion, on_mismatch: OnMismatch) -> None:
+    differing = differences(found.manifest.versions)
+    if not differing or on_mismatch == "ignore":
+        return
+    message = f"{found} was written by {differing}."
+    hint = "Install the same versions, or serve it with the onnx engine, which does not depend on them."
+    if on_mismatch == "error":
+        raise IncompatibleFile(message, hint)
+    warnings.warn(f"{message} {hint}", stacklevel=4)

@@ -1,0 +1,155 @@
+"""The confusion matrix, whose cells open the pictures behind them."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import ipywidgets
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_lab import show
+from mlops_lab.data import Dataset
+from mlops_lab.serve import Client
+from mlops_lab.widgets import faces
+from mlops_lab.widgets.choice import Answers, ask_all, confusion_counts
+from mlops_lab.widgets.picking import Gallery
+
+CELL, GAP, NAMES = 48, 2, 92  # pixels
+
+
+class Confusion(ipywidgets.VBox):  # type: ignore[misc]
+    """How often each class was taken for each other one; a cell opens its pictures.
+
+    Attributes
+    ----------
+    counts
+        ``counts[row, column]``: how many pictures of class ``row`` the model took for class ``column``.
+    gallery
+        The pictures of the cell that was pressed.
+
+    Examples
+    --------
+    >>> from mlops_lab import data
+    >>> digits = data.load("digits")
+    >>> right = Answers(digits.test.labels, np.ones(len(digits.test)))
+    >>> Confusion(digits, right)
+    <Confusion digits: 359 of 359 right>
+    """
+
+    def __init__(self, dataset: Dataset, answers: Answers, *, count: int = 16) -> None:
+        super().__init__()
+        self.dataset, self.answers = dataset, answers
+        self.counts = confusion_counts(dataset.test.labels, answers.predicted, len(dataset.classes))
+        self._name = f"lab-matrix-{self.model_id}"
+        self.style = ipywidgets.HTML(layout=ipywidgets.Layout(height="0", margin="0"))
+        self.buttons = ipywidgets.ToggleButtons(
+            options=[(str(number), place) for place, number in enumerate(self.counts.ravel().tolist())],
+            tooltips=[self.sentence(*divmod(place, len(dataset.classes))) for place in range(self.counts.size)],
+            index=None,
+        )
+        self.buttons.add_class(self._name)
+        self.note = ipywidgets.HTML(faces.muted("Press a number to see its pictures."))
+        self.gallery = Gallery(dataset, count=count, only=[])
+        self.gallery.layout.display = "none"
+        self.buttons.observe(self._open, "index")
+        rows = ipywidgets.HTML(row_names(dataset.classes))
+        grid = ipywidgets.HBox([rows, ipywidgets.VBox([ipywidgets.HTML(column_names(dataset.classes)), self.buttons])])
+        self.style.value = grid_style(self._name, self.counts)
+        self.children = [self.style, grid, self.note, self.gallery]
+
+    def __repr__(self) -> str:
+        return f"<Confusion {self.dataset.name}: {np.trace(self.counts)} of {self.counts.sum()} right>"
+
+    def sentence(self, row: int, column: int) -> str:
+        """Say one number of the matrix in words."""
+        actual, said = self.dataset.classes[row], self.dataset.classes[column]
+        number = int(self.counts[row, column])
+        pictures = f"{number} picture{'' if number == 1 else 's'} labelled {actual}"
+        return f"{pictures}: rightly called {said}" if row == column else f"{pictures}: called {said}"
+
+    def _open(self, change: Any) -> None:
+        if change["new"] is None:
+            return
+        row, column = divmod(change["new"], len(self.dataset.classes))
+        found = np.flatnonzero((self.dataset.test.labels == row) & (self.answers.predicted == column))
+        surest_first = found[np.argsort(-self.answers.confidence[found], kind="stable")]
+        self.gallery.layout.display = None
+        self.gallery.show_only(surest_first.tolist())
+        self.style.value = grid_style(self._name, self.counts, change["new"])
+        self.note.value = f'<span style="{show.FONT}; color: {show.TEXT}">{escape(self.sentence(row, column))}</span>'
+
+
+def grid_style(name: str, counts: NDArray[np.int64], picked: int | None = None) -> str:
+    """Return a ``<style>`` that lays buttons out as a matrix, darker where a row has more of its pictures.
+
+    Examples
+    --------
+    >>> "grid-template-columns: repeat(2, 48px)" in grid_style("some", np.eye(2, dtype=np.int64))
+    True
+    """
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    cells = []
+    for place, share in enumerate(shares.ravel().tolist()):
+        right = place % (len(counts) + 1) == 0
+        colour = "46, 125, 50" if right else "198, 40, 40"
+        # A square root, so that rare mistakes can be seen beside the many right answers.
+        cells.append(f".{name} button:nth-child({place + 1}) {{background: rgba({colour}, {0.75 * share**0.5:.2f})}}")
+    if picked is not None:
+        border = f"outline: 3px solid {show.BAR}; outline-offset: -1px; font-weight: 700"
+        cells.append(f".{name} button:nth-child({picked + 1}) {{{border}}}")
+    lines = "\n".join(cells)
+    return f"""<style>
+.{name} {{height: auto; max-height: none; overflow: visible; margin: 0}}
+.{name} > div {{display: grid; grid-template-columns: repeat({len(counts)}, {CELL}px); gap: {GAP}px; padding: 3px}}
+.{name} button {{width: {CELL}px; height: 28px; margin: 0; padding: 0; line-height: 28px; font-size: 12px;
+  color: var(--jp-content-font-color1, inherit); box-shadow: none; border-radius: 3px}}
+.{name} button:focus-visible {{outline: 2px solid {show.BAR}}}
+{lines}</style>"""
+
+
+def column_names(classes: tuple[str, ...]) -> str:
+    """Return the heads of the columns: what the model said."""
+    style = f"width: {CELL}px; overflow-wrap: anywhere; text-align: center; align-self: end; flex: none"
+    heads = "".join(f'<div style="{style}">{escape(name)}</div>' for name in classes)
+    return (
+        f'<div style="{show.FONT}; color: {show.TEXT}; line-height: 1.2"><div style="color: {show.MUTED}">'
+        f"the model said →</div>"
+        f'<div style="display: flex; gap: {GAP}px; height: 32px; padding: 0 3px; font-size: 11px">{heads}</div></div>'
+    )
+
+
+def row_names(classes: tuple[str, ...]) -> str:
+    """Return the heads of the rows: what is in the pictures."""
+    style = f"height: 28px; line-height: 28px; margin-bottom: {GAP}px; text-align: right; white-space: nowrap"
+    heads = "".join(f'<div style="{style}">{escape(name)}</div>' for name in classes)
+    return (
+        f'<div style="{show.FONT}; color: {show.TEXT}; width: {NAMES}px; font-size: 12px"><div style="height: 53px; '
+        f'color: {show.MUTED}; display: flex; align-items: end; justify-content: end">labelled ↓</div>{heads}</div>'
+    )
+
+
+def confusion(
+    server: Any, dataset: Dataset, name: str = "clothes", version: int | str = "latest", *, count: int = 16
+) -> Confusion:
+    """Ask a server about every test picture, and return the confusion matrix.
+
+    Parameters
+    ----------
+    server
+        A running server, its address, or a client.
+    dataset
+        Whose test pictures to ask about.
+    name, version
+        The model to ask.
+    count
+        Pictures on a page of the gallery that a cell opens.
+
+    Examples
+    --------
+    >>> confusion(server, dataset, "clothes", "v1")  # doctest: +SKIP
+    <Confusion fashion-mnist: 9081 of 10000 right>
+    """
+    client = server if isinstance(server, Client) else Client(server)
+    return Confusion(dataset, ask_all(client, name, version, dataset.test.images), count=count)

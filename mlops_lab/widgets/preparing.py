@@ -1,0 +1,80 @@
+"""A photo on its way to what a model takes, step by step. No widgets here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_lab.image import InputSpec, decode, fit
+
+# A photo from a telephone is larger than what a server takes, and is made small before it is sent.
+MAX_PIXELS, MAX_SIDE = 60_000_000, 12_000
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One picture on the way, and what was done."""
+
+    title: str
+    pixels: NDArray[Any]
+    words: str
+
+
+def on_bright(pixels: NDArray[Any]) -> bool:
+    """Tell whether the edge of a grey picture is bright: a thing on white, where the model knows things on black.
+
+    Examples
+    --------
+    >>> on_bright(np.full((28, 28), 250, np.uint8))
+    True
+    """
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    return bool(edge.mean() > 127)
+
+
+def steps(file: bytes, spec: InputSpec, invert: bool | None = None) -> list[Step]:
+    """Return the way of a PNG or JPEG file to the size and colours of a model; the last step is what to send.
+
+    Parameters
+    ----------
+    file
+        The bytes of the file.
+    spec
+        What the model takes.
+    invert
+        Swap bright and dark; by default where the edge of the picture is bright.
+
+    Raises
+    ------
+    BadImage
+        The bytes are not a picture.
+
+    Examples
+    --------
+    >>> from mlops_lab.image import encode_png
+    >>> way = steps(encode_png(np.full((60, 40), 255, np.uint8)), InputSpec(shape=(28, 28, 1), size=(28, 28)))
+    >>> [step.title for step in way]
+    ['Your picture', 'Grey', 'Inverted', 'Small']
+    """
+    colours = decode(file, "rgb", max_pixels=MAX_PIXELS, max_side=MAX_SIDE)
+    height, width = colours.shape[:2]
+    found = [Step("Your picture", thumbnail(colours), f"{width}×{height} pixels, {len(file):,} bytes")]
+    pixels: NDArray[Any] = colours
+    if spec.mode == "grey":
+        pixels = decode(file, "grey", max_pixels=MAX_PIXELS, max_side=MAX_SIDE)
+        found.append(Step("Grey", thumbnail(pixels), "one number for each pixel, not three"))
+        if on_bright(pixels) if invert is None else invert:
+            pixels = 255 - pixels
+            found.append(Step("Inverted", thumbnail(pixels), "the model knows things on black"))
+    small = fit(pixels, spec)
+    found.append(Step("Small", small, f"{small.shape[1]}×{small.shape[0]}, in proportion, the rest black"))
+    return found
+
+
+def thumbnail(pixels: NDArray[Any], side: int = 280) -> NDArray[Any]:
+    """Return a picture small enough to show, by leaving out pixels."""
+    step = max(1, -(-max(pixels.shape[:2]) // side))
+    return pixels[::step, ::step]

@@ -1,0 +1,41 @@
+"""A request as text to copy: as a line of curl, and as Python with requests. Both run as they stand."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+
+
+def as_curl(url: str, png: bytes) -> str:
+    """Return a shell command that sends a picture.
+
+    The picture is in the command itself, so there is no file to look for; with a file it would be
+    ``curl --data-binary @picture.png``.
+
+    Examples
+    --------
+    >>> print(as_curl("http://127.0.0.1:8000/models/clothes/v1", b"png"))
+    echo cG5n | base64 -d |
+    curl -X POST -H 'Content-Type: image/png' --data-binary @- http://127.0.0.1:8000/models/clothes/v1
+    """
+    data = base64.b64encode(png).decode()
+    return f"echo {data} | base64 -d |\ncurl -X POST -H 'Content-Type: image/png' --data-binary @- {shlex.quote(url)}"
+
+
+def as_requests(url: str, png: bytes) -> str:
+    """Return Python code that sends a picture.
+
+    Examples
+    --------
+    >>> print(as_requests("http://127.0.0.1:8000/models/clothes/v1", b"png").splitlines()[-1])
+    print(answer.status_code, answer.json())
+    """
+    data = base64.b64encode(png).decode()
+    return (
+        "import base64\n"
+        "import requests\n"
+        "\n"
+        f'picture = base64.b64decode("{data}")\n'
+        f'answer = requests.post({url!r}, data=picture, headers={{"Content-Type": "image/png"}})\n'
+        "print(answer.status_code, answer.json())"
+    )

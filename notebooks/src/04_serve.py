@@ -1,0 +1,270 @@
+# %% [markdown]
+# # Stage 4: serve
+#
+# A trained model that sits in a notebook helps nobody else. In this stage you put it behind an **inference server**:
+# a program that waits for pictures to arrive over HTTP, asks the model about each one, and sends the answer back.
+# Any program that speaks HTTP can then use the model, in any language, without Python, Keras or your notebook.
+#
+# You will
+#
+# 1. start a server behind this notebook and look at it,
+# 2. ask it which models it has (`GET`) and send it a picture (`POST`),
+# 3. pick pictures from a gallery, send them, and see what the model thinks,
+# 4. read what the server says when something is wrong,
+# 5. replace the running server by a new one, and stop it.
+#
+# Run the cells from top to bottom with **Shift + Enter**. It takes about ten minutes, and no network.
+
+# %% [markdown]
+# ## 1. Something to classify
+#
+# Fashion-MNIST came with the package: 70,000 grey pictures of garments, 28×28 pixels each, in ten classes. We only
+# need the *test* split here, the 10,000 pictures that the model has never seen.
+
+# %%
+from mlops_lab import data, serve, store, widgets
+
+dataset = data.load("fashion-mnist")
+dataset
+
+# %% [markdown]
+# ## 2. A folder of models
+#
+# A server serves what lies in a *models folder*. Each model has a name, and under the name a folder for each version:
+# `models/clothes/1` is version 1 of the model `clothes`. The lab comes with a trained one, so you need not train first.
+
+# %%
+from pathlib import Path
+
+folder = Path("models") if Path("models").is_dir() else Path("../models")
+models = store.ModelStore(folder)
+models
+
+# %% [markdown]
+# ## 3. Start the server
+#
+# `serve.start` loads every model of the folder and begins to answer, in the background. The cell ends at once and the
+# notebook stays free for other work.
+
+# %%
+server = serve.start(models)
+server
+
+# %% [markdown]
+# Read the box above:
+#
+# * **address**: `http://127.0.0.1` is this machine, and only this machine can reach it. The number after the colon is
+#   the *port*. Many servers can run on one machine as long as each has a port of its own.
+# * **generation**: how often you have started this server. Keep an eye on it; it matters in section 9.
+
+# %% [markdown]
+# ## 4. Ask what is there: GET
+#
+# HTTP knows two kinds of request that we need. A `GET` asks for something and changes nothing. The route `/models`
+# lists the models of the server. We send the request with `requests`, the usual Python library for HTTP.
+
+# %%
+import requests
+
+answer = requests.get(f"{server.url}/models")
+print(answer.status_code)
+answer.json()
+
+# %% [markdown]
+# `200` is the status for *all is well*. The answer is JSON, which Python reads as a dictionary.
+#
+# One step deeper: `/models/clothes/v1` tells about one version.
+
+# %%
+info = requests.get(f"{server.url}/models/clothes/v1").json()
+for key in ("name", "version", "framework", "number_of_parameters", "labels"):
+    print(f"{key}: {info[key]}")
+
+# %% [markdown]
+# > **Predict, then run.** The model takes pictures of which size, and in which range does it want its numbers? Say
+# > your guess aloud, then look.
+
+# %%
+info["input"]
+
+# %% [markdown]
+# The pixels of a picture are whole numbers from 0 to 255, but this model was trained on numbers from 0 to 1. The server
+# does that division, with the same function that was used in training. Whoever sends a picture need not know of it.
+
+# %% [markdown]
+# ## 5. Send a picture: POST
+#
+# A `POST` sends something along: the *body* of the request. Here the body is a picture, as the bytes of a PNG file,
+# just as it would lie on your disk. The header `Content-Type` says what the bytes are.
+
+# %%
+from mlops_lab.image import encode_png
+
+picture = encode_png(dataset.test.images[0])
+print(len(picture), "bytes, which begin with", picture[:4])
+
+# %%
+answer = requests.post(
+    f"{server.url}/models/clothes/v1",
+    data=picture,
+    headers={"Content-Type": "image/png"},
+)
+answer.json()
+
+# %% [markdown]
+# One entry for each picture that was sent. `label` is the class with the highest probability, `confidence` is that
+# probability, and `probabilities` holds all ten, in the order of `labels`.
+#
+# > **Predict, then run.** What do the ten probabilities add up to?
+
+# %%
+sum(answer.json()["predictions"][0]["probabilities"])
+
+# %% [markdown]
+# ## 6. A client, so that you write less
+#
+# `serve.Client` sends the very same request, and gives you an object that draws itself: the picture beside the bars.
+
+# %%
+client = serve.Client(server)
+client.classify("clothes", "v1", dataset.test.images[0])
+
+# %% [markdown]
+# It takes many pictures at once, too. They travel in one request, which is much faster than one request for each.
+
+# %%
+predictions = client.classify("clothes", "v1", dataset.test.images[:200])
+
+said = [prediction.class_index for prediction in predictions]
+right = (dataset.test.labels[:200] == said).sum()
+print(f"{right} of {len(predictions)} are right; one request, {predictions.milliseconds:.0f} ms")
+
+# %% [markdown]
+# > **Exercise.** Change the cell above so that it sends all 10,000 test pictures, 250 at a time. Is the accuracy over
+# > HTTP the one that the training reported (`info["metrics"]`)? It has to be: if it is not, the server prepares the
+# > pictures in another way than the training did, which is among the most common mistakes in this trade.
+
+# %% [markdown]
+# ## 7. Send and see
+#
+# Now without code. Pick a garment, press **Send**, and read what came back: what you sent, what the model sees, its
+# ten probabilities, the request, the status and the milliseconds. Under *as curl* and *as requests* stands the same
+# request as text; copy it into a terminal or a cell and it runs.
+
+# %%
+sender = widgets.send(server, dataset)
+sender
+
+# %% [markdown]
+# > **Try this.**
+# >
+# > 1. Set *Show* to *wrongly classified, surest first* and send a few. Which mistakes would you have made yourself?
+# > 2. Set *Class* to *Shirt* and *Show* to *least confident first*. Why is `Shirt` the hardest class?
+# > 3. Write `v9` into *Version* and press Send. What does the server say? Then put `v1` back.
+
+# %% [markdown]
+# The widget is worked from code as well. This is what pressing the button does:
+
+# %%
+sender.gallery.picked = 12
+sender.send()
+print(sender.answer.request, "→", sender.answer.status, sender.answer[0])
+
+# %% [markdown]
+# ## 8. When something is wrong
+#
+# A good server says what happened, what it received, and what you can do. Ask for a model that does not exist:
+
+# %%
+answer = requests.get(f"{server.url}/models/cloths")
+print(answer.status_code)
+answer.json()
+
+# %% [markdown]
+# `404` means *there is no such thing here*. The text names the nearest thing there is.
+#
+# > **Predict, then run.** Below, the body is not a picture at all. Will the server stop, be silent, or answer? With
+# > which status?
+
+# %%
+answer = requests.post(
+    f"{server.url}/models/clothes/v1",
+    data=b"this is not a picture",
+    headers={"Content-Type": "image/png"},
+)
+print(answer.status_code)
+print(answer.json()["error"])
+
+# %% [markdown]
+# Statuses that begin with 4 say *the request is wrong*, those with 5 say *the server is in trouble*. `400` is ours to
+# mend. The client raises the same error as a Python exception, with the hint apart:
+
+# %%
+from mlops_lab.errors import LabError
+
+try:
+    client.classify("clothes", "v7", dataset.test.images[0])
+except LabError as error:
+    print(error.message)
+    print("→", error.hint)
+
+# %% [markdown]
+# ## 9. Run it again: generation 2
+#
+# You will change a model or a line of code and start the server again. In a notebook this hides a trap: the *old*
+# server may still hold the port and go on answering with *old* code, while the cell looks fine.
+#
+# `serve.start` stops the old one first and takes its port. Each answer says which generation it came from.
+#
+# > **Predict, then run.** Will the address change?
+
+# %%
+before = server.port
+server = serve.start(models)
+print("same port:", server.port == before)
+server
+
+# %%
+answer = requests.get(f"{server.url}/healthz")
+print("answered by generation", answer.headers["X-Lab-Generation"])
+
+# %% [markdown]
+# The widget of section 7 goes on working: the address is the same, and its next answer names the new generation.
+#
+# ## 10. What the server has seen
+#
+# A server that runs should be watched. This one remembers its last thousand requests.
+
+# %%
+client.classify("clothes", "v1", dataset.test.images[:3])
+for seen in server.requests:
+    print(f"{seen.method} {seen.path} → {seen.status} in {seen.milliseconds:.1f} ms")
+
+# %% [markdown]
+# ## 11. Stop
+#
+# The server ends with the notebook's kernel. To end it now, and free its port:
+
+# %%
+server.stop()
+server
+
+# %% [markdown]
+# > **Predict, then run.** What does the client say now?
+
+# %%
+try:
+    client.models()
+except LabError as error:
+    print(error)
+
+# %% [markdown]
+# ## What you have seen
+#
+# * A model becomes useful to others through a server: `GET` asks about it, `POST` sends a picture and brings back
+#   probabilities.
+# * The address names the model *and its version*, so a new version can come without breaking those who use the old.
+# * The server prepares pictures exactly as the training did.
+# * Every error says what was wrong and what to do, with a status that machines can read.
+#
+# **Next:** the same server from a terminal, where it outlives the notebook: `mlops-lab serve --port 8000`.

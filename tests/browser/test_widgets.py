@@ -1,0 +1,67 @@
+"""The other widgets, each seen once in a real browser."""
+
+import re
+
+import numpy as np
+
+from mlops_lab import data
+from mlops_lab.image import encode_png
+
+SET_UP = """
+from mlops_lab import data, serve, train, widgets
+dataset = data.load()
+server = serve.start("../models")
+server
+"""
+
+
+def test_a_cell_of_the_matrix_opens_its_pictures(opened):
+    book = opened([SET_UP, "matrix = widgets.confusion(server, dataset)\nmatrix"])
+    book.run_all()
+    cell = book.cell("widgets.confusion")
+    cell.get_by_title("labelled Shirt: called T-shirt/top").click()
+    cell.get_by_role("button", name="Shirt").first.wait_for()
+    book.picture(cell, "confusion")
+
+
+def test_two_versions_side_by_side(opened):
+    sides = '("clothes", "v1"), ("clothes", "v9")'
+    book = opened([SET_UP, f"both = widgets.compare(server, dataset, {sides})\nboth"])
+    book.run_all()
+    cell = book.cell("widgets.compare")
+    cell.get_by_role("button", name="#8 Sandal").click()
+    cell.get_by_text("It says: Sandal").wait_for()
+    cell.get_by_text("has no version 'v9'").wait_for()
+
+
+def test_the_dashboard_moves(opened):
+    book = opened([SET_UP, "board = widgets.dashboard(server)\nboard", "serve.Client(server).models()"])
+    book.run_all()
+    cell = book.cell("widgets.dashboard")
+    cell.get_by_text("GET /models").wait_for()
+    cell.get_by_role("button", name="Stop watching").click()
+    cell.get_by_text("stopped watching").wait_for()
+
+
+def test_a_picture_of_ones_own(opened):
+    book = opened([SET_UP, "own = widgets.upload(server)\nown"])
+    book.run_all()
+    cell = book.cell("widgets.upload")
+    boot = np.pad(255 - np.kron(data.load().test.images[23], np.ones((9, 9), np.uint8)), 60, constant_values=255)
+    with book.page.expect_file_chooser() as chooser:
+        cell.get_by_text("Choose a picture").click()
+    chooser.value.set_files({"name": "boot.png", "mimeType": "image/png", "buffer": encode_png(boot)})
+    cell.get_by_text("It says:").wait_for()
+    assert cell.get_by_text("3 Inverted").count() == 1
+    book.picture(cell, "upload")
+
+
+def test_a_training_is_stopped(opened):
+    config = "train.TrainConfig(epochs=200)"
+    book = opened([SET_UP, f"live = widgets.training(dataset.limited(5000), {config})\nlive"])
+    book.run_all()
+    cell = book.cell("widgets.training")
+    cell.get_by_role("button", name="Start").click()
+    cell.get_by_text(re.compile(r"\d+ epochs, best")).wait_for()
+    cell.get_by_role("button", name="Stop").click()
+    cell.get_by_text("the model has the weights of epoch").wait_for()

@@ -1,0 +1,89 @@
+"""Models for the tests: a digits model that scikit-learn trains in a second, and predictors made of one line."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlops_lab import data, train
+from mlops_lab.engines.python import PythonEngine
+from mlops_lab.image import InputSpec
+from mlops_lab.predict import Predictor
+from mlops_lab.serve import create_app, stop_all
+from mlops_lab.store import ModelStore
+
+GREY = InputSpec(shape=(28, 28, 1), size=(28, 28))
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return data.load("digits")
+
+
+@pytest.fixture(scope="session")
+def digits_run(digits):
+    return train.fit_sklearn(digits)
+
+
+@pytest.fixture(scope="session")
+def _published(digits_run, tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("published") / "models"
+    ModelStore(root).publish(digits_run, "digits", description="Read handwritten digits")
+    return root
+
+
+@pytest.fixture
+def models(_published, tmp_path) -> ModelStore:
+    """A store of one's own that holds digits v1."""
+    return ModelStore(shutil.copytree(_published, tmp_path / "models"))
+
+
+@pytest.fixture(scope="session")
+def shared_models(_published) -> ModelStore:
+    """The same store for tests that only read."""
+    return ModelStore(_published)
+
+
+def brightness(inputs):
+    """Return how dark and how bright each picture is: an answer that tells which picture was asked about."""
+    bright = inputs.mean(axis=(1, 2, 3))
+    return np.stack([1 - bright, bright], axis=1)
+
+
+@pytest.fixture(scope="session")
+def bright() -> Predictor:
+    """A model whose confidence is the brightness of a grey 28×28 picture."""
+    return Predictor("bright", 1, GREY, ("dark", "bright"), PythonEngine(brightness), {"name": "bright"})
+
+
+@pytest.fixture(scope="session")
+def app(shared_models, bright):
+    predictor = shared_models.load("digits", 1)
+    return create_app([bright, predictor])
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture
+def no_servers():
+    """Stop what a test leaves running in the background."""
+    yield
+    stop_all()
+
+
+@pytest.fixture(scope="session")
+def pictures() -> np.ndarray:
+    """Five grey pictures, each brighter than the one before."""
+    return np.stack([np.full((28, 28), level, np.uint8) for level in (0, 51, 102, 153, 255)])
+
+
+@pytest.fixture(scope="session")
+def tiny_fashion():
+    """Real garments, few enough to train on in a moment."""
+    return data.load("fashion-mnist", limit=2000)

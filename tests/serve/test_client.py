@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+import requests
+from flask import Flask
+
+from mlops_lab import serve
+from mlops_lab.errors import (
+    BadImage,
+    ServerError,
+    TooLarge,
+    Unavailable,
+    UnknownModel,
+    UnknownVersion,
+    UnsupportedMedia,
+    WrongShape,
+)
+from mlops_lab.image import encode_png
+from mlops_lab.serve import Client, create_app
+
+
+@pytest.fixture(scope="module")
+def server(app):
+    running = serve.start(app, name="client tests")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def client(server):
+    return Client(server.url)
+
+
+def brightness(answer):
+    return [item.probabilities[1] for item in answer]
+
+
+def test_one_array(client, pictures):
+    answer = client.classify("bright", "v1", pictures[3])
+    assert brightness(answer) == [0.6]
+    assert answer[0].labels == ("dark", "bright") or answer[0].labels == ()
+    assert np.array_equal(answer[0].image, pictures[3])
+
+
+def test_every_form_of_one_picture(client, pictures, tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(encode_png(pictures[1]))
+    for picture in (pictures[1], pictures[1][..., None], path, str(path), path.read_bytes()):
+        assert brightness(client.classify("bright", 1, picture)) == [0.2]
+
+
+def test_every_form_of_several(client, pictures, tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(encode_png(pictures[1]))
+    assert brightness(client.classify("bright", "latest", pictures)) == pytest.approx([0, 0.2, 0.4, 0.6, 1])
+    assert brightness(client.classify("bright", "1", list(pictures[:2]))) == pytest.approx([0, 0.2])
+    mixed = [pictures[4], path, path.read_bytes(), np.full((56, 56), 255, np.uint8)]
+    assert brightness(client.classify("bright", "v1", mixed)) == pytest.approx([1, 0.2, 0.2, 1])
+
+
+def test_a_colour_picture(client):
+    assert brightness(client.classify("bright", "v1", np.full((28, 28, 3), 255, np.uint8))) == [1]
+
+
+def test_the_answer_knows_how_it_came(client, pictures):
+    answer = client.classify("digits", "v1", pictures[0])
+    assert (answer.request, answer.status) == ("POST /models/digits/v1", 200)
+    assert answer.milliseconds > 0
+    assert answer.response["model"] == "digits"
+    assert answer[0].labels == tuple("0123456789")
+    html = client.classify("digits", "v1", np.stack([pictures[0]] * 14)[:, :8, :8])._repr_html_()
+    assert "and 2 more" in html
+    assert "→ 200 in" in html
+
+
+def test_models_and_info(client, server):
+    assert [model["name"] for model in client.models()] == ["bright", "digits"]
+    assert client.info("digits")["version"] == "v1"
+    assert Client(server).url == server.url
+    assert repr(client) == f"Client({server.url!r})"
+
+
+def test_the_server_s_errors_come_back_as_their_classes(client, pictures):
+    asked = {
+        UnknownModel: lambda: client.classify("brigth", "v1", pictures[0]),
+        UnknownVersion: lambda: client.info("bright", "v9"),
+        BadImage: lambda: client.classify("bright", "v1", b"no picture"),
+        WrongShape: lambda: client.classify("bright", "v1", np.zeros((2, 5, 5), np.uint8)),
+        TooLarge: lambda: client.classify("bright", "v1", np.zeros((300, 28, 28), np.uint8)),
+    }
+    for kind, ask in asked.items():
+        with pytest.raises(kind) as caught:
+            ask()
+        assert type(caught.value) is kind
+        assert caught.value.hint
+        assert not caught.value.message.endswith(caught.value.hint)
+
+
+def test_a_content_type_error_is_one_too(server):
+    client = Client(server)
+    with pytest.raises(UnsupportedMedia):
+        client._ask("POST", "/models/bright/v1", data=b"x", headers={"Content-Type": "text/plain"})
+
+
+def test_a_code_of_its_own_keeps_its_class(bright):
+    app = create_app(bright)
+    app.config["DRAINING"] = True
+    with serve.start(app, name="draining") as server, pytest.raises(Unavailable) as caught:
+        Client(server)._ask("GET", "/readyz")
+    assert caught.value.code == "draining"
+
+
+def test_a_file_that_is_not_there(client, tmp_path):
+    with pytest.raises(BadImage, match=r"nowhere\.png"):
+        client.classify("bright", "v1", tmp_path / "nowhere.png")
+
+
+def test_no_server():
+    with pytest.raises(ServerError, match="No server answers at http://127"):
+        Client("http://127.0.0.1:9").models()
+    with pytest.raises(ServerError):
+        Client("nonsense").models()
+
+
+def test_a_server_of_something_else(pictures):
+    app = Flask("other")
+    app.get("/models", endpoint="models")(lambda: "hello")
+    app.get("/models/<name>/<version>", endpoint="version")(lambda name, version: ["a"])
+    with serve.start(app, name="other") as server:
+        client = Client(server)
+        for ask in (client.models, lambda: client.info("x"), lambda: client.classify("x", 1, pictures[0])):
+            with pytest.raises(ServerError, match="Is it an inference server"):
+                ask()
+
+
+def test_a_slow_server_and_a_proxy(server, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert Client(server).models()
+
+    def slow(*_, **__):
+        raise requests.ReadTimeout("too slow")
+
+    client = Client(server)
+    monkeypatch.setattr(client._session, "request", slow)
+    with pytest.raises(ServerError, match="too slow"):
+        client.models()

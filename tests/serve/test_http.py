@@ -1,0 +1,220 @@
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+import requests
+from flask import Flask
+
+from mlops_lab.errors import PortTaken, ServerError, WrongUsage
+from mlops_lab.serve import Limits
+from mlops_lab.serve.http import HttpServer, address, bind, refuse_debug
+
+
+@pytest.fixture
+def serve():
+    """Run an application on a free port; every server is stopped in the end."""
+    running = []
+
+    def run(app, **limits):
+        server = HttpServer(app, bind("127.0.0.1", 0), Limits(**limits))
+        server.start()
+        running.append(server)
+        return server
+
+    yield run
+    for server in running:
+        server.stop()
+
+
+def exchange(port, request):
+    """Send bytes as they are; return the status, the headers and the JSON of the one answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(request)
+        answer = b""
+        with suppress(ConnectionResetError):  # where the server has not read everything that it refuses
+            while part := connection.recv(65536):
+                answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert len(re.findall(rb"HTTP/1\.[01] \d{3} ", answer)) == 1
+    return int(head.split()[1]), head.decode().lower(), json.loads(body)
+
+
+HOST = b"Host: x\r\nConnection: close\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\nContent-Length: 5\r\n\r\nabc", 400),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: -1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 0x3\r\n\r\nabc", 400),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n\r\n", 501),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n", 400),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"A: x\0y\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"x" * 20_000 + b"\r\n\r\n", 431),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 99999999999\r\n\r\n", 413),
+    ],
+    ids=["line", "two lengths", "negative", "hexadecimal", "encoding", "chunk", "nul", "header", "body"],
+)
+def test_what_the_http_server_itself_refuses_is_json_too(serve, app, request_bytes, status):
+    server = serve(app)
+    found, headers, answer = exchange(server.port, request_bytes)
+    assert found == status
+    assert answer.keys() == {"error", "code", "hint", "request_id"}
+    assert "content-type: application/json" in headers
+    assert f"x-request-id: {answer['request_id']}" in headers
+    assert requests.get(f"http://127.0.0.1:{server.port}/healthz", timeout=5).status_code == 200
+
+
+def test_no_host_is_refused_by_the_application(serve, app):
+    status, _, answer = exchange(serve(app).port, b"GET /models HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert (status, answer["code"]) == (400, "bad_request")
+
+
+def test_chunked_and_expected_bodies_arrive(serve, app):
+    url = f"http://127.0.0.1:{serve(app).port}/models/bright/v1"
+    body = b'{"image": ' + json.dumps([[255] * 28] * 28).encode() + b"}"
+    headers = {"Content-Type": "application/json"}
+    chunked = requests.post(url, data=iter([body[:100], body[100:]]), headers=headers, timeout=5)
+    expected = requests.post(url, data=body, headers={**headers, "Expect": "100-continue"}, timeout=5)
+    assert chunked.json() == expected.json()
+    assert chunked.json()["predictions"][0]["label"] == "bright"
+
+
+def test_a_port_in_use_is_named():
+    with bind("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTaken, match=f"Port {port}") as caught:
+            bind("127.0.0.1", port)
+    assert "port 0" in caught.value.hint
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 99999), ("203.0.113.7", 0), ("no such host", 0)])
+def test_an_address_that_cannot_be(host, port):
+    with pytest.raises(ServerError):
+        bind(host, port)
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")]
+)
+def test_the_address_works_on_this_machine(host, shown):
+    assert address(host, 80) == f"http://{shown}:80"
+
+
+def test_debug_mode_is_refused_off_loopback():
+    app = Flask("x")
+    app.debug = True
+    for host in ("127.0.0.1", "localhost", "::1"):
+        refuse_debug(app, host)
+    with pytest.raises(WrongUsage, match="debug"):
+        refuse_debug(app, "0.0.0.0")
+    app.debug = False
+    refuse_debug(app, "0.0.0.0")
+
+
+def slow_app(entered, leave):
+    app = Flask("slow")
+
+    @app.get("/")
+    def slow():
+        entered.set()
+        leave.wait(10)
+        return {"answered": True}
+
+    return app
+
+
+def test_draining_answers_what_was_accepted_and_takes_no_more(serve):
+    entered, leave, answers = threading.Event(), threading.Event(), []
+    server = serve(slow_app(entered, leave))
+    url = f"http://127.0.0.1:{server.port}/"
+    asking = threading.Thread(target=lambda: answers.append(requests.get(url, timeout=20).json()))
+    asking.start()
+    assert entered.wait(5)
+    draining = threading.Thread(target=server.drain)
+    draining.start()
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+            time.sleep(0.02)
+        except OSError:
+            break
+    else:
+        pytest.fail("the port still takes connections")
+    leave.set()
+    asking.join(10)
+    draining.join(10)
+    assert answers == [{"answered": True}]
+    assert not server.thread.is_alive()
+
+
+def test_draining_gives_up_in_the_end(serve):
+    entered, leave = threading.Event(), threading.Event()
+    server = serve(slow_app(entered, leave), drain_seconds=0.3)
+    url = f"http://127.0.0.1:{server.port}/"
+
+    def ask():
+        with pytest.raises(requests.ConnectionError):
+            requests.get(url, timeout=20)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert entered.wait(5)
+    threading.Timer(1.0, leave.set).start()
+    server.drain()
+    asking.join(10)
+    assert not server.thread.is_alive()
+
+
+def test_stopping_does_not_wait_for_a_slow_answer(serve, capfd):
+    entered, leave = threading.Event(), threading.Event()
+    server = serve(slow_app(entered, leave))
+    url = f"http://127.0.0.1:{server.port}/"
+
+    def ask():
+        with pytest.raises(requests.ConnectionError):
+            requests.get(url, timeout=20)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert entered.wait(5)
+    later = threading.Timer(2.5, leave.set)
+    later.start()
+    server.stop()
+    assert not leave.is_set()
+    later.cancel()
+    leave.set()
+    asking.join(10)
+    assert capfd.readouterr().err == ""
+
+
+def start_process(models, *more):
+    command = [sys.executable, "-m", "mlops_lab", "serve", "--models", str(models.root), "--port", "0", *more]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    line = process.stdout.readline()
+    assert re.fullmatch(r"serving http://127\.0\.0\.1:\d+\n", line), line + process.stderr.read()
+    return process, line.split()[1]
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_serves_until_it_is_told_to_end(shared_models, name):
+    process, url = start_process(shared_models)
+    try:
+        with requests.Session() as session:
+            assert session.get(f"{url}/models", timeout=5).json()["models"][0]["name"] == "digits"
+            process.send_signal(name)
+            rest = process.communicate(timeout=15)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert rest == ("", "")

@@ -1,0 +1,171 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlops_lab.errors import DamagedArtifact, LabError
+from mlops_lab.store import ModelStore
+from mlops_lab.store.manifest import FORMAT, MAX_BYTES, Golden, Manifest
+
+
+@pytest.fixture(scope="module")
+def text(shared_models):
+    return (shared_models.root / "digits/1/manifest.json").read_bytes()
+
+
+@pytest.fixture
+def entry(text):
+    return json.loads(text)
+
+
+def read(entry):
+    return Manifest.from_json(json.dumps(entry).encode(), "manifest.json")
+
+
+def test_it_comes_back_as_it_was_written(text):
+    manifest = Manifest.from_json(text, "manifest.json")
+    assert manifest.to_json().encode() == text
+    assert manifest.to_dict()["format"] == FORMAT
+    assert manifest.golden.outputs.shape == (10, 10)
+
+
+def test_it_has_a_line_for_each_key(text):
+    lines = text.decode().splitlines()
+    assert (lines[0], lines[-1]) == ("{", "}")
+    assert len(lines) == len(json.loads(text)) + 2
+
+
+def test_it_says_what_the_design_asks_for(entry):
+    assert {
+        "format", "name", "version", "description", "framework", "engine", "versions", "files", "input", "labels",
+        "number_of_parameters", "trainable_parameters", "optimizer_parameters", "metrics", "training", "data", "seed",
+        "created", "golden",
+    } == entry.keys()  # fmt: skip
+    assert {"python", "numpy", "tensorflow", "keras"} >= entry["versions"].keys() >= {"python", "numpy"}
+    assert all(len(file["sha256"]) == 64 and file["size"] > 0 for file in entry["files"].values())
+    assert {"name", "shape", "dtype", "range", "preprocessing"} == entry["input"].keys()
+
+
+def test_a_client_sees_no_hashes_and_no_examples(text):
+    public = Manifest.from_json(text, "manifest.json").public()
+    assert not {"files", "golden", "format"} & public.keys()
+    assert public["version"] == "v1"
+    assert {"tensorflow_version", "keras_version"} <= public.keys()
+
+
+def test_keys_that_nobody_knows_are_ignored(entry):
+    assert read({**entry, "new_in_a_later_version": 1}).name == "digits"
+
+
+@pytest.mark.parametrize("number", [0, 2, "1", None, [], {}])
+def test_another_format_is_refused(entry, number):
+    with pytest.raises(DamagedArtifact, match=rf"format .*reads {FORMAT}"):
+        read({**entry, "format": number})
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b"null", b"[]", b"17", b'"x"', b"\xff\xfe", b"[" * 10**5, b"{}"])
+def test_what_is_no_manifest_is_damaged(damaged):
+    with pytest.raises(DamagedArtifact, match=r"manifest\.json"):
+        Manifest.from_json(damaged, "manifest.json")
+
+
+def test_a_manifest_of_many_megabytes_is_not_parsed(monkeypatch):
+    monkeypatch.setattr(json, "loads", lambda text: pytest.fail("it was parsed"))
+    with pytest.raises(DamagedArtifact, match="the limit is 8,388,608"):
+        Manifest.from_json(b" " * (MAX_BYTES + 1), "manifest.json")
+
+
+@pytest.mark.parametrize("key", ["name", "version", "files", "input", "labels", "golden", "metrics", "engine", "seed"])
+def test_a_missing_key_is_named(entry, key):
+    del entry[key]
+    with pytest.raises(DamagedArtifact, match=key):
+        read(entry)
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/passwd", "a/../../x", "a//b", "", ".hidden", "a\\b", "a\0", "c:x", "a/.."]
+)
+def test_a_file_name_that_leaves_the_folder(entry, name):
+    entry["files"][name] = {"size": 1, "sha256": "0" * 64}
+    with pytest.raises(DamagedArtifact, match="file name"):
+        read(entry)
+
+
+def test_labels_and_classes_must_agree(entry):
+    with pytest.raises(DamagedArtifact, match="label"):
+        read({**entry, "labels": entry["labels"][:9]})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"inputs": []},
+        {"outputs": []},
+        {"inputs": [], "outputs": []},
+        {"dtype": "object"},
+        {"dtype": "nonsense"},
+        {"inputs": [[[300]]] * 10},
+        {"outputs": [[float("nan")] * 10] * 10},
+        {"outputs": [0.1] * 10},
+        {"tolerance": "x"},
+    ],
+)
+def test_golden_examples_that_make_no_sense(entry, change):
+    entry["golden"] |= change
+    with pytest.raises(DamagedArtifact):
+        read(entry)
+
+
+def test_golden_examples_come_back_within_a_billionth():
+    outputs = np.random.default_rng(0).random((3, 4)).astype(np.float32)
+    golden = Golden(np.arange(12, dtype=np.uint8).reshape(3, 2, 2), outputs)
+    again = Golden.from_dict(json.loads(json.dumps(golden.to_dict())))
+    assert np.array_equal(again.inputs, golden.inputs)
+    assert np.abs(again.outputs - outputs).max() < 1e-7
+
+
+JUNK = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.integers(-5, 500), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+
+
+def places(value, path=()):
+    """Return the path of every value in nested JSON, of lists only the first."""
+    items = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    return [path, *(place for key, child in items for place in places(child, (*path, key)))]
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_damage_raises_anything_but_damaged(shared_models, tmp_path_factory, data):
+    store, entry = shared_models, json.loads((shared_models.root / "digits/1/manifest.json").read_bytes())
+    for _ in range(data.draw(st.integers(1, 2))):
+        path = data.draw(st.sampled_from(places(entry)[1:]))
+        parent = entry
+        for key in path[:-1]:
+            parent = parent[key]
+        if isinstance(parent, dict) and data.draw(st.booleans()):
+            del parent[path[-1]]
+        else:
+            parent[path[-1]] = data.draw(JUNK)
+    root = tmp_path_factory.mktemp("mutated")
+    folder = root / "digits/1"
+    folder.mkdir(parents=True)
+    for name in ("model.onnx", "model.skops"):
+        (folder / name).hardlink_to(store.root / "digits/1" / name)
+    (folder / "manifest.json").write_text(json.dumps(entry))
+    try:
+        predictor = ModelStore(root).load("digits", 1)
+    except LabError:
+        return
+    assert len(predictor.predict(np.zeros((1, 8, 8), np.uint8))) == 1
+    assert json.loads(json.dumps(ModelStore(root).get("digits").manifest.public()))["version"] == "v1"
+    assert ModelStore(root).get("digits")._repr_html_()

@@ -1,0 +1,184 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from mlops_lab import __version__, cli, serve
+from mlops_lab.image import encode_png
+
+
+@pytest.fixture
+def lab(monkeypatch, capsys):
+    """Run a command; return its exit status, what it printed, and what it said on standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mlops-lab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+            sys.exit(0)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return ended.value.code or 0, out, err
+
+    return run
+
+
+@pytest.fixture
+def two(models, digits_run):
+    models.publish(digits_run, "digits")
+    return models
+
+
+@pytest.fixture
+def picture(digits, tmp_path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(encode_png(digits.test.images[0]))
+    return path
+
+
+def test_version_and_help(lab):
+    assert lab("--version") == (0, f"mlops-lab, version {__version__}\n", "")
+    status, out, _ = lab("--help")
+    assert status == 0
+    assert all(name in out for name in ("demo", "doctor", "train", "models", "serve", "predict"))
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["predict"], ["doctor", "--port", "99999"], ["models", "show"]])
+def test_wrong_usage_is_status_2(lab, arguments):
+    status, out, err = lab(*arguments)
+    assert (status, out) == (2, "")
+    assert "Error" in err
+
+
+def test_list(lab, two):
+    two.promote("digits", 1)
+    assert lab("models", "list", "--models", two.root)[:2] == (0, "digits: v1, v2 {'production': 1}\n")
+    status, out, _ = lab("models", "list", "--models", two.root, "--json")
+    assert json.loads(out) == {"models": [{"name": "digits", "versions": ["v1", "v2"], "aliases": {"production": 1}}]}
+    assert status == 0
+
+
+def test_an_empty_folder(lab, tmp_path):
+    assert lab("models", "list", "--models", tmp_path) == (0, f"There are no models in {tmp_path}.\n", "")
+
+
+def test_show(lab, models):
+    status, out, _ = lab("models", "show", "digits", "--models", models.root)
+    assert status == 0
+    assert "number_of_parameters: 4810" in out
+    assert json.loads(lab("models", "show", "digits", "v1", "--models", models.root, "--json")[1])["version"] == "v1"
+
+
+def test_promote_roll_back_and_history(lab, two):
+    at = ("--models", two.root)
+    assert lab("models", "promote", "digits", "v1", *at)[1] == "production of digits is v1 now\n"
+    lab("models", "promote", "digits", "latest", *at, "--why", "better")
+    _, out, _ = lab("models", "rollback", "digits", *at, "--json")
+    assert json.loads(out) == {"name": "digits", "alias": "production", "version": "v1"}
+    history = json.loads(lab("models", "history", "digits", *at, "--json")[1])["history"]
+    assert [entry["event"] for entry in history][-3:] == ["promoted", "promoted", "rolled back"]
+    assert "why=better" in lab("models", "history", "digits", *at)[1]
+    assert lab("models", "rollback", "digits", "--alias", "staging", *at)[0] == 1
+
+
+def test_predict(lab, models, picture, digits):
+    label = digits.classes[digits.test.labels[0]]
+    at = ("--name", "digits", "--models", models.root)
+    status, out, _ = lab("predict", picture, picture, *at)
+    assert status == 0
+    assert out.count(f"{picture}: {label} (") == 2
+    answer = json.loads(lab("predict", picture, *at, "--json")[1])
+    assert (answer["model"], answer["version"], answer["files"]) == ("digits", "v1", [str(picture)])
+    assert answer["predictions"][0]["label"] == label
+
+
+def test_predict_by_a_server(lab, models, picture, no_servers):
+    server = serve.start(models)
+    here = json.loads(lab("predict", picture, "--name", "digits", "--models", models.root, "--json")[1])
+    there = json.loads(lab("predict", picture, "--name", "digits", "--url", server.url, "--json")[1])
+    assert there == here
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["predict", "PICTURE", "--name", "digit", "--models", "MODELS"], 2, "Did you mean 'digits'"),
+        (["predict", "PICTURE", "--name", "digits", "--version", "v9", "--models", "MODELS"], 2, "'v9'"),
+        (["predict", "nowhere.png", "--name", "digits", "--models", "MODELS"], 1, "nowhere.png"),
+        (["predict", "MODELS", "--name", "digits", "--models", "MODELS"], 1, "cannot be read"),
+        (["predict", "TEXT", "--name", "digits", "--models", "MODELS"], 1, "not a PNG or JPEG"),
+        (["predict", "PICTURE", "--url", "http://127.0.0.1:9"], 1, "No server answers"),
+        (["models", "show", "nothing", "--models", "MODELS"], 2, "'digits'"),
+        (["models", "promote", "digits", "v9", "--models", "MODELS"], 2, "'v1'"),
+        (["models", "promote", "digits", "v1", "--alias", "v2", "--models", "MODELS"], 2, "already means a version"),
+        (["train", "--data", "nothing", "--models", "MODELS"], 2, "fashion-mnist"),
+        (["train", "--data", "digits", "--name", "Bad Name", "--models", "MODELS"], 2, "'Bad Name'"),
+        (["train", "--data", "digits", "--limit", "3", "--models", "MODELS"], 2, "limit=3"),
+        (["train", "--data", "digits", "--save", "x.keras", "--models", "MODELS"], 2, "x.keras"),
+        (["train", "--save", "x.h5", "--models", "MODELS"], 2, "x.h5"),
+        (["train", "--data", "digits", "--models", "TEXT"], 1, "A file is where a folder should be"),
+        (["serve", "--models", "MODELS", "--host", "203.0.113.7", "--port", "0"], 1, "cannot be listened on"),
+    ],
+)
+def test_bad_input_is_two_lines_and_a_status(lab, models, picture, tmp_path, arguments, status, words):
+    (tmp_path / "text").write_text("no picture")
+    names = {"PICTURE": picture, "MODELS": models.root, "TEXT": tmp_path / "text"}
+    arguments = [names.get(word, word) for word in arguments]
+    found, out, err = lab(*arguments)
+    assert (found, out) == (status, "")
+    assert err.startswith("error: ")
+    assert words in err
+    if arguments[0] != "serve":
+        found, out, err = lab(*arguments, "--json")
+        assert found == status
+        assert json.loads(out).keys() == {"error", "code", "hint"}
+
+
+def test_a_port_in_use(lab, models, bright, no_servers):
+    server = serve.start(bright)
+    status, _, err = lab("serve", "--models", models.root, "--port", server.port)
+    assert status == 1
+    assert f"Port {server.port}" in err
+
+
+def test_train(lab, tmp_path):
+    status, out, err = lab("train", "--data", "digits", "--name", "mine", "--models", tmp_path / "m", "--limit", "300")
+    assert (status, err) == (0, "")
+    assert "published mine v1" in out
+    status, out, _ = lab(
+        "train", "--data", "digits", "--name", "mine", "--models", tmp_path / "m", "--limit", "300", "--json"
+    )
+    assert json.loads(out)["published"]["version"] == "v2"
+    assert json.loads(out)["framework"] == "scikit-learn"
+
+
+def test_doctor(lab, models):
+    status, out, _ = lab("doctor", "--models", models.root)
+    assert status == 0
+    assert "digits v1" in out
+    (models.root / "digits/1/manifest.json").write_text("")
+    status, out, _ = lab("doctor", "--models", models.root, "--json")
+    assert status == 1
+    assert json.loads(out)["healthy"] is False
+
+
+@pytest.mark.tensorflow
+def test_train_a_keras_model_and_save_a_file(lab, tmp_path):
+    status, out, _ = lab(
+        "train", "--limit", "500", "--epochs", "1", "--recipe", "course", "--models", tmp_path / "m",
+        "--save", tmp_path / "clothes.keras", "--json",
+    )  # fmt: skip
+    assert status == 0
+    assert json.loads(out)["published"]["number_of_parameters"] == 133_280
+    assert (tmp_path / "clothes.keras").is_file()
+
+
+def test_predict_keeps_the_order_of_many(lab, models, digits, tmp_path):
+    paths = []
+    for place in range(5):
+        paths.append(tmp_path / f"{place}.png")
+        paths[-1].write_bytes(encode_png(digits.test.images[place]))
+    answer = json.loads(lab("predict", *paths, "--name", "digits", "--models", models.root, "--json")[1])
+    expected = models.load("digits").probabilities(digits.test.images[:5]).argmax(axis=1)
+    assert np.array_equal([item["class"] for item in answer["predictions"]], expected)

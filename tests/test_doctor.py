@@ -1,0 +1,76 @@
+import json
+import socket
+
+import pytest
+
+from mlops_lab import doctor
+from mlops_lab.data import sources
+from mlops_lab.doctor import examine
+
+
+def find(checkup, subject):
+    return next(finding for finding in checkup.findings if finding.subject == subject)
+
+
+def test_a_healthy_environment(shared_models):
+    checkup = examine(shared_models.root, port=0)
+    assert checkup.healthy
+    assert find(checkup, "models").found == "digits v1"
+    assert find(checkup, "Fashion-MNIST").state == "ok"
+    assert find(checkup, "onnxruntime").state == "ok"
+
+
+def test_no_models_is_a_warning_with_a_way_out(tmp_path):
+    checkup = examine(tmp_path / "models")
+    assert checkup.healthy
+    assert find(checkup, "models").state == "warning"
+    assert "mlops-lab train" in find(checkup, "models").fix
+
+
+def test_a_damaged_model_is_an_error(models):
+    (models.root / "digits/1/manifest.json").write_text("{}")
+    checkup = examine(models.root)
+    assert not checkup.healthy
+    assert "manifest.json" in find(checkup, "models").found
+
+
+def test_damaged_data_are_an_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(sources, "FASHION_MNIST", tmp_path)
+    checkup = examine(tmp_path)
+    assert not checkup.healthy
+    assert "train-images" in find(checkup, "Fashion-MNIST").found
+
+
+def test_a_port_in_use_is_a_warning(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert find(examine(tmp_path, port), f"port {port}").state == "warning"
+    assert find(examine(tmp_path, port), f"port {port}").state == "ok"
+
+
+def test_missing_packages_are_warnings_with_install_lines(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    checkup = examine(tmp_path)
+    assert find(checkup, "TensorFlow and Keras").fix == "pip install tensorflow"
+    assert find(checkup, "onnxruntime").fix == "pip install onnxruntime"
+    assert checkup.healthy
+
+
+@pytest.mark.parametrize(("free", "state"), [(10, "warning"), (2 * 1024**3, "ok")])
+def test_a_full_disk(monkeypatch, tmp_path, free, state):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: type("usage", (), {"free": free}))
+    assert find(examine(tmp_path), "disk").state == state
+
+
+def test_a_folder_that_cannot_be_written(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
+    assert "not writable" in find(examine(tmp_path / "models"), "disk").found
+
+
+def test_faces(tmp_path):
+    checkup = examine(tmp_path)
+    assert json.loads(json.dumps(checkup.to_dict()))["healthy"] is True
+    assert str(checkup).startswith("ok       Python: 3.")
+    assert "This environment is ready" in checkup._repr_html_()

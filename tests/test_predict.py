@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from mlops_lab.engines.python import PythonEngine
+from mlops_lab.errors import BadImage, WrongShape
+from mlops_lab.image import InputSpec, decode
+from mlops_lab.predict import Prediction, Predictor, draw, draw_png, from_probabilities
+
+
+def test_a_prediction_for_each_picture_in_order(bright, pictures):
+    answers = bright.predict(pictures)
+    assert [answer.label for answer in answers] == ["dark", "dark", "dark", "bright", "bright"]
+    assert [answer.probabilities[1] for answer in answers] == pytest.approx([0, 0.2, 0.4, 0.6, 1])
+    assert all(answer.image is not None for answer in answers)
+
+
+def test_a_batch_answers_as_its_pictures_do(bright, pictures):
+    singly = [bright.predict([picture])[0] for picture in pictures]
+    assert [item.to_dict() for item in bright.predict(pictures)] == [item.to_dict() for item in singly]
+
+
+def test_no_pictures_no_predictions(bright):
+    assert bright.predict([]) == []
+
+
+def test_wrong_pictures_are_refused_before_the_engine_sees_them():
+    def engine(inputs):
+        pytest.fail("the engine was called")
+
+    predictor = Predictor("m", 1, InputSpec(shape=(8, 8, 1), size=(8, 8)), ("a", "b"), PythonEngine(engine))
+    with pytest.raises(WrongShape):
+        predictor.predict(np.zeros((1, 8, 8, 3), np.uint8))
+    with pytest.raises(BadImage):
+        predictor.predict(np.full((1, 8, 8), 0.5))
+
+
+def test_a_model_without_pictures_has_predictions_without_images():
+    predictor = Predictor("m", 1, InputSpec(shape=(2,)), ("a", "b"), PythonEngine(lambda inputs: inputs))
+    answer = predictor.predict([[0.25, 0.75]])[0]
+    assert (answer.label, answer.confidence, answer.image) == ("b", 0.75, None)
+
+
+def test_numbers_are_plain_and_not_longer_than_float32():
+    answer = from_probabilities(np.array([[1 / 3, 2 / 3]], np.float32), ["a", "b"])[0]
+    assert answer.to_dict() == {
+        "label": "b",
+        "class": 1,
+        "confidence": 0.6666667,
+        "probabilities": [0.3333333, 0.6666667],
+    }
+    assert all(type(value) is float for value in answer.probabilities)
+    assert type(answer.class_index) is int
+
+
+def test_faces_of_a_prediction(bright, pictures):
+    answer = bright.predict(pictures)[4]
+    assert str(answer) == "bright (100.0%)"
+    assert 'alt="The picture that was classified as bright (100.0%)"' in answer._repr_html_()
+    assert decode(draw_png(answer), "rgb").ndim == 3
+
+
+def test_a_prediction_without_picture_or_labels_draws_too():
+    answer = Prediction("1", 1, 0.75, (0.25, 0.75))
+    assert "<img" not in draw(answer)
+    assert "75.0%" in draw(answer)
+    assert draw_png(answer).startswith(b"\x89PNG")
+
+
+def test_the_face_of_a_predictor(bright):
+    assert "bright v1, ready" in bright._repr_html_()
+    assert "PythonEngine" in bright._repr_html_()

@@ -1,0 +1,58 @@
+import base64
+import re
+
+import pytest
+
+from mlops_lab import show
+from mlops_lab.image import decode
+
+HOSTILE = '<script>alert("x")</script>'
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        show.card(HOSTILE),
+        show.table([(HOSTILE, 1)], (HOSTILE, "n")),
+        show.bars([HOSTILE], [0.5], strongest=0),
+        show.state("ok", HOSTILE),
+        show.picture(b"", HOSTILE),
+    ],
+    ids=["card", "table", "bars", "state", "picture"],
+)
+def test_text_is_escaped_and_nothing_remote_is_loaded(html):
+    assert "<script" not in html
+    assert not re.search(r"https?://", html)
+
+
+@pytest.mark.parametrize("kind", show.STATES)
+def test_a_state_is_a_word_as_well_as_a_colour(kind):
+    assert kind in re.sub(r"<[^>]*>", "", show.state(kind))
+
+
+def test_html_in_a_table_stays_html():
+    assert "<b>x</b>" in show.table([(show.Html("<b>x</b>"),)])
+
+
+def test_a_table_has_a_head_only_where_there_is_one():
+    assert "<thead>" not in show.table([(1, 2)])
+    assert show.table([(1, 2)], ("a", "b")).count('scope="col"') == 2
+
+
+def test_bars_mark_the_strongest():
+    rows = show.bars(["cat", "dog"], [0.25, 0.75], strongest=1).split("<tr")[1:]
+    assert ["600" in row for row in rows] == [False, True]
+    assert "75.0%" in rows[1]
+
+
+def test_a_picture_carries_its_bytes_and_alt_text():
+    html = show.picture(b"\x89PNG", 'a "shoe"', width=56, pixelated=True)
+    assert base64.b64encode(b"\x89PNG").decode() in html
+    assert 'alt="a &quot;shoe&quot;"' in html
+    assert 'width="56"' in html
+
+
+def test_a_figure_becomes_png():
+    figure = show.figure(2, 1)
+    figure.add_subplot().plot([1, 2])
+    assert decode(show.figure_png(figure), "rgb").shape == (110, 220, 3)

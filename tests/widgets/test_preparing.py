@@ -1,0 +1,60 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mlops_lab.errors import BadImage
+from mlops_lab.image import InputSpec, encode_png, fit
+from mlops_lab.widgets.preparing import on_bright, steps, thumbnail
+
+SPEC = InputSpec(shape=(28, 28, 1), size=(28, 28))
+
+
+def shirt_on(ground, size=(300, 200)):
+    pixels = np.full(size, ground, np.uint8)
+    pixels[80:220, 60:140] = 255 - ground
+    return pixels
+
+
+@pytest.mark.parametrize(
+    ("ground", "invert", "inverted"),
+    [(255, None, True), (0, None, False), (255, False, False), (0, True, True)],
+)
+def test_a_bright_ground_is_inverted(ground, invert, inverted):
+    way = steps(encode_png(shirt_on(ground)), SPEC, invert)
+    assert ("Inverted" in [step.title for step in way]) is inverted
+
+
+def test_what_is_sent_is_what_the_server_would_make_of_it():
+    way = steps(encode_png(shirt_on(0)), SPEC)
+    assert (way[-1].pixels == fit(shirt_on(0), SPEC)).all()
+
+
+def test_a_large_photo_becomes_small():
+    buffer = io.BytesIO()
+    Image.new("RGB", (4000, 3000), "white").save(buffer, format="JPEG")
+    way = steps(buffer.getvalue(), SPEC)
+    assert way[-1].pixels.shape == (28, 28)
+    assert max(max(step.pixels.shape[:2]) for step in way) <= 280
+    assert way[0].words.startswith("4000×3000")
+
+
+def test_a_model_of_colours_keeps_them():
+    spec = InputSpec(shape=(16, 16, 3), size=(16, 16), mode="rgb")
+    way = steps(encode_png(np.full((20, 20, 3), 200, np.uint8)), spec)
+    assert [step.title for step in way] == ["Your picture", "Small"]
+    assert way[-1].pixels.shape == (16, 16, 3)
+
+
+def test_a_file_that_is_no_picture():
+    with pytest.raises(BadImage):
+        steps(b"no picture", SPEC)
+
+
+def test_thumbnails_keep_the_proportion():
+    assert thumbnail(np.zeros((600, 300), np.uint8)).shape == (200, 100)
+
+
+def test_only_the_edge_decides():
+    assert not on_bright(np.pad(np.full((10, 10), 255, np.uint8), 1))

@@ -1,0 +1,43 @@
+import pytest
+
+from mlops_lab.serve.background import Exchange
+from mlops_lab.widgets.traffic import Traffic, columns
+
+
+def seen(at, milliseconds=1.0, status=200, path="/models"):
+    return Exchange("GET", path, status, milliseconds, 10, at)
+
+
+def test_only_the_window_counts():
+    traffic = Traffic.of([seen(50), seen(91), seen(99.5), seen(99.9), seen(100.5)], now=100.0, window=10)
+    assert traffic.total == 3
+    assert traffic.per_second == pytest.approx(0.3)
+    assert traffic.history == (1, 0, 0, 0, 0, 0, 0, 0, 0, 2)
+
+
+def test_percentiles():
+    traffic = Traffic.of([seen(1, number) for number in range(101)], now=2.0)
+    assert (traffic.p50, traffic.p95) == (50, 95)
+
+
+def test_statuses_and_routes():
+    traffic = Traffic.of([seen(1), seen(1), seen(1, status=404, path="/x")], now=2.0)
+    assert traffic.statuses == {"200": 2, "404": 1}
+    assert traffic.routes == {"GET /models": 2, "GET /x": 1}
+    face = traffic._repr_html_()
+    assert "✓ 200" in face
+    assert "! 404" in face
+
+
+def test_nothing_yet():
+    traffic = Traffic.of([], now=1.0)
+    assert (traffic.total, traffic.p95, sum(traffic.history)) == (0, 0.0, 0)
+    assert "<svg" in traffic._repr_html_()
+
+
+def test_a_route_is_text():
+    assert "<b>" not in Traffic.of([seen(1, path="/<b>")], now=2.0)._repr_html_()
+
+
+def test_the_columns_have_a_text():
+    assert 'aria-label="Requests in each of the last 2 seconds; the most in one second: 7."' in columns([7, 1])
