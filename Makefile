@@ -52,7 +52,7 @@ notebooks: setup
 
 # Needs uv (pip install uv). The files hold a hash for every wheel of every platform.
 lock:
-	uv pip compile pyproject.toml --extra dev --extra browser --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/lab.txt
+	uv pip compile pyproject.toml --extra dev --extra browser --extra draw --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/lab.txt
 	uv pip compile requirements/serve.in --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/serve.txt
 
 clean:

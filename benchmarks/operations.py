@@ -21,7 +21,7 @@ from mlops_lab.store import ModelStore
 
 PNG = encode_png(np.random.default_rng(0).integers(0, 255, (28, 28)))
 PATH = "/models/clothes/v1"
-MODULES = ("mlops_lab.serve.metrics", "mlops_lab.serve.gate")
+MODULES = ("mlops_lab.serve.operations.metrics", "mlops_lab.serve.operations.gate")
 
 
 def without(models):

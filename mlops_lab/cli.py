@@ -242,7 +242,7 @@ def serve(
     """Serve every model of a folder over HTTP, and gRPC if asked, until SIGTERM or Ctrl-C."""
     from mlops_lab.serve import Limits, create_app
     from mlops_lab.serve.http import serve_forever
-    from mlops_lab.serve.rpc import serve_grpc
+    from mlops_lab.serve.rpc.server import serve_grpc
     from mlops_lab.serve.watch import Watch
 
     log = {"stdout": sys.stdout, "stderr": sys.stderr, None: None}[access_log]

@@ -12,15 +12,18 @@
     ├── NotFound                  no such thing, and here is what there is
     │   ├── UnknownModel
     │   ├── UnknownVersion
+    │   ├── UnknownChain
     │   └── UnknownRoute
     ├── BadRequest                the request's body or query makes no sense
     │   ├── BadImage              the bytes are not a picture we take
     │   ├── WrongShape            an array whose shape the model does not take
     │   ├── TooLarge              a limit on size, named with its value
     │   ├── UnsupportedMedia      a content type we do not read
-    │   └── MethodNotAllowed      the route is there, the verb is not
+    │   ├── MethodNotAllowed      the route is there, the verb is not
+    │   └── Unauthorized          no API key, or a wrong one
     ├── Unavailable               not now: the limit that fired, and when to come back
-    │   └── DeadlineExceeded
+    │   ├── DeadlineExceeded
+    │   └── BrokenChain           a link of a chain does not fit the next
     ├── ServerError               the background server could not start or answer
     │   └── PortTaken
     ├── MissingPackage            an optional package, with its install line
@@ -122,6 +125,12 @@ class UnknownVersion(NotFound):
     code = "unknown_version"
 
 
+class UnknownChain(NotFound):
+    """No chain of that name."""
+
+    code = "unknown_chain"
+
+
 class UnknownRoute(NotFound):
     """No such route."""
 
@@ -168,6 +177,13 @@ class MethodNotAllowed(BadRequest):
     code = "method_not_allowed"
 
 
+class Unauthorized(BadRequest):
+    """The request has no API key, or a wrong one."""
+
+    status = 401
+    code = "unauthorized"
+
+
 class Unavailable(LabError):
     """Not now: the server is full or draining. ``retry_after`` is in seconds."""
 
@@ -181,6 +197,12 @@ class DeadlineExceeded(Unavailable):
 
     status = 504
     code = "deadline_exceeded"
+
+
+class BrokenChain(Unavailable):
+    """The links of a chain do not fit each other, or its file cannot be read."""
+
+    code = "broken_chain"
 
 
 class ServerError(LabError):

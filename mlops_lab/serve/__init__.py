@@ -1,6 +1,6 @@
 """Stage 4: serve. An inference server over the models of a store, and a client for it.
 
-A request reads as four verbs (see ``course.py``): decode, find, predict, encode.
+A request reads as four verbs (see ``protocols/course.py``): decode, find, predict, encode.
 """
 
 from mlops_lab.serve.app import create_app as create_app
@@ -8,7 +8,7 @@ from mlops_lab.serve.background import RunningServer as RunningServer
 from mlops_lab.serve.background import servers as servers
 from mlops_lab.serve.background import start as start
 from mlops_lab.serve.background import stop_all as stop_all
-from mlops_lab.serve.chain import Chain as Chain
+from mlops_lab.serve.chains.chain import Chain as Chain
 from mlops_lab.serve.client import Client as Client
 from mlops_lab.serve.client import Predictions as Predictions
 from mlops_lab.serve.limits import Limits as Limits

@@ -12,11 +12,13 @@ from typing import Any, TextIO
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from mlops_lab.errors import BadRequest, LabError, MethodNotAllowed, TooLarge, Unavailable, UnknownRoute
+from mlops_lab.errors import BadRequest, LabError, MethodNotAllowed, TooLarge, Unauthorized, Unavailable, UnknownRoute
 from mlops_lab.predict import Predictor
-from mlops_lab.serve import access, course, gate, metrics, oip, openapi, pages, tfserving, traffic
-from mlops_lab.serve import chains as chaining
+from mlops_lab.serve import pages, traffic
+from mlops_lab.serve.chains import served as chaining
 from mlops_lab.serve.limits import Limits
+from mlops_lab.serve.operations import access, gate, metrics, openapi
+from mlops_lab.serve.protocols import course, oip, tfserving
 from mlops_lab.serve.registry import Registry
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -175,7 +177,7 @@ def _answer(error: LabError, status: int) -> Response:
     response.status_code = status
     if isinstance(error, Unavailable):
         response.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, gate.Unauthorized):
+    if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = 'Bearer realm="mlops-lab"'
     return response
 

@@ -16,7 +16,7 @@ from mlops_lab import image
 from mlops_lab.errors import BadImage, BadRequest, TooLarge, UnsupportedMedia, WrongShape
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Prediction
-from mlops_lab.serve.body import loads
+from mlops_lab.serve.body import depth, loads
 from mlops_lab.serve.limits import Limits
 
 Pictures = list[NDArray[Any]] | NDArray[Any]
@@ -26,7 +26,6 @@ WHOLE = InputSpec(shape=(0, 0), size=(0, 0), name="picture", high=255.0)
 TYPES = ("image/png", "image/jpeg", "multipart/form-data", "application/json", "application/x-npy")
 # A string, which may hold brackets of its own, or a bracket.
 # Possessive, and without insisting on the closing quote, so that no body takes more than one pass.
-_JSON_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
 _DATA_URL = re.compile(r"data:image/(png|jpeg);base64,")
 # The header that numpy.save writes. NumPy's own reader evaluates it as Python text and warns about old forms.
 _NPY_LENGTH_BYTES = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4, b"\x93NUMPY\x03\x00": 4}
@@ -199,13 +198,8 @@ def check_batch(length: int, limits: Limits) -> None:
 
 def parse_json(body: bytes, limits: Limits) -> Any:
     """Parse strict JSON: no NaN, no key twice, no deeper than the limit."""
-    depth = deepest = 0
-    for token in _JSON_TOKEN.finditer(body):
-        first = body[token.start()]
-        depth += (first in b"[{") - (first in b"]}")
-        deepest = max(deepest, depth)
-        if deepest > limits.json_depth:
-            raise BadRequest(f"The JSON is nested deeper than json_depth={limits.json_depth}.", "Send flatter lists.")
+    if depth(body) > limits.json_depth:
+        raise BadRequest(f"The JSON is nested deeper than json_depth={limits.json_depth}.", "Send flatter lists.")
     try:
         return loads(body)
     except (ValueError, RecursionError) as error:

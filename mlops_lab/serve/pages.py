@@ -12,8 +12,8 @@ from mlops_lab.errors import UnknownRoute, UnsupportedMedia
 from mlops_lab.image import encode_png, to_input
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import codec
-from mlops_lab.serve.course import read_pictures
 from mlops_lab.serve.limits import Limits
+from mlops_lab.serve.protocols.course import read_pictures
 from mlops_lab.serve.registry import Registry
 
 FOLDER = Path(__file__).with_name("pages")

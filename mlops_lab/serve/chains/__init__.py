@@ -1,0 +1,1 @@
+"""Models fed one into the next."""

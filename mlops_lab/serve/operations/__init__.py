@@ -1,0 +1,1 @@
+"""What keeps a server watched and guarded: metrics, the access log, keys, its description."""

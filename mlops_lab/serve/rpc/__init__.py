@@ -1,0 +1,1 @@
+"""The same answers over gRPC, on a second port."""
