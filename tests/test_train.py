@@ -1,8 +1,11 @@
+import itertools
+
 import numpy as np
 import pytest
 
-from mlops_lab import train
+from mlops_lab import data, train
 from mlops_lab.errors import WrongUsage
+from mlops_lab.image import InputSpec, to_input
 from mlops_lab.train import TrainConfig, accuracy
 
 tensorflow = pytest.mark.tensorflow
@@ -166,3 +169,26 @@ def test_the_progress_bar_and_callbacks_of_one_s_own(digits, capsys):
 def test_the_course_s_recipe_runs(tiny_fashion):
     run = train.fit(tiny_fashion.limited(500), TrainConfig.course(epochs=1), progress=False)
     assert run.settings["schedule"] == "constant"
+
+
+@tensorflow
+def test_half_the_bits_only_while_training():
+    """After bfloat16 the model answers in float32, and Keras's own evaluation agrees with its predictions."""
+    dataset = data.load("fashion-mnist", limit=600)
+    run = train.fit(dataset, TrainConfig(epochs=1, bfloat16=True), progress=False)
+    pictures, labels = to_input(dataset.test.images, dataset.input), dataset.test.labels
+    probabilities = run.model.predict(pictures, verbose=0)
+    loss = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
+    assert loss == pytest.approx(run.model.evaluate(pictures, labels, verbose=0)[0], abs=1e-5)
+    assert {str(weight.dtype) for weight in run.model.weights} == {"float32"}
+
+
+@tensorflow
+def test_every_epoch_has_an_order_of_its_own():
+    split = data.Split(np.arange(40, dtype=np.uint8).reshape(10, 2, 2), np.arange(10))
+    batches = train._batches(split, InputSpec(shape=(2, 2, 1), size=(2, 2)), TrainConfig(batch_size=4))
+    epochs = [[batch[1].numpy().tolist() for batch in batches] for _ in range(3)]
+    assert [[len(batch) for batch in epoch] for epoch in epochs] == [[4, 4, 2]] * 3
+    orders = [tuple(itertools.chain(*epoch)) for epoch in epochs]
+    assert all(sorted(order) == list(range(10)) for order in orders)
+    assert len(set(orders)) == 3
