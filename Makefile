@@ -11,7 +11,7 @@ endif
 
 FAST := not (tensorflow or browser or docker or ray or slow)
 
-.PHONY: demo test setup serve test-tensorflow test-browser test-slow check notebooks lock clean
+.PHONY: demo test setup serve test-tensorflow test-browser test-slow test-docker check notebooks lock clean
 
 demo: setup
 	$(BIN)/mlops-lab demo --epochs $(EPOCHS)
@@ -39,6 +39,9 @@ test-browser: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -q -m "slow and not (browser or docker or ray)" --timeout 1200
+
+test-docker: setup
+	$(BIN)/python -m pytest -q -m "docker" --timeout 1200
 
 # What a change must pass before it is committed.
 check: setup

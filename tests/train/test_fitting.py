@@ -1,87 +1,11 @@
-import itertools
-
 import numpy as np
 import pytest
 
 from mlops_lab import data, train
-from mlops_lab.errors import WrongUsage
-from mlops_lab.image import InputSpec, to_input
-from mlops_lab.train import TrainConfig, accuracy
+from mlops_lab.image import to_input
+from mlops_lab.train import TrainConfig
 
 tensorflow = pytest.mark.tensorflow
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"epochs": 0},
-        {"batch_size": 0},
-        {"validation_split": 0.0},
-        {"validation_split": 1.0},
-        {"schedule": "step"},
-    ],
-)
-def test_settings_that_make_no_sense(wrong):
-    with pytest.raises(WrongUsage):
-        TrainConfig(**wrong)
-
-
-def test_the_cosine_falls_to_nothing_and_the_course_stays():
-    config = TrainConfig(epochs=20)
-    rates = [config.learning_rate_at(epoch) for epoch in range(20)]
-    assert rates == sorted(rates, reverse=True)
-    assert rates[0] == pytest.approx(config.learning_rate, rel=0.01)
-    assert rates[-1] < 0.01 * config.learning_rate
-    assert {TrainConfig.course().learning_rate_at(epoch) for epoch in range(20)} == {1e-3}
-
-
-def test_the_course_s_recipe():
-    course = TrainConfig.course(epochs=3, seed=4)
-    assert (course.epochs, course.seed, course.flip, course.schedule) == (3, 4, False, "constant")
-    assert (course.batch_size, course.validation_split) == (128, 0.2)
-
-
-def test_the_split_is_keras_s_own(digits):
-    training, validation = train._split(digits, 0.2)
-    assert (len(training), len(validation)) == (1150, 288)
-    assert np.array_equal(validation.images[-1], digits.train.images[-1])
-
-
-def test_accuracy():
-    assert accuracy(np.eye(4), np.array([0, 1, 2, 0])) == 0.75
-
-
-# scikit-learn
-
-
-def test_a_scikit_learn_run(digits_run, digits):
-    assert digits_run.metrics["test_accuracy"] > 0.95
-    assert digits_run.framework == "scikit-learn"
-    assert digits_run.data_checksum == digits.checksum
-    assert digits_run.examples.shape == (10, 8, 8)
-    assert digits_run.settings["model"] == "MLPClassifier"
-
-
-def test_the_same_seed_gives_the_same_scikit_learn_model(digits, digits_run):
-    again = train.fit_sklearn(digits)
-    assert all(np.array_equal(a, b) for a, b in zip(again.model.coefs_, digits_run.model.coefs_, strict=True))
-
-
-def test_an_estimator_of_one_s_own(digits):
-    from sklearn.linear_model import LogisticRegression
-
-    run = train.fit_sklearn(digits.limited(300), LogisticRegression(max_iter=5000))
-    assert run.settings["model"] == "LogisticRegression"
-    assert run.metrics["test_accuracy"] > 0.8
-
-
-def test_faces_of_a_run_without_curves(digits_run):
-    assert "scikit-learn model trained on digits" in str(digits_run)
-    assert "<img" not in digits_run._repr_html_()
-    assert digits_run.to_dict()["data"]["sha256"] == digits_run.data_checksum
-
-
-# Keras
 
 
 @pytest.fixture(scope="module")
@@ -181,14 +105,3 @@ def test_half_the_bits_only_while_training():
     loss = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
     assert loss == pytest.approx(run.model.evaluate(pictures, labels, verbose=0)[0], abs=1e-5)
     assert {str(weight.dtype) for weight in run.model.weights} == {"float32"}
-
-
-@tensorflow
-def test_every_epoch_has_an_order_of_its_own():
-    split = data.Split(np.arange(40, dtype=np.uint8).reshape(10, 2, 2), np.arange(10))
-    batches = train._batches(split, InputSpec(shape=(2, 2, 1), size=(2, 2)), TrainConfig(batch_size=4))
-    epochs = [[batch[1].numpy().tolist() for batch in batches] for _ in range(3)]
-    assert [[len(batch) for batch in epoch] for epoch in epochs] == [[4, 4, 2]] * 3
-    orders = [tuple(itertools.chain(*epoch)) for epoch in epochs]
-    assert all(sorted(order) == list(range(10)) for order in orders)
-    assert len(set(orders)) == 3

@@ -1,0 +1,41 @@
+"""The examples of a data set as TensorFlow takes them: split as Keras splits, in a new order each epoch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mlops_lab.data import Dataset, Split
+from mlops_lab.image import InputSpec, to_input
+from mlops_lab.train.config import TrainConfig
+
+
+def split(dataset: Dataset, share: float) -> tuple[Split, Split]:
+    """Return the first examples for training and the last for validation, as Keras's ``validation_split`` does."""
+    edge = int(len(dataset.train) * (1 - share))
+    images, labels = dataset.train.images, dataset.train.labels
+    return Split(images[:edge], labels[:edge]), Split(images[edge:], labels[edge:])
+
+
+def batches(part: Split, spec: InputSpec, config: TrainConfig) -> Any:
+    """Return the training examples as batches, in a new order each epoch, mirrored half of the time if asked."""
+    import tensorflow as tf
+
+    pictures, labels = tf.constant(to_input(part.images, spec)), tf.constant(part.labels, tf.int32)
+
+    def order(draw: Any) -> Any:
+        # Whole numbers are shuffled, and the pictures looked up by the batch: one by one they cost a tenth of an epoch.
+        numbers = tf.random.experimental.stateless_shuffle(tf.range(len(part)), seed=(config.seed, draw))
+        return tf.data.Dataset.from_tensor_slices(numbers).batch(config.batch_size)
+
+    def look_up(numbers: Any) -> Any:
+        return tf.gather(pictures, numbers), tf.gather(labels, numbers)
+
+    def flip(pictures: Any, labels: Any) -> Any:
+        mirrored = tf.random.uniform((tf.shape(pictures)[0], 1, 1, 1), seed=config.seed) < 0.5
+        return tf.where(mirrored, pictures[:, :, ::-1], pictures), labels
+
+    found = tf.data.Dataset.random(config.seed, rerandomize_each_iteration=True).take(1).flat_map(order).map(look_up)
+    count = math.ceil(len(part) / config.batch_size)
+    found = found.apply(tf.data.experimental.assert_cardinality(count))
+    return (found.map(flip) if config.flip else found).prefetch(8)

@@ -1,0 +1,105 @@
+"""What training gives: the model, and everything needed to say how it came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_lab import show
+from mlops_lab.data import Dataset, Split
+from mlops_lab.image import InputSpec
+from mlops_lab.train.config import TrainConfig
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRun:
+    """A trained model and everything needed to say how it came about.
+
+    ``model`` and ``history`` are Keras's own; ``metrics`` holds ``test_accuracy`` and ``validation_accuracy``;
+    ``examples`` are test pictures, one for each class, by which the store remembers the model's answers.
+    """
+
+    model: Any = field(repr=False)
+    framework: str
+    input: InputSpec = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
+    history: dict[str, list[float]] = field(repr=False)
+    config: TrainConfig | None
+    metrics: dict[str, float]
+    seconds: float
+    data: dict[str, Any] = field(repr=False)
+    seed: int | None
+    examples: NDArray[np.uint8] = field(repr=False)
+    settings: dict[str, Any] = field(repr=False)
+
+    @property
+    def data_checksum(self) -> str:
+        """SHA-256 of the pixels and labels that the run saw."""
+        return str(self.data["sha256"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run without its model and pictures."""
+        return {
+            "framework": self.framework,
+            "settings": self.settings,
+            "metrics": self.metrics,
+            "history": self.history,
+            "seconds": round(self.seconds, 1),
+            "data": self.data,
+            "seed": self.seed,
+        }
+
+    def __str__(self) -> str:
+        numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in self.metrics.items())
+        return f"{self.framework} model trained on {self.data['name']} in {self.seconds:.0f} s: {numbers}"
+
+    def _repr_html_(self) -> str:
+        curves = show.picture(self.curves_png(), f"Accuracy and loss by epoch. {self}") if self.history else ""
+        return show.card(str(self), curves)
+
+    def curves_png(self) -> bytes:
+        """Return a picture of accuracy and loss by epoch, as PNG."""
+        from matplotlib.ticker import MaxNLocator
+
+        drawing = show.figure(8, 3)
+        for place, name in enumerate(("accuracy", "loss"), start=1):
+            axes = drawing.add_subplot(1, 2, place)
+            epochs = range(1, len(self.history[name]) + 1)
+            axes.plot(epochs, self.history[name], "o-", markersize=3, label="training")
+            axes.plot(epochs, self.history[f"val_{name}"], "s--", markersize=3, label="validation")
+            axes.set(xlabel="epoch", title=name.capitalize())
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.grid(alpha=0.3)
+            axes.legend()
+        return show.figure_png(drawing)
+
+
+def accuracy(probabilities: NDArray[Any], labels: NDArray[np.int64]) -> float:
+    """Return the share of rows whose most probable class is the label.
+
+    Examples
+    --------
+    >>> accuracy(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]))
+    0.5
+    """
+    return float((probabilities.argmax(axis=1) == labels).mean())
+
+
+def provenance(dataset: Dataset) -> dict[str, Any]:
+    """Return what a run says about the data it saw."""
+    return {
+        "name": dataset.name,
+        "task": dataset.task,
+        "train": len(dataset.train),
+        "test": len(dataset.test),
+        "sha256": dataset.checksum,
+    }
+
+
+def one_of_each(split: Split) -> NDArray[np.uint8]:
+    """Return the first picture of each class, ``(classes, height, width)``."""
+    _, first = np.unique(split.labels, return_index=True)
+    return split.images[first]
