@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import click
 
 import mlops_lab
-from mlops_lab.errors import LabError, NotFound, StoreError, WrongUsage
+from mlops_lab.cli_deploy import deploy
+from mlops_lab.errors import LabError, NotFound, WrongUsage
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -190,11 +191,12 @@ def migrate(file: str, out: str, target: str | None, overwrite: bool) -> tuple[A
 def predict(images: tuple[str, ...], name: str, version: str, folder: str, url: str | None) -> tuple[Any, str]:
     """Classify pictures, PNG or JPEG."""
     from mlops_lab.serve import codec
-    from mlops_lab.serve.client import Client, read_file
+    from mlops_lab.serve.client import Client
+    from mlops_lab.serve.packing import read_file
 
     files = [read_file(path) for path in images]
     if url:
-        answer = Client(url).classify(name, version, files).response
+        answer = Client(url, models=folder).classify(name, version, files).response
     else:
         from mlops_lab import store
         from mlops_lab.image import decode
@@ -229,42 +231,24 @@ def predict(images: tuple[str, ...], name: str, version: str, folder: str, url: 
 )
 @click.option("--chains", help="The folder of the chains; by default 'chains' beside the models.")
 @click.option("--shadow-log", help="Append each comparison with a shadow version to this file, as a line of JSON.")
-def serve(
-    folder: str,
-    host: str,
-    port: int,
-    grpc_port: int | None,
-    access_log: str | None,
-    api_keys: tuple[str, ...],
-    chains: str | None,
-    shadow_log: str | None,
-) -> None:
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Processes that answer, each with the models in its memory; for Linux and macOS.",
+)
+def serve(folder: str, workers: int, **options: Any) -> None:
     """Serve every model of a folder over HTTP, and gRPC if asked, until SIGTERM or Ctrl-C."""
-    from mlops_lab.serve import Limits, create_app
-    from mlops_lab.serve.http import serve_forever
-    from mlops_lab.serve.rpc.server import serve_grpc
-    from mlops_lab.serve.watch import Watch
+    from mlops_lab.serve.command import Settings, run
 
-    log = {"stdout": sys.stdout, "stderr": sys.stderr, None: None}[access_log]
-    app = create_app(folder, api_keys=api_keys, access_log=log, chains=chains, on_shadow=shadow_log)
-    registry = app.extensions["mlops_lab"]
-    if not registry.entries:
-        raise StoreError(
-            f"There are no models in {folder!r}.", "mlops-lab train publishes one, or name another --models."
-        )
-    for name, entry in registry.entries.items():
-        for version, reason in entry.failed.items():
-            click.echo(f"warning: {name} v{version} does not serve: {reason}", err=True)
-    for chain in app.extensions["mlops_lab_chains"].listing():
-        if chain["state"] != "ready":
-            click.echo(f"warning: the chain {chain['name']} is {chain['state']}", err=True)
-    watch = Watch(registry)
-    watch.start()
-    rpc = None
-    if grpc_port is not None:
-        rpc = partial(serve_grpc, registry, host, grpc_port, **app.extensions["mlops_lab_grpc"])
-    serve_forever(app, host, port, Limits(), lambda url: click.echo(f"serving {url}"), rpc)
-    watch.stop()
+    settings = Settings(folder, workers=workers, **options)
+    warn = partial(click.echo, err=True)
+    if workers == 1:
+        return run(settings, click.echo, warn)
+    from mlops_lab.serve.workers import supervise
+
+    supervise(settings, click.echo, warn)
 
 
 @commands.group()
@@ -373,3 +357,6 @@ def history(name: str, folder: str) -> tuple[Any, str]:
     return {"history": entries}, "\n".join(
         " ".join(f"{key}={value}" for key, value in entry.items()) for entry in entries
     )
+
+
+commands.add_command(deploy)

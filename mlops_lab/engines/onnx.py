@@ -41,6 +41,7 @@ def load(model: bytes) -> OnnxEngine:
     except ModuleNotFoundError as error:
         raise MissingPackage("ONNX Runtime is not installed.", "pip install onnxruntime") from error
 
+    onnxruntime.disable_telemetry_events()  # its wheels would report use where there is a network
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -79,7 +79,7 @@ def create_app(
     app.config["MAX_FORM_PARTS"] = limits.batch + 8
     app.extensions["mlops_lab"] = registry
     doors = gate.Gate(limits)
-    counts = metrics.Metrics(registry, doors)
+    app.extensions["mlops_lab_metrics"] = counts = metrics.Metrics(registry, doors)
     # Hooks run in this order before a request, and in the opposite order after it.
     if access_log is not None:
         app.register_blueprint(access.blueprint(access_log))

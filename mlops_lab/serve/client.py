@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
 import requests
-from numpy.typing import NDArray
 
-from mlops_lab import errors, image, show
-from mlops_lab.errors import BadImage, LabError, ServerError
+from mlops_lab import errors, show
+from mlops_lab.errors import LabError, ServerError
 from mlops_lab.predict import Prediction, draw
+from mlops_lab.serve.dialects import Course, Dialect, TensorFlowServing
+from mlops_lab.store import ModelStore
+
+Answer = TypeVar("Answer")
+
+
+class NoSuchRoute(ServerError):
+    """The server has no such route, and does not say so as ours would: it may be another kind of server."""
 
 
 class Predictions(list[Prediction]):
@@ -30,7 +35,7 @@ class Predictions(list[Prediction]):
     milliseconds
         From sending the request to having read the answer.
     response
-        The JSON, as it came.
+        The JSON: as it came, or as the course's server would have said it where another one answered.
     headers
         Of the answer.
     """
@@ -59,7 +64,7 @@ class Predictions(list[Prediction]):
 
 
 class Client:
-    """A client of one inference server.
+    """A client of one inference server: ours, or TensorFlow Serving, which it finds out by asking.
 
     Parameters
     ----------
@@ -67,17 +72,34 @@ class Client:
         Such as ``"http://127.0.0.1:8000"``, or a :class:`~mlops_lab.serve.RunningServer`.
     timeout
         Seconds to wait for an answer.
+    models
+        For TensorFlow Serving, which knows neither labels nor preprocessing: the store, or its folder, that it serves.
+    labels
+        For TensorFlow Serving without the store: the names of the classes.
 
     Examples
     --------
     >>> client = Client(server.url)  # doctest: +SKIP
     >>> client.classify("clothes", "v1", dataset.test.images[0])[0].label  # doctest: +SKIP
     'Ankle boot'
+    >>> client = Client("http://127.0.0.1:8501", models="models")  # TensorFlow Serving  # doctest: +SKIP
+    >>> client.classify("clothes", "v1", dataset.test.images[0])[0].label  # doctest: +SKIP
+    'Ankle boot'
     """
 
-    def __init__(self, url: Any, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: Any,
+        timeout: float = 10.0,
+        *,
+        models: ModelStore | str | PathLike[str] | None = None,
+        labels: Sequence[str] = (),
+    ) -> None:
         self.url = str(getattr(url, "url", url)).rstrip("/")
         self.timeout = timeout
+        self._store = models if models is None or isinstance(models, ModelStore) else ModelStore(Path(models))
+        self._labels = labels
+        self._dialect: Dialect = Course(self._get)
         self._session = requests.Session()
         # A proxy that is meant for the internet would catch requests to this machine.
         self._session.trust_env = False
@@ -87,12 +109,11 @@ class Client:
 
     def models(self) -> list[dict[str, Any]]:
         """Return the models of the server, with their versions and aliases."""
-        listing: list[dict[str, Any]] = _message(self._ask("GET", "/models"), "models")["models"]
-        return listing
+        return self._speak(lambda dialect: dialect.models())
 
     def info(self, name: str, version: int | str = "latest") -> dict[str, Any]:
         """Return what the server tells about one version of a model."""
-        return _message(self._ask("GET", f"/models/{name}/{_word(version)}"), "name")
+        return self._speak(lambda dialect: dialect.info(name, version))
 
     def classify(self, name: str, version: int | str, images: Any) -> Predictions:
         """Send one picture or several, and return a prediction for each, in order.
@@ -114,13 +135,15 @@ class Client:
         LabError
             The server's own error, as the class it had there; :class:`ServerError` where no server answers.
         """
-        body, pictures = _body(images)
-        path = f"/models/{name}/{_word(version)}"
+        return self._speak(lambda dialect: self._classify(dialect, name, version, images))
+
+    def _classify(self, dialect: Dialect, name: str, version: int | str, images: Any) -> Predictions:
+        asked = dialect.question(name, version, images)
         started = time.perf_counter()
-        answer = self._ask("POST", path, **body)
+        answer = self._ask("POST", asked.path, **asked.options)
         milliseconds = 1000 * (time.perf_counter() - started)
-        message = _message(answer, "predictions")
-        labels = tuple(self._labels(name, message["version"]))
+        message = dialect.read(asked, _message(answer, "predictions"))
+        labels = self._known_labels(dialect, name, message["version"])
         items = [
             Prediction(
                 entry["label"],
@@ -128,21 +151,41 @@ class Client:
                 entry["confidence"],
                 tuple(entry["probabilities"]),
                 labels,
-                None if pictures is None else pictures[place],
+                None if asked.pictures is None else asked.pictures[place],
             )
             for place, entry in enumerate(message["predictions"])
         ]
-        return Predictions(items, f"POST {path}", answer.status_code, milliseconds, message, answer.headers)
+        return Predictions(items, f"POST {asked.path}", answer.status_code, milliseconds, message, answer.headers)
 
-    def _labels(self, name: str, version: str) -> list[str]:
-        known: dict[tuple[str, str], list[str]] = self.__dict__.setdefault("_known_labels", {})
+    def _known_labels(self, dialect: Dialect, name: str, version: str) -> tuple[str, ...]:
+        known: dict[tuple[str, str], tuple[str, ...]] = self.__dict__.setdefault("_labels_of", {})
         if (name, version) not in known:
-            known[name, version] = self.info(name, version).get("labels", [])
+            known[name, version] = tuple(dialect.info(name, version).get("labels", ()))
         return known[name, version]
 
-    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
+    def _speak(self, ask: Callable[[Dialect], Answer]) -> Answer:
+        """Ask in the course's words, and in TensorFlow Serving's once a server turns out to know no others."""
         try:
-            answer = self._session.request(method, self.url + path, timeout=self.timeout, **options)
+            return ask(self._dialect)
+        except NoSuchRoute:
+            refused = self._send("GET", "/v1/models")  # it has no list, and says in JSON that a name is missing
+            if refused.status_code != 400 or "Missing model name" not in refused.text:
+                raise
+        self._dialect = TensorFlowServing(self._get, self._store, self._labels)
+        return ask(self._dialect)
+
+    def _get(self, path: str, key: str) -> dict[str, Any]:
+        return _message(self._ask("GET", path), key)
+
+    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
+        answer = self._send(method, path, **options)
+        if not answer.ok:
+            raise _error(answer)
+        return answer
+
+    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
+        try:
+            return self._session.request(method, self.url + path, timeout=self.timeout, **options)
         except requests.ConnectionError as error:
             raise ServerError(
                 f"No server answers at {self.url}.", "Start one: mlops-lab serve, or serve.start()."
@@ -151,9 +194,6 @@ class Client:
             raise ServerError(
                 f"{method} {self.url}{path} failed: {error}.", "Look at the address and try again."
             ) from error
-        if not answer.ok:
-            raise _error(answer)
-        return answer
 
 
 def _message(answer: requests.Response, key: str) -> dict[str, Any]:
@@ -168,65 +208,17 @@ def _message(answer: requests.Response, key: str) -> dict[str, Any]:
     return message
 
 
-def _word(version: int | str) -> str:
-    return f"v{version}" if isinstance(version, int) or version.isdigit() else version
-
-
-def _body(images: Any) -> tuple[dict[str, Any], list[NDArray[Any]] | None]:
-    """Return what ``requests`` is to send for one picture or several, and the pictures for drawing."""
-    if isinstance(images, np.ndarray) and not _is_batch(images):
-        return _raw(image.encode_png(images)), [images]
-    if isinstance(images, bytes | str | PathLike):
-        data = read_file(images)
-        return _raw(data), _decoded([data])
-    pictures = list(images)
-    if all(isinstance(item, np.ndarray) for item in pictures) and len({item.shape for item in pictures}) == 1:
-        buffer = io.BytesIO()
-        np.save(buffer, np.stack(pictures), allow_pickle=False)
-        return {"data": buffer.getvalue(), "headers": {"Content-Type": "application/x-npy"}}, pictures
-    files = [image.encode_png(item) if isinstance(item, np.ndarray) else read_file(item) for item in pictures]
-    return {"files": [("image", ("image", data)) for data in files]}, _decoded(files)
-
-
-def _raw(data: bytes) -> dict[str, Any]:
-    kind = "image/jpeg" if data[:2] == b"\xff\xd8" else "image/png"
-    return {"data": data, "headers": {"Content-Type": kind}}
-
-
-def read_file(item: bytes | str | PathLike[str]) -> bytes:
-    """Return the bytes of a picture file, or bytes as they are."""
-    if isinstance(item, bytes):
-        return item
-    try:
-        return Path(item).read_bytes()
-    except OSError as error:
-        raise BadImage(f"The file {item} cannot be read: {error.strerror}.", "Look at the path.") from error
-
-
-def _is_batch(array: NDArray[Any]) -> bool:
-    """Tell a batch of grey pictures from one picture: ``(n, h, w)`` from ``(h, w, 1)`` or ``(h, w, 3)``."""
-    return array.ndim == 3 and array.shape[2] not in (1, 3)
-
-
-def _decoded(files: list[bytes]) -> list[NDArray[Any]] | None:
-    try:
-        return [image.decode(data) for data in files]
-    except LabError:
-        return None  # the server will say what is wrong with it
-
-
 def _error(answer: requests.Response) -> LabError:
     """Return the server's error as the class it had there."""
     try:
         message = answer.json()
         text, hint, code = message["error"], message.get("hint") or "", message.get("code")
     except (ValueError, KeyError, TypeError):
-        return ServerError(
-            f"The server answered {answer.status_code}: {answer.text[:200]!r}.", "Is it an inference server?"
-        )
+        kind = NoSuchRoute if answer.status_code == 404 else ServerError
+        return kind(f"The server answered {answer.status_code}: {answer.text[:200]!r}.", "Is it an inference server?")
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, LabError)]
     by_code = {kind.code: kind for kind in kinds}
     # A code of its own, such as "draining", keeps the status of its class; the first class of a status is the widest.
     by_status = {kind.status: kind for kind in reversed(kinds) if kind.status != LabError.status}
-    kind = by_code.get(code) or by_status.get(answer.status_code, ServerError)
-    return kind(text.removesuffix(hint).strip(), hint, code=code)
+    found = by_code.get(code) or by_status.get(answer.status_code, ServerError)
+    return found(text.removesuffix(hint).strip(), hint, code=code)

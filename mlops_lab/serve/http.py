@@ -25,6 +25,7 @@ from waitress.task import ErrorTask, WSGITask
 
 from mlops_lab.errors import PortTaken, ServerError, WrongUsage
 from mlops_lab.serve.limits import Limits
+from mlops_lab.serve.parser import StrictParser
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -93,6 +94,7 @@ class _Task(WSGITask):  # type: ignore[misc]
 class _Channel(HTTPChannel):  # type: ignore[misc]
     task_class = _Task
     error_task_class = _JsonErrorTask
+    parser_class = StrictParser
 
 
 class HttpServer:
@@ -106,9 +108,13 @@ class HttpServer:
         From :func:`bind`; the server closes it.
     limits
         Threads, connections and sizes.
+    shared
+        Whether other processes listen on the same socket.
     """
 
-    def __init__(self, app: Callable[..., Any], listener: socket.socket, limits: Limits) -> None:
+    def __init__(
+        self, app: Callable[..., Any], listener: socket.socket, limits: Limits, *, shared: bool = False
+    ) -> None:
         # waitress warns on standard error whenever a request has to wait for a thread, which is what a queue is for,
         # and whenever a thread is busy at the end.
         for name in ("waitress", "waitress.queue"):
@@ -130,11 +136,13 @@ class HttpServer:
             ident=None,
         )
         self._server.channel_class = _Channel
+        self._server.adj.header_fields = limits.headers
         self._closing = threading.Event()
         self._refusing = threading.Event()
         self._ending = threading.Lock()
         self._ended = False
         self._limits = limits
+        self._shared = shared
         self.port: int = listener.getsockname()[1]
         self.thread = threading.Thread(target=self._run, name=f"mlops-lab-{self.port}", daemon=True)
 
@@ -202,7 +210,8 @@ class HttpServer:
         threads.shutdown(cancel_pending=True, timeout=0)
 
     def _close_listener(self) -> None:
-        _drop_newcomers(self._server.socket)
+        if not self._shared:  # the others go on taking connections from it, or have been told to end as well
+            drop_newcomers(self._server.socket)
         while True:  # take the connections that the kernel has accepted already
             before = len(self._map)
             self._server.handle_accept()
@@ -213,7 +222,7 @@ class HttpServer:
         self._server.socket.close()
 
 
-def _drop_newcomers(listener: socket.socket) -> None:
+def drop_newcomers(listener: socket.socket) -> None:
     """Have the kernel ignore new connections, so that none slips in between the last accept and the close.
 
     A filter that keeps 0 bytes of every packet (socket(7), SO_ATTACH_FILTER). Only Linux has it; elsewhere a connection
@@ -239,27 +248,58 @@ def serve_forever(
     Parameters
     ----------
     announce
-        Called with the server's address when it answers.
+        Called with lines for whoever started the server, once it answers.
     start_beside
         Starts a second server, such as gRPC's, and returns it; it has a ``port``, and is stopped with this one.
     """
     refuse_debug(app, host)
-    server = HttpServer(app, bind(host, port), limits)
+    listener = bind(host, port)
+    lines = [f"serving {address(host, listener.getsockname()[1])}"]
     beside = start_beside() if start_beside is not None else None
-    asked_to_end = threading.Event()
-    for name in ("SIGTERM", "SIGINT"):
-        signal.signal(getattr(signal, name), lambda *_: asked_to_end.set())
-    server.start()
-    announce(address(host, server.port))
     if beside is not None:
-        announce(f"grpc {address(host, beside.port).removeprefix('http://')}")
+        lines.append(f"grpc {address(host, beside.port).removeprefix('http://')}")
+    stop_beside = beside.stop if beside is not None else None
+    serve_on(app, listener, limits, end_on_signals(), lambda: announce("\n".join(lines)), stop_beside)
+
+
+def serve_on(
+    app: Flask,
+    listener: socket.socket,
+    limits: Limits,
+    asked_to_end: threading.Event,
+    announce: Callable[[], None],
+    stop_beside: Callable[[float], Any] | None = None,
+    shared: bool = False,
+) -> None:
+    """Serve on a socket until an event is set, then drain.
+
+    Parameters
+    ----------
+    announce
+        Called when the server answers.
+    stop_beside
+        Begins to stop a second server, and returns an event to wait for.
+    shared
+        Whether other processes listen on the same socket.
+    """
+    server = HttpServer(app, listener, limits, shared=shared)
+    server.start()
+    announce()
     while not asked_to_end.wait(0.5):  # a wait without end would not see signals on Windows
         pass
     app.config["DRAINING"] = True
-    over = beside.stop(limits.drain_seconds) if beside is not None else None
+    over = stop_beside(limits.drain_seconds) if stop_beside is not None else None
     server.drain()
     if over is not None:
         over.wait()
+
+
+def end_on_signals() -> threading.Event:
+    """Return an event that SIGTERM and Ctrl-C set."""
+    asked_to_end = threading.Event()
+    for name in ("SIGTERM", "SIGINT"):
+        signal.signal(getattr(signal, name), lambda *_: asked_to_end.set())
+    return asked_to_end
 
 
 def address(host: str, port: int) -> str:

@@ -143,3 +143,7 @@ def test_a_slow_server_and_a_proxy(server, monkeypatch):
     monkeypatch.setattr(client._session, "request", slow)
     with pytest.raises(ServerError, match="too slow"):
         client.models()
+
+
+def test_a_batch_with_channels(client, pictures):
+    assert brightness(client.classify("bright", "v1", pictures[..., None])) == pytest.approx([0, 0.2, 0.4, 0.6, 1])

@@ -1,0 +1,162 @@
+"""The command line of stage 6: ``mlops-lab deploy docker | kubernetes | tfserving``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlops_lab.errors import WrongUsage
+
+if TYPE_CHECKING:
+    from mlops_lab.deploy import Files, Spec
+
+NAME = click.argument("name")
+VERSION = click.option("--version", help="A number, v3, or latest.")
+ALIAS = click.option("--alias", help="The version that this alias points at.")
+MODELS = click.option("--models", "folder", default="models", show_default=True, help="The models folder.")
+IMAGE = click.option("--image", help="The image's name; by default mlops-lab/NAME:VERSION.")
+PORT = click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="On this machine.")
+OUT = click.option("--out", type=click.Path(), help="Write the files into this folder, and run nothing.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+
+
+@click.group()
+def deploy() -> None:
+    """Make the files that bring a model to other machines, and run them."""
+
+
+def _plan(folder: str, name: str, version: str | None, alias: str | None, **settings: Any) -> Spec:
+    if version and alias:
+        raise WrongUsage(f"--version {version} and --alias {alias} are both given.", "Give one of them.")
+    from mlops_lab.deploy import plan
+
+    return plan(folder, name, version or alias or "latest", **settings)
+
+
+def _show(files: Files, as_json: bool, **more: Any) -> None:
+    click.echo(json.dumps({"files": files.to_dict(), **more}) if as_json else str(files))
+
+
+@deploy.command()
+@NAME
+@VERSION
+@ALIAS
+@MODELS
+@IMAGE
+@PORT
+@OUT
+@JSON
+@click.option("--app", type=click.Path(exists=True), help="Your own api.py, with 'app' in it, instead of our server.")
+@click.option("--mount", is_flag=True, help="Mount the models folder instead of copying the model into the image.")
+@click.option("--build", is_flag=True, help="Build the image.")
+@click.option("--run", "start", is_flag=True, help="Build the image and run it in the background.")
+@click.option("--push", metavar="NAME", help="Build the image and push it under this name.")
+@click.option("--network", help="Docker's network for the build, such as 'host' where a build has none of its own.")
+def docker(
+    name: str, version: str | None, alias: str | None, folder: str, image: str | None, port: int, out: str | None,
+    as_json: bool, app: str | None, mount: bool, build: bool, start: bool, push: str | None, network: str | None,
+) -> None:  # fmt: skip
+    """Make a container image of a model, or of your own api.py."""
+    from mlops_lab.deploy import commands, render
+    from mlops_lab.deploy import docker as engine
+
+    spec = _plan(folder, name, version, alias, image=push or image, port=port, app=app, mount=mount)
+    files = render.files(spec, "docker")
+    if out:
+        engine.stage(spec, files, Path(out))
+    done: dict[str, Any] = {"image": spec.image, "folder": out}
+    if not as_json:
+        _show(files, as_json)
+    if not out and (build or start or push):
+        with tempfile.TemporaryDirectory() as made:
+            engine.build(spec, files, Path(made), network=network)
+        if push:
+            commands.run(["docker", "push", push])
+        if start:
+            done["url"] = engine.start(spec)
+            if not as_json:
+                click.echo(f"running {spec.image} at {done['url']}; end it with: docker rm -f {engine.container(spec)}")
+    if as_json:
+        _show(files, as_json, **done)
+
+
+@deploy.command()
+@NAME
+@VERSION
+@ALIAS
+@MODELS
+@IMAGE
+@PORT
+@OUT
+@JSON
+@click.option("--app", type=click.Path(exists=True), help="Your own api.py, with 'app' in it, instead of our server.")
+@click.option("--mount", is_flag=True, help="The models come from a volume of the cluster, not from the image.")
+@click.option("--replicas", default=2, show_default=True, type=click.IntRange(2))
+@click.option("--check", is_flag=True, help="Look for what would go wrong: in --out, or in the files as made; exit 1.")
+def kubernetes(
+    name: str, version: str | None, alias: str | None, folder: str, image: str | None, port: int, out: str | None,
+    as_json: bool, app: str | None, mount: bool, replicas: int, check: bool,
+) -> None:  # fmt: skip
+    """Make a kustomize folder: base, overlays for dev, prod and a canary."""
+    from mlops_lab.deploy import lint, render
+
+    if check and out and Path(out).is_dir():
+        report = lint.check(lint.texts(out))
+    else:
+        spec = _plan(folder, name, version, alias, image=image, port=port, app=app, mount=mount, replicas=replicas)
+        files = render.files(spec, "kubernetes")
+        if out:
+            files.write(out)
+        if not check:
+            return _show(files, as_json, folder=out)
+        report = lint.check(files)
+    click.echo(json.dumps(report.to_dict()) if as_json else str(report))
+    if not report.good:
+        sys.exit(1)
+
+
+@deploy.command()
+@NAME
+@VERSION
+@ALIAS
+@MODELS
+@click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="On this machine.")
+@OUT
+@JSON
+@click.option("--run", "start", is_flag=True, help="Run TensorFlow Serving with Docker Compose; needs --out.")
+@click.option("--lint", "look", is_flag=True, help="Look for what gives 'No versions of servable'; exit 1 if found.")
+def tfserving(
+    name: str, version: str | None, alias: str | None, folder: str, port: int, out: str | None, as_json: bool,
+    start: bool, look: bool,
+) -> None:  # fmt: skip
+    """Make the files of TensorFlow Serving, which serves the model's folder as it is."""
+    from mlops_lab.deploy import commands, layout, render, warmup
+    from mlops_lab.deploy import tfserving as serving
+    from mlops_lab.store import ModelStore
+
+    if look:
+        config = Path(out or ".") / "models.config"
+        text = config.read_text(encoding="utf-8") if config.is_file() else ""
+        report = layout.examine(Path(folder) / name, config=text, name=name)
+        click.echo(json.dumps(report.to_dict()) if as_json else str(report))
+        if not report.good:
+            sys.exit(1)
+        return
+    if start and not out:
+        raise WrongUsage("--run needs a folder that stays.", "Add --out tfserving.")
+    spec = _plan(folder, name, version, alias, port=port)
+    files = render.files(spec, "tfserving")
+    note = serving.machine_note()
+    if note:
+        click.echo(note, err=True)
+    if out:
+        files.write(out)
+        warmup.write_warmup(ModelStore(folder).get(name, spec.version))
+    _show(files, as_json, folder=out)
+    if start:
+        commands.run(["docker", "compose", "--project-directory", str(out), "up", "--wait"])

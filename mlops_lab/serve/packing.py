@@ -1,0 +1,64 @@
+"""Pictures into the body of a request: what ``codec`` undoes on the other side."""
+
+from __future__ import annotations
+
+import io
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_lab import image
+from mlops_lab.errors import BadImage, LabError
+
+
+def pack(images: Any) -> tuple[dict[str, Any], list[NDArray[Any]] | None]:
+    """Return what ``requests`` is to send for one picture or several, and the pictures for drawing.
+
+    Examples
+    --------
+    >>> options, pictures = pack(np.zeros((28, 28), np.uint8))
+    >>> options["headers"], len(pictures)
+    ({'Content-Type': 'image/png'}, 1)
+    """
+    if isinstance(images, np.ndarray) and not _is_batch(images):
+        return _raw(image.encode_png(images)), [images]
+    if isinstance(images, bytes | str | PathLike):
+        data = read_file(images)
+        return _raw(data), _decoded([data])
+    pictures = list(images)
+    if all(isinstance(item, np.ndarray) for item in pictures) and len({item.shape for item in pictures}) == 1:
+        buffer = io.BytesIO()
+        np.save(buffer, np.stack(pictures), allow_pickle=False)
+        return {"data": buffer.getvalue(), "headers": {"Content-Type": "application/x-npy"}}, pictures
+    files = [image.encode_png(item) if isinstance(item, np.ndarray) else read_file(item) for item in pictures]
+    return {"files": [("image", ("image", data)) for data in files]}, _decoded(files)
+
+
+def read_file(item: bytes | str | PathLike[str]) -> bytes:
+    """Return the bytes of a picture file, or bytes as they are."""
+    if isinstance(item, bytes):
+        return item
+    try:
+        return Path(item).read_bytes()
+    except OSError as error:
+        raise BadImage(f"The file {item} cannot be read: {error.strerror}.", "Look at the path.") from error
+
+
+def _raw(data: bytes) -> dict[str, Any]:
+    kind = "image/jpeg" if data[:2] == b"\xff\xd8" else "image/png"
+    return {"data": data, "headers": {"Content-Type": kind}}
+
+
+def _is_batch(array: NDArray[Any]) -> bool:
+    """Tell a batch, ``(n, h, w)`` or ``(n, h, w, c)``, from one picture, ``(h, w)``, ``(h, w, 1)`` or ``(h, w, 3)``."""
+    return array.ndim == 4 or (array.ndim == 3 and array.shape[2] not in (1, 3))
+
+
+def _decoded(files: list[bytes]) -> list[NDArray[Any]] | None:
+    try:
+        return [image.decode(data) for data in files]
+    except LabError:
+        return None  # the server will say what is wrong with it

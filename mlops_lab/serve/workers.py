@@ -1,0 +1,257 @@
+"""Several processes behind one port: a parent that only watches, and workers that answer.
+
+The parent listens and hands the listening socket down. So there is one queue of new connections, and what waits in it
+outlives any worker; with a socket for each (SO_REUSEPORT) the kernel would give every worker a queue of its own, which
+dies with it. Parent and worker hold a private channel: settings go down, "ready" comes up, and a worker whose parent is
+gone reads the end of it and drains.
+
+``python -m mlops_lab.serve.workers LISTENER CHANNEL`` is a worker; only the parent starts one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from flask import Response, request
+
+from mlops_lab.errors import LabError, ServerError, WrongUsage
+from mlops_lab.serve.command import Say, Settings, build
+from mlops_lab.serve.http import address, bind, drop_newcomers, end_on_signals, serve_on
+from mlops_lab.serve.limits import Limits
+from mlops_lab.serve.operations import gather
+from mlops_lab.serve.watch import Watch
+
+TICK = 0.1
+MOST = 64
+STEADY_SECONDS = 30.0  # a worker that lived so long starts again at once
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+
+
+class Worker:
+    """One place among the workers: the process that fills it now, and when the next may start.
+
+    Parameters
+    ----------
+    number
+        Of the place; ``/metrics`` calls it ``worker``.
+    listener
+        What all of them share.
+    settings
+        Of the server.
+    folder
+        Private; holds the sockets over which workers tell their metrics.
+    """
+
+    def __init__(self, number: int, listener: socket.socket, settings: Settings, folder: Path) -> None:
+        self.number = number
+        self.ready = False
+        self._listener = listener
+        self._settings = settings
+        self._socket = folder / f"{number}.sock"
+        self._deaths = 0
+        self._next_start = 0.0
+        self.start()
+
+    def start(self) -> None:
+        """Start a process and tell it what to serve."""
+        self._channel, theirs = socket.socketpair()
+        with theirs:
+            files = (self._listener.fileno(), theirs.fileno())
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mlops_lab.serve.workers", *map(str, files)],
+                pass_fds=files,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the parent, which passes it on
+            )
+        self._started = time.monotonic()
+        first = self.number == 0 and self._deaths == 0
+        message = {"settings": asdict(self._settings), "socket": str(self._socket), "warn": first}
+        with suppress(BrokenPipeError):  # it died already: the next look sees that
+            self._channel.sendall(json.dumps(message).encode() + b"\n")
+
+    def look(self) -> str | None:
+        """See whether the worker is ready, is gone, or may start again; return what there is to say."""
+        if self.process.poll() is None:
+            if not self.ready and _readable(self._channel):
+                self._hear()
+        elif self._next_start == 0:
+            return self._mourn()
+        elif time.monotonic() >= self._next_start:
+            self._next_start = 0
+            self.start()
+        return None
+
+    def _hear(self) -> None:
+        """Take the worker's one message: it is ready, or it cannot."""
+        line = ""
+        with suppress(ConnectionResetError):  # it died before it had read its settings
+            line = self._channel.makefile().readline()
+        message = json.loads(line) if line.endswith("\n") else {}
+        self.ready = "ready" in message
+        if "error" in message and self._deaths == 0:
+            raise LabError(message["error"], message["hint"], code=message["code"])
+
+    def _mourn(self) -> str:
+        if not self.ready and _readable(self._channel):
+            self._hear()
+        if not self.ready and self._deaths == 0:
+            raise ServerError(f"A worker ended with {self.process.returncode} before it was ready.", "Look above.")
+        self._channel.close()
+        self._socket.unlink(missing_ok=True)
+        self.ready = False
+        steady = time.monotonic() - self._started > STEADY_SECONDS
+        self._deaths = 1 if steady else self._deaths + 1
+        pause = min(FIRST_PAUSE * 2 ** (self._deaths - 1), LONGEST_PAUSE)
+        self._next_start = time.monotonic() + pause
+        process = self.process
+        return (
+            f"warning: worker {self.number} (process {process.pid}) ended with {process.returncode};"
+            f" another starts in {pause:g} s"
+        )
+
+    def end(self) -> None:
+        """Ask it to drain."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, deadline: float) -> None:
+        """Wait until it has drained, and end one that does not."""
+        try:
+            self.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._channel.close()
+
+
+def _readable(channel: socket.socket) -> bool:
+    return bool(select.select([channel], [], [], 0)[0])
+
+
+def supervise(settings: Settings, announce: Say, warn: Say) -> None:
+    """Serve in several processes until SIGTERM or Ctrl-C; start again what dies; then have all of them drain.
+
+    Raises
+    ------
+    WrongUsage
+        gRPC is asked for as well, there are too many workers, or this is Windows.
+    PortTaken
+        Another program listens there.
+    LabError
+        A worker could not start, and why.
+    """
+    _refuse(settings)
+    asked_to_end = end_on_signals()
+    listener = bind(settings.host, settings.port)
+    url = address(settings.host, listener.getsockname()[1])
+    with listener, _private_folder() as folder:
+        workers: list[Worker] = []
+        try:
+            for number in range(settings.workers):
+                workers.append(Worker(number, listener, settings, folder))
+            _watch(workers, asked_to_end, lambda: announce(f"serving {url}"), warn)
+        finally:
+            drop_newcomers(listener)
+            _end(workers, listener)
+
+
+def _refuse(settings: Settings) -> None:
+    if settings.grpc_port is not None:
+        raise WrongUsage(
+            f"gRPC answers from one process; --workers is {settings.workers}.",
+            "Leave out --grpc-port or --workers, or start a second server for gRPC.",
+        )
+    if settings.workers > MOST:
+        raise WrongUsage(f"--workers is {settings.workers}; the most is {MOST}.", "One for each core is enough.")
+    if os.name == "nt":
+        raise WrongUsage(
+            "Windows does not hand a listening socket down to workers.",
+            "Leave out --workers, or start several servers on ports of their own behind a balancer.",
+        )
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="mlops-lab-"))  # nobody else may look into it
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _watch(workers: list[Worker], asked_to_end: threading.Event, announce: Any, warn: Say) -> None:
+    announced = False
+    while not asked_to_end.is_set():
+        for worker in workers:
+            said = worker.look()
+            if said:
+                warn(said)
+        if not announced and all(worker.ready for worker in workers):
+            announce()
+            announced = True
+        asked_to_end.wait(TICK)
+
+
+def _end(workers: list[Worker], listener: socket.socket) -> None:
+    """Have everyone drain. What waits in the queue goes to those who still accept; the last one closes it."""
+    for worker in workers:
+        worker.end()
+    listener.close()
+    deadline = time.monotonic() + Limits().drain_seconds + 5
+    for worker in workers:
+        worker.wait(deadline)
+
+
+def work(listener: socket.socket, channel: socket.socket) -> None:
+    """Be a worker: answer on the shared socket until told to end, or until the parent is gone."""
+    asked_to_end = end_on_signals()
+    wanted = json.loads(channel.makefile().readline())
+    settings = Settings(**wanted["settings"])
+    try:
+        app = build(settings, _warn if wanted["warn"] else lambda line: None)
+    except LabError as error:
+        channel.sendall(json.dumps({"error": error.message, "hint": error.hint, "code": error.code}).encode() + b"\n")
+        sys.exit(1)
+    path = Path(wanted["socket"])
+    counts = app.extensions["mlops_lab_metrics"]
+    gather.answer(path, lambda: counts.text()[0])
+    app.view_functions["metrics.text"] = lambda: _metrics(path.parent)
+    watch = Watch(app.extensions["mlops_lab"])
+    watch.start()
+    threading.Thread(target=_end_with_parent, args=(channel, asked_to_end), daemon=True).start()
+    serve_on(app, listener, Limits(), asked_to_end, lambda: channel.sendall(b'{"ready": true}\n'), shared=True)
+    watch.stop()
+
+
+def _metrics(folder: Path) -> Response:
+    body, kind = gather.everyone(folder, request.headers.get("Accept", ""))
+    return Response(body, content_type=kind)
+
+
+def _warn(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _end_with_parent(channel: socket.socket, asked_to_end: threading.Event) -> None:
+    with suppress(OSError):
+        channel.recv(1)  # the parent says nothing more: this returns when it is gone
+    asked_to_end.set()
+
+
+if __name__ == "__main__":
+    work(socket.socket(fileno=int(sys.argv[1])), socket.socket(fileno=int(sys.argv[2])))

@@ -1,0 +1,45 @@
+import sys
+
+import pytest
+
+from mlops_lab.deploy import commands
+from mlops_lab.errors import MissingPackage
+
+
+def test_a_command_is_said_before_it_runs(tmp_path):
+    mark, said = tmp_path / "mark", []
+
+    def say(line):
+        assert not mark.exists()
+        said.append(line)
+
+    commands.run([sys.executable, "-c", "import sys; open(sys.argv[1], 'w')", str(mark)], say=say)
+    assert mark.exists()
+    assert said[0].endswith(f"'import sys; open(sys.argv[1], '\"'\"'w'\"'\"')' {mark}")
+
+
+def test_no_shell_reads_the_words():
+    assert commands.run([sys.executable, "-c", "import sys; print(sys.argv[1])", "$HOME; ls"]) == "$HOME; ls"
+
+
+def test_it_is_printed_unless_told_otherwise(capsys):
+    commands.run([sys.executable, "-c", ""])
+    assert capsys.readouterr().err.startswith("$ ")
+
+
+def test_a_failure_ends_with_what_was_said_last():
+    with pytest.raises(commands.CommandFailed, match="status 3:\nno such thing"):
+        commands.run([sys.executable, "-c", "import sys; sys.stderr.write('no such thing'); sys.exit(3)"])
+
+
+def test_a_command_that_takes_too_long():
+    with pytest.raises(commands.CommandFailed, match=r"within 0\.2 s"):
+        commands.run([sys.executable, "-c", "import time; time.sleep(30)"], seconds=0.2)
+
+
+@pytest.mark.parametrize("tool", ["docker", "kubectl", "something-else"])
+def test_a_missing_tool_is_named_with_its_install_line(tool, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MissingPackage, match=tool) as caught:
+        commands.run([tool, "--version"])
+    assert "nstall" in caught.value.hint

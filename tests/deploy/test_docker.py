@@ -1,0 +1,243 @@
+"""The files of the image, read as text; and, marked `docker`, the image itself with a real engine."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlops_lab import data, deploy, serve
+from mlops_lab.deploy import docker
+from mlops_lab.errors import LabError, WrongUsage
+from mlops_lab.image import encode_png
+from mlops_lab.serve.http import bind
+from mlops_lab.store import ModelStore
+
+ROOT = Path(__file__).parents[2]
+with_engine = pytest.mark.docker
+API = """
+from flask import Flask
+app = Flask(__name__)
+@app.get("/")
+def hello():
+    return {"mine": True}
+"""
+
+
+@pytest.fixture
+def spec():
+    return deploy.plan(ROOT / "models", "clothes")
+
+
+@pytest.fixture
+def dockerfile(spec):
+    return deploy.files(spec, "docker")["Dockerfile"]
+
+
+def test_two_stages_and_the_last_one_has_no_installer(dockerfile):
+    _, first, last = dockerfile.split("\nFROM ")
+    assert len(re.findall(r"^FROM python:3\.11-slim", dockerfile, re.M)) == 2
+    assert "pip install" in first
+    assert "pip" not in last
+
+
+def test_every_requirement_has_its_hash(spec):
+    lines = deploy.files(spec, "docker")["requirements.txt"].splitlines()
+    names = [line for line in lines if line and not line.startswith((" ", "#"))]
+    assert names
+    assert all("==" in line and line.endswith("\\") for line in names)
+    assert "--require-hashes" in deploy.files(spec, "docker")["Dockerfile"]
+
+
+def test_no_tensorflow_to_serve_onnx_and_with_it_for_keras(spec):
+    packages = re.findall(r"^([\w-]+)==", deploy.files(spec, "docker")["requirements.txt"], re.M)
+    assert "onnxruntime" in packages
+    assert not {"tensorflow", "keras", "jupyterlab"} & set(packages)
+    keras = deploy.Spec("clothes", 1, ROOT / "models", "keras", "mlops-lab/clothes:1")
+    assert re.search(r"^tensorflow==", deploy.files(keras, "docker")["requirements.txt"], re.M)
+
+
+def test_a_numeric_user_a_health_check_and_no_shell(dockerfile):
+    assert re.search(r"^USER \d{3,}:\d{3,}$", dockerfile, re.M)
+    assert json.loads(re.search(r"^ENTRYPOINT (.*)$", dockerfile, re.M)[1])[:3] == ["python", "-m", "mlops_lab"]
+    check = json.loads(re.search(r"HEALTHCHECK .*?CMD (\[.*?\])$", dockerfile, re.M | re.S)[1])
+    assert "/readyz" in check[-1]
+    compile(check[-1], "health", "exec")
+
+
+def test_only_what_is_copied_is_sent(spec):
+    ignored = deploy.files(spec, "docker")[".dockerignore"].splitlines()
+    dockerfile = deploy.files(spec, "docker")["Dockerfile"]
+    sent = {line[1:] for line in ignored if line.startswith("!")}
+    copied = set(re.findall(r"^COPY (?!--from)(\S+)", dockerfile, re.M))
+    assert ignored[1] == "*"
+    assert sent == copied == {"requirements.txt", "mlops_lab", "models"}
+
+
+def test_mounted_models_are_not_copied():
+    spec = deploy.plan(ROOT / "models", "clothes", mount=True)
+    assert "COPY models" not in deploy.files(spec, "docker")["Dockerfile"]
+    assert f"source={(ROOT / 'models').resolve()}" in " ".join(docker.options(spec))
+
+
+def test_the_staged_folder_serves_what_the_store_serves(spec, tmp_path):
+    docker.stage(spec, deploy.files(spec, "docker"), tmp_path)
+    staged = ModelStore(tmp_path / "models")
+    assert staged.aliases("clothes") == {"production": 1}
+    assert staged.load("clothes").version == 1
+    assert (tmp_path / "mlops_lab" / "cli.py").is_file()
+    assert not list(tmp_path.rglob("*.gz"))
+    if os.name == "posix":
+        assert all(path.stat().st_mode & 0o044 == 0o044 for path in tmp_path.rglob("*"))
+
+
+def test_an_application_of_one_s_own(tmp_path):
+    (tmp_path / "api.py").write_text(API)
+    spec = deploy.plan(ROOT / "models", "clothes", app=tmp_path / "api.py")
+    text = deploy.files(spec, "docker")["Dockerfile"]
+    assert "COPY api.py /app/api.py" in text
+    assert json.loads(re.search(r"^ENTRYPOINT (.*)$", text, re.M)[1])[-1] == "api:app"
+
+
+def test_an_engine_that_no_image_has(spec):
+    with pytest.raises(WrongUsage, match="sklearn"):
+        deploy.files(deploy.Spec("digits", 1, ROOT / "models", "sklearn", "digits:1"), "docker")
+
+
+# With a real engine
+
+
+def free_port():
+    with contextlib.closing(bind("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def said(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    """Build the image once; its requirements come from the package index."""
+    assert shutil.which("docker"), "tools/docker_engine.sh brings up an engine"
+    spec = deploy.plan(ROOT / "models", "clothes", image="mlops-lab/clothes:test", port=free_port())
+    docker.build(spec, deploy.files(spec, "docker"), tmp_path_factory.mktemp("image"), network="host")
+    return spec
+
+
+@pytest.fixture
+def running(image):
+    url = docker.start(image)
+    yield url
+    subprocess.run(["docker", "rm", "--force", docker.container(image)], capture_output=True, check=False)
+
+
+@with_engine
+def test_the_image_is_small(image):
+    size, base = (
+        int(said("docker", "image", "inspect", "-f", "{{.Size}}", name)) for name in (image.image, "python:3.11-slim")
+    )
+    print(f"{(size - base) / 1e6:.0f} MB above the base")
+    assert size - base < 300e6
+
+
+@with_engine
+def test_the_container_answers_as_the_store_does(image, running):
+    pictures = data.load("fashion-mnist").test.images[:32]
+    there = serve.Client(running).classify("clothes", "v1", pictures)
+    here = ModelStore(ROOT / "models").load("clothes").probabilities(pictures)
+    assert np.allclose([item.probabilities for item in there], here, atol=1e-6)
+
+
+@with_engine
+def test_nothing_may_be_written_and_nobody_is_root(image, running):
+    name = docker.container(image)
+    assert said("docker", "exec", name, "id", "-u") == "10001"
+    refused = subprocess.run(["docker", "exec", name, "touch", "/app/x"], capture_output=True, text=True, check=False)
+    assert "Read-only file system" in refused.stderr
+    inside = json.loads(said("docker", "inspect", "-f", "{{json .HostConfig}}", name))
+    assert (inside["CapDrop"], inside["ReadonlyRootfs"]) == (["ALL"], True)
+
+
+@with_engine
+def test_the_health_check_turns_healthy(image, running):
+    deadline = time.monotonic() + 40
+    while said("docker", "inspect", "-f", "{{.State.Health.Status}}", docker.container(image)) != "healthy":
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+@with_engine
+def test_an_orderly_end_loses_no_request(image, running):
+    """Clients on connections of their own send while the container is stopped; whoever was let in gets an answer."""
+    body = encode_png(np.zeros((28, 28), np.uint8))
+    answered, lost, ended = [], [], threading.Event()
+
+    def send():
+        connection = http.client.HTTPConnection("127.0.0.1", image.port, timeout=20)
+        while not ended.is_set():
+            sent = False
+            try:
+                connection.request("POST", "/models/clothes/v1", body, {"Content-Type": "image/png"})
+                sent = True
+                answer = connection.getresponse()
+                answer.read()
+                answered.append(answer.status)
+                if answer.getheader("Connection") == "close":
+                    return
+            except OSError as error:
+                # Between an answer and the next request a server may close; a request that was half read may not be.
+                if sent and not isinstance(error, http.client.RemoteDisconnected | ConnectionError):
+                    lost.append(error)
+                return
+
+    threads = [threading.Thread(target=send) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    said("docker", "stop", "--time", "15", docker.container(image))
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert len(answered) > 50
+    assert set(answered) == {200}
+    assert not lost
+    assert said("docker", "inspect", "-f", "{{.State.ExitCode}}", docker.container(image)) == "0"
+
+
+@with_engine
+def test_it_comes_back_after_a_kill(image, running):
+    name = docker.container(image)
+    process = int(said("docker", "inspect", "-f", "{{.State.Pid}}", name))
+    os.kill(process, 9)
+    deadline = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(LabError):
+            if serve.Client(running).classify("clothes", "v1", np.zeros((28, 28), np.uint8)):
+                break
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert int(said("docker", "inspect", "-f", "{{.RestartCount}}", name)) == 1
+
+
+@with_engine
+def test_an_application_of_one_s_own_runs(image, tmp_path):
+    (tmp_path / "api.py").write_text(API)
+    spec = deploy.plan(
+        ROOT / "models", "clothes", app=tmp_path / "api.py", image="mlops-lab/api:test", port=free_port(), mount=True
+    )
+    docker.build(spec, deploy.files(spec, "docker"), tmp_path / "image", network="host")
+    url = docker.start(spec)
+    try:
+        assert json.loads(said("curl", "-s", url)) == {"mine": True}
+        docker.stop(spec)
+    finally:
+        subprocess.run(["docker", "rm", "--force", docker.container(spec)], capture_output=True, check=False)

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from mlops_lab import deploy
+from mlops_lab.errors import UnknownModel, UnknownVersion, WrongUsage
+
+MODELS = Path(__file__).parents[2] / "models"
+
+
+def test_an_alias_becomes_a_number():
+    spec = deploy.plan(MODELS, "clothes", "production")
+    assert (spec.version, spec.engine, spec.image) == (1, "onnx", "mlops-lab/clothes:1")
+
+
+def test_settings_are_kept_and_the_spec_is_plain():
+    spec = deploy.plan(MODELS, "digits", image="registry.example/digits:7", port=9000, replicas=3, app="api.py")
+    assert spec.to_dict() == {
+        "name": "digits",
+        "version": 1,
+        "models": str(MODELS),
+        "engine": "onnx",
+        "image": "registry.example/digits:7",
+        "app": "api.py",
+        "port": 9000,
+        "grpc_port": None,
+        "replicas": 3,
+        "mount": False,
+    }
+
+
+@pytest.mark.parametrize("settings", [{"port": 0}, {"port": 70000}, {"port": 80, "grpc_port": 80}, {"replicas": 0}])
+def test_settings_that_make_no_sense(settings):
+    with pytest.raises(WrongUsage):
+        deploy.plan(MODELS, "clothes", **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "error"), [("cloths", "latest", UnknownModel), ("clothes", "v7", UnknownVersion)]
+)
+def test_what_is_not_in_the_store(name, version, error):
+    with pytest.raises(error):
+        deploy.plan(MODELS, name, version)

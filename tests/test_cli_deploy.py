@@ -1,0 +1,82 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from mlops_lab import cli
+
+MODELS = str(Path(__file__).parents[1] / "models")
+
+
+@pytest.fixture
+def lab(monkeypatch, capsys):
+    """Run the command line, and return its status, output and errors."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["mlops-lab", *arguments])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = end.code or 0
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_an_image_s_files_are_shown_and_nothing_runs(lab, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    status, shown, _ = lab("deploy", "docker", "clothes", "--models", MODELS)
+    assert status == 0
+    assert "--- Dockerfile\n# clothes v1" in shown
+
+
+def test_out_writes_everything_that_a_build_needs(lab, tmp_path):
+    status, shown, _ = lab("deploy", "docker", "clothes", "--models", MODELS, "--out", str(tmp_path), "--json")
+    assert status == 0
+    assert json.loads(shown)["image"] == "mlops-lab/clothes:1"
+    assert (tmp_path / "Dockerfile").is_file()
+    assert (tmp_path / "models" / "clothes" / "1" / "model.onnx").is_file()
+
+
+def test_a_missing_docker_is_said_with_its_install_line(lab, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    status, _, errors = lab("deploy", "docker", "clothes", "--models", MODELS, "--build")
+    assert status == 1
+    assert "'docker' is not on the path" in errors
+    assert "docs.docker.com" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["clothes", "--version", "1", "--alias", "production"], "both given"),
+        (["cloths"], "'clothes'"),
+        (["clothes", "--version", "v9"], "'v9'"),
+    ],
+)
+def test_wrong_usage(lab, arguments, words):
+    status, _, errors = lab("deploy", "docker", *arguments, "--models", MODELS)
+    assert status == 2
+    assert words in errors
+
+
+def test_kubernetes_files_and_their_check(lab, tmp_path):
+    assert lab("deploy", "kubernetes", "clothes", "--models", MODELS, "--out", str(tmp_path))[0] == 0
+    assert (tmp_path / "base" / "deployment.yaml").is_file()
+    status, shown, _ = lab("deploy", "kubernetes", "clothes", "--models", MODELS, "--check", "--json")
+    assert status == 0
+    assert json.loads(shown)["good"] is True
+
+
+def test_tensorflow_serving_s_files_and_the_folder_s_layout(lab, tmp_path):
+    status, shown, _ = lab("deploy", "tfserving", "digits", "--models", MODELS)
+    assert status == 1, "a scikit-learn model has no SavedModel"
+    status, shown, _ = lab("deploy", "tfserving", "clothes", "--models", MODELS)
+    assert status == 0
+    assert "model_config_list" in shown
+    (tmp_path / "clothes" / "v1").mkdir(parents=True)
+    assert lab("deploy", "tfserving", "clothes", "--models", MODELS, "--lint")[0] == 0
+    status, shown, _ = lab("deploy", "tfserving", "clothes", "--models", str(tmp_path), "--lint")
+    assert status == 1
+    assert "no folder with a number" in shown
