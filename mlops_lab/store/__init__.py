@@ -14,6 +14,7 @@ from mlops_lab.store.keras_file import load_keras as load_keras
 from mlops_lab.store.keras_file import save_keras as save_keras
 from mlops_lab.store.manifest import Manifest as Manifest
 from mlops_lab.store.models import ModelStore as ModelStore
+from mlops_lab.store.pickled import load_pickle as load_pickle
 from mlops_lab.store.safety import AuditReport as AuditReport
 from mlops_lab.store.safety import audit as audit
 from mlops_lab.store.version import ModelVersion as ModelVersion

@@ -8,7 +8,8 @@ CODE = "Do not load it. Rebuild the model in your own code, or ask for one made 
 REBUILD = "Ask the author for a model made of Keras's own layers, or build it yourself and train it again."
 SMALLER = "Ask for a smaller model; if you know the file is good, raise the limit with max_bytes=."
 PICKLE = (
-    "Loading a pickle runs code. Save scikit-learn models with skops and Keras models with model.save('name.keras')."
+    "Loading a pickle runs code. Save scikit-learn models with skops and Keras models with model.save('name.keras'); "
+    "where you know its author's digest, store.load_pickle(path, trust=True, sha256=...) loads it."
 )
 WEIGHTS = "The weights and the configuration do not belong together: get the file again from its author."
 EXPORT = "Export the model again, with all weights inside the one file."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from mlops_lab.store.safety import archive, onnx_file, pickles, weights
 from mlops_lab.store.safety.folder import judge_folder
 from mlops_lab.store.safety.keras_file import judge_keras, judge_legacy
@@ -14,6 +16,13 @@ NEEDS_PIN = {"legacy-h5", "saved-model", "pickle"}
 
 def judge(source: Source) -> AuditReport:
     """Return the verdict on bytes that were read once."""
+    with ThreadPoolExecutor(1) as pool:  # the digest of a large file takes as long as judging it
+        digest = pool.submit(lambda: source.sha256)
+        kind, found = _judged(source)
+        return report(source.path, kind, found, digest.result())
+
+
+def _judged(source: Source) -> tuple[str, list[Finding]]:
     kind = "unknown"
     try:
         kind = "folder" if source.folder else form(source.data)
@@ -25,7 +34,7 @@ def judge(source: Source) -> AuditReport:
         found = [refused.finding]
     except (MemoryError, RecursionError, Exception) as error:  # a verdict always: what we cannot judge, we refuse
         found = [finding("audit_failed", f"The audit stopped at {type(error).__name__}: {error}.")]
-    return report(source.path, kind, found, source.sha256)
+    return kind, found
 
 
 def report(path: str, kind: str, found: list[Finding], sha256: str) -> AuditReport:

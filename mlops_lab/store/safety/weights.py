@@ -90,17 +90,17 @@ def _damaged(error: Exception, where: str) -> Refused:
 def walk(file: h5py.File, size: int, where: str, layers: int, floats: tuple[int, ...] = (4,)) -> list[Weight]:
     """Return every data set, having followed hard links only; ``floats`` are the widths the model may use."""
     try:
-        weights = list(_datasets(file, SPARE_OBJECTS + OBJECTS_PER_LAYER * layers, floats))
-        declared = sum(_bytes(item) for item in weights)
+        found = list(_datasets(file, SPARE_OBJECTS + OBJECTS_PER_LAYER * layers, floats))
+        declared = sum(_bytes(item) for item, _ in found)
         if declared > min(MAX_DECLARED, MAX_GROWTH * size):
             raise Refused("h5_bomb", f"{size:,} bytes declare weights of {declared:,} bytes.", where)
-        for item in weights:
-            _finite(file[item.path], item)
+        for item, numbers in found:
+            _finite(numbers, item)
     except Refused:
         raise
     except Exception as error:  # the C library again: a damaged file may fail anywhere
         raise _damaged(error, where) from None
-    return weights
+    return [item for item, _ in found]
 
 
 def _bytes(item: Weight) -> int:
@@ -110,7 +110,7 @@ def _bytes(item: Weight) -> int:
     return total
 
 
-def _datasets(file: h5py.File, most: int, floats: tuple[int, ...]) -> Iterator[Weight]:
+def _datasets(file: h5py.File, most: int, floats: tuple[int, ...]) -> Iterator[tuple[Weight, h5py.Dataset]]:
     import h5py
 
     seen = {h5py.h5o.get_info(file["/"].id).addr}
@@ -131,7 +131,7 @@ def _datasets(file: h5py.File, most: int, floats: tuple[int, ...]) -> Iterator[W
             if isinstance(item, h5py.Group):
                 waiting.append((item, inner))
             elif isinstance(item, h5py.Dataset):
-                yield _dataset(item, inner, floats)
+                yield _dataset(item, inner, floats), item
             else:
                 raise Refused("h5_object", "The file holds something that is neither a group nor numbers.", inner)
 
@@ -139,10 +139,10 @@ def _datasets(file: h5py.File, most: int, floats: tuple[int, ...]) -> Iterator[W
 def _link(group: Any, name: str, path: str) -> None:
     import h5py
 
-    kind = group.get(name, getlink=True)
-    if isinstance(kind, h5py.ExternalLink):
+    kind = group.id.links.get_info(name.encode("utf-8", "surrogateescape")).type
+    if kind == h5py.h5l.TYPE_EXTERNAL:
         raise Refused("h5_external_link", "A link leads into another file.", path)
-    if not isinstance(kind, h5py.HardLink):
+    if kind != h5py.h5l.TYPE_HARD:
         raise Refused("h5_soft_link", "A soft link stands in for an object.", path)
     if name in ("", ".", "..") or not name.isprintable() or len(path) > 512:
         raise Refused("h5_name", "An object's name is not an ordinary name.", path)
