@@ -1,6 +1,6 @@
 """End servers with SIGTERM in the middle of a load: every request that was accepted must be answered.
 
-    python benchmarks/endings.py [--times 200]
+    python benchmarks/endings.py [--times 200] [--workers 2]
 
 Four clients send requests, each over a connection of its own. A request counts as lost when its bytes were sent on a
 connection that the server had accepted and answered on, or that was taken from the backlog, and no answer came. A
@@ -18,7 +18,7 @@ import time
 from collections import Counter
 
 import numpy as np
-from server import Server, start
+from server import ROOT, Server, start
 
 from mlops_lab.image import encode_png
 
@@ -56,12 +56,14 @@ def main() -> None:
     """Run the proof."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=200)
-    times = parser.parse_args().times
+    parser.add_argument("--workers", default="1")
+    options = parser.parse_args()
+    times = options.times
     found: Counter[str] = Counter()
     statuses: Counter[int] = Counter()
     slowest = 0.0
     for number in range(times):
-        server = start()
+        server = start(ROOT / "models", "--workers", options.workers)
         ended = threading.Event()
         threads = [threading.Thread(target=client, args=(server, found, ended)) for _ in range(4)]
         for thread in threads:

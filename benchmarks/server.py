@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
@@ -37,10 +38,10 @@ class Server:
         return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
 
 
-def start(models: Path | str = ROOT / "models", *options: str) -> Server:
-    """Start a server and wait until it says that it serves."""
+def start(models: Path | str = ROOT / "models", *options: str, errors: TextIO | None = None) -> Server:
+    """Start a server and wait until it says that it serves; ``errors`` takes what it writes to standard error."""
     command = [sys.executable, "-m", "mlops_lab", "serve", "--models", str(models), "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT)
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line.startswith("serving http://"), f"the server said {line!r}"

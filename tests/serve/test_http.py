@@ -7,10 +7,12 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from unittest.mock import Mock
 
 import pytest
 import requests
 from flask import Flask
+from waitress.channel import ClientDisconnected
 
 from mlops_lab.errors import PortTaken, ServerError, WrongUsage
 from mlops_lab.serve import Limits
@@ -47,6 +49,7 @@ def exchange(port, request):
 
 
 HOST = b"Host: x\r\nConnection: close\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 
 @pytest.mark.parametrize(
@@ -61,8 +64,22 @@ HOST = b"Host: x\r\nConnection: close\r\n"
         (b"GET / HTTP/1.1\r\n" + HOST + b"A: x\0y\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"x" * 20_000 + b"\r\n\r\n", 431),
         (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 99999999999\r\n\r\n", 413),
+        # from here on, waitress alone would take them
+        (b"GET /healthz\r\n" + HOST + b"\r\n", 400),
+        (b"GET /healthz HTTP/9.9\r\n" + HOST + b"\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: y\r\n" + HOST + b"\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: x, y\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\n" + HOST + b"A: b\r\n c\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\n" + HOST + b"A: b\r\n" * 99 + b"\r\n", 431),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n" + CHUNKED + b"\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\n" + HOST + CHUNKED + CHUNKED + b"\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\n" + HOST + CHUNKED.replace(b"chunked", b"chunked, chunked") + b"\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.0\r\n" + HOST + CHUNKED + b"\r\n0\r\n\r\n", 400),
     ],
-    ids=["line", "two lengths", "negative", "hexadecimal", "encoding", "chunk", "nul", "header", "body"],
+    ids=[
+        *["line", "two lengths", "negative", "hexadecimal", "encoding", "chunk", "nul", "header", "body", "no version"],
+        *["version", "two hosts", "host", "fold", "headers", "both", "coding twice", "codings", "coding in 1.0"],
+    ],
 )
 def test_what_the_http_server_itself_refuses_is_json_too(serve, app, request_bytes, status):
     server = serve(app)
@@ -72,6 +89,29 @@ def test_what_the_http_server_itself_refuses_is_json_too(serve, app, request_byt
     assert "content-type: application/json" in headers
     assert f"x-request-id: {answer['request_id']}" in headers
     assert requests.get(f"http://127.0.0.1:{server.port}/healthz", timeout=5).status_code == 200
+
+
+def test_a_client_that_leaves_before_its_refusal_is_written_is_no_error(serve, app):
+    def leave(data):
+        raise ClientDisconnected
+
+    server = serve(app)._server
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        channel = server.channel_class(server, ours, ("127.0.0.1", 1), server.adj, {})
+        channel.server = Mock()  # no thread may take the request before the client has left
+        channel.received(b"nonsense\r\n\r\n")
+        channel.write_soon = leave
+        channel.service()
+        assert channel.close_when_flushed
+
+
+@pytest.mark.parametrize("host", [b"x", b"x.y:8000", b"[::1]:80", b"127.0.0.1", b""])
+def test_hosts_that_are_one(serve, app, host):
+    port = serve(app).port
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: " + host + b"\r\n" + b"A: b\r\n" * 98 + b"\r\n")
+        assert connection.recv(12) == (b"HTTP/1.1 200" if host else b"HTTP/1.1 400")
 
 
 def test_no_host_is_refused_by_the_application(serve, app):

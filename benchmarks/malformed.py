@@ -1,0 +1,232 @@
+"""Send 10,000 malformed requests to one live server: it must answer none with a 5xx, print no traceback, stay small.
+
+    python benchmarks/malformed.py [--requests 10000] [--seed 0]
+
+Pictures, JSON, npy, forms, tensors of TensorFlow Serving and of the Open Inference Protocol (binary ones too), names in
+paths, and bytes on a raw socket; all spoilt by one seeded generator, so that a failure can be seen again. Some are
+still right and are answered with 200. A 501 for a transfer coding that nobody knows is what HTTP asks for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import random
+import re
+import socket
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, Queue
+
+import numpy as np
+from http_servers import ROWS
+from PIL import Image
+from server import Server, start
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "serve"))
+from hostile_bodies import bodies, mangle
+
+Request = tuple[str, bytes]  # its kind, and its bytes as they go over the wire
+LIMIT_MB = 50
+PICTURE = np.arange(784, dtype=np.uint8).reshape(28, 28)
+NAMES = ["", ".", "..", "CON", "%00", "%ff%fe", "a" * 300, "v0", "v-1", "v1e3", "v999999999999", "..%2f..%2fetc", "ｖ1"]
+
+
+def encoded(form: str, **options: object) -> bytes:
+    """Return the picture as a file of a form that Pillow writes."""
+    with io.BytesIO() as file:
+        Image.fromarray(PICTURE).save(file, form, **options)
+        return file.getvalue()
+
+
+def post(path: str, kind: str, body: bytes, more: str = "") -> bytes:
+    """Return a POST as it goes over the wire."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\n{more}"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def pictures(chance: random.Random) -> Iterator[Request]:
+    """Yield files of pictures with something wrong."""
+    files = [encoded(form) for form in ("PNG", "JPEG", "BMP", "GIF", "TIFF")]
+    files += [b"", b"<svg/>", b"\x89PNG\r\n\x1a\n", encoded("PNG")[:60]]
+    while True:
+        kind = chance.choice(["image/png", "image/png", "image/jpeg", "image/jpeg", "image/svg+xml", ""])
+        yield "picture", post("/models/clothes/v1", kind, mangle(chance.choice(files), chance))
+
+
+def course_json(chance: random.Random) -> Iterator[Request]:
+    """Yield JSON for the course's route."""
+    pixels = PICTURE.tolist()
+    text = base64.b64encode(encoded("PNG")).decode()
+    for body in bodies([{"image": pixels}, {"image": text}, {"images": [pixels, text]}], sys.maxsize, chance.random()):
+        yield "json", post("/models/clothes/v1", "application/json", body)
+
+
+def arrays(chance: random.Random) -> Iterator[Request]:
+    """Yield npy files of odd types and shapes, whole and spoilt."""
+    while True:
+        array = np.zeros(
+            chance.choice([(1, 28, 28), (28, 28), (2, 28, 28, 1), (0, 28, 28), (3,), ()]),
+            chance.choice(["uint8", "float32", "float64", "int64", "bool", "S3", "U2", "complex64"]),
+        )
+        with io.BytesIO() as file:
+            np.save(file, array)
+            body = file.getvalue()
+        yield "npy", post("/models/clothes/v1", "application/x-npy", mangle(body, chance))
+
+
+def forms(chance: random.Random) -> Iterator[Request]:
+    """Yield multipart forms."""
+    part = b'--B\r\nContent-Disposition: form-data; name="image"; filename="../../a.png"\r\n\r\n%b\r\n'
+    while True:
+        body = part % encoded("PNG") * chance.choice([1, 1, 2, 300]) + b"--B--\r\n"
+        kind = chance.choice(["; boundary=B", "; boundary=B", "", "; boundary=" + "C" * 80, "; boundary="])
+        yield "form", post("/models/clothes/v1", "multipart/form-data" + kind, mangle(body, chance))
+
+
+def tfserving(chance: random.Random) -> Iterator[Request]:
+    """Yield JSON for TensorFlow Serving's route."""
+    pixels = (PICTURE[..., None] / 255).tolist()
+    valid = [{"instances": [pixels], "signature_name": "serving_default"}, {"inputs": {"image": [pixels]}}]
+    for body in bodies(valid, sys.maxsize, chance.random()):
+        yield "tfserving", post("/v1/models/clothes:predict", "application/json", body)
+
+
+def oip(chance: random.Random) -> Iterator[Request]:
+    """Yield tensors for the Open Inference Protocol, as JSON and as bytes behind JSON whose length may be a lie."""
+    entry = {"name": "image", "shape": [1, 28, 28, 1], "datatype": "FP32", "parameters": {"binary_data_size": 3136}}
+    plain = {"name": "image", "shape": [1, 28, 28, 1], "datatype": "FP32", "data": [0.5] * 784}
+    raw = np.zeros(784, "<f4").tobytes()
+    for text in bodies([{"inputs": [entry]}, {"inputs": [plain]}], sys.maxsize, chance.random()):
+        if chance.random() < 0.5:
+            yield "oip", post("/v2/models/clothes/infer", "application/json", text)
+            continue
+        body = text + (mangle(raw, chance) if chance.random() < 0.3 else raw)
+        lie = chance.choice([len(text), len(text), 0, len(text) - 1, len(body), len(body) + 1, -1, "x", 10**30])
+        more = f"Inference-Header-Content-Length: {lie}\r\n"
+        yield "oip binary", post("/v2/models/clothes/infer", "application/octet-stream", body, more)
+
+
+def names(chance: random.Random) -> Iterator[Request]:
+    """Yield paths with names that are none."""
+    roots = [
+        "/models/{}/{}",
+        "/models/{}",
+        "/v1/models/{}/versions/{}:predict",
+        "/v2/models/{}/versions/{}",
+        "/chains/{}",
+    ]
+    while True:
+        path = chance.choice(roots).format(chance.choice([*NAMES, "clothes"]), chance.choice([*NAMES, "v1"]))
+        yield "name", post(path, "application/json", b"{}")
+
+
+def sockets(chance: random.Random) -> Iterator[Request]:
+    """Yield the rows of `http_servers.py`, whole and spoilt."""
+    rows = [row for row in ROWS.values() if len(row) < 100_000]
+    while True:
+        row = chance.choice(rows)
+        yield "socket", mangle(row, chance) if chance.random() < 0.8 else row
+
+
+KINDS: list[Callable[[random.Random], Iterator[Request]]] = [
+    pictures, course_json, arrays, forms, tfserving, oip, names, sockets,
+]  # fmt: skip
+
+
+def exchange(server: Server, request: bytes) -> str:
+    """Send one request on a connection of its own; return the status, or what came instead."""
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        with suppress(OSError):  # refused before all of it was read: the answer is there
+            connection.sendall(request)
+        # A spoilt head may leave the server waiting for more: half a second of silence is its answer.
+        connection.settimeout(0.5 if b"Connection: close" not in request else 10)
+        try:
+            head = connection.recv(65536)
+        except TimeoutError:
+            return "waits"
+        except OSError:
+            return "closed"
+    if b"Traceback" in head:
+        return "traceback"
+    status = re.match(rb"HTTP/1\.[01] (\d{3})", head)
+    return status[1].decode() if status else "closed"
+
+
+def send(server: Server, requests: int, seed: int) -> dict[str, Counter[str]]:
+    """Send from eight threads; return how the requests of each kind were answered."""
+    chance = random.Random(seed)
+    kinds = [kind(random.Random(chance.random())) for kind in KINDS]
+    queue: Queue[Request] = Queue(64)
+    found: dict[str, Counter[str]] = {}
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.is_set() or not queue.empty():
+            try:
+                kind, request = queue.get(timeout=0.1)
+            except Empty:
+                continue
+            word = exchange(server, request)
+            found.setdefault(kind, Counter())[word] += 1
+            if word.startswith("5") and word != "501":
+                print(f"{kind} answered with {word}: {request[:300]!r}", flush=True)
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for number in range(requests):
+        queue.put(next(kinds[number % len(kinds)]))
+    ended.set()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def main() -> None:
+    """Run the proof."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    good = post("/models/clothes/v1", "image/png", encoded("PNG"))
+    with tempfile.TemporaryFile("w+") as errors:
+        server = start(errors=errors)
+        try:
+            for _ in range(200):  # what the first requests take is no growth
+                assert exchange(server, good) == "200"
+            before = server.megabytes
+            found = send(server, options.requests // 2, options.seed)
+            half = server.megabytes
+            for kind, words in send(server, options.requests - options.requests // 2, options.seed + 1).items():
+                found.setdefault(kind, Counter()).update(words)
+            after, alive = server.megabytes, exchange(server, good) == "200"
+        finally:
+            server.process.terminate()
+            status = server.process.wait(30)
+        errors.seek(0)
+        said = errors.read()
+    total = sum(found.values(), Counter[str]())
+    for kind, words in found.items():
+        print(f"  {kind}: {json.dumps(dict(sorted(words.items())))}")
+    wrong = sum(number for word, number in total.items() if word[0] == "5" and word != "501")
+    wrong += total["traceback"]
+    tracebacks = said.count("Traceback")
+    print(f"{total.total()} requests: {dict(sorted(total.items()))}; {wrong} of 5xx other than 501")
+    print(f"{tracebacks} tracebacks on standard error ({len(said)} bytes there)")
+    print(f"memory {before:.1f} MB before, {half:.1f} half way, {after:.1f} after")
+    print(f"the next good request: {'200' if alive else 'failed'}; exit {status}")
+    if tracebacks:
+        print(said[-3000:])
+    raise SystemExit(0 if not wrong and not tracebacks and after - before < LIMIT_MB and alive and status == 0 else 1)
+
+
+if __name__ == "__main__":
+    main()
