@@ -26,6 +26,8 @@ MAX_GROWTH = 4  # declared bytes may be this many times the bytes of the file
 PIECE = 2**20  # values that are in memory at once while looking for NaN
 GZIP, SHUFFLE, FLETCHER = 1, 2, 3
 HOUSEKEEPING = ("optimizer/", "metrics/", "_metrics/", "seed_generator/")
+# Of HDF5's file images: neither copied nor freed by the library, and opened for reading only.
+IN_PLACE = 0x2 | 0x4
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,10 @@ class Weight:
 
 
 def open_h5(data: bytes, where: str) -> h5py.File:
-    """Return the file opened from bytes, after checking that it is exactly as long as it says."""
+    """Return the file opened from bytes, after checking that it is exactly as long as it says.
+
+    The bytes are not copied: keep them until the file is closed.
+    """
     import h5py
 
     if not data.startswith(SIGNATURE):
@@ -50,7 +55,7 @@ def open_h5(data: bytes, where: str) -> h5py.File:
         raise Refused("h5_trailing", f"{len(data) - end:,} bytes follow the end of the HDF5 file.", where)
     _heaps(data, where)
     try:
-        return h5py.File(h5py.h5f.open_file_image(data), "r")
+        return h5py.File(h5py.h5f.open_file_image(data, flags=IN_PLACE), "r")
     except Exception as error:  # h5py raises whatever the C library makes of a damaged file
         raise _damaged(error, where) from None
 
