@@ -257,7 +257,7 @@ def serve_forever(
     lines = [f"serving {address(host, listener.getsockname()[1])}"]
     beside = start_beside() if start_beside is not None else None
     if beside is not None:
-        lines.append(f"grpc {address(host, beside.port).removeprefix('http://')}")
+        lines.append(f"serving grpc {address(host, beside.port).removeprefix('http://')}")
     stop_beside = beside.stop if beside is not None else None
     serve_on(app, listener, limits, end_on_signals(), lambda: announce("\n".join(lines)), stop_beside)
 
