@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import json
 import logging
-import os
 import secrets
 import signal
 import socket
@@ -23,42 +21,12 @@ from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
-from mlops_lab.errors import PortTaken, ServerError, WrongUsage
+from mlops_lab.errors import WrongUsage
 from mlops_lab.serve.limits import Limits
 from mlops_lab.serve.parser import StrictParser
+from mlops_lab.serve.ports import address, bind
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on an address, so that a port in use is our error and not a surprise later.
-
-    Raises
-    ------
-    PortTaken
-        Another program listens there.
-    ServerError
-        The address cannot be listened on.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "nt":
-            # On Windows, reusing an address would let two programs share a port.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined]
-        else:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(1024)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise PortTaken(
-                f"Port {port} of {host} cannot be had: {error.strerror}.",
-                "Stop the program that listens there, or take port 0 for a free one.",
-            ) from error
-        raise ServerError(f"{host}:{port} cannot be listened on: {error}.", "Take 127.0.0.1 and port 0.") from error
-    return listener
 
 
 class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
@@ -300,12 +268,6 @@ def end_on_signals() -> threading.Event:
     for name in ("SIGTERM", "SIGINT"):
         signal.signal(getattr(signal, name), lambda *_: asked_to_end.set())
     return asked_to_end
-
-
-def address(host: str, port: int) -> str:
-    """Return a URL that works on this machine for a server bound to a host."""
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
-    return f"http://{shown}:{port}"
 
 
 def refuse_debug(app: Any, host: str) -> None:

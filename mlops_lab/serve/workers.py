@@ -31,9 +31,10 @@ from flask import Response, request
 
 from mlops_lab.errors import LabError, ServerError, WrongUsage
 from mlops_lab.serve.command import Say, Settings, build
-from mlops_lab.serve.http import address, bind, drop_newcomers, end_on_signals, serve_on
+from mlops_lab.serve.http import drop_newcomers, end_on_signals, serve_on
 from mlops_lab.serve.limits import Limits
 from mlops_lab.serve.operations import gather
+from mlops_lab.serve.ports import address, bind
 from mlops_lab.serve.watch import Watch
 
 TICK = 0.1

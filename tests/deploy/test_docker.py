@@ -18,7 +18,7 @@ from mlops_lab import data, deploy, serve
 from mlops_lab.deploy import docker
 from mlops_lab.errors import LabError, WrongUsage
 from mlops_lab.image import encode_png
-from mlops_lab.serve.http import bind
+from mlops_lab.serve.ports import bind
 from mlops_lab.store import ModelStore
 
 ROOT = Path(__file__).parents[2]

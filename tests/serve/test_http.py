@@ -16,7 +16,8 @@ from waitress.channel import ClientDisconnected
 
 from mlops_lab.errors import PortTaken, ServerError, WrongUsage
 from mlops_lab.serve import Limits
-from mlops_lab.serve.http import HttpServer, address, bind, refuse_debug
+from mlops_lab.serve.http import HttpServer, refuse_debug
+from mlops_lab.serve.ports import address, bind
 
 
 @pytest.fixture

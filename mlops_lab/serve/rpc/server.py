@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mlops_lab.errors import MissingPackage, NotFound, PortTaken
-from mlops_lab.serve.http import bind
 from mlops_lab.serve.limits import Limits
 from mlops_lab.serve.operations.gate import Gate, Keys
+from mlops_lab.serve.ports import bind
 from mlops_lab.serve.protocols import tensors
 from mlops_lab.serve.registry import Registry
 from mlops_lab.serve.rpc.call import Count, Desk, handler

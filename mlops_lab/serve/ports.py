@@ -1,0 +1,188 @@
+"""A port of this machine: listening on one, and who listens there already.
+
+A background server tells who it is to whoever asks with the header ``X-Lab-Probe``. So a kernel knows its own server
+from another kernel's on the same port, and can name the notebook that holds a port.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import os
+import secrets
+import socket
+import sys
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mlops_lab.errors import PortTaken, ServerError
+
+PROBE_HEADER = "X-Lab-Probe"
+FREE = "or take port 0 for a free one"
+AIRPLAY = (5000, 7000)
+
+
+def _notebook() -> str:
+    """Return the name of the notebook that this kernel belongs to, where Jupyter tells."""
+    return Path(os.environ.get("JPY_SESSION_NAME", "")).name
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a background server is.
+
+    Parameters
+    ----------
+    name, generation
+        Of the server.
+    nonce
+        Cannot be guessed, so that no other server is taken for this one.
+    pid
+        Of the kernel.
+    notebook
+        Of the kernel; empty where it is not known.
+    """
+
+    name: str
+    generation: int
+    nonce: str = field(default_factory=partial(secrets.token_hex, 16))
+    pid: int = field(default_factory=os.getpid)
+    notebook: str = field(default_factory=_notebook)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the identity as plain values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"the server {self.name!r} of {self.notebook or 'another notebook'} (process {self.pid})"
+
+
+def ask(host: str, port: int, timeout: float = 0.5) -> Identity | None:
+    """Ask who answers on a port; None where that is no background server, or nobody."""
+    # http.client takes no notice of proxy variables, which would catch a request to this machine.
+    connection = http.client.HTTPConnection(reached_by(host), port, timeout=timeout)
+    try:
+        connection.request("GET", "/", headers={PROBE_HEADER: "who"})
+        return Identity(**json.loads(connection.getresponse().read(10_000)))
+    except (OSError, http.client.HTTPException, ValueError, TypeError):
+        return None
+    finally:
+        connection.close()
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who listens on a port, as part of a sentence, and what to do about it."""
+
+    who: str
+    fix: str
+
+
+def holder(host: str, port: int) -> Holder:
+    """Find out who listens on a port: a background server is asked, of others the system knows the process.
+
+    Examples
+    --------
+    >>> with bind("127.0.0.1", 0) as listener:
+    ...     holder("127.0.0.1", listener.getsockname()[1]).who
+    'a server in a thread of this process'
+    """
+    server = ask(host, port)
+    if server is not None and server.pid == os.getpid():
+        return Holder(f"your own server {server.name!r}", f"serve.start(…, name={server.name!r}) replaces it.")
+    if server is not None:
+        return Holder(str(server), f"Run serve.stop_all() in that notebook, end its kernel, {FREE}.")
+    pid, program = _process(port)
+    if pid == os.getpid():
+        return Holder("a server in a thread of this process", f"End it, restart the kernel, {FREE}.")
+    if sys.platform == "darwin" and port in AIRPLAY and program in ("", "ControlCenter", "ControlCe"):
+        where = "System Settings → General → AirDrop & Handoff"
+        return Holder("most likely macOS's AirPlay Receiver", f"Turn it off in {where}, {FREE}.")
+    if pid is not None:
+        return Holder(f"{program} (process {pid})", f"End that program, {FREE}.")
+    return Holder("another program", f"End it, {FREE}.")
+
+
+def _process(port: int) -> tuple[int | None, str]:
+    """Return the process that listens on a port and its command, as far as the system tells them."""
+    try:
+        import psutil
+    except ImportError:  # a server alone does without it
+        return None, ""
+    try:
+        listening = [item for item in psutil.net_connections("tcp") if item.status == psutil.CONN_LISTEN]
+        pids = [item.pid for item in listening if item.laddr.port == port and item.pid]
+        pids = pids or [item.pid for item in listening if item.laddr.port == port]
+    except psutil.AccessDenied:  # macOS tells everything to the administrator only, but each process of one's own
+        pids = [process.pid for process in psutil.process_iter() if _listens(process, port)]
+    if not pids or pids[0] is None:
+        return None, ""
+    try:
+        process = psutil.Process(pids[0])
+        command = " ".join([process.name(), *process.cmdline()[1:]])
+    except psutil.Error:
+        return pids[0], "another program"
+    return pids[0], command if len(command) <= 80 else f"{command[:79]}…"
+
+
+def _listens(process: Any, port: int) -> bool:
+    import psutil
+
+    try:
+        found = process.net_connections("tcp")
+    except psutil.Error:
+        return False
+    return any(item.status == psutil.CONN_LISTEN and item.laddr.port == port for item in found)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on an address, so that a port in use is our error and not a surprise later.
+
+    Raises
+    ------
+    PortTaken
+        Another program listens there; the message says which.
+    ServerError
+        The address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "nt":
+            # On Windows, reusing an address would let two programs share a port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined]
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise _taken(host, port, error) from error
+        raise ServerError(f"{host}:{port} cannot be listened on: {error}.", "Take 127.0.0.1 and port 0.") from error
+    return listener
+
+
+def _taken(host: str, port: int, error: OSError) -> PortTaken:
+    if error.errno == errno.EACCES and os.name != "nt":
+        return PortTaken(f"Port {port} of {host} cannot be had: {error.strerror}.", "Take port 0 for a free one.")
+    found = holder(host, port)
+    return PortTaken(f"Port {port} of {host} is taken by {found.who}.", found.fix)
+
+
+def reached_by(host: str) -> str:
+    """Return the host at which this machine reaches a server bound to a host.
+
+    >>> reached_by("0.0.0.0")
+    '127.0.0.1'
+    """
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def address(host: str, port: int) -> str:
+    """Return a URL that works on this machine for a server bound to a host."""
+    shown = reached_by(host)
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
