@@ -137,6 +137,24 @@ class Client:
         """
         return self._speak(lambda dialect: self._classify(dialect, name, version, images))
 
+    def prepare(self, name: str, version: int | str, images: Any) -> requests.PreparedRequest:
+        """Return the request that :meth:`classify` would send, to be sent by other means, or many times.
+
+        Raises
+        ------
+        LabError
+            The server does not answer, or has no such version.
+
+        Examples
+        --------
+        >>> client = Client(server.url)  # doctest: +SKIP
+        >>> client.prepare("clothes", "v1", dataset.test.images[0]).headers["Content-Type"]  # doctest: +SKIP
+        'image/png'
+        """
+        self.info(name, version)  # what kind of server it is shows when it is asked
+        asked = self._speak(lambda dialect: dialect.question(name, version, images))
+        return self._session.prepare_request(requests.Request("POST", self.url + asked.path, **asked.options))
+
     def _classify(self, dialect: Dialect, name: str, version: int | str, images: Any) -> Predictions:
         asked = dialect.question(name, version, images)
         started = time.perf_counter()

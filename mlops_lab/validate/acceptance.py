@@ -1,0 +1,199 @@
+"""Acceptance tests: over HTTP the version does the job that it was published for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_lab import data
+from mlops_lab.errors import LabError, WrongUsage
+from mlops_lab.store.version import ModelVersion
+from mlops_lab.validate.report import Check, Report, ask, examine
+from mlops_lab.validate.target import Target, expect
+
+BATCH = 100
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a version must reach to be accepted.
+
+    Parameters
+    ----------
+    tolerance
+        How far the accuracy over HTTP may lie from the manifest's, on the whole test split. Above all of it the server
+        prepares pictures in another way than the training did.
+    worse
+        How much less accurate than the version in production it may be.
+    accuracy
+        The least accuracy, whatever the manifest says.
+    milliseconds
+        The budget: 95 of 100 pictures, sent one after another, are answered in less.
+    pictures
+        To time.
+
+    Examples
+    --------
+    >>> Expected(accuracy=0.9).to_dict()["accuracy"]
+    0.9
+    """
+
+    tolerance: float = 0.002
+    worse: float = 0.005
+    accuracy: float = 0.0
+    milliseconds: float = 100.0
+    pictures: int = 100
+
+    def __post_init__(self) -> None:
+        if min(self.tolerance, self.worse, self.accuracy) < 0 or self.accuracy > 1 or self.pictures < 1:
+            raise WrongUsage(f"{self} makes no sense.", "Take shares from 0 to 1, and at least one picture.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a server said to the whole test split."""
+
+    labels: tuple[str, ...]
+    classes: NDArray[np.int64]
+    truth: NDArray[np.int64]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the pictures that were classified rightly."""
+        return float((self.classes == self.truth).mean())
+
+
+def check_acceptance(
+    url: str,
+    version: ModelVersion,
+    expected: Expected | None = None,
+    *,
+    address: str = "",
+    baseline: ModelVersion | None = None,
+) -> Report:
+    """Classify the test split over HTTP, and hold the answers against what was promised.
+
+    Parameters
+    ----------
+    url
+        Of any server that :class:`mlops_lab.serve.Client` speaks to.
+    version
+        As published; its manifest names the data set and the accuracy.
+    expected
+        What must be reached.
+    address
+        How to ask for it; by default its number.
+    baseline
+        The version in production, which the new one is compared with where both were measured on the same data.
+
+    Returns
+    -------
+    Report
+
+    Examples
+    --------
+    >>> from mlops_lab import serve, store
+    >>> with serve.start("models", name="example") as server:
+    ...     check_acceptance(server.url, store.ModelStore("models").get("digits", 1)).good
+    True
+    """
+    target = Target(url, version, address or f"v{version.version}")
+    checks = _asked(target, expected or Expected(), baseline)
+    return examine(f"Acceptance of {version}", target.url, checks)
+
+
+def _asked(target: Target, expected: Expected, baseline: ModelVersion | None) -> Iterator[Check]:
+    dataset = _dataset(target)
+    if dataset is None:
+        yield Check("accuracy", "skipped", "the data set that the manifest names is not here")
+        pictures = target.manifest.golden.inputs
+    else:
+        pictures = dataset.test.images
+        try:
+            answers = _classified(target, dataset.test)
+        except LabError as error:
+            yield Check("accuracy", "failed", str(error))
+            return
+        yield ask("labels", partial(_labels, target, answers, dataset.classes))
+        yield ask("accuracy", partial(_accuracy, target, answers, expected))
+        yield _compared(target, answers, expected, baseline)
+    yield ask("latency", partial(_latency, target, pictures, expected))
+
+
+def _dataset(target: Target) -> data.Dataset | None:
+    """Return the data that the version was trained and measured on, sample and all, unless they are not here."""
+    about = target.manifest.data
+    try:
+        found = data.load(str(about.get("name", "")), limit=about.get("train"), seed=target.manifest.seed or 0)
+    except LabError:
+        return None
+    return found if found.checksum == about.get("sha256") else None
+
+
+def _classified(target: Target, split: data.Split) -> Answers:
+    classes: list[int] = []
+    labels: tuple[str, ...] = ()
+    for start in range(0, len(split), BATCH):
+        said = target.client.classify(target.name, target.address, split.images[start : start + BATCH])
+        expect(said.response["version"] == target.number, f"{said.response['version']} answered")
+        classes += [one.class_index for one in said]
+        labels = said[0].labels
+    return Answers(labels, np.array(classes), split.labels)
+
+
+def _labels(target: Target, answers: Answers, classes: tuple[str, ...]) -> str:
+    expect(answers.labels == target.manifest.labels == classes, f"the labels are {answers.labels}, not {classes}")
+    missing = sorted(set(range(len(classes))) - set(answers.classes.tolist()))
+    expect(not missing, f"it never says {', '.join(classes[one] for one in missing)}")
+    return f"all {len(classes)} are the data set's, and each is said"
+
+
+def _accuracy(target: Target, answers: Answers, expected: Expected) -> str:
+    seen, promised = answers.accuracy, target.manifest.metrics.get("test_accuracy")
+    over = f"{seen:.4f} on {len(answers.truth):,} test pictures over HTTP"
+    expect(seen >= expected.accuracy, f"{over}; at least {expected.accuracy:g} is asked for")
+    if promised is None:
+        return f"{over}; the manifest promises none"
+    difference = abs(seen - promised)
+    expect(difference <= expected.tolerance, f"{over}; the manifest promises {promised:.4f} ± {expected.tolerance:g}")
+    return f"{over}; the manifest promises {promised:.4f}"
+
+
+def _compared(target: Target, answers: Answers, expected: Expected, baseline: ModelVersion | None) -> Check:
+    """Hold the version against the one in production, where they can be compared."""
+    name = "against production"
+    if baseline is None or baseline.version == target.published.version:
+        return Check(name, "skipped", "no other version is in production")
+    before = baseline.manifest.metrics.get("test_accuracy")
+    if before is None or baseline.manifest.data.get("name") != target.manifest.data.get("name"):
+        return Check(name, "skipped", f"{baseline} was not measured on the same data")
+
+    def question() -> str:
+        says = f"{answers.accuracy:.4f}, and {baseline} has {before:.4f}"
+        expect(answers.accuracy >= before - expected.worse, f"{says}: worse by more than {expected.worse:g}")
+        return says
+
+    return ask(name, question)
+
+
+def _latency(target: Target, pictures: NDArray[Any], expected: Expected) -> str:
+    taken = []
+    for place in range(expected.pictures):
+        picture = pictures[place % len(pictures)]
+        started = time.perf_counter()
+        target.client.classify(target.name, target.address, picture if target.manifest.input.size else [picture])
+        taken.append(1000 * (time.perf_counter() - started))
+    p50, p95 = np.percentile(taken, [50, 95])
+    says = f"p50 {p50:.1f} ms, p95 {p95:.1f} ms over {len(taken)} pictures, one after another"
+    expect(p95 <= expected.milliseconds, f"{says}; the budget is {expected.milliseconds:g} ms")
+    return says

@@ -1,0 +1,87 @@
+"""The server that is examined: HTTP as it is, for what a client hides, and the client for everything else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+from mlops_lab.errors import ServerError
+from mlops_lab.image import encode_png
+from mlops_lab.serve.client import Client
+from mlops_lab.store.version import ModelVersion
+from mlops_lab.validate.report import Unmet
+
+KINDS = ("lab", "course", "tfserving")
+
+
+class Target:
+    """One version behind one address.
+
+    Parameters
+    ----------
+    url
+        Of the server.
+    version
+        As it was published: its manifest knows what must be answered.
+    address
+        How the version is asked for: its number, ``"v2"``, or an alias.
+    """
+
+    def __init__(self, url: str, version: ModelVersion, address: str, *, timeout: float = 10.0) -> None:
+        self.url = url.rstrip("/")
+        self.published = version
+        self.manifest = version.manifest
+        self.name, self.number, self.address = version.name, f"v{version.version}", address
+        self.client = Client(self.url, timeout, models=version.path.parent.parent)
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._timeout = timeout
+
+    @property
+    def path(self) -> str:
+        """The course's route to the version."""
+        return f"/models/{self.name}/{self.address}"
+
+    @property
+    def pictures(self) -> list[Any]:
+        """The golden examples as one sends them: PNG where the model takes pictures, else arrays."""
+        drawn = self.manifest.input.size is not None and self.manifest.golden.inputs.dtype == "uint8"
+        return [encode_png(one) if drawn else [one] for one in self.manifest.golden.inputs]
+
+    def send(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Return an answer, whatever its status."""
+        try:
+            return self._session.request(method, self.url + path, timeout=self._timeout, **options)
+        except requests.RequestException as error:
+            reason = f"{method} {path} was not answered: {type(error).__name__}."
+            raise ServerError(reason, "Look at the server's log.") from error
+
+    def get(self, path: str) -> Any:
+        """Return the JSON of a good answer."""
+        answer = self.send("GET", path)
+        expect(answer.status_code == 200, f"GET {path} answered {answer.status_code}: {answer.text[:120]!r}")
+        return answer.json()
+
+    def kind(self) -> str:
+        """Tell which server this is: ours, TensorFlow Serving, or one that has the course's two routes."""
+        answer = self.send("GET", "/healthz")
+        if answer.ok and "X-Request-Id" in answer.headers:
+            return "lab"
+        refused = self.send("GET", "/v1/models")
+        return "tfserving" if refused.status_code == 400 and "Missing model name" in refused.text else "course"
+
+
+def expect(met: bool, says: str) -> None:
+    """Raise :class:`Unmet` with what was seen, unless it is what was asked for."""
+    if not met:
+        raise Unmet(f"{says}.")
+
+
+def refused(target: Target, method: str, path: str, status: int, **options: Any) -> dict[str, Any]:
+    """Return the JSON of a request that must be refused with a status."""
+    answer = target.send(method, path, **options)
+    expect(answer.status_code == status, f"{method} {path} answered {answer.status_code}, not {status}")
+    message: dict[str, Any] = answer.json()
+    expect(isinstance(message.get("error"), str) and message["error"] != "", f"{path} says no error: {message}")
+    return message
