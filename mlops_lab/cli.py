@@ -13,6 +13,7 @@ import click
 
 import mlops_lab
 from mlops_lab.cli_deploy import deploy
+from mlops_lab.cli_pipeline import measure, pipeline, validate
 from mlops_lab.errors import LabError, NotFound, WrongUsage
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -359,4 +360,5 @@ def history(name: str, folder: str) -> tuple[Any, str]:
     )
 
 
-commands.add_command(deploy)
+for command in (validate, measure, deploy, pipeline):
+    commands.add_command(command)

@@ -21,7 +21,7 @@ ORDER = [
     {"serve"},
     {"validate", "monitor", "deploy"},
     {"doctor", "demo", "pipeline", "grade", "widgets"},
-    {"cli", "cli_deploy"},
+    {"cli", "cli_deploy", "cli_pipeline"},
     {"__main__"},
 ]
 ROW = {room: row for row, rooms in enumerate(ORDER) for room in rooms}
@@ -115,7 +115,7 @@ def test_importing_the_package_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-@pytest.mark.parametrize("stage", ["data", "train", "store", "serve", "cli", "doctor"])
+@pytest.mark.parametrize("stage", ["data", "train", "store", "serve", "validate", "pipeline", "cli", "doctor"])
 def test_no_stage_imports_tensorflow(stage):
     code = f"import sys; from mlops_lab import {stage}; print('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

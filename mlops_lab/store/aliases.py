@@ -76,7 +76,7 @@ def append_history(folder: Path, event: str, **details: Any) -> None:
     entry = {
         "time": now(),
         "event": event,
-        "by": _user(),
+        "by": user(),
         **{key: value for key, value in details.items() if value != ""},
     }
     handle = os.open(folder / "history.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -112,7 +112,8 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _user() -> str:
+def user() -> str:
+    """Return who is at work, as the operating system knows it."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name

@@ -1,0 +1,142 @@
+"""The command line of stage 5 and of the pipeline: ``mlops-lab validate``, ``load-test`` and ``pipeline``."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+NAME = click.argument("name")
+MODELS = click.option("--models", "folder", default="models", show_default=True, help="The models folder.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+VERSION = click.option("--version", default="latest", show_default=True, help="A number, v3, an alias, or latest.")
+CLIENTS = click.option("--clients", default=4, show_default=True, help="That ask at the same time.")
+SECONDS = click.option("--seconds", default=5.0, show_default=True, help="For how long they ask.")
+P99 = click.option("--p99", default=500.0, show_default=True, help="Milliseconds: 99 of 100 must be answered in less.")
+RATE = click.option("--per-second", default=10.0, show_default=True, help="At least so many must be answered.")
+BUDGET = click.option("--budget", default=100.0, show_default=True, help="Milliseconds for one picture at a time, p95.")
+LEAST = click.option("--accuracy", default=0.0, show_default=True, help="The least accuracy over HTTP, from 0 to 1.")
+
+
+def _tell(good: bool, values: Any, text: str, as_json: bool) -> None:
+    click.echo(json.dumps(values, ensure_ascii=False) if as_json else text)
+    if not good:
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("url")
+@click.option("--name", default="clothes", show_default=True, help="Of the model.")
+@VERSION
+@MODELS
+@BUDGET
+@LEAST
+@JSON
+def validate(url: str, name: str, version: str, folder: str, budget: float, accuracy: float, as_json: bool) -> None:
+    """Ask the server at URL what its clients rely on, and classify the test pictures there. Exit 1 if it falls short.
+
+    The server may be ours, TensorFlow Serving, or your own with the course's two routes.
+    """
+    from mlops_lab import store
+    from mlops_lab import validate as stage
+
+    published = store.ModelStore(folder).get(name, version)
+    contract = stage.check_contract(url, published)
+    acceptance = stage.check_acceptance(url, published, stage.Expected(accuracy=accuracy, milliseconds=budget))
+    values = {"contract": contract.to_dict(), "acceptance": acceptance.to_dict()}
+    _tell(contract.good and acceptance.good, values, f"{contract}\n\n{acceptance}", as_json)
+
+
+@click.command("load-test")
+@click.argument("url")
+@click.option("--name", default="clothes", show_default=True, help="Of the model.")
+@VERSION
+@MODELS
+@CLIENTS
+@SECONDS
+@P99
+@RATE
+@JSON
+def measure(
+    url: str, name: str, version: str, folder: str, clients: int, seconds: float, p99: float, per_second: float,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Let several clients ask the server at URL at once, and say how it bore that. Exit 1 if a limit was not kept."""
+    from mlops_lab import store
+    from mlops_lab.validate import LoadPlan, measure_load
+    from mlops_lab.validate.target import Target
+
+    target = Target(url, store.ModelStore(folder).get(name, version), version)
+    plan = LoadPlan(clients, seconds, milliseconds=p99, per_second=per_second)
+    result = measure_load(target.client, name, target.address, target.pictures, plan)
+    _tell(result.good, result.to_dict(), str(result), as_json)
+
+
+@click.group()
+def pipeline() -> None:
+    """Bring a version into production in one command: build, stage, examine, promote, verify, or roll back."""
+
+
+@pipeline.command("run")
+@NAME
+@VERSION
+@MODELS
+@click.option("--environment", type=click.Choice(["local"]), default="local", show_default=True, help="Where to.")
+@click.option("--url", default="", help="Where production answers; by default a server of its own stands in for it.")
+@CLIENTS
+@SECONDS
+@P99
+@RATE
+@BUDGET
+@LEAST
+@click.option("--why", default="", help="A sentence for the history.")
+@JSON
+def run_pipeline(
+    name: str, version: str, folder: str, environment: str, url: str, clients: int, seconds: float, p99: float,
+    per_second: float, budget: float, accuracy: float, why: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Release a version. Exit 1 if it was refused or rolled back; then production answers as before."""
+    from rich.console import Console
+
+    from mlops_lab.pipeline import Plan, release
+    from mlops_lab.pipeline.narrate import Log
+    from mlops_lab.validate import Expected, LoadPlan
+
+    plan = Plan(
+        folder, name, version, environment, url.rstrip("/"), why=why,
+        expected=Expected(accuracy=accuracy, milliseconds=budget),
+        load=LoadPlan(clients, seconds, milliseconds=p99, per_second=per_second),
+    )  # fmt: skip
+    # Whoever ends the program, such as a CI that is cancelled, still gets production as it was.
+    signal.signal(signal.SIGTERM, _interrupted)
+    done = release(plan, Log(Console(stderr=as_json)))
+    _tell(done.good, done.to_dict(), done.summary, as_json)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@pipeline.command()
+@NAME
+@MODELS
+@JSON
+def status(name: str, folder: str, as_json: bool) -> None:
+    """Tell of the releases of a model, the last one in full. Exit 1 if that one did not come through."""
+    from mlops_lab.pipeline import journal
+    from mlops_lab.store import ModelStore
+
+    store = ModelStore(folder)
+    found = journal.releases(store, name)
+    running = journal.under_way(store, name)
+    values = {"under_way": running, "releases": [one.to_dict() for one in found]}
+    if not found:
+        return _tell(True, values, f"{name} was never released by the pipeline.", as_json)
+    lines = [f"{one.started} by {one.by}: {one.summary}" for one in found[:-1]]
+    if found[-1].state == "running" and not running:
+        lines.append("The last release ended without a word: look at production, and run it again or roll back.")
+    _tell(found[-1].good or running, values, "\n".join([*lines, str(found[-1])]), as_json)

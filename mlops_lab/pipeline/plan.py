@@ -1,0 +1,67 @@
+"""What is to be released, where, and what it must reach."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlops_lab.errors import WrongUsage
+from mlops_lab.validate import Expected, LoadPlan
+
+ENVIRONMENTS = ("local",)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One release.
+
+    Parameters
+    ----------
+    models
+        The models folder.
+    name, version
+        Of the model: a number, ``"v2"``, an alias or ``"latest"``.
+    environment
+        Where it is staged and served: ``"local"``.
+    url
+        Where production answers. In the environment ``local`` it may be left out: then a server is started over the
+        models folder for as long as the release takes.
+    alias
+        The name that production goes by.
+    expected, load
+        What the acceptance and load tests ask for.
+    ready_seconds
+        A staging server must be ready after so long.
+    switch_seconds
+        Production must answer with the new version after so long.
+    why
+        A sentence for the history.
+
+    Examples
+    --------
+    >>> Plan("models", "clothes", 2).environment
+    'local'
+    """
+
+    models: str | Path
+    name: str
+    version: int | str = "latest"
+    environment: str = "local"
+    url: str = ""
+    alias: str = "production"
+    expected: Expected = field(default_factory=Expected)
+    load: LoadPlan = field(default_factory=LoadPlan)
+    ready_seconds: float = 60.0
+    switch_seconds: float = 15.0
+    why: str = ""
+
+    def __post_init__(self) -> None:
+        if self.environment not in ENVIRONMENTS:
+            raise WrongUsage(
+                f"There is no environment {self.environment!r}.", f"Take one of: {', '.join(ENVIRONMENTS)}."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**asdict(self), "models": str(self.models)}

@@ -1,0 +1,94 @@
+"""The commands validate, load-test and pipeline: exit statuses, and what they print. Here processes really run."""
+
+import json
+import sys
+
+import pytest
+
+from mlops_lab import cli, serve
+
+FAST = ["--seconds", "0.3", "--clients", "2", "--p99", "60000", "--per-second", "1", "--budget", "5000"]
+
+
+@pytest.fixture
+def lab(monkeypatch, capsys):
+    """Run a command; return its exit status, what it printed, and what it said on standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mlops-lab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+            sys.exit(0)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return ended.value.code or 0, out, err
+
+    return run
+
+
+@pytest.fixture
+def two(models, digits_run, no_servers):
+    models.publish(digits_run, "digits")
+    models.promote("digits", 1)
+    return models
+
+
+@pytest.fixture
+def url(two):
+    return serve.start(two).url
+
+
+def test_validate(lab, two, url):
+    status, out, _ = lab("validate", url, "--name", "digits", "--models", two.root, "--budget", 5000)
+    assert status == 0, out
+    assert "Contract of digits v2" in out and "Acceptance of digits v2" in out
+
+
+def test_validate_says_no(lab, two, url):
+    asked = ["validate", url, "--name", "digits", "--models", two.root, "--accuracy", 0.999, "--budget", 5000]
+    status, out, _ = lab(*asked, "--json")
+    assert status == 1
+    assert json.loads(out)["contract"]["good"] and not json.loads(out)["acceptance"]["good"]
+
+
+def test_load(lab, two, url):
+    asked = ["load-test", url, "--name", "digits", "--version", "production", "--models", two.root]
+    status, out, _ = lab(*asked, "--seconds", 0.3, "--p99", 60000, "--json")
+    assert (status, json.loads(out)["statuses"].keys()) == (0, {"200"})
+    status, out, _ = lab(*asked, "--seconds", 0.3, "--p99", 0.001)
+    assert status == 1
+    assert "unmet: p99 is" in out
+
+
+def test_nobody_answers(lab, two):
+    status, out, err = lab("load-test", "http://127.0.0.1:1", "--name", "digits", "--models", two.root)
+    assert (status, out) == (1, "")
+    assert "No server answers" in err
+
+
+def test_a_release_with_real_processes_and_its_status(lab, two):
+    status, out, err = lab("pipeline", "run", "digits", "--version", 2, "--models", two.root, *FAST, "--why", "better")
+    assert (status, err) == (0, ""), out
+    assert out.splitlines()[-1] == "digits v2 is released; production was v1"
+    assert two.aliases("digits") == {"production": 2}
+    status, out, _ = lab("pipeline", "status", "digits", "--models", two.root)
+    assert status == 0
+    assert "better" in out and "✓ verify" in out
+
+
+def test_a_bad_version_is_refused(lab, two):
+    (two.root / "digits" / "2" / "model.onnx").write_bytes(b"not a model")
+    status, out, err = lab("pipeline", "run", "digits", "--models", two.root, *FAST, "--json")
+    assert status == 1
+    assert json.loads(out)["state"] == "refused"
+    assert "✗ build" in err
+    assert two.aliases("digits") == {"production": 1}
+    status, out, _ = lab("pipeline", "status", "digits", "--models", two.root, "--json")
+    assert (status, json.loads(out)["under_way"]) == (1, False)
+
+
+def test_no_release_yet(lab, two):
+    assert lab("pipeline", "status", "digits", "--models", two.root)[:2] == (
+        0,
+        "digits was never released by the pipeline.\n",
+    )
