@@ -62,6 +62,12 @@ class Html(str):
     __slots__ = ()
 
 
+def text(lines: str) -> str:
+    """Return text whose lines and spaces are kept, such as the end of a traceback."""
+    style = f"margin: 0; white-space: pre-wrap; font-size: 12px; background: none; color: {TEXT}"
+    return f'<pre style="{style}">{escape(lines)}</pre>'
+
+
 def _cell(value: Any) -> str:
     return value if isinstance(value, Html) else escape(str(value))
 

@@ -112,13 +112,15 @@ class RunningServer(ABC):
         return f"<RunningServer {self.name!r} {self.url} {self.state}, generation {self.generation}{replaced}>"
 
     def _repr_html_(self) -> str:
+        return show.card(f"Server {self.name!r}", show.table(self._facts()))
+
+    def _facts(self) -> list[tuple[str, Any]]:
         replaced = f", replaced generation {self.generation - 1}" if self.generation > 1 else ""
-        rows = [
+        return [
             ("state", draw_state(self.state)),
             ("address", self.url),
             ("generation", f"{self.generation}{replaced}"),
         ]
-        return show.card(f"Server {self.name!r}", show.table(rows))
 
 
 def draw_state(state: str) -> show.Html:

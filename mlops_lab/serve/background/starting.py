@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from mlops_lab import show
+from mlops_lab.errors import WrongUsage
 from mlops_lab.serve.app import create_app
 from mlops_lab.serve.background import known
+from mlops_lab.serve.background.process import ProcessServer
 from mlops_lab.serve.background.running import RunningServer, ThreadServer, draw_state
 from mlops_lab.serve.http import refuse_debug
 
 
-def start(app_or_models: Any, *, name: str = "models", port: int = 0, host: str = "127.0.0.1") -> RunningServer:
+def start(
+    app_or_models: Any, *, name: str = "", port: int = 0, host: str = "127.0.0.1", mode: str = "thread"
+) -> RunningServer:
     """Start a server in the background of this kernel, in place of the one of the same name.
 
     Parameters
     ----------
     app_or_models
-        A WSGI application such as a Flask app, or whatever :func:`mlops_lab.serve.create_app` takes.
+        A WSGI application such as a Flask app, or whatever :func:`mlops_lab.serve.create_app` takes. In a process: a
+        file with a Flask app in it, ``"api.py"``, or whatever else ``flask --app`` takes.
     name
-        Running the cell again replaces the server of this name, on the same port.
+        Running the cell again replaces the server of this name, on the same port. By default ``"models"``, and in a
+        process the file's own name, such as ``"api"``.
     port
         0 takes a free one the first time, and the same one again after that.
     host
         The default is reached from this machine only.
+    mode
+        ``"thread"`` answers from this kernel; ``"process"`` from a process of its own, which starts again when the file
+        is saved and ends with the kernel.
 
     Returns
     -------
@@ -33,6 +44,10 @@ def start(app_or_models: Any, *, name: str = "models", port: int = 0, host: str 
     ------
     PortTaken
         Another program, or a server of another name, listens on that port; the message says which.
+    ServerError
+        The file cannot be loaded; the message ends with its traceback.
+    WrongUsage
+        The mode does not fit, or Flask's debugger would be open to the network.
 
     Examples
     --------
@@ -40,13 +55,34 @@ def start(app_or_models: Any, *, name: str = "models", port: int = 0, host: str 
     >>> with start(Flask("empty"), name="example") as server:
     ...     server.generation
     1
+    >>> server = start("api.py", mode="process")  # doctest: +SKIP
     """
-    port = _make_way(name, port)
-    app = app_or_models if callable(app_or_models) else create_app(app_or_models)
-    refuse_debug(app, host)
-    server = ThreadServer(app, name, host, port)
+    _check(app_or_models, mode)
+    if mode == "process":
+        target = os.fspath(app_or_models)
+        name = name or Path(target.split(":")[0]).stem
+        server: RunningServer = ProcessServer(target, name, host, _make_way(name, port))
+    else:
+        name = name or "models"
+        port = _make_way(name, port)
+        app = app_or_models if callable(app_or_models) else create_app(app_or_models)
+        refuse_debug(app, host)
+        server = ThreadServer(app, name, host, port)
     server.start()
     return server
+
+
+def _check(app_or_models: Any, mode: str) -> None:
+    if mode not in ("thread", "process"):
+        raise WrongUsage(f"mode is {mode!r}.", "There are 'thread' and 'process'.")
+    path = isinstance(app_or_models, str | os.PathLike)
+    if mode == "process" and not path:
+        kind = type(app_or_models).__name__
+        raise WrongUsage(
+            f"Another process takes a file, and this is a {kind}.", "Write it to api.py, or leave out mode='process'."
+        )
+    if mode == "thread" and path and os.fspath(app_or_models).endswith(".py"):
+        raise WrongUsage(f"{app_or_models} is a file of code.", f"serve.start({str(app_or_models)!r}, mode='process').")
 
 
 def _make_way(name: str, port: int) -> int:
