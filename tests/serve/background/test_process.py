@@ -111,13 +111,13 @@ def test_saving_a_module_beside_it_counts_too(api):
 
 def test_a_file_that_breaks_while_it_runs_says_so_until_it_is_mended(api):
     server = serve.start("api.py", mode="process")
-    api.write_text(API.replace('return "one"', 'retrun "one"'))
+    api.write_text(API.replace('return "one"', 'return return'))
     until(lambda: server.state == "broken")
     answer = ask(server)
     assert answer.status_code == 500
     assert "SyntaxError" in answer.json()["error"] and "api.py" not in answer.text
     assert server.problem.splitlines()[0].strip().endswith('api.py", line 11')
-    assert "✗ broken" in server._repr_html_() and "retrun" in server._repr_html_()
+    assert "✗ broken" in server._repr_html_() and "return return" in server._repr_html_()
     api.write_text(API)
     until(lambda: server.state == "running")
     assert ask(server).text == "one"
