@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.utilities import RequestHeaderFieldsTooLarge
+from waitress.utilities import BadRequest, RequestHeaderFieldsTooLarge
 
 _START = re.compile(rb"\S+ \S+ HTTP/1\.[01]")
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=-]*(?::\d*)?|\[[0-9A-Fa-f:.]+\](?::\d*)?")
@@ -14,6 +14,7 @@ _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=-]*(?::\d*)?|\[[0-9A-Fa-f:.]+\](?:
 class StrictParser(HTTPRequestParser):  # type: ignore[misc]
     """waitress' parser behind :func:`fault` and a limit on the number of headers."""
 
+    completed: bool
     path = ""  # waitress names it in its log when a client is gone, even if the head was refused before it was read
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -26,6 +27,15 @@ class StrictParser(HTTPRequestParser):  # type: ignore[misc]
         if wrong:
             raise ParsingError(wrong)
         super().parse_header(header_plus)
+
+    def received(self, data: bytes) -> int:
+        """Take bytes of the request, but no endless line between chunks or after them: waitress would keep it all."""
+        consumed: int = super().received(data)
+        between = len(getattr(self.body_rcv, "control_line", b"")) + len(getattr(self.body_rcv, "trailer", b""))
+        if between > self.adj.max_request_header_size and not self.completed:
+            self.error = BadRequest(f"more than {self.adj.max_request_header_size} bytes around the chunks")
+            self.completed = True
+        return consumed
 
 
 def fault(head: bytes) -> str:
@@ -61,4 +71,6 @@ def fault(head: bytes) -> str:
         return "Transfer-Encoding in HTTP/1.0"
     if len(codings) > 1 or (codings and b"," in codings[0]):
         return "More than one Transfer-Encoding"
+    if codings and codings[0].lower() != b"chunked":  # RFC 9112 would have 501, but nothing is wrong with the server
+        return "A Transfer-Encoding other than chunked"
     return ""

@@ -60,7 +60,8 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
         (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\nContent-Length: 5\r\n\r\nabc", 400),
         (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: -1\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 0x3\r\n\r\nabc", 400),
-        (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n\r\n", 501),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: xchunked\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: \r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n", 400),
         (b"GET / HTTP/1.1\r\n" + HOST + b"A: x\0y\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\n" + HOST + b"A: " + b"x" * 20_000 + b"\r\n\r\n", 431),
@@ -76,10 +77,13 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
         (b"POST / HTTP/1.1\r\n" + HOST + CHUNKED + CHUNKED + b"\r\n0\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\n" + HOST + CHUNKED.replace(b"chunked", b"chunked, chunked") + b"\r\n0\r\n\r\n", 400),
         (b"POST / HTTP/1.0\r\n" + HOST + CHUNKED + b"\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\n" + HOST + CHUNKED + b"\r\n" + b"0" * 20_000, 400),
+        (b"POST / HTTP/1.1\r\n" + HOST + CHUNKED + b"\r\n0\r\n" + b"A: b\r\n" * 4_000, 400),
     ],
     ids=[
-        *["line", "two lengths", "negative", "hexadecimal", "encoding", "chunk", "nul", "header", "body", "no version"],
-        *["version", "two hosts", "host", "fold", "headers", "both", "coding twice", "codings", "coding in 1.0"],
+        *["line", "two lengths", "negative", "hexadecimal", "coding", "no coding", "chunk", "nul", "header", "body"],
+        *["no version", "version", "two hosts", "host", "fold", "headers", "both", "coding twice", "codings"],
+        *["coding in 1.0", "chunk line", "trailer"],
     ],
 )
 def test_what_the_http_server_itself_refuses_is_json_too(serve, app, request_bytes, status):
