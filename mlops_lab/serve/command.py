@@ -14,6 +14,7 @@ from mlops_lab.errors import StoreError
 from mlops_lab.serve.app import create_app
 from mlops_lab.serve.http import serve_forever
 from mlops_lab.serve.limits import Limits
+from mlops_lab.serve.memory import keep_little
 from mlops_lab.serve.watch import Watch
 
 Say = Callable[[str], None]
@@ -72,6 +73,7 @@ def build(settings: Settings, warn: Say) -> Flask:
 
 def run(settings: Settings, announce: Say, warn: Say) -> None:
     """Serve in this process until SIGTERM or Ctrl-C, then drain."""
+    keep_little()
     app = build(settings, warn)
     watch = Watch(app.extensions["mlops_lab"])
     watch.start()

@@ -33,6 +33,7 @@ from mlops_lab.errors import LabError, ServerError, WrongUsage
 from mlops_lab.serve.command import Say, Settings, build
 from mlops_lab.serve.http import drop_newcomers, end_on_signals, serve_on
 from mlops_lab.serve.limits import Limits
+from mlops_lab.serve.memory import keep_little
 from mlops_lab.serve.operations import gather
 from mlops_lab.serve.ports import address, bind
 from mlops_lab.serve.watch import Watch
@@ -223,6 +224,7 @@ def work(listener: socket.socket, channel: socket.socket) -> None:
     asked_to_end = end_on_signals()
     wanted = json.loads(channel.makefile().readline())
     settings = Settings(**wanted["settings"])
+    keep_little()
     try:
         app = build(settings, _warn if wanted["warn"] else lambda line: None)
     except LabError as error:
