@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import numpy as np
 import psutil
@@ -124,20 +124,31 @@ def threads(each: int) -> bool:
 
 
 def soak(requests: int) -> bool:
-    """Send many requests and look at memory, open files and threads as they go by."""
-    with running() as server:
+    """Send many requests, right ones and wrong ones, and look at memory, open files and threads as they go by."""
+    pixels = json.dumps({"image": np.zeros((28, 28), int).tolist()}).encode()
+    kinds = [
+        ("/models/clothes/v1", PICTURE, "image/png"),
+        ("/models/digits/latest", PICTURE, "image/png"),
+        ("/models/clothes/v1", pixels, "application/json"),
+        ("/models/clothes/v1", PICTURE[:-20], "image/png"),  # cut short: 400
+    ]
+    with running() as server, ExitStack() as stack:
         process = psutil.Process(server.process.pid)
-        marks: list[tuple[int, float]] = []
-        with Load(server, "/models/clothes/v1", PICTURE, "image/png", clients=4) as load:
-            while (done := sum(load.found.values())) < requests:
-                time.sleep(0.2)
-                if not marks or done - marks[-1][0] >= requests / 20:
-                    marks.append((done, process.memory_info().rss / 1e6))
-                    print(f"  {done:>8} requests  {marks[-1][1]:.1f} MB  {process.num_fds()} files", flush=True)
-    steady = [mark for mark in marks if mark[0] >= requests / 10]
-    slope = np.polyfit(*zip(*steady, strict=True), 1)[0] * 10_000
-    print(f"{dict(load.found)}: {slope:+.3f} MB per 10,000 requests after the first tenth")
-    return set(load.found) == {"200"} and slope < 1
+        loads = [stack.enter_context(Load(server, *kind, clients=1)) for kind in kinds]
+        marks: list[tuple[int, float, int, int]] = []
+        while (done := sum(load.found.total() for load in loads)) < requests:
+            time.sleep(0.2)
+            timed(server, "/metrics")  # a connection of its own
+            if not marks or done - marks[-1][0] >= requests / 20:
+                marks.append((done, process.memory_info().rss / 1e6, process.num_fds(), process.num_threads()))
+                print("  {:>8} requests  {:.1f} MB  {} files  {} threads".format(*marks[-1]), flush=True)
+        statuses = sum((load.found for load in loads), Counter[str]())
+    numbers, megabytes, files, threads = zip(*[mark for mark in marks if mark[0] >= requests / 10], strict=True)
+    slope = np.polyfit(numbers, megabytes, 1)[0] * 10_000
+    print(f"{dict(statuses)}: {slope:+.3f} MB per 10,000 requests after the first tenth")
+    print(f"{min(files)}-{max(files)} files, {min(threads)}-{max(threads)} threads")
+    constant = max(files) - min(files) <= 1 and max(threads) == min(threads)  # a closing connection may show once
+    return set(statuses) == {"200", "400"} and slope < 1 and constant
 
 
 def main() -> None:
