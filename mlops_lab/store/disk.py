@@ -21,7 +21,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file in one step: readers see the old content or the new, never a mixture."""
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -51,10 +51,14 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 
 def remove_orphans(parent: Path) -> None:
     """Remove what a publisher that was killed left behind, once it is surely dead."""
-    for folder in parent.glob(f"{TEMPORARY}*"):
+    for path in parent.glob(f"{TEMPORARY}*"):
         with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > ORPHAN_SECONDS:
-                shutil.rmtree(folder)
+            if time.time() - path.stat().st_mtime < ORPHAN_SECONDS:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def sync_tree(folder: Path) -> None:

@@ -67,12 +67,28 @@ def test_orphans_are_removed_once_they_are_old(tmp_path):
     for folder in (old, fresh):
         folder.mkdir()
         (folder / "model.keras").write_text("half")
+    half_a_file, file_in_the_making = tmp_path / f"{disk.TEMPORARY}a", tmp_path / f"{disk.TEMPORARY}b"
+    half_a_file.write_text("{")
+    file_in_the_making.write_text("{")
     long_ago = time.time() - disk.ORPHAN_SECONDS - 1
-    os.utime(old, (long_ago, long_ago))
+    for path in (old, half_a_file):
+        os.utime(path, (long_ago, long_ago))
     with disk.temporary_folder(tmp_path):
         pass
-    assert not old.exists()
-    assert fresh.exists()
+    assert set(tmp_path.iterdir()) == {fresh, file_in_the_making}
+
+
+def test_what_a_killed_writer_of_a_file_leaves_is_an_orphan(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(disk.Path, "unlink", lambda *_, **__: None)  # whoever is killed does not clean up
+        patch.setattr(disk.Path, "replace", full)
+        with pytest.raises(StoreError):
+            disk.write_atomically(tmp_path / "aliases.json", b"{}")
+    (left,) = tmp_path.iterdir()
+    os.utime(left, (0, 0))
+    with disk.temporary_folder(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_file_and_folder_is_pushed_to_the_disk(tmp_path, monkeypatch):
