@@ -1,4 +1,4 @@
-"""The command line of stage 6: ``mlops-lab deploy docker | kubernetes | tfserving``."""
+"""The command line of stage 6: ``mlops-lab deploy docker | kubernetes | tfserving | github``."""
 
 from __future__ import annotations
 
@@ -160,3 +160,18 @@ def tfserving(
     _show(files, as_json, folder=out)
     if start:
         commands.run(["docker", "compose", "--project-directory", str(out), "up", "--wait"])
+
+
+@deploy.command()
+@NAME
+@MODELS
+@OUT
+@JSON
+def github(name: str, folder: str, out: str | None, as_json: bool) -> None:
+    """Make a workflow of GitHub Actions that releases the model with `mlops-lab pipeline run`."""
+    from mlops_lab.deploy import render
+
+    files = render.files(_plan(folder, name, None, None), "github")
+    if out:
+        files.write(out)
+    _show(files, as_json, folder=out)

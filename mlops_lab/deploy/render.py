@@ -14,7 +14,7 @@ from mlops_lab import show
 from mlops_lab.deploy.spec import Spec
 from mlops_lab.errors import StoreError, WrongUsage
 
-KINDS = ("docker", "kubernetes", "tfserving")
+KINDS = ("docker", "kubernetes", "tfserving", "github")
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -82,7 +82,7 @@ def files(spec: Spec, kind: str) -> Files:
     spec
         From :func:`mlops_lab.deploy.plan`.
     kind
-        ``"docker"``, ``"kubernetes"`` or ``"tfserving"``.
+        ``"docker"``, ``"kubernetes"``, ``"tfserving"`` or ``"github"``.
 
     Raises
     ------

@@ -9,11 +9,12 @@ from typing import Protocol
 from mlops_lab.errors import LabError, ServerError
 from mlops_lab.store.version import ModelVersion
 
-Say = Callable[[str], None]
-
 
 class Environment(Protocol):
     """A place with a staging server, and with a production that must never stop answering."""
+
+    def production(self) -> str:
+        """Return the address of production; it is made to answer with the version that is in it."""
 
     def build(self, version: ModelVersion) -> str:
         """Make what will run, out of the version; return what was made."""
@@ -21,14 +22,11 @@ class Environment(Protocol):
     def start_staging(self) -> str:
         """Run it where nobody but the pipeline sees it; return the address once something answers there."""
 
-    def words(self) -> str:
+    def last_words(self) -> str:
         """Return the last that the staging server said, to explain why it is not ready."""
 
-    def production(self) -> str:
-        """Return the address of production, which may answer with an older version or not yet at all."""
-
     def admit(self, version: ModelVersion) -> str:
-        """Make sure that production could answer with the version, before anybody is sent there."""
+        """Make sure that production can answer with the version, before anybody is sent there."""
 
     def switch(self, version: ModelVersion | None) -> str:
         """Let production answer with the version that the alias points at now; ``None`` where it points nowhere."""

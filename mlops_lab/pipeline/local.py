@@ -14,7 +14,8 @@ from mlops_lab.pipeline.plan import Plan
 from mlops_lab.pipeline.process import ServerProcess
 from mlops_lab.store import ModelStore
 from mlops_lab.store.version import ModelVersion
-from mlops_lab.validate.target import Target
+from mlops_lab.validate import check_contract
+from mlops_lab.validate.target import Target, expect
 
 
 class Server(Protocol):
@@ -56,6 +57,14 @@ class LocalEnvironment:
         self._staging: Server | None = None
         self._production: Server | None = None
 
+    def production(self) -> str:
+        """Return the address of production; one is started where the plan names none."""
+        if self._plan.url:
+            return self._plan.url
+        if self._production is None:
+            self._production = self._start(Path(self._plan.models), seconds=self._plan.ready_seconds)
+        return self._production.url
+
     def build(self, version: ModelVersion) -> str:
         """Copy the version into a folder of its own, and load it from there as a server would."""
         target = self._folder / version.name
@@ -75,22 +84,16 @@ class LocalEnvironment:
         self._staging = self._start(self._folder, seconds=self._plan.ready_seconds)
         return self._staging.url
 
-    def words(self) -> str:
+    def last_words(self) -> str:
         """Return the last that staging said."""
         return self._staging.last_words() if self._staging else ""
 
-    def production(self) -> str:
-        """Return the address of production; one is started where the plan names none."""
-        if self._plan.url:
-            return self._plan.url
-        if self._production is None:
-            self._production = self._start(Path(self._plan.models), seconds=self._plan.ready_seconds)
-        return self._production.url
-
     def admit(self, version: ModelVersion) -> str:
-        """Wait until production has loaded the version, which it does on its own; nobody asks for it there yet."""
+        """Wait until production has loaded the version, and ask for it there by its number, as nobody else does yet."""
         target = Target(self.production(), version, f"v{version.version}")
         wait_until(lambda: target.client.info(version.name, target.address), self._plan.switch_seconds)
+        report = check_contract(target.url, version, kind="lab")
+        expect(report.good, f"{target.path} in production: {report.summary}")
         return "production has loaded it"
 
     def switch(self, version: ModelVersion | None) -> str:

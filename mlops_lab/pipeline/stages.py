@@ -51,6 +51,18 @@ class Work:
     touched: bool = False
 
 
+def production(work: Work) -> Seen:
+    """Look at what answers now, so that there is something to go back to."""
+    url, alias = work.environment.production(), work.plan.alias
+    if work.before is None:
+        return Seen(f"{url} has no version in {alias} yet", {"url": url})
+    target = Target(url, work.before, alias)
+    wait_until(lambda: target.client.info(target.name, alias), work.plan.ready_seconds)
+    report = check_contract(url, work.before, address=alias, kind="lab")
+    # A production that is not well is no reason to keep it: the new version may be what mends it.
+    return Seen(f"{url} is {target.number}; {report.summary}", report.to_dict())
+
+
 def build(work: Work) -> Seen:
     """Make what will run, and check every file of the version."""
     return Seen(work.environment.build(work.version))
@@ -63,7 +75,7 @@ def staging(work: Work) -> Seen:
     try:
         wait_until(lambda: target.get("/readyz"), work.plan.ready_seconds)
     except LabError as error:
-        words = work.environment.words()
+        words = work.environment.last_words()
         raise Refused(f"{error.message} {words}".strip(), {"url": work.staging, "said": words}) from error
     return Seen(f"ready at {work.staging}", {"url": work.staging})
 
@@ -91,9 +103,8 @@ def load(work: Work) -> Seen:
 
 
 def promote(work: Work) -> Seen:
-    """Let production have the version, ask it there under its number, and only then move the alias."""
+    """Let production have the version before anybody asks for it, and only then move the alias."""
     admitted = work.environment.admit(work.version)
-    judged(check_contract(work.environment.production(), work.version, kind="lab"))
     why = work.plan.why or "the pipeline found it good"
     work.touched = True
     work.store.promote(work.version.name, work.version.version, work.plan.alias, why=why)
@@ -149,4 +160,4 @@ def _number(version: ModelVersion | None) -> int | None:
 
 
 Stage = Callable[[Work], Seen]
-STAGES: tuple[Stage, ...] = (build, staging, integration, acceptance, load, promote, verify)
+STAGES: tuple[Stage, ...] = (production, build, staging, integration, acceptance, load, promote, verify)

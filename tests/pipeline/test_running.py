@@ -1,5 +1,6 @@
 """A good version is released; a bad one leaves production as it was, whatever is bad about it, and nobody notices."""
 
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -13,7 +14,7 @@ from mlops_lab.pipeline import Plan, stages
 from mlops_lab.store import ModelStore
 from mlops_lab.train import fit_sklearn
 
-BEFORE_PROMOTION = ["build", "staging", "integration", "acceptance", "load", "promote"]
+BEFORE_PROMOTION = ["production", "build", "staging", "integration", "acceptance", "load", "promote"]
 
 
 def names(release):
@@ -145,8 +146,9 @@ def test_a_version_that_fails_under_load(two, plan, staged, production):
     assert "503" in release.reason
 
 
-def test_production_that_cannot_load_the_version(two, plan, staged, production):
-    elsewhere = serve.start(two.load("digits", 1), name="elsewhere")  # it has v1, and will never have v2
+def test_production_that_cannot_load_the_version(two, plan, staged, production, tmp_path):
+    shutil.copytree(two.root, tmp_path / "elsewhere", ignore=shutil.ignore_patterns("2"))
+    elsewhere = serve.start(tmp_path / "elsewhere", name="elsewhere")  # it has v1, and will never have v2
     plan = replace(plan, url=elsewhere.url, switch_seconds=0.3)
     release = pipeline.release(plan, environment=staged(plan))
     assert_untouched(release, two, production, "promote")
@@ -154,8 +156,10 @@ def test_production_that_cannot_load_the_version(two, plan, staged, production):
 
 
 def test_production_that_does_not_answer(two, plan, staged, production):
-    plan = replace(plan, url="http://127.0.0.1:1", switch_seconds=0.2)
-    assert_untouched(pipeline.release(plan, environment=staged(plan)), two, production, "promote")
+    plan = replace(plan, url="http://127.0.0.1:1", ready_seconds=0.2)
+    release = pipeline.release(plan, environment=staged(plan))
+    assert_untouched(release, two, production, "production")
+    assert "No server answers" in release.reason
 
 
 def test_the_client_that_asks_all_the_while_notices_a_failure(two, production):
