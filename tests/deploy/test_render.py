@@ -18,7 +18,8 @@ def files():
 def test_every_kind_leaves_nothing_to_fill_in(kind):
     found = deploy.files(deploy.plan(MODELS, "clothes"), kind)
     assert found
-    assert not [path for path, text in found.items() if "{{" in text or "{%" in text]
+    # ${{ … }} is GitHub's own
+    assert not [path for path, text in found.items() if "{{" in text.replace("${{", "") or "{%" in text]
 
 
 def test_a_kind_that_there_is_not():
