@@ -7,6 +7,7 @@ and on a hub.
 
 from mlops_lab.widgets.comparing import compare as compare
 from mlops_lab.widgets.confusing import confusion as confusion
+from mlops_lab.widgets.drawing import draw as draw
 from mlops_lab.widgets.fitting import training as training
 from mlops_lab.widgets.picking import gallery as gallery
 from mlops_lab.widgets.sending import send as send

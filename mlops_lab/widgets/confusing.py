@@ -112,7 +112,9 @@ def grid_style(name: str, counts: NDArray[np.int64], picked: int | None = None) 
 def column_names(classes: tuple[str, ...]) -> str:
     """Return the heads of the columns: what the model said."""
     style = f"width: {CELL}px; overflow-wrap: anywhere; text-align: center; align-self: end; flex: none"
-    heads = "".join(f'<div style="{style}">{escape(name)}</div>' for name in classes)
+    # A long name breaks after its slash, and never after its hyphen.
+    names = [name.replace("-", "\N{NON-BREAKING HYPHEN}").replace("/", "/\N{ZERO WIDTH SPACE}") for name in classes]
+    heads = "".join(f'<div style="{style}">{escape(name)}</div>' for name in names)
     return (
         f'<div style="{show.FONT}; color: {show.TEXT}; line-height: 1.2"><div style="color: {show.MUTED}">'
         f"the model said →</div>"

@@ -63,7 +63,7 @@ def stylesheet(name: str, pictures: NDArray[np.uint8], *, size: int = 56, column
 .{name} {{height: auto; max-height: none; overflow: visible}}
 .{name} > div {{display: flex; flex-wrap: wrap; gap: 4px}}
 .{name} button {{display: flex; flex-direction: column; align-items: center; justify-content: flex-start;
-  width: {size + 32}px; min-height: {size + 40}px; height: auto; margin: 0; padding: 6px 2px 2px; line-height: 1.15;
+  width: {size + 40}px; min-height: {size + 40}px; height: auto; margin: 0; padding: 6px 2px 2px; line-height: 1.15;
   font-size: 11px; white-space: normal; border-radius: 6px; background: transparent; box-shadow: none;
   overflow: hidden;
   color: var(--jp-content-font-color1, inherit); border: 2px solid transparent}}

@@ -1,5 +1,6 @@
 """JupyterLab and Notebook 7 on this machine, and a Chromium without a window to drive them."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -49,7 +50,7 @@ def settings(theme):
 class Jupyter:
     """A Jupyter server with settings and folders of its own."""
 
-    def __init__(self, name, app, theme, place):
+    def __init__(self, name, app, theme, place, disabled=()):
         self.name, self.app, self.port = name, app, free_port()
         self.folder = place / "home"
         environment = dict(os.environ)
@@ -67,6 +68,8 @@ class Jupyter:
         labconfig = place / "jupyter_config_dir" / "labconfig"
         labconfig.mkdir()
         (labconfig / "default_setting_overrides.json").write_text(json.dumps(settings(theme)))
+        page = {"disabledExtensions": dict.fromkeys(disabled, True)}
+        (labconfig / "page_config.json").write_text(json.dumps(page))
         (self.folder / "notebooks").mkdir(parents=True)
         (self.folder / "models").symlink_to(ROOT / "models")
         expose = "LabApp" if app == "lab" else "JupyterNotebookApp"
@@ -105,18 +108,23 @@ class Jupyter:
         self.log.close()
 
 
+@contextlib.contextmanager
+def running(server):
+    try:
+        server.wait()
+        yield server
+    finally:
+        server.stop()
+
+
 PLACES = {"lab": ("lab", LIGHT), "lab-dark": ("lab", DARK), "notebook": ("notebook", LIGHT)}
 
 
 @pytest.fixture(scope="session", params=PLACES)
 def jupyter(request, tmp_path_factory):
     app, theme = PLACES[request.param]
-    server = Jupyter(request.param, app, theme, tmp_path_factory.mktemp(app))
-    try:
-        server.wait()
+    with running(Jupyter(request.param, app, theme, tmp_path_factory.mktemp(app))) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -174,9 +182,9 @@ class Notebook:
         target.screenshot(path=PICTURES / f"{name}-{self.place}.png")
 
 
-@pytest.fixture
-def opened(jupyter, chromium):
-    """Return a function that opens cells (a list of sources, or a notebook) in the browser."""
+@contextlib.contextmanager
+def notebooks(jupyter, chromium):
+    """Yield a function that opens cells (a list of sources, or a notebook) in the browser."""
     import nbformat
 
     context = chromium.new_context(viewport={"width": 1280, "height": 1400}, device_scale_factor=1)
@@ -194,3 +202,18 @@ def opened(jupyter, chromium):
     # Ending the session ends the kernel, and with it every server behind it.
     page.evaluate("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown()")
     context.close()
+
+
+@pytest.fixture
+def opened(jupyter, chromium):
+    with notebooks(jupyter, chromium) as open_:
+        yield open_
+
+
+@pytest.fixture
+def opened_without_anywidget(chromium, tmp_path_factory):
+    """The same in a JupyterLab that lacks anywidget's front end, as where only the kernel has the package."""
+    place = tmp_path_factory.mktemp("bare")
+    with running(Jupyter("bare", "lab", LIGHT, place, disabled=("anywidget",))) as server:
+        with notebooks(server, chromium) as open_:
+            yield open_

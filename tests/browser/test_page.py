@@ -276,3 +276,44 @@ def test_docs_sends_a_file_and_shows_the_picture_that_comes_back(opened, server)
     route.locator("button[type=submit]").click()
     route.locator("img").wait_for()
     assert route.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 8
+
+
+def test_the_keyboard_alone_draws(page):
+    choose(page, "digits", "8×8")
+    page.focus("#canvas")
+    assert page.is_visible("#keys")
+    for key in ["ArrowUp"] * 10 + ["Space"] + ["ArrowDown"] * 20:
+        page.keyboard.press(key)
+    assert page.is_visible(".nib.down")
+    page.keyboard.press("Space")
+    verdict(page, "^1, ")
+    page.keyboard.press("Control+z")
+    assert not page.is_visible("#result")
+
+
+def test_strokes_are_taken_back_one_by_one(page):
+    draw(page, ONE, [(180, 60), (180, 220)])
+    verdict(page, r", \d")
+    inked = "x => document.querySelector('#canvas').getContext('2d').getImageData(x, 140, 1, 1).data[0] > 0"
+    page.click("#undo")
+    assert [page.evaluate(inked, x) for x in (60, 180)] == [True, False]
+    page.click("#undo")
+    assert not page.is_visible("#result")
+
+
+def test_a_finger_draws(opened, server):
+    page = opened(server.url, has_touch=True)
+    page.wait_for_selector("#samples button")
+    page.locator("#canvas").scroll_into_view_if_needed()
+    box = page.locator("#canvas").bounding_box()
+    fingers = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        at = [{"x": box["x"] + x, "y": box["y"] + y} for x, y in points]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    touch("touchStart", (100, 60))
+    for y in range(80, 240, 20):
+        touch("touchMove", (100, y))
+    touch("touchEnd")
+    verdict(page, r", \d")

@@ -1,41 +1,70 @@
-// The drawing area: strokes and pictures on black, and what of it is sent.
+// The drawing area: strokes and pictures on black, and what of it is sent. The page at / and the notebook share it.
 
-const INK = 15; // width of the brush, of 280
+const STEP = 8; // of a key, of 280
+const MOVES = {
+  ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1],
+  Home: [-1, -1], PageUp: [1, -1], End: [-1, 1], PageDown: [1, 1],
+};
+export const KEYS = "Keys: the arrows move the brush (Home, End, Page Up and Page Down slantwise, Shift in small steps), " +
+  "Space lowers and lifts it, Backspace takes back, Delete clears.";
 
 export class Paper {
-  constructor(canvas, onChange) {
+  constructor(canvas, onChange, say = () => {}) {
     this.canvas = canvas;
     this.pen = canvas.getContext("2d", { willReadFrequently: true });
     this.onChange = onChange; // called with true while a stroke goes on, with false when it has ended
-    this.file = null; // the bytes of a picture that was chosen; null for a drawing
-    this.empty = true;
+    this.say = say; // called with what a key did
+    this.brush = 24; // its width, of 280
     this.whole = false; // a chain finds things in the whole of a drawing, wherever they are
+    this.place = [canvas.width / 2, canvas.height / 2]; // of the brush that the keys move
+    this.nib = document.createElement("span"); // which shows that place
+    this.nib.className = "nib";
+    this.nib.hidden = true;
+    canvas.after(this.nib);
     this.clear();
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => this.end());
+    for (const name of ["pointerup", "pointercancel", "blur"]) canvas.addEventListener(name, () => this.end());
+    canvas.addEventListener("keydown", (event) => this.press(event));
+    canvas.addEventListener("focus", () => this.showNib(canvas.matches(":focus-visible")));
+    canvas.addEventListener("blur", () => this.showNib(false));
+  }
+
+  get empty() {
+    return !this.file && !this.strokes.length;
   }
 
   clear() {
+    this.strokes = []; // each a width and its points, so that the last one can be taken back
+    this.drawing = false;
+    this.file = null; // the bytes of a picture that was chosen; null for a drawing
+    this.redraw();
+  }
+
+  undo() {
+    this.drawing = false;
+    this.file = null;
+    this.strokes.pop();
+    this.redraw();
+  }
+
+  redraw() {
     this.pen.fillStyle = "#000";
     this.pen.fillRect(0, 0, this.canvas.width, this.canvas.height);
-    this.file = null;
-    this.empty = true;
+    for (const { width, points } of this.strokes) points.forEach((to, at) => this.line(width, points[at - 1] ?? to, to));
   }
 
   begin(event) {
     if (event.button) return;
     event.preventDefault();
     this.canvas.setPointerCapture(event.pointerId);
-    if (this.file) this.clear(); // whoever draws over a photo means to draw
-    this.drawing = true;
-    this.last = this.place(event);
-    this.stroke(this.last);
+    this.showNib(false);
+    this.lower(this.under(event));
   }
 
   move(event) {
-    if (!this.drawing) return;
-    for (const step of event.getCoalescedEvents?.() ?? [event]) this.stroke(this.place(step));
+    if (!this.drawing || !this.canvas.hasPointerCapture(event.pointerId)) return;
+    for (const step of event.getCoalescedEvents?.() ?? [event]) this.stroke(this.under(step));
     this.onChange(true);
   }
 
@@ -45,23 +74,75 @@ export class Paper {
     this.onChange(false);
   }
 
-  place(event) {
+  press(event) {
+    const held = event.ctrlKey || event.metaKey;
+    if (MOVES[event.key] && !held) this.shift(MOVES[event.key], event.shiftKey ? 1 : STEP);
+    else if (event.key === " ") this.toggle();
+    else if (event.key === "Backspace" || (held && event.key === "z")) this.changed("Taken back.", () => this.undo());
+    else if (event.key === "Delete") this.changed("Cleared.", () => this.clear());
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.showNib(true);
+  }
+
+  shift([x, y], step) {
+    const inside = (value) => Math.min(Math.max(value, 0), this.canvas.width);
+    this.place = [inside(this.place[0] + x * step), inside(this.place[1] + y * step)];
+    if (!this.drawing) return;
+    this.stroke(this.place);
+    this.onChange(true);
+  }
+
+  toggle() {
+    if (this.drawing) return this.end();
+    this.lower(this.place);
+    this.say("The brush is down.");
+  }
+
+  changed(words, change) {
+    change();
+    this.say(words);
+    this.onChange(false);
+  }
+
+  showNib(shown) {
+    this.nib.hidden = !shown;
+    this.nib.classList.toggle("down", this.drawing);
+    this.nib.style.left = `${(100 * this.place[0]) / this.canvas.width}%`;
+    this.nib.style.top = `${(100 * this.place[1]) / this.canvas.height}%`;
+  }
+
+  under(event) {
     const box = this.canvas.getBoundingClientRect();
     const scale = this.canvas.width / box.width;
     return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
   }
 
+  lower(place) {
+    if (this.file) this.clear(); // whoever draws over a photo means to draw
+    this.drawing = true;
+    this.strokes.push({ width: this.brush, points: [] });
+    this.stroke(place);
+    this.onChange(true);
+  }
+
   stroke(to) {
+    const { width, points } = this.strokes.at(-1);
+    this.line(width, points.at(-1) ?? to, to);
+    points.push(to);
+    this.place = to;
+  }
+
+  line(width, from, to) {
     const pen = this.pen;
     pen.strokeStyle = "#fff";
-    pen.lineWidth = INK;
+    pen.lineWidth = width;
     pen.lineCap = pen.lineJoin = "round";
     pen.beginPath();
-    pen.moveTo(...this.last);
+    pen.moveTo(...from);
     pen.lineTo(...to);
     pen.stroke();
-    this.last = to;
-    this.empty = false;
   }
 
   async show(file) {
@@ -73,7 +154,6 @@ export class Paper {
     this.pen.imageSmoothingEnabled = scale < 1;
     this.pen.drawImage(bitmap, (side - width) / 2, (side - height) / 2, width, height);
     this.file = file;
-    this.empty = false;
     return bitmap;
   }
 

@@ -1,7 +1,7 @@
 // The page at /: ask the server about a picture and show all of its answer. Every address is relative, so that the
 // page works behind a proxy's path as well.
 
-import { Paper } from "./canvas.js";
+import { KEYS, Paper } from "./canvas.js";
 import { ask, onKey, pretty } from "./ask.js";
 
 const $ = (id) => document.getElementById(id);
@@ -23,8 +23,9 @@ let seenUrl = null;
 
 const paper = new Paper($("canvas"), (drawing) => {
   pressed(null);
-  classify({ say: !drawing });
-});
+  if (paper.empty) emptied();
+  else classify({ say: !drawing });
+}, (words) => verdict(words, "idle"));
 
 async function json(path) {
   const response = await ask(path);
@@ -122,7 +123,6 @@ async function take(file, button = null) {
     // Not for the browser to judge: the server says what is wrong with it.
     paper.clear();
     paper.file = file;
-    paper.empty = false;
   }
   await classify({ say: true });
 }
@@ -176,6 +176,11 @@ function summary({ predictions, answer }) {
   const say = ({ label, confidence }) => `${label}, ${percent(confidence)}`;
   if (predictions) return say(predictions[0]);
   return Array.isArray(answer) ? answer.map(say).join("; ") : answer || "Nothing was found.";
+}
+
+function emptied() {
+  $("result").hidden = true;
+  verdict("Draw something, or choose a sample.", "idle");
 }
 
 function verdict(text, state = "") {
@@ -269,12 +274,13 @@ $("version").addEventListener("change", pickVersion);
 $("invert").addEventListener("change", () => classify({ say: true }));
 $("file").addEventListener("change", () => $("file").files[0] && take($("file").files[0]));
 $("file").addEventListener("click", () => { $("file").value = ""; }); // the same file may be chosen again
-$("clear").addEventListener("click", () => {
-  paper.clear();
-  pressed(null);
-  $("result").hidden = true;
-  verdict("Draw something, or choose a sample.", "idle");
-});
+for (const what of ["undo", "clear"]) {
+  $(what).addEventListener("click", () => {
+    paper[what]();
+    paper.onChange(false);
+  });
+}
+$("keys").textContent = KEYS;
 $("copy").addEventListener("click", async () => {
   try {
     await navigator.clipboard.writeText($("curl").textContent);

@@ -1,0 +1,75 @@
+// The drawing area in a notebook. The page's own canvas.js, which has Paper and KEYS, stands before this in one module.
+
+const BRUSHES = [["fine", 14], ["medium", 24], ["broad", 44]];
+
+function make(name, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(name), properties);
+  element.append(...children);
+  return element;
+}
+
+function parts(brush) {
+  const canvas = make("canvas", { width: 280, height: 280, tabIndex: 0 });
+  const keys = make("p", { className: "keys", id: `keys-${crypto.randomUUID?.() ?? Math.random()}`, textContent: KEYS });
+  canvas.setAttribute("role", "application");
+  canvas.setAttribute("aria-label", "Drawing area");
+  canvas.setAttribute("aria-describedby", keys.id);
+  canvas.dataset.lmSuppressShortcuts = "true"; // the arrows are the brush's here, not the notebook's
+  const said = make("p", { className: "said", textContent: "Draw something." });
+  said.setAttribute("role", "status");
+  const options = BRUSHES.map(([name, width]) => new Option(name, width, false, width === brush));
+  return {
+    canvas, keys, said,
+    brush: make("select", {}, ...options),
+    centre: make("input", { type: "checkbox", checked: true }),
+    invert: make("input", { type: "checkbox" }),
+    undo: make("button", { type: "button", textContent: "Undo" }),
+    clear: make("button", { type: "button", textContent: "Clear" }),
+  };
+}
+
+function laidOut({ canvas, keys, said, brush, centre, invert, undo, clear }) {
+  const buttons = make("div", { className: "row" }, make("label", {}, "Brush ", brush), undo, clear);
+  const checks = make("div", { className: "row" }, make("label", {}, centre, " Centre"), make("label", {}, invert, " Invert"));
+  return make("div", { className: "lab-canvas" }, make("div", { className: "paper" }, canvas), said, buttons, checks, keys);
+}
+
+function render({ model, el }) {
+  const on = parts(model.get("brush"));
+  el.append(laidOut(on));
+  let busy = false; // one drawing at a time is with the kernel; what was drawn meanwhile goes afterwards
+  let again = null;
+
+  const paper = new Paper(on.canvas, (drawing) => send(!drawing), (words) => { on.said.textContent = words; });
+  paper.brush = model.get("brush");
+
+  async function send(done) {
+    if (busy) {
+      again = done || again === true;
+      return;
+    }
+    busy = true;
+    const picture = paper.empty ? [] : [await (await paper.picture(on.invert.checked)).arrayBuffer()];
+    model.send({ kind: "drawing", done }, undefined, picture);
+  }
+
+  // A screen reader hears the end of a stroke, not every moment of it.
+  function heard({ said }) {
+    if (said) on.said.textContent = said;
+    busy = false;
+    const next = again;
+    again = null;
+    if (next !== null) send(next);
+  }
+
+  on.brush.addEventListener("change", () => { paper.brush = Number(on.brush.value); });
+  on.centre.addEventListener("change", () => { paper.whole = !on.centre.checked; paper.onChange(false); });
+  on.invert.addEventListener("change", () => paper.onChange(false));
+  on.undo.addEventListener("click", () => { paper.undo(); paper.onChange(false); });
+  on.clear.addEventListener("click", () => { paper.clear(); paper.onChange(false); });
+  model.on("msg:custom", heard);
+  model.send({ kind: "alive" });
+  return () => model.off("msg:custom", heard);
+}
+
+export default { render };
