@@ -1,6 +1,6 @@
 // The drawing area in a notebook. The page's own canvas.js, which has Paper and KEYS, stands before this in one module.
 
-const BRUSHES = [["fine", 14], ["medium", 24], ["broad", 44]];
+const BRUSHES = [["fine", 12], ["medium", 20], ["broad", 44]];
 
 function make(name, properties = {}, ...children) {
   const element = Object.assign(document.createElement(name), properties);

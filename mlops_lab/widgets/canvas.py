@@ -34,7 +34,7 @@ class Canvas(anywidget.AnyWidget):  # type: ignore[misc]
     Attributes
     ----------
     brush
-        The width of the brush at first, of 280: 14, 24 or 44.
+        The width of the brush at first, of 280: 12, 20 or 44.
     alive
         Whether a browser has shown it.
     on_drawing
@@ -51,7 +51,7 @@ class Canvas(anywidget.AnyWidget):  # type: ignore[misc]
 
     _esm = module()
     _css = HERE / "canvas.css"
-    brush = traitlets.Int(24).tag(sync=True)
+    brush = traitlets.Int(20).tag(sync=True)
     alive = traitlets.Bool(False)
 
     def __init__(self, **traits: Any) -> None:

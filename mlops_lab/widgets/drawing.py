@@ -86,7 +86,7 @@ class Draw(ipywidgets.VBox):  # type: ignore[misc]
         return faces.exchange(answer) + faces.side_by_side(seen, faces.said(answer[0]))
 
     def _input(self, version: str) -> InputSpec:
-        """What a version takes; it never changes, so it is asked for once."""
+        """Return what a version takes; it never changes, so it is asked for once."""
         if version not in self._inputs:
             self._inputs[version] = InputSpec.from_dict(self.client.info(self.name, version)["input"])
         return self._inputs[version]
@@ -106,8 +106,10 @@ class Draw(ipywidgets.VBox):  # type: ignore[misc]
         loop.call_later(SECONDS, self._look)
 
     def _look(self) -> None:
+        # The drawing area stays: a browser that is only slow shows it yet, and then it is heard.
         if not self.canvas.alive:
-            self.children = [instead(NO_FRONT_END, self.client, self.dataset, self.name, self.version)]
+            others = instead(NO_FRONT_END, self.client, self.dataset, self.name, self.version)
+            self.children = [self._drawing, others]
 
 
 def instead(reason: str, client: Client, dataset: Dataset, name: str, version: int | str) -> ipywidgets.VBox:

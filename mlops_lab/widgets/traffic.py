@@ -1,10 +1,11 @@
-"""What the last requests of a server tell: how many, how fast, with which statuses. No widgets here."""
+"""What the last requests of a server tell: how many, how fast, how answered, and what was seen. No widgets here."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ class Traffic:
         Requests in each second of the window, oldest first.
     total
         Requests in the window.
+    classes
+        How often each class was seen since the server started, by version.
 
     Examples
     --------
@@ -44,9 +47,17 @@ class Traffic:
     routes: dict[str, int]
     history: tuple[int, ...]
     total: int
+    classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, exchanges: Iterable[Exchange], *, now: float, window: int = 30) -> Traffic:
+    def of(
+        cls,
+        exchanges: Iterable[Exchange],
+        *,
+        now: float,
+        window: int = 30,
+        classes: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> Traffic:
         """Count the exchanges of the last ``window`` seconds before ``now``."""
         recent = [seen for seen in exchanges if 0 <= now - seen.at < window]
         milliseconds = [seen.milliseconds for seen in recent] or [0.0]
@@ -59,6 +70,7 @@ class Traffic:
             routes=_counted(f"{seen.method} {seen.path}" for seen in recent),
             history=tuple(ages.get(age, 0) for age in reversed(range(window))),
             total=len(recent),
+            classes=classes or {},
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,6 +91,7 @@ class Traffic:
             '<div style="display: flex; flex-wrap: wrap; gap: 24px; align-items: flex-start; line-height: 1.3">'
             f"{numbers}{show.table(statuses, ('status', 'times'))}{show.table(routes, ('request', 'times'))}</div>"
             f"{columns(self.history)}"
+            f"{''.join(histogram(version, counts) for version, counts in self.classes.items())}"
         )
 
 
@@ -88,6 +101,24 @@ def _counted(words: Iterable[str]) -> dict[str, int]:
 
 def _kind(status: str) -> str:
     return "ok" if status < "400" else "warning" if status < "500" else "error"
+
+
+def histogram(version: str, counts: Mapping[str, int]) -> str:
+    """Return how often a version saw each class, as bars; of many classes, the ten most frequent.
+
+    Examples
+    --------
+    >>> "clothes v1 said, of 4 pictures" in histogram("clothes v1", {"Bag": 3, "Coat": 1})
+    True
+    """
+    total = sum(counts.values())
+    most = list(counts.items()) if len(counts) <= 12 else Counter(counts).most_common(10)
+    labels = [f"{label}: {times}" for label, times in most]
+    times = [number for _, number in most]
+    bars = show.bars(labels, [number / max(1, total) for number in times], strongest=times.index(max(times)))
+    title = f"{version} said, of {total:,} picture{'' if total == 1 else 's'} since the server started"
+    style = f"{show.FONT}; color: {show.TEXT}; font-weight: 600; margin: 10px 0 2px"
+    return f'<div style="line-height: 1.3"><div style="{style}">{escape(title)}</div>{bars}</div>'
 
 
 def columns(values: Sequence[int], *, width: int = 480, height: int = 60) -> str:

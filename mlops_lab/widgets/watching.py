@@ -10,6 +10,7 @@ import ipywidgets
 
 from mlops_lab import show
 from mlops_lab.serve import RunningServer
+from mlops_lab.serve.background import Exchange
 from mlops_lab.widgets.traffic import Traffic
 
 SECONDS = 0.25  # between two looks: four a second are as many as an eye can follow
@@ -34,6 +35,8 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, server: RunningServer, *, window: int = 30) -> None:
         super().__init__()
         self.server, self.window = server, window
+        # The server remembers its last requests only; what has been seen here stays for the whole window.
+        self._seen: dict[int, Exchange] = {}
         self._ended = threading.Event()
         self.head = ipywidgets.HTML()
         self.numbers = ipywidgets.HTML()
@@ -61,7 +64,11 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
 
     def refresh(self) -> None:
         """Look once, and send to the browser only what has changed."""
-        self.traffic = Traffic.of(list(self.server.requests), now=time.monotonic(), window=self.window)
+        now = time.monotonic()
+        self._seen |= {id(exchange): exchange for exchange in list(self.server.requests)}
+        self._seen = {key: exchange for key, exchange in self._seen.items() if now - exchange.at < self.window}
+        classes = seen_classes(self.server)
+        self.traffic = Traffic.of(self._seen.values(), now=now, window=self.window, classes=classes)
         watching = self.server.running and not self._ended.is_set()
         word = "watching" if watching else "stopped watching" if self.server.running else "the server has stopped"
         state = show.state("ok" if watching else "info", word)
@@ -74,6 +81,13 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
         self._ended.set()
         self.button.disabled = True
         self.refresh()
+
+
+def seen_classes(server: Any) -> dict[str, dict[str, int]]:
+    """Return how often the models of a server saw each class; nothing for an application that is not ours."""
+    application = getattr(server, "app", None)
+    metrics = getattr(application, "extensions", {}).get("mlops_lab_metrics")
+    return metrics.classes() if metrics is not None else {}
 
 
 def dashboard(server: Any, *, window: int = 30) -> Dashboard:

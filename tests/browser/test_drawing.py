@@ -61,7 +61,9 @@ def test_the_keyboard_alone_draws(opened):
     assert cell.locator(".nib.down").is_visible()
     press("Space")
     status.get_by_text(re.compile(r"^1 \(")).wait_for()
-    assert canvas.evaluate("canvas => canvas === document.activeElement"), "the keys are the brush's, not the notebook's"
+    assert canvas.evaluate("canvas => canvas === document.activeElement"), (
+        "the keys are the brush's, not the notebook's"
+    )
     press("Backspace")
     cell.get_by_text("will stand here").wait_for()
     assert book.page.locator(".jp-CodeCell").count() == 2

@@ -1,7 +1,7 @@
 import pytest
 
 from mlops_lab.serve.background import Exchange
-from mlops_lab.widgets.traffic import Traffic, columns
+from mlops_lab.widgets.traffic import Traffic, columns, histogram
 
 
 def seen(at, milliseconds=1.0, status=200, path="/models"):
@@ -41,3 +41,16 @@ def test_a_route_is_text():
 
 def test_the_columns_have_a_text():
     assert 'aria-label="Requests in each of the last 2 seconds; the most in one second: 7."' in columns([7, 1])
+
+
+def test_the_histogram_says_how_often():
+    face = histogram("m <v1>", {"Bag": 3, "Coat": 1, "Shirt": 0})
+    for part in ("m &lt;v1&gt; said, of 4 pictures", "Bag: 3", "75.0%", "Coat: 1", "Shirt: 0"):
+        assert part in face
+    assert ["600" in row for row in face.split("<tr")[1:]] == [True, False, False]
+
+
+def test_of_many_classes_the_most_frequent_are_shown():
+    face = histogram("m v1", {str(number): number for number in range(100)})
+    assert "99: 99" in face
+    assert face.count("<tr") == 10

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from mlops_lab import widgets
+from mlops_lab import serve, widgets
 
 
 def watchers():
@@ -53,3 +53,27 @@ def test_running_the_cell_again_replaces_it(board, server):
     assert len(watchers()) == 1
     again.stop()
     assert repr(again) == "<Dashboard 'widgets': 0 requests in 30 s>"
+
+
+def test_it_counts_what_the_models_said(board, client, digits):
+    client.classify("light", "v2", digits.test.images[:3])
+    wait_until(lambda: board.traffic.classes)
+    assert board.traffic.classes == {"light v2": {**dict.fromkeys("012345678", 0), "9": 3}}
+    wait_until(lambda: "light v2 said, of 3 pictures" in board.numbers.value)
+
+
+def test_what_the_server_forgets_is_still_in_the_window(board, server, client):
+    client.models()
+    wait_until(lambda: board.traffic.total == 1)
+    server.requests.clear()
+    board.refresh()
+    assert board.traffic.total == 1
+
+
+def test_an_application_of_ones_own_has_no_classes(no_servers):
+    from flask import Flask
+
+    server = serve.start(Flask("own"), name="own")
+    shown = widgets.dashboard(server)
+    shown.stop()
+    assert shown.traffic.classes == {}

@@ -136,6 +136,19 @@ class Metrics:
         key = (predictor.name, predictor.version)
         return self._served.get(key) or self._served.setdefault(key, Served())
 
+    def classes(self) -> dict[str, dict[str, int]]:
+        """Return how often each class was seen, by version: ``{"clothes v1": {"Bag": 3, "Coat": 0}}``."""
+        with self._lock:
+            seen = {key: dict(served.classes) for key, served in self._served.items() if served.classes}
+        return {f"{name} v{number}": self._in_order(name, number, counts) for (name, number), counts in seen.items()}
+
+    def _in_order(self, name: str, number: int, counts: dict[str, int]) -> dict[str, int]:
+        """All classes of a version in their order, also those that have not been seen."""
+        entry = self._models.entries.get(name)
+        loaded = entry.ready.get(number) if entry else None
+        labels = loaded.labels[:MAX_CLASSES] if loaded else ()
+        return {**dict.fromkeys(labels, 0), **counts}
+
     def text(self, accept: str = "") -> tuple[bytes, str]:
         """Return everything as Prometheus reads it, and the content type of that."""
         encoder, kind = choose_encoder(accept)

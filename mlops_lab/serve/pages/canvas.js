@@ -14,7 +14,7 @@ export class Paper {
     this.pen = canvas.getContext("2d", { willReadFrequently: true });
     this.onChange = onChange; // called with true while a stroke goes on, with false when it has ended
     this.say = say; // called with what a key did
-    this.brush = 24; // its width, of 280
+    this.brush = 15; // its width, of 280
     this.whole = false; // a chain finds things in the whole of a drawing, wherever they are
     this.place = [canvas.width / 2, canvas.height / 2]; // of the brush that the keys move
     this.nib = document.createElement("span"); // which shows that place

@@ -91,6 +91,16 @@ def test_predictions_are_counted_by_class(client):
     assert found["mlops_lab_predictions_total", *sorted(["bright", "v1", "dark"])] == 1
 
 
+def test_the_classes_of_a_version_are_told_in_their_order(bright):
+    app = create_app([bright])
+    metrics = app.extensions["mlops_lab_metrics"]
+    assert metrics.classes() == {}
+    classify(app.test_client())
+    assert [(version, list(seen.items())) for version, seen in metrics.classes().items()] == [
+        ("bright v1", [("dark", 0), ("bright", 1)])
+    ]
+
+
 def _file(data):
     import io
 
