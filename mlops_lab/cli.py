@@ -239,6 +239,20 @@ def predict(images: tuple[str, ...], name: str, version: str, folder: str, url: 
     type=click.IntRange(1),
     help="Processes that answer, each with the models in its memory; for Linux and macOS.",
 )
+@click.option(
+    "--batch-size",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Compute up to so many pictures of requests that come together in one call of the model; 1 is off.",
+)
+@click.option(
+    "--batch-wait-ms",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 1000),
+    help="How long the first request of a batch waits for others; 0: a batch is what came while the model computed.",
+)
 def serve(folder: str, workers: int, **options: Any) -> None:
     """Serve every model of a folder over HTTP, and gRPC if asked, until SIGTERM or Ctrl-C."""
     from mlops_lab.serve.command import Settings, run

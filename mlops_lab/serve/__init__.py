@@ -8,6 +8,7 @@ from mlops_lab.serve.background import RunningServer as RunningServer
 from mlops_lab.serve.background import servers as servers
 from mlops_lab.serve.background import start as start
 from mlops_lab.serve.background import stop_all as stop_all
+from mlops_lab.serve.batching import Batching as Batching
 from mlops_lab.serve.chains.chain import Chain as Chain
 from mlops_lab.serve.client import Client as Client
 from mlops_lab.serve.client import Predictions as Predictions

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from mlops_lab.errors import BadRequest, LabError, MethodNotAllowed, TooLarge, Unauthorized, Unavailable, UnknownRoute
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import pages, traffic
+from mlops_lab.serve.batching import Batching
 from mlops_lab.serve.chains import served as chaining
 from mlops_lab.serve.limits import Limits
 from mlops_lab.serve.operations import access, gate, metrics, openapi
@@ -40,6 +41,7 @@ def create_app(
     access_log: TextIO | None = None,
     chains: Any = None,
     on_shadow: traffic.OnShadow | str | PathLike[str] | None = None,
+    batching: Batching | None = None,
 ) -> Flask:
     """Return the inference server as a WSGI application.
 
@@ -59,6 +61,9 @@ def create_app(
         Chains, or the folder of their JSON files; by default the folder ``chains`` beside the one of the models.
     on_shadow
         Gets each comparison of a version with its shadow: a function, or a file that gets one line of JSON each.
+    batching
+        Computes requests that come together in one call of the engine; by default each is computed alone. Unless
+        ``limits`` says otherwise, a whole batch may then be in flight.
 
     Returns
     -------
@@ -70,8 +75,8 @@ def create_app(
     >>> app.test_client().get("/models/clothes/v1").json["number_of_parameters"]  # doctest: +SKIP
     133280
     """
-    limits = limits or Limits()
-    registry = Registry.of(models)
+    limits = limits or (Limits() if batching is None else Limits(in_flight=max(Limits.in_flight, batching.size)))
+    registry = Registry.of(models, batching.wrap(limits) if batching is not None else None)
     app = _App("mlops_lab.serve", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = limits.body_bytes

@@ -12,6 +12,7 @@ from flask import Flask
 
 from mlops_lab.errors import StoreError
 from mlops_lab.serve.app import create_app
+from mlops_lab.serve.batching import Batching
 from mlops_lab.serve.http import serve_forever
 from mlops_lab.serve.limits import Limits
 from mlops_lab.serve.memory import keep_little
@@ -39,6 +40,8 @@ class Settings:
     chains: str | None = None
     shadow_log: str | None = None
     workers: int = 1
+    batch_size: int = 1
+    batch_wait_ms: float = Batching.milliseconds
 
 
 def build(settings: Settings, warn: Say) -> Flask:
@@ -56,6 +59,7 @@ def build(settings: Settings, warn: Say) -> Flask:
         access_log=log,
         chains=settings.chains,
         on_shadow=settings.shadow_log,
+        batching=Batching(settings.batch_size, settings.batch_wait_ms) if settings.batch_size > 1 else None,
     )
     entries = app.extensions["mlops_lab"].entries
     if not entries:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlops_lab import show
 from mlops_lab.errors import LabError, UnknownModel, UnknownVersion, WrongUsage, nearest
-from mlops_lab.predict import Predictor
+from mlops_lab.predict import Engine, Predictor
 from mlops_lab.store import ModelStore
 from mlops_lab.store.routing import TrafficSettings, read_traffic
 
@@ -54,27 +54,37 @@ class Entry:
 class Registry:
     """Models by name and version, ready to answer.
 
+    Parameters
+    ----------
+    wrap
+        Puts another engine around each version's own, such as one that computes in batches.
+
     Examples
     --------
     >>> Registry.of("models").get("clothes", "v1")  # doctest: +SKIP
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wrap: Callable[[Engine], Engine] | None = None) -> None:
+        self._wrap = wrap
         self.entries: dict[str, Entry] = {}
         self.store: ModelStore | None = None
 
     @classmethod
-    def of(cls, models: Any) -> Registry:
+    def of(cls, models: Any, wrap: Callable[[Engine], Engine] | None = None) -> Registry:
         """Return a registry of whatever holds models.
 
         Parameters
         ----------
         models
             A registry, a :class:`~mlops_lab.store.ModelStore`, the path of one, a predictor, or several predictors.
+        wrap
+            Of a new registry; one that is there already has its own.
         """
         if isinstance(models, Registry):
+            if wrap is not None:
+                raise WrongUsage("A registry's engines are wrapped already, or not.", "Pass the models themselves.")
             return models
-        registry = cls()
+        registry = cls(wrap)
         if isinstance(models, str | os.PathLike):
             models = ModelStore(os.fspath(models))
         if isinstance(models, ModelStore):
@@ -101,8 +111,9 @@ class Registry:
         """
         if self.store is None:
             return False
-        entries = {name: refreshed(self.store, name, self.entries.get(name)) for name in self.store.names()}
-        changed = entries != self.entries
+        store, old = self.store, self.entries
+        entries = {name: refreshed(store, name, old.get(name), self._ready) for name in store.names()}
+        changed = entries != old
         # One assignment: a request sees the models as they were or as they are, never something between.
         self.entries = entries
         return changed
@@ -111,8 +122,11 @@ class Registry:
         """Add loaded predictors that need not lie in a store."""
         for predictor in predictors:
             entry = self.entries.setdefault(predictor.name, Entry())
-            entry.ready[predictor.version] = predictor
+            entry.ready[predictor.version] = self._ready(predictor)
             entry.index()
+
+    def _ready(self, predictor: Predictor) -> Predictor:
+        return predictor if self._wrap is None else replace(predictor, engine=self._wrap(predictor.engine))
 
     def entry(self, name: str) -> Entry:
         """Return a model.
@@ -161,8 +175,13 @@ class Registry:
         return show.card("Models in memory", show.table(rows, ("model", "version", "state")))
 
 
-def refreshed(store: ModelStore, name: str, old: Entry | None) -> Entry:
-    """Return the entry of a model as the store has it now, with what was loaded already taken over from the old one."""
+def refreshed(
+    store: ModelStore, name: str, old: Entry | None, ready: Callable[[Predictor], Predictor] = lambda one: one
+) -> Entry:
+    """Return the entry of a model as the store has it now, with what was loaded already taken over from the old one.
+
+    What is loaded goes through ``ready`` before anyone is answered with it.
+    """
     old = old or Entry()
     entry = Entry()
     try:
@@ -180,7 +199,7 @@ def refreshed(store: ModelStore, name: str, old: Entry | None) -> Entry:
             _take_over(entry, old, version)
             continue
         try:
-            entry.ready[version] = store.load(name, version)
+            entry.ready[version] = ready(store.load(name, version))
         except Exception as error:  # whatever is wrong with one artifact must not keep the others from serving
             entry.failed[version] = str(error) if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
             if version in old.ready:

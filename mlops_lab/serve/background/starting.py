@@ -12,11 +12,18 @@ from mlops_lab.serve.app import create_app
 from mlops_lab.serve.background import known
 from mlops_lab.serve.background.process import ProcessServer
 from mlops_lab.serve.background.running import RunningServer, ThreadServer, draw_state
+from mlops_lab.serve.batching import Batching
 from mlops_lab.serve.http import refuse_debug
 
 
 def start(
-    app_or_models: Any, *, name: str = "", port: int = 0, host: str = "127.0.0.1", mode: str = "thread"
+    app_or_models: Any,
+    *,
+    name: str = "",
+    port: int = 0,
+    host: str = "127.0.0.1",
+    mode: str = "thread",
+    batching: Batching | None = None,
 ) -> RunningServer:
     """Start a server in the background of this kernel, in place of the one of the same name.
 
@@ -35,6 +42,8 @@ def start(
     mode
         ``"thread"`` answers from this kernel; ``"process"`` from a process of its own, which starts again when the file
         is saved and ends with the kernel.
+    batching
+        For models: computes requests that come together in one call of the engine.
 
     Returns
     -------
@@ -47,7 +56,7 @@ def start(
     ServerError
         The file cannot be loaded; the message ends with its traceback.
     WrongUsage
-        The mode does not fit, or Flask's debugger would be open to the network.
+        The mode or ``batching`` does not fit, or Flask's debugger would be open to the network.
 
     Examples
     --------
@@ -58,6 +67,8 @@ def start(
     >>> server = start("api.py", mode="process")  # doctest: +SKIP
     """
     _check(app_or_models, mode)
+    if batching is not None and (mode == "process" or callable(app_or_models)):
+        raise WrongUsage("batching is for models, and this is an application.", "Pass it to create_app.")
     if mode == "process":
         target = os.fspath(app_or_models)
         name = name or Path(target.split(":")[0]).stem
@@ -65,7 +76,7 @@ def start(
     else:
         name = name or "models"
         port = _make_way(name, port)
-        app = app_or_models if callable(app_or_models) else create_app(app_or_models)
+        app = app_or_models if callable(app_or_models) else create_app(app_or_models, batching=batching)
         refuse_debug(app, host)
         server = ThreadServer(app, name, host, port)
     server.start()

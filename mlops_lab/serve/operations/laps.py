@@ -40,9 +40,9 @@ class Laps:
     predictor: Predictor | None = None
     lane: str | None = None
 
-    def lap(self, stage: str) -> None:
-        """End a stage: what has passed since the last lap was spent in it."""
-        now = time.perf_counter()
+    def lap(self, stage: str, now: float | None = None) -> None:
+        """End a stage, by default now: what has passed since the last lap was spent in it."""
+        now = time.perf_counter() if now is None else now
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.last
         self.last = now
 

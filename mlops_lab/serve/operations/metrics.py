@@ -21,6 +21,7 @@ from prometheus_client.exposition import choose_encoder
 
 import mlops_lab
 from mlops_lab.predict import Prediction, Predictor
+from mlops_lab.serve.batching import Batched
 from mlops_lab.serve.operations import laps
 from mlops_lab.serve.operations.gate import Gate
 from mlops_lab.serve.operations.laps import STAGES, Laps
@@ -163,6 +164,7 @@ class Metrics:
             self._served = {key: served for key, served in self._served.items() if key in loaded}
             yield from self._about_requests()
             yield from self._about_versions()
+        yield from self._about_batches()
         yield from self._about_now()
 
     def _about_requests(self) -> Iterator[Metric]:
@@ -191,6 +193,17 @@ class Metrics:
             for label, times in served.classes.items():
                 classes.add_metric((name, f"v{number}", label), times)
         yield from (stages, classes)
+
+    def _about_batches(self) -> Iterator[Metric]:
+        labels = ("model", "version")
+        calls = CounterMetricFamily("mlops_lab_batches", "Batches computed.", labels=labels)
+        examples = CounterMetricFamily("mlops_lab_batched_pictures", "Pictures in these batches.", labels=labels)
+        for name, entry in list(self._models.entries.items()):
+            for number, predictor in list(entry.ready.items()):
+                if isinstance(predictor.engine, Batched):
+                    calls.add_metric((name, f"v{number}"), predictor.engine.calls)
+                    examples.add_metric((name, f"v{number}"), predictor.engine.examples)
+        yield from (calls, examples)
 
     def _about_now(self) -> Iterator[Metric]:
         flying = GaugeMetricFamily("mlops_lab_in_flight", "Requests being answered now.", labels=("model",))

@@ -17,7 +17,7 @@ from hostile_bodies import mangle  # noqa: E402
 from mlops_lab.errors import MissingPackage, PortTaken  # noqa: E402
 from mlops_lab.image import InputSpec  # noqa: E402
 from mlops_lab.predict import Predictor  # noqa: E402
-from mlops_lab.serve import Limits, create_app  # noqa: E402
+from mlops_lab.serve import Batching, Limits, create_app  # noqa: E402
 from mlops_lab.serve.operations.gate import Gate, Keys  # noqa: E402
 from mlops_lab.serve.registry import Registry  # noqa: E402
 from mlops_lab.serve.rpc.protos import health_pb2, inference_pb2, tensorflow_pb2, tensorflow_serving_pb2  # noqa: E402
@@ -455,3 +455,21 @@ print(len(seen))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 12
+
+
+def test_calls_are_computed_in_batches_with_those_of_http(bright):
+    app = create_app(bright, batching=Batching(size=8, milliseconds=60_000))
+    registry = app.extensions["mlops_lab"]
+    server = serve_grpc(registry, **app.extensions["mlops_lab_grpc"])
+    caller = Caller(server.port)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            ours = [pool.submit(answer_of, caller, predict_request({"image": tensor(TENSORS[:1])})) for _ in range(4)]
+            body = {"instances": TENSORS[2:].tolist()}
+            theirs = [pool.submit(app.test_client().post, "/v1/models/bright:predict", json=body) for _ in range(4)]
+        assert [one.result() for one in ours] == [ANSWERS[:1]] * 4
+        assert [one.result().json["predictions"] for one in theirs] == [[ANSWERS[2]]] * 4
+        assert (registry.get("bright").engine.calls, registry.get("bright").engine.examples) == (1, 8)
+    finally:
+        caller.channel.close()
+        server.stop().wait()
