@@ -12,6 +12,7 @@ from mlops_lab import show
 from mlops_lab.errors import ServerError
 from mlops_lab.serve.background import known
 from mlops_lab.serve.background.noted import Exchange, Noted
+from mlops_lab.serve.background.places import Reach, find_reach
 from mlops_lab.serve.http import HttpServer
 from mlops_lab.serve.limits import Limits
 from mlops_lab.serve.ports import Identity, address, ask, bind, holder
@@ -60,6 +61,16 @@ class RunningServer(ABC):
     @abstractmethod
     def running(self) -> bool:
         """Whether it still answers."""
+
+    @property
+    def reach(self) -> Reach:
+        """How a browser reaches it from where the notebook runs; ``str`` of it is a sentence."""
+        return find_reach(self.port, self.url)
+
+    @property
+    def public_url(self) -> str | None:
+        """What to open in a browser, or None where there is no way; :attr:`reach` says why."""
+        return self.reach.url
 
     @property
     def output(self) -> str:
@@ -116,9 +127,11 @@ class RunningServer(ABC):
 
     def _facts(self) -> list[tuple[str, Any]]:
         replaced = f", replaced generation {self.generation - 1}" if self.generation > 1 else ""
+        reach = self.reach
         return [
             ("state", draw_state(self.state)),
             ("address", self.url),
+            *([] if reach.url == self.url else [("in a browser", reach.url or reach.how)]),
             ("generation", f"{self.generation}{replaced}"),
         ]
 

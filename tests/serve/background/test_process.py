@@ -111,7 +111,7 @@ def test_saving_a_module_beside_it_counts_too(api):
 
 def test_a_file_that_breaks_while_it_runs_says_so_until_it_is_mended(api):
     server = serve.start("api.py", mode="process")
-    api.write_text(API.replace('return "one"', 'return return'))
+    api.write_text(API.replace('return "one"', "return return"))
     until(lambda: server.state == "broken")
     answer = ask(server)
     assert answer.status_code == 500

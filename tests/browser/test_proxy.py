@@ -1,0 +1,159 @@
+"""A server's pages as JupyterHub and Binder show them: behind a prefix, through a real jupyter-server-proxy."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PREFIX = "/user/ada/"
+START = f"""
+from mlops_lab import serve
+server = serve.start({str(ROOT / "models")!r})
+print(server.public_url)
+"""
+
+
+class Hub:
+    """A Jupyter server under a prefix, started with the variable that JupyterHub sets, and one kernel of it."""
+
+    def __init__(self, place, port, *options):
+        self.url = f"http://127.0.0.1:{port}"
+        self.runtime = place / "runtime"
+        environment = {**os.environ, "JUPYTERHUB_SERVICE_PREFIX": PREFIX}
+        for name in ("CONFIG", "DATA", "RUNTIME"):
+            environment[f"JUPYTER_{name}_DIR"] = str(place / name.lower())
+            (place / name.lower()).mkdir()
+        self.log = (place / "log").open("wb")
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"),
+                *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+                *("--IdentityProvider.token=", f"--ServerApp.base_url={PREFIX}", f"--ServerApp.root_dir={place}"),
+                *("--ServerApp.disable_check_xsrf=True", *options),
+            ],
+            env=environment,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def ask(self, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(f"{self.url}{PREFIX}{path}", data, timeout=10) as answer:
+            return json.load(answer)
+
+    def wait(self):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                return self.ask("api/status")
+            except OSError:
+                time.sleep(0.2)
+        raise AssertionError(Path(self.log.name).read_text()[-2000:])
+
+    def run(self, code):
+        """Run code in a new kernel of the server; return what it prints."""
+        from jupyter_client import BlockingKernelClient
+
+        kernel = self.ask("api/kernels", {"name": "python3"})["id"]
+        client = BlockingKernelClient(connection_file=str(self.runtime / f"kernel-{kernel}.json"))
+        client.load_connection_file()
+        client.start_channels()
+        printed = []
+        try:
+            client.wait_for_ready(60)
+            client.execute_interactive(code, timeout=60, output_hook=lambda message: printed.append(message["content"]))
+        finally:
+            client.stop_channels()
+        return "".join(item.get("text", "") for item in printed).strip()
+
+    def stop(self):
+        self.process.terminate()  # the server ends its kernels
+        self.process.wait(30)
+        self.log.close()
+
+
+@pytest.fixture(scope="module")
+def start_hub(tmp_path_factory):
+    """Return a function that starts a server with options."""
+    started = []
+
+    def start(*options):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        server = Hub(tmp_path_factory.mktemp("hub"), port, *options)
+        started.append(server)
+        server.wait()
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def hub(start_hub):
+    return start_hub()
+
+
+@pytest.fixture(scope="module")
+def public_url(hub):
+    return hub.run(START)
+
+
+@pytest.fixture
+def page(chromium, hub, public_url):
+    """Open the server's page at its public address; everything has to come from behind the prefix."""
+    wrong = []
+    context = chromium.new_context(viewport={"width": 1100, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    start = f"{hub.url}{public_url}"
+    page.on("request", lambda request: request.url.startswith((start, "blob:")) or wrong.append(request.url))
+    page.goto(start)
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def test_the_address_is_behind_the_hubs_prefix(public_url):
+    assert public_url.startswith(f"{PREFIX}proxy/") and public_url.endswith("/")
+
+
+def test_the_page_draws_and_answers_through_the_proxy(page, tmp_path):
+    page.get_by_role("button", name="Sample: Ankle boot").click()
+    page.get_by_role("status").get_by_text("Ankle boot").wait_for()
+    assert f"{PREFIX}proxy/" in page.locator("#curl").inner_text()
+    box = page.locator("#canvas").bounding_box()
+    page.get_by_role("button", name="Clear").click()
+    page.mouse.move(box["x"] + 140, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 140, box["y"] + 220, steps=12)
+    page.mouse.up()
+    page.get_by_role("status").get_by_text("%").wait_for()
+
+
+def test_the_docs_send_requests_through_the_proxy(page):
+    page.get_by_role("link", name="API").click()
+    route = page.locator("details", has_text="/models").first
+    route.locator("summary").first.click()
+    route.get_by_role("button", name="Send").first.click()
+    route.get_by_text("200 OK").first.wait_for()
+    page.get_by_role("link", name="Draw").click()
+    page.get_by_role("heading", name="What does the model say?").wait_for()
+
+
+def test_a_hub_without_the_proxy_says_what_is_missing(start_hub):
+    bare = start_hub("--ServerApp.jpserver_extensions={'jupyter_server_proxy': False}")
+    said = bare.run(f"{START}\nprint(server.reach)").splitlines()
+    assert said[0] == "None"
+    assert said[1].startswith("JupyterHub: no address. It needs jupyter-server-proxy installed where Jupyter runs")
