@@ -124,7 +124,7 @@ class InputSpec:
 
 
 def decode(
-    data: bytes, mode: str = "grey", *, max_pixels: int = MAX_PIXELS, max_side: int = MAX_SIDE
+    data: bytes, mode: str = "grey", *, image_pixels: int = MAX_PIXELS, image_side: int = MAX_SIDE
 ) -> NDArray[np.uint8]:
     """Decode a PNG or JPEG file.
 
@@ -137,7 +137,7 @@ def decode(
         The bytes of the file.
     mode
         ``"grey"`` or ``"rgb"``.
-    max_pixels, max_side
+    image_pixels, image_side
         The largest picture taken, in pixels.
 
     Returns
@@ -160,10 +160,11 @@ def decode(
     """
     picture = _open(data)
     width, height = picture.size
-    if max(width, height) > max_side or width * height > max_pixels:
+    if max(width, height) > image_side or width * height > image_pixels:
         raise TooLarge(
-            f"The image is {width}×{height} pixels; the limits are {max_side} a side and {max_pixels:,} in all.",
-            "Make it smaller, or raise max_side and max_pixels in the server's Limits.",
+            f"The image is {width}×{height} pixels; the limits are image_side={image_side} for its longer side and"
+            f" image_pixels={image_pixels} in all.",
+            "Make it smaller, or raise them in the server's Limits.",
         )
     try:
         return _pixels(picture, mode)

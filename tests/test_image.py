@@ -204,14 +204,14 @@ def test_a_picture_without_pixels_is_refused(size):
 )
 def test_a_bomb_is_refused_from_its_header(size, monkeypatch):
     monkeypatch.setattr(image, "_pixels", lambda *_: pytest.fail("the pixels were decoded"))
-    with pytest.raises(TooLarge, match=f"{size[0]}×{size[1]} pixels; the limits are 4096 a side and 4,000,000 in all"):
+    with pytest.raises(TooLarge, match=rf"{size[0]}×{size[1]} pixels; .*image_side=4096 .*image_pixels=4000000"):
         decode(png_header(*size))
 
 
 def test_the_limits_are_arguments():
-    with pytest.raises(TooLarge, match="the limits are 10 a side and 100 in all"):
-        decode(encode_png(GRADIENT), max_side=10, max_pixels=100)
-    assert decode(encode_png(GRADIENT), max_side=16, max_pixels=192).shape == (16, 12)
+    with pytest.raises(TooLarge, match=r"image_side=10 .*image_pixels=100"):
+        decode(encode_png(GRADIENT), image_side=10, image_pixels=100)
+    assert decode(encode_png(GRADIENT), image_side=16, image_pixels=192).shape == (16, 12)
 
 
 @pytest.mark.parametrize("name", [b"zTXt", b"iCCP"])

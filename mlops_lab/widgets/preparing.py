@@ -59,12 +59,12 @@ def steps(file: bytes, spec: InputSpec, invert: bool | None = None) -> list[Step
     >>> [step.title for step in way]
     ['Your picture', 'Grey', 'Inverted', 'Small']
     """
-    colours = decode(file, "rgb", max_pixels=MAX_PIXELS, max_side=MAX_SIDE)
+    colours = decode(file, "rgb", image_pixels=MAX_PIXELS, image_side=MAX_SIDE)
     height, width = colours.shape[:2]
     found = [Step("Your picture", thumbnail(colours), f"{width}×{height} pixels, {len(file):,} bytes")]
     pixels: NDArray[Any] = colours
     if spec.mode == "grey":
-        pixels = decode(file, "grey", max_pixels=MAX_PIXELS, max_side=MAX_SIDE)
+        pixels = decode(file, "grey", image_pixels=MAX_PIXELS, image_side=MAX_SIDE)
         found.append(Step("Grey", thumbnail(pixels), "one number for each pixel, not three"))
         if on_bright(pixels) if invert is None else invert:
             pixels = 255 - pixels
