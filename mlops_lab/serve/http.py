@@ -20,8 +20,9 @@ from flask import Flask
 from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
+from waitress.utilities import Error, InternalServerError, RequestEntityTooLarge, RequestHeaderFieldsTooLarge
 
-from mlops_lab.errors import WrongUsage
+from mlops_lab.errors import BadRequest, LabError, TooLarge, WrongUsage
 from mlops_lab.serve.limits import Limits
 from mlops_lab.serve.parser import StrictParser
 from mlops_lab.serve.ports import address, bind
@@ -34,9 +35,8 @@ class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
 
     def execute(self) -> None:
         error = self.request.error
-        text = f"{error.reason}: {error.body}" if error.body else error.reason
         number = secrets.token_hex(8)
-        message = {"error": text, "code": error.reason.lower().replace(" ", "_"), "hint": "", "request_id": number}
+        message = {**_explained(error, self.channel.adj.limits).to_dict(), "request_id": number}
         body = json.dumps(message).encode()
         self.status = f"{error.code} {error.reason}"
         self.response_headers = [
@@ -47,6 +47,21 @@ class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
         self.close_on_finish = True
         self.content_length = len(body)
         self.write(body)
+
+
+def _explained(error: Error, limits: Limits) -> LabError:
+    """Say what waitress refuses in our words, with the names of our limits and not of its own."""
+    if isinstance(error, RequestHeaderFieldsTooLarge):
+        message = (
+            "The head of the request is too large; the limits are"
+            f" headers={limits.headers} and header_bytes={limits.header_bytes}."
+        )
+        return TooLarge(message, "Send fewer headers, or shorter ones.", code="too_many_headers")
+    if isinstance(error, RequestEntityTooLarge):
+        return TooLarge(f"The body is larger than the limit, body_bytes={limits.body_bytes}.", "Send less at a time.")
+    if isinstance(error, InternalServerError):
+        return LabError("Something went wrong inside the server.", "Look into its log.", code="internal")
+    return BadRequest(f"The request is not HTTP as it is read here: {error.body}.", "Let an HTTP library write it.")
 
 
 class _Task(WSGITask):  # type: ignore[misc]
@@ -105,6 +120,7 @@ class HttpServer:
         )
         self._server.channel_class = _Channel
         self._server.adj.header_fields = limits.headers
+        self._server.adj.limits = limits
         self._closing = threading.Event()
         self._refusing = threading.Event()
         self._ending = threading.Lock()

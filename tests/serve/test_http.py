@@ -91,9 +91,26 @@ def test_what_the_http_server_itself_refuses_is_json_too(serve, app, request_byt
     found, headers, answer = exchange(server.port, request_bytes)
     assert found == status
     assert answer.keys() == {"error", "code", "hint", "request_id"}
+    assert answer["hint"]
+    assert answer["error"].endswith(answer["hint"])
+    assert "max_" not in answer["error"]  # waitress's names for our limits
     assert "content-type: application/json" in headers
     assert f"x-request-id: {answer['request_id']}" in headers
     assert requests.get(f"http://127.0.0.1:{server.port}/healthz", timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("head", "code", "limit"),
+    [
+        (b"A: " + b"x" * 20_000, "too_many_headers", "headers=100 and header_bytes=16384"),
+        (b"A: b\r\n" * 99, "too_many_headers", "headers=100 and header_bytes=16384"),
+        (b"Content-Length: 99999999999", "too_large", "body_bytes=2097152"),
+    ],
+)
+def test_a_limit_that_the_http_server_keeps_has_our_name(serve, app, head, code, limit):
+    _, _, answer = exchange(serve(app).port, b"POST / HTTP/1.1\r\n" + HOST + head + b"\r\n\r\n")
+    assert answer["code"] == code
+    assert limit in answer["error"]
 
 
 def test_a_client_that_leaves_before_its_refusal_is_written_is_no_error(serve, app):
