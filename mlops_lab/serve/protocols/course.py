@@ -7,10 +7,9 @@ from typing import Any
 
 from flask import Blueprint, request
 
-from mlops_lab.errors import BadRequest
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Prediction, Predictor
-from mlops_lab.serve import codec
+from mlops_lab.serve import body, codec
 from mlops_lab.serve.limits import Limits
 from mlops_lab.serve.operations import laps
 from mlops_lab.serve.registry import Registry, describe
@@ -60,8 +59,4 @@ def read_pictures(spec: InputSpec, limits: Limits) -> codec.Pictures:
         # A part whose header is malformed has no name, and werkzeug gives None for it.
         names = [name or "" for name in (*request.files, *request.form)]
         return codec.decode_form(files, names, spec, limits)
-    body = request.get_data(cache=False)
-    if request.content_length is not None and len(body) != request.content_length:
-        message = f"The request declares {request.content_length} bytes; {len(body)} arrived."
-        raise BadRequest(message, "Send it again.")
-    return codec.decode(request.mimetype, body, spec, limits)
+    return codec.decode(request.mimetype, body.read(limits), spec, limits)

@@ -1,5 +1,7 @@
 import base64
+import gzip
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -165,3 +167,28 @@ def test_a_model_without_pictures():
     client = create_app(Predictor("rows", 1, InputSpec(shape=(2,)), ("a", "b"), engine)).test_client()
     answer = client.post("/models/rows", json={"images": [[0.25, 0.75], [1, 0]]})
     assert [item["label"] for item in answer.json["predictions"]] == ["b", "a"]
+
+
+@pytest.mark.parametrize("encoding, pack", [("gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)])
+@pytest.mark.parametrize("kind", ["image/png", "application/x-npy"])
+def test_packed_bodies_are_unpacked(client, pictures, kind, encoding, pack):
+    body = encode_png(pictures[0]) if kind == "image/png" else npy(pictures[:1])
+    plain = brightness(client.post(URL, data=body, content_type=kind))
+    packed = client.post(URL, data=pack(body), content_type=kind, headers={"Content-Encoding": encoding})
+    assert brightness(packed) == plain
+
+
+@pytest.mark.parametrize("encoding, status", [("br", 415), ("gzip", 400)])
+def test_a_body_that_is_not_packed_as_it_says(client, pictures, encoding, status):
+    answer = client.post(
+        URL, data=encode_png(pictures[0]), content_type="image/png", headers={"Content-Encoding": encoding}
+    )
+    assert answer.status_code == status
+    assert encoding in answer.json["error"]
+
+
+def test_a_body_that_unpacks_to_more_than_the_limit(client):
+    bomb = gzip.compress(bytes(2 * 1024 * 1024 + 1))
+    answer = client.post(URL, data=bomb, content_type="image/png", headers={"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.json["code"]) == (413, "too_large")
+    assert "body_bytes=2097152" in answer.json["error"]
