@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import re
 import secrets
@@ -22,6 +23,13 @@ from mlops_lab.serve.operations import access, gate, metrics, openapi
 from mlops_lab.serve.protocols import course, oip, tfserving
 from mlops_lab.serve.registry import Registry
 
+# Where people go; the other protocols' paths hang below the last two.
+ROUTES = (
+    *("/", "/models", "/models/<name>", "/models/<name>/<version>", "/chains", "/chains/<chain>"),
+    *("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/v1/models/<name>", "/v2/models/<name>"),
+)
+# Fields that a form may have beside its pictures.
+FIELDS_BESIDE = 8
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = logging.getLogger("mlops_lab.serve")
 
@@ -81,7 +89,7 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = limits.body_bytes
     app.config["MAX_FORM_MEMORY_SIZE"] = limits.body_bytes
-    app.config["MAX_FORM_PARTS"] = limits.batch + 8
+    app.config["MAX_FORM_PARTS"] = limits.batch + FIELDS_BESIDE
     app.extensions["mlops_lab"] = registry
     doors = gate.Gate(limits)
     app.extensions["mlops_lab_metrics"] = counts = metrics.Metrics(registry, doors)
@@ -168,7 +176,7 @@ def _add_errors(app: Flask) -> None:
         translated = _translate(app, error)
         response = _answer(translated, error.code or 500)
         if isinstance(translated, MethodNotAllowed) and (allowed := getattr(error, "valid_methods", None)):
-            response.headers["Allow"] = ", ".join(allowed)
+            response.headers["Allow"] = ", ".join(sorted(allowed))
         return response
 
     @app.errorhandler(Exception)
@@ -194,15 +202,26 @@ def _translate(app: Flask, error: HTTPException) -> LabError:
         received = request.content_length or "more"
         if request.content_length and request.content_length <= limit:
             parts = app.config["MAX_FORM_PARTS"]
-            return TooLarge(f"The form has more than {parts} parts.", "Send fewer pictures in one request.")
+            message = f"The form has more than {parts} parts; the limit is batch={parts - FIELDS_BESIDE}."
+            return TooLarge(message, "Send fewer pictures in one request.")
         return TooLarge(f"The body has {received} bytes; the limit is body_bytes={limit}.", "Send less at a time.")
     if error.code == 404:
-        routes = (
-            "GET /models, GET and POST /models/<name>/<version>, GET and POST /chains/<name>, GET /healthz, GET /readyz"
-        )
-        return UnknownRoute(f"There is no route {request.path[:200]!r}.", f"There are: {routes}.")
+        return UnknownRoute(f"There is no route {request.path[:200]!r}.", _nearest_route(request.path[:200]))
     if error.code == 405:
-        allowed = ", ".join(getattr(error, "valid_methods", None) or [])
+        allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
         message = f"{request.path[:200]!r} does not take {request.method[:20]}."
         return MethodNotAllowed(message, f"It takes {allowed}.")
     return BadRequest(f"{error.name}: {error.description}", "", code=error.name.lower().replace(" ", "_"))
+
+
+def _nearest_route(path: str) -> str:
+    """Name the routes, and first the one that the path comes nearest to, with the path's own words for its names."""
+    words = path.rstrip("/").split("/")
+    filled = [
+        "/".join(given if "<" in part else part for part, given in zip(route, words, strict=True))
+        for route in (route.split("/") for route in ROUTES)
+        if len(route) == len(words)
+    ]
+    close = difflib.get_close_matches(path, filled, n=1)
+    guess = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{guess}There are: {', '.join(ROUTES)}."

@@ -75,8 +75,7 @@ def parse(body: bytes, limits: Limits) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         what = "The document is empty" if not body.strip() else f"{error}, in a body of {len(body)} bytes"
         raise BadRequest(f"JSON Parse error: {what}.", "Use json.dumps.") from error
-    if depth(body) > limits.json_depth:
-        raise BadRequest(f"The JSON is nested deeper than json_depth={limits.json_depth}.", "Send flatter lists.")
+    check_depth(body, limits)
     if not isinstance(message, dict):
         raise BadRequest(f"The JSON body is a {type(message).__name__}.", "Send an object.")
     return message
@@ -97,6 +96,14 @@ def depth(body: bytes) -> int:
     """
     brackets = _STRING.sub(b"", body).translate(None, _NOT_BRACKETS)
     return int(_STEPS[np.frombuffer(brackets, np.uint8)].cumsum(dtype=np.int64).max(initial=0))
+
+
+def check_depth(body: bytes, limits: Limits) -> None:
+    """Raise where a JSON text is nested deeper than the limit."""
+    found = depth(body)
+    if found > limits.json_depth:
+        message = f"The JSON is nested {found} deep; the limit is json_depth={limits.json_depth}."
+        raise BadRequest(message, "Send flatter lists.")
 
 
 def _no_constant(word: str) -> float:

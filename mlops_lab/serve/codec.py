@@ -6,7 +6,7 @@ import base64
 import binascii
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from mlops_lab import image
 from mlops_lab.errors import BadImage, BadRequest, TooLarge, UnsupportedMedia, WrongShape
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Prediction
-from mlops_lab.serve.body import depth, loads
+from mlops_lab.serve.body import check_depth, loads
 from mlops_lab.serve.limits import Limits
 
 Pictures = list[NDArray[Any]] | NDArray[Any]
@@ -51,11 +51,11 @@ def decode(kind: str, body: bytes, spec: InputSpec, limits: Limits) -> Pictures:
         return decode_json(body, spec, limits)
     if kind == "application/x-npy":
         return decode_npy(body, spec, limits)
-    received = f"The content type is {kind[:100]!r}" if kind else "The request has no content type"
+    received = f"The content type {kind[:100]!r} is not read here." if kind else "The request has no content type."
     hint = f"Send one of: {', '.join(TYPES)}."
     if kind == "application/x-www-form-urlencoded":
         hint += ' curl says this unless told otherwise: add -H "Content-Type: image/png".'
-    raise UnsupportedMedia(f"{received}, which is not read here.", hint)
+    raise UnsupportedMedia(received, hint)
 
 
 def decode_form(files: Sequence[bytes], fields: Sequence[str], spec: InputSpec, limits: Limits) -> Pictures:
@@ -64,14 +64,14 @@ def decode_form(files: Sequence[bytes], fields: Sequence[str], spec: InputSpec, 
         sent = f"it has {', '.join(repr(field[:40]) for field in fields[:8])}" if fields else "it is empty"
         raise BadRequest(f"The form has no file in a field 'image': {sent}.", "curl -F image=@picture.png sends one.")
     check_batch(len(files), limits)
-    return [decode_image(data, spec, limits) for data in files]
+    return _each(files, lambda data: decode_image(data, spec, limits))
 
 
 def decode_image(data: bytes, spec: InputSpec, limits: Limits) -> NDArray[np.uint8]:
     """Return the pixels of one PNG or JPEG, in the model's mode and size."""
     if spec.size is None:
         raise UnsupportedMedia("This model does not take pictures.", f"Send JSON or npy arrays of shape {spec.shape}.")
-    picture = image.decode(data, spec.mode, max_pixels=limits.image_pixels, max_side=limits.image_side)
+    picture = image.decode(data, spec.mode, image_pixels=limits.image_pixels, image_side=limits.image_side)
     return picture if spec is WHOLE else image.fit(picture, spec)
 
 
@@ -88,7 +88,21 @@ def decode_json(body: bytes, spec: InputSpec, limits: Limits) -> Pictures:
         received = f"an object with {named}" if isinstance(message, dict) else f"a {type(message).__name__}"
         raise BadRequest(f"The JSON body is {received}.", 'Send {"image": …} or {"images": [ … ]}.')
     check_batch(len(items), limits)
-    return [_json_picture(item, spec, limits) for item in items]
+    return _each(items, lambda item: _json_picture(item, spec, limits))
+
+
+def _each(items: Sequence[Any], read: Callable[[Any], NDArray[Any]]) -> list[NDArray[Any]]:
+    """Read every picture; what is wrong with one of several says with which."""
+    pictures = []
+    for number, item in enumerate(items, 1):
+        try:
+            pictures.append(read(item))
+        except BadRequest as error:
+            if len(items) == 1:
+                raise
+            message = f"Picture {number} of {len(items)}: {error.message}"
+            raise type(error)(message, error.hint, code=error.code) from error
+    return pictures
 
 
 def _json_picture(item: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
@@ -183,7 +197,9 @@ def _wanted(spec: InputSpec) -> str:
     if spec is WHOLE:
         return "one grey picture of any size: an array of shape (height, width)"
     shape = ", ".join(map(str, spec.picture_shape or spec.shape))
-    return f"{image.describe(spec)}: arrays of shape ({shape}), or of (n, {shape})"
+    # Not the model's own range: whoever scaled pixels to that would be refused.
+    numbers = "numbers" if spec.size is None else "pixels 0–255"
+    return f"{numbers}: an array of shape ({shape}), or of (n, {shape})"
 
 
 def check_batch(length: int, limits: Limits) -> None:
@@ -198,8 +214,7 @@ def check_batch(length: int, limits: Limits) -> None:
 
 def parse_json(body: bytes, limits: Limits) -> Any:
     """Parse strict JSON: no NaN, no key twice, no deeper than the limit."""
-    if depth(body) > limits.json_depth:
-        raise BadRequest(f"The JSON is nested deeper than json_depth={limits.json_depth}.", "Send flatter lists.")
+    check_depth(body, limits)
     try:
         return loads(body)
     except (ValueError, RecursionError) as error:

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mlops_lab.engines.python import PythonEngine
 from mlops_lab.image import InputSpec, encode_png
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import Limits, create_app
+from mlops_lab.serve.app import ROUTES
 
 URL = "/models/bright/v1"
 PNG = encode_png(np.zeros((28, 28), np.uint8))
@@ -56,7 +58,23 @@ def test_unknown_model_version_and_route(client):
     assert "'v1'" in text
     text = refused(client.get("/model/bright"), 404, "unknown_route")
     assert "'/model/bright'" in text
-    assert "GET /models" in text
+    assert "/models/<name>/<version>" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/model", "/models"), ("/model/bright", "/models/bright"), ("/modelz/bright/v1", "/models/bright/v1"),
+        ("/models/", "/models"), ("/chain/number", "/chains/number"), ("/health", "/healthz"), ("/doc", "/docs"),
+    ],
+)  # fmt: skip
+def test_the_nearest_route_is_named(client, path, meant):
+    assert f"Did you mean {meant!r}?" in refused(client.get(path), 404, "unknown_route")
+
+
+def test_the_routes_that_are_named_are_there(client):
+    rules = {re.sub("<.*?([a-z]+)>", r"<\1>", rule.rule) for rule in client.application.url_map.iter_rules()}
+    assert set(ROUTES) <= rules
 
 
 @pytest.mark.parametrize(
@@ -88,6 +106,7 @@ def test_a_method_that_the_route_does_not_take(client, method, path, allowed):
     answer = client.open(path, method=method)
     assert method in refused(answer, 405, "method_not_allowed")
     assert allowed <= set(answer.headers["Allow"].split(", "))
+    assert answer.headers["Allow"].split(", ") == sorted(answer.headers["Allow"].split(", "))
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "image/gif", "application/x-www-form-urlencoded", None])
@@ -111,7 +130,7 @@ def test_too_many_parts_of_a_form(client):
         return {"image": [(io.BytesIO(PNG), "x.png") for _ in range(parts)]}
 
     assert "257 pictures; the limit is batch=256" in refused(client.post(URL, data=form(257)), 413, "too_large")
-    assert "parts" in refused(client.post(URL, data=form(400)), 413, "too_large")
+    assert "264 parts; the limit is batch=256" in refused(client.post(URL, data=form(400)), 413, "too_large")
 
 
 def test_a_bomb(client):
@@ -163,7 +182,7 @@ def test_no_host(client):
 
 def test_limits_are_settings(bright, pictures):
     client = create_app(bright, limits=Limits(body_bytes=900, image_side=10, batch=1)).test_client()
-    assert "10 a side" in refused(client.post(URL, data=PNG, content_type="image/png"), 413, "too_large")
+    assert "image_side=10" in refused(client.post(URL, data=PNG, content_type="image/png"), 413, "too_large")
     assert "body_bytes=900" in refused(client.post(URL, data=bytes(901), content_type="image/png"), 413, "too_large")
 
 

@@ -122,6 +122,22 @@ def test_pictures_in_json_that_make_no_sense(image, kind):
         json_of({"image": image})
 
 
+def test_the_wrong_picture_of_several_is_named():
+    with pytest.raises(BadImage, match="Picture 2 of 3: The 5 bytes"):
+        codec.decode_form([PNG, b"hello", PNG], [], GREY, LIMITS)
+    with pytest.raises(WrongShape, match="Picture 2 of 2: The picture has the shape"):
+        json_of({"images": [PICTURE.tolist(), [[1]]]})
+    with pytest.raises(BadImage, match=r"^The 5 bytes"):
+        codec.decode_form([b"hello"], [], GREY, LIMITS)
+
+
+@pytest.mark.parametrize("shape", [(27, 28), (784,)])
+def test_the_hint_asks_for_pixels_not_for_the_model_s_range(shape):
+    with pytest.raises(WrongShape) as caught:
+        of_npy(np.zeros(shape, np.uint8))
+    assert caught.value.hint == "Send pixels 0–255: an array of shape (28, 28), or of (n, 28, 28)."
+
+
 def test_infinity_by_the_back_door():
     body = json.dumps({"image": [[0] * 28] * 27 + [[12345] * 28]}).replace("12345", "1e400").encode()
     with pytest.raises(BadImage, match="inf"):
@@ -136,7 +152,7 @@ def test_a_long_string_among_numbers_takes_no_memory():
 
 def test_the_depth_of_json_is_limited_before_it_is_parsed(monkeypatch):
     monkeypatch.setattr(json, "loads", lambda *_, **__: pytest.fail("it was parsed"))
-    with pytest.raises(BadRequest, match="json_depth=8"):
+    with pytest.raises(BadRequest, match="100001 deep; the limit is json_depth=8"):
         codec.parse_json(b'{"image": ' + b"[" * 100_000, LIMITS)
 
 
