@@ -17,7 +17,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from mlops_lab import data, predict, store, train
+from mlops_lab import data, predict, show, store, train
 from mlops_lab.errors import ServerError
 from mlops_lab.serve.client import Client
 
@@ -45,6 +45,9 @@ class Demonstration:
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        return show.card("The main job", show.table(self.to_dict().items()))
 
 
 def run_demo(out: Path, config: train.TrainConfig, console: Console) -> Demonstration:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlops_lab import show
 from mlops_lab.errors import BadRequest, WrongShape
-from mlops_lab.image import InputSpec, encode_png, to_input
+from mlops_lab.image import InputSpec, describe, encode_png, to_input
 
 
 class Engine(Protocol):
@@ -171,6 +171,10 @@ class Predictor:
         """Return a :class:`Prediction` for each picture of a batch, in order."""
         rows = self.probabilities(pictures)
         return from_probabilities(rows, self.labels, list(pictures) if self.input.size else None)
+
+    def __repr__(self) -> str:
+        engine = type(self.engine).__name__
+        return f"<{type(self).__name__} {self.name} v{self.version}: {describe(self.input)}, by {engine}>"
 
     def _repr_html_(self) -> str:
         rows = [("engine", type(self.engine).__name__), ("classes", ", ".join(self.labels))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,14 @@ class Split:
             return self
         chosen = _stratified(self.labels, limit, np.random.default_rng(seed))
         return Split(self.images[chosen], self.labels[chosen])
+
+    def __repr__(self) -> str:
+        height, width = self.images.shape[1:3]
+        return f"<Split: {len(self):,} pictures of {width}×{height}>"
+
+    def _repr_html_(self) -> str:
+        names = tuple(f"class {label}" for label in range(int(self.labels.max(initial=-1)) + 1))
+        return show.card(repr(self)[1:-1], sample_grid(self, names))
 
 
 def _stratified(labels: NDArray[np.int64], limit: int, random: np.random.Generator) -> NDArray[np.int64]:
@@ -143,5 +152,5 @@ def sample_grid(split: Split, classes: tuple[str, ...], per_class: int = 2) -> s
         for picture in split.images[split.labels == index][:per_class]:
             image = show.picture(encode_png(picture), f"{name}, an example", width=56, pixelated=True)
             style = "margin: 0; width: 84px; text-align: center"
-            cells.append(f'<figure style="{style}">{image}<figcaption>{name}</figcaption></figure>')
+            cells.append(f'<figure style="{style}">{image}<figcaption>{escape(name)}</figcaption></figure>')
     return f'<div style="display: flex; flex-wrap: wrap; gap: 6px">{"".join(cells)}</div>'

@@ -60,9 +60,11 @@ class Layout:
         return "\n".join([head, *(f"  {finding}" for finding in self.findings or ("nothing is wrong",))])
 
     def _repr_html_(self) -> str:
+        if self.good:
+            return show.card(str(self.base), show.state("ok", "nothing is wrong"))
         rows = [(item.rule, item.where, item.says, item.remedy) for item in self.findings]
-        title = f"{self.base}: {len(rows) or 'nothing'} wrong" if rows else f"{self.base}: nothing is wrong"
-        return show.card(title, show.table(rows, ("rule", "where", "what is wrong", "what to do")) if rows else "")
+        table = show.table(rows, ("rule", "where", "what is wrong", "what to do"))
+        return show.card(str(self.base), show.state("error", f"{len(rows)} wrong"), table)
 
 
 def examine(base: str | Path, *, config: str = "", name: str = "") -> Layout:

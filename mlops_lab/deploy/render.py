@@ -43,6 +43,9 @@ class Files(Mapping[str, str]):
         """Return them as plain values."""
         return {path: self[path] for path in self}
 
+    def __repr__(self) -> str:
+        return f"<Files: {', '.join(self)}>"
+
     def __str__(self) -> str:
         return "\n".join(f"--- {path}\n{self[path]}" for path in self)
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mlops_lab import show
 from mlops_lab.errors import WrongUsage
 from mlops_lab.store import ModelStore
 
@@ -55,6 +56,10 @@ class Spec:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
+
+    def _repr_html_(self) -> str:
+        rows = [(key, value) for key, value in self.to_dict().items() if value is not None]
+        return show.card(f"To deploy: {self.name} v{self.version}", show.table(rows))
 
 
 def plan(

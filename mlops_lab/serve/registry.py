@@ -168,6 +168,10 @@ class Registry:
         """Return every model with its versions and aliases."""
         return [{"name": name, **describe(entry)} for name, entry in sorted(self.entries.items())]
 
+    def __repr__(self) -> str:
+        versions = [f"{name} {version}" for name, entry in self.entries.items() for version in entry.states()]
+        return f"<Registry: {', '.join(versions) or 'nothing'} in memory>"
+
     def _repr_html_(self) -> str:
         rows: list[tuple[str, str, str]] = [
             (name, version, state) for name, entry in self.entries.items() for version, state in entry.states().items()

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_lab import show
 from mlops_lab.errors import WrongUsage
-from mlops_lab.image import InputSpec
+from mlops_lab.image import InputSpec, describe
 from mlops_lab.store import safety
 
 
@@ -28,6 +29,15 @@ class ImportedModel:
     data: Mapping[str, Any] = field(default_factory=dict)
     framework: str = "onnx"
     seed: int | None = None
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("size", f"{len(self.model):,} bytes"),
+            ("takes", describe(self.input)),
+            ("classes", ", ".join(self.labels)),
+            *self.metrics.items(),
+        ]
+        return show.card(f"A model to publish ({self.framework})", show.table(rows))
 
 
 def from_onnx(

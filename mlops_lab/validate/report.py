@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 
 from mlops_lab import show
@@ -39,6 +40,9 @@ class Check:
 
     def __str__(self) -> str:
         return f"{self.state:7}  {self.name}: {self.says}"
+
+    def _repr_html_(self) -> str:
+        return show.card(self.name, show.state(STATES[self.state], self.state), escape(self.says))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,180 @@
+"""Every result draws itself: with words, for both themes, from nothing but itself. All of them are walked here."""
+
+import importlib
+import inspect
+import json
+import pkgutil
+import re
+import typing
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mlops_lab
+from mlops_lab import data, deploy, doctor, engines, image, pipeline, predict, serve, store, train, validate
+from mlops_lab.demo import Demonstration, run_demo
+from mlops_lab.deploy.layout import Layout
+from mlops_lab.deploy.lint.findings import Finding, Findings
+from mlops_lab.pipeline.outcome import Outcome, Release
+from mlops_lab.predict import Prediction
+from mlops_lab.serve import Predictions
+from mlops_lab.serve.background import Exchange
+from mlops_lab.serve.chains.finder import find_digits
+from mlops_lab.store.compat import CompatReport, MigrationReport
+from mlops_lab.store.safety.report import AuditReport, finding
+from mlops_lab.store.trial import TrialReport
+from mlops_lab.validate.load import LoadPlan, LoadResult
+from mlops_lab.widgets.traffic import Traffic
+
+HOSTILE = "<script>alert('x')</script>"
+STAGES = (data, train, predict, store, serve, deploy, validate, pipeline, doctor, image, engines)
+
+
+def classes():
+    """Yield every class of the package, each once."""
+    for name in [found.name for found in pkgutil.walk_packages(mlops_lab.__path__, "mlops_lab.")]:
+        if name.endswith(("__main__", "_child", ".child")):  # programs of processes of their own
+            continue
+        module = importlib.import_module(name)
+        yield from (one for one in vars(module).values() if inspect.isclass(one) and one.__module__ == name)
+
+
+def drawn():
+    """Return the classes that have a face of their own, other than widgets."""
+    return {one for one in classes() if "_repr_html_" in vars(one)}
+
+
+@pytest.fixture(scope="module")
+def examples(digits, digits_run, shared_models, bright):
+    """Return examples of every class with a face, as bad as it may come."""
+    models = shared_models
+    prediction = Prediction(HOSTILE, 0, 0.75, (0.75, 0.25), (HOSTILE, "b"), digits.test.images[0])
+    picture = np.zeros((28, 84), np.uint8)
+    picture[4:24, 8:14] = picture[4:24, 50:56] = 255
+    wrong = finding("lambda_layer", HOSTILE, "layer")
+    check = validate.Check(HOSTILE, "failed", HOSTILE)
+    outcome = Outcome("build", "failed", 1.0, HOSTILE)
+    plan = deploy.plan(models.root, "digits")
+    with serve.start([bright], name=HOSTILE) as server:
+        yield [
+            *(digits, digits.test, digits_run, bright, prediction, models, models.get("digits", 1)),
+            store.from_onnx(models.get("digits", 1).path / "model.onnx", **imported(digits)),
+            AuditReport(HOSTILE, "keras", False, "lambda_layer", (wrong,)),
+            AuditReport("a.keras", "keras", True, "ok"),
+            CompatReport(HOSTILE, "keras", HOSTILE, "keras==3.15.1", False, (HOSTILE,), HOSTILE, False, "x", (wrong,)),
+            MigrationReport(HOSTILE, "b.keras", "keras==3.4.1", (HOSTILE,), (HOSTILE,), (HOSTILE,), None),
+            *(TrialReport(False, "trial_load", HOSTILE), TrialReport(True, "ok", parameters=4810)),
+            Predictions([prediction] * 2, "POST /models/m/v1", 200, 1.5, {}),
+            *(serve.Registry.of([bright]), serve.Registry(), server, serve.servers()),
+            serve.Chain(["find-digits", "digits", "join"], description=HOSTILE),
+            *find_digits(picture),
+            *(plan, deploy.files(plan, "docker"), deploy.Files({HOSTILE: HOSTILE})),
+            *(Layout(Path(HOSTILE), (1,), ()), Layout(Path(HOSTILE), (), (Finding("r", "w", HOSTILE, "m"),))),
+            *(Findings((), 3), Findings((Finding("latest-tag", "a.yaml", HOSTILE, "Pin it."),), 1)),
+            *(check, validate.Report(HOSTILE, "http://127.0.0.1", (check,), 0.1)),
+            LoadResult("http://127.0.0.1", LoadPlan(), 5.0, {"200": 9, "503": 1}, 4.0, 9.0, 20.0, 31.0),
+            *(outcome, Release("m", 2, HOSTILE, 1, 1, "now", HOSTILE, state="refused", outcomes=(outcome,))),
+            doctor.Checkup((doctor.Finding(HOSTILE, "warning", HOSTILE, HOSTILE),)),
+            Demonstration(0.9, 0.9, HOSTILE, 1, "clothes v1", {}, "http://127.0.0.1", 1, 1.0, 1.0, 1.0, 1.0, "a.png"),
+            Traffic.of([Exchange("GET", HOSTILE, 404, 1.0, 9, 9.0)], now=10.0, classes={HOSTILE: {HOSTILE: 3}}),
+        ]
+
+
+def imported(digits):
+    return {"input": digits.input, "labels": digits.classes, "examples": digits.test.images[:4]}
+
+
+@dataclass
+class Face(HTMLParser):
+    """A face that was read: its tags, its text, and whether every tag is closed in its turn."""
+
+    html: str
+
+    def __post_init__(self):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], ""
+        self.feed(self.html)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in ("img", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing that is open"
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def faces(examples):
+    return [(type(example).__name__, Face(example._repr_html_())) for example in examples]
+
+
+def test_no_face_is_left_out(examples):
+    covered = {kind for example in examples for kind in type(example).__mro__}
+    assert sorted(one.__qualname__ for one in drawn() - covered) == []
+
+
+def test_faces_are_well_formed_and_hold_nothing_foreign(examples):
+    for name, face in faces(examples):
+        assert face.open == [], name
+        assert not {tag for tag, _ in face.tags} & {"script", "link", "iframe", "object", "style"}, name
+        addresses = [value for _, had in face.tags for key, value in had.items() if key in ("src", "href")]
+        assert all(address.startswith("data:image/") for address in addresses), name
+        assert not [key for _, had in face.tags for key in had if key.startswith("on")], name
+
+
+def test_pictures_have_a_text_that_stands_for_them(examples):
+    for name, face in faces(examples):
+        assert all(had.get("alt") for tag, had in face.tags if tag == "img"), name
+        assert all(had.get("role") == "img" and had.get("aria-label") for tag, had in face.tags if tag == "svg"), name
+
+
+def test_colours_are_the_themes_own(examples):
+    """A colour that is not one of JupyterLab's variables is right in one theme only."""
+    for name, face in faces(examples):
+        styles = " ".join(had.get("style") or "" for _, had in face.tags)
+        fixed = re.findall(r"(?:color|background)[\w-]*:(?! *(?:var\(|inherit|none|transparent))[^;]+", styles)
+        assert fixed == [], name
+
+
+def test_a_state_is_a_word_beside_its_icon(examples):
+    for name, face in faces(examples):
+        assert not re.findall(r"[✓✗](?! \w)", face.text), name
+
+
+def test_the_plain_text_is_sensible(examples):
+    for example in examples:
+        for text in (repr(example), str(example)):
+            assert text.strip()
+            assert " object at 0x" not in text
+        assert len(repr(example)) < 2000
+
+
+def test_results_become_plain_values(examples):
+    for example in examples:
+        if hasattr(example, "to_dict"):
+            json.dumps(example.to_dict())
+
+
+def returned(function):
+    found = typing.get_type_hints(function).get("return")
+    return [one for one in (found, *typing.get_args(found)) if inspect.isclass(one)]
+
+
+def test_what_a_stage_returns_has_a_face():
+    rooms = [vars(stage).items() for stage in STAGES]
+    functions = [one for room in rooms for name, one in room if inspect.isfunction(one) and name[0] != "_"]
+    ours = [one for one in [*functions, run_demo] if one.__module__.startswith("mlops_lab")]
+    results = {kind for one in ours for kind in returned(one)}
+    ours = {kind for kind in results if kind.__module__.startswith("mlops_lab")}
+    assert len(ours) > 10
+    assert {kind.__name__ for kind in ours if not hasattr(kind, "_repr_html_")} == {"Engine"}  # a protocol
