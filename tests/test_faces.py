@@ -22,6 +22,7 @@ from mlops_lab.pipeline.outcome import Outcome, Release
 from mlops_lab.predict import Prediction
 from mlops_lab.serve import Predictions
 from mlops_lab.serve.background import Exchange
+from mlops_lab.serve.background.places import Reach
 from mlops_lab.serve.chains.finder import find_digits
 from mlops_lab.store.compat import CompatReport, MigrationReport
 from mlops_lab.store.safety.report import AuditReport, finding
@@ -71,6 +72,7 @@ def examples(digits, digits_run, shared_models, bright):
             *(serve.Registry.of([bright]), serve.Registry(), server, serve.servers()),
             serve.Chain(["find-digits", "digits", "join"], description=HOSTILE),
             *find_digits(picture),
+            *(Reach(HOSTILE, None, HOSTILE), Reach("a hub", "/user/me/proxy/8000/", "Follow it.")),
             *(plan, deploy.files(plan, "docker"), deploy.Files({HOSTILE: HOSTILE})),
             *(Layout(Path(HOSTILE), (1,), ()), Layout(Path(HOSTILE), (), (Finding("r", "w", HOSTILE, "m"),))),
             *(Findings((), 3), Findings((Finding("latest-tag", "a.yaml", HOSTILE, "Pin it."),), 1)),
@@ -120,7 +122,8 @@ def faces(examples):
 
 def test_no_face_is_left_out(examples):
     covered = {kind for example in examples for kind in type(example).__mro__}
-    assert sorted(one.__qualname__ for one in drawn() - covered) == []
+    missing = sorted(one.__qualname__ for one in drawn() - covered)
+    assert missing == [], f"add an example of {missing} to the fixture above"
 
 
 def test_faces_are_well_formed_and_hold_nothing_foreign(examples):
