@@ -88,7 +88,7 @@ def holder(host: str, port: int) -> Holder:
     --------
     >>> with bind("127.0.0.1", 0) as listener:
     ...     holder("127.0.0.1", listener.getsockname()[1]).who
-    'a server in a thread of this process'
+    'a server in a thread of this process, which answers with the code it was started with'
     """
     server = ask(host, port)
     if server is not None and server.pid == os.getpid():
@@ -97,7 +97,8 @@ def holder(host: str, port: int) -> Holder:
         return Holder(str(server), f"Run serve.stop_all() in that notebook, end its kernel, {FREE}.")
     pid, program = _process(port)
     if pid == os.getpid():
-        return Holder("a server in a thread of this process", f"End it, restart the kernel, {FREE}.")
+        who = "a server in a thread of this process, which answers with the code it was started with"
+        return Holder(who, f"serve.stop_all() ends one that app.run has left; else restart the kernel, {FREE}.")
     if sys.platform == "darwin" and port in AIRPLAY and program in ("", "ControlCenter", "ControlCe"):
         where = "System Settings → General → AirDrop & Handoff"
         return Holder("most likely macOS's AirPlay Receiver", f"Turn it off in {where}, {FREE}.")

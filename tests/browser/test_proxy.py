@@ -1,15 +1,9 @@
 """A server's pages as JupyterHub and Binder show them: behind a prefix, through a real jupyter-server-proxy."""
 
-import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
+from jupyter_servers import JupyterServer
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "/user/ada/"
@@ -20,77 +14,17 @@ print(server.public_url)
 """
 
 
-class Hub:
-    """A Jupyter server under a prefix, started with the variable that JupyterHub sets, and one kernel of it."""
-
-    def __init__(self, place, port, *options):
-        self.url = f"http://127.0.0.1:{port}"
-        self.runtime = place / "runtime"
-        environment = {**os.environ, "JUPYTERHUB_SERVICE_PREFIX": PREFIX}
-        for name in ("CONFIG", "DATA", "RUNTIME"):
-            environment[f"JUPYTER_{name}_DIR"] = str(place / name.lower())
-            (place / name.lower()).mkdir()
-        self.log = (place / "log").open("wb")
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"),
-                *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
-                *("--IdentityProvider.token=", f"--ServerApp.base_url={PREFIX}", f"--ServerApp.root_dir={place}"),
-                *("--ServerApp.disable_check_xsrf=True", *options),
-            ],
-            env=environment,
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-        )
-
-    def ask(self, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(f"{self.url}{PREFIX}{path}", data, timeout=10) as answer:
-            return json.load(answer)
-
-    def wait(self):
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                return self.ask("api/status")
-            except OSError:
-                time.sleep(0.2)
-        raise AssertionError(Path(self.log.name).read_text()[-2000:])
-
-    def run(self, code):
-        """Run code in a new kernel of the server; return what it prints."""
-        from jupyter_client import BlockingKernelClient
-
-        kernel = self.ask("api/kernels", {"name": "python3"})["id"]
-        client = BlockingKernelClient(connection_file=str(self.runtime / f"kernel-{kernel}.json"))
-        client.load_connection_file()
-        client.start_channels()
-        printed = []
-        try:
-            client.wait_for_ready(60)
-            client.execute_interactive(code, timeout=60, output_hook=lambda message: printed.append(message["content"]))
-        finally:
-            client.stop_channels()
-        return "".join(item.get("text", "") for item in printed).strip()
-
-    def stop(self):
-        self.process.terminate()  # the server ends its kernels
-        self.process.wait(30)
-        self.log.close()
-
-
 @pytest.fixture(scope="module")
 def start_hub(tmp_path_factory):
-    """Return a function that starts a server with options."""
+    """Return a function that starts a Jupyter server as a hub does: under a prefix, with the variable that names it."""
     started = []
 
     def start(*options):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        server = Hub(tmp_path_factory.mktemp("hub"), port, *options)
+        server = JupyterServer(
+            tmp_path_factory.mktemp("hub"), f"--ServerApp.base_url={PREFIX}", *options, JUPYTERHUB_SERVICE_PREFIX=PREFIX
+        )
         started.append(server)
-        server.wait()
+        server.wait(PREFIX)
         return server
 
     yield start

@@ -90,7 +90,8 @@ def test_a_thread_of_this_process():
     thread = threading.Thread(target=left.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        assert holder("127.0.0.1", left.server_port).who == "a server in a thread of this process"
+        found = holder("127.0.0.1", left.server_port)
+        assert "in a thread of this process" in found.who and "serve.stop_all()" in found.fix
     finally:
         left.shutdown()
         left.server_close()

@@ -10,6 +10,7 @@ from mlops_lab import show
 from mlops_lab.errors import WrongUsage
 from mlops_lab.serve.app import create_app
 from mlops_lab.serve.background import known
+from mlops_lab.serve.background.left import left_servers
 from mlops_lab.serve.background.process import ProcessServer
 from mlops_lab.serve.background.running import RunningServer, ThreadServer, draw_state
 from mlops_lab.serve.batching import Batching
@@ -133,5 +134,7 @@ def servers() -> Servers:
 
 
 def stop_all() -> None:
-    """Stop every server in the background of this kernel."""
+    """Stop every server in the background of this kernel, those that Flask's ``app.run`` left in threads included."""
     known.stop_all()
+    for server in left_servers():
+        server.stop()

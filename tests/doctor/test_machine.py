@@ -3,9 +3,8 @@ import socket
 
 import pytest
 
-from mlops_lab import doctor
 from mlops_lab.data import sources
-from mlops_lab.doctor import examine
+from mlops_lab.doctor import examine, machine
 
 
 def find(checkup, subject):
@@ -46,26 +45,43 @@ def test_a_port_in_use_is_a_warning(tmp_path):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        assert find(examine(tmp_path, port), f"port {port}").state == "warning"
+        taken = find(examine(tmp_path, port), f"port {port}")
+        assert taken.state == "warning" and "a server in a thread of this process" in taken.found
     assert find(examine(tmp_path, port), f"port {port}").state == "ok"
 
 
 def test_missing_packages_are_warnings_with_install_lines(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    monkeypatch.setattr(machine, "_version", lambda name: None)
     checkup = examine(tmp_path)
     assert find(checkup, "TensorFlow and Keras").fix == "pip install tensorflow"
     assert find(checkup, "onnxruntime").fix == "pip install onnxruntime"
     assert checkup.healthy
 
 
+def test_tensorflow_and_keras_that_do_not_fit(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "_version", lambda name: {"tensorflow": "2.21.0", "keras": "2.15.0"}.get(name))
+    monkeypatch.setattr(machine.metadata, "requires", lambda name: ["h5py", "keras>=3.12.0"])
+    pair = find(examine(tmp_path), "TensorFlow and Keras")
+    assert (pair.state, pair.fix) == ("warning", "pip install 'keras>=3.12.0'")
+    monkeypatch.setattr(machine, "_version", lambda name: {"tensorflow": "2.21.0", "keras": "3.15.1"}.get(name))
+    assert find(examine(tmp_path), "TensorFlow and Keras").state == "ok"
+
+
+def test_the_variable_that_brings_keras_2_back(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "_version", lambda name: "9")
+    monkeypatch.setattr(machine.metadata, "requires", lambda name: [])
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
+    assert "TF_USE_LEGACY_KERAS" in find(examine(tmp_path), "TensorFlow and Keras").found
+
+
 @pytest.mark.parametrize(("free", "state"), [(10, "warning"), (2 * 1024**3, "ok")])
 def test_a_full_disk(monkeypatch, tmp_path, free, state):
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: type("usage", (), {"free": free}))
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: type("usage", (), {"free": free}))
     assert find(examine(tmp_path), "disk").state == state
 
 
 def test_a_folder_that_cannot_be_written(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(machine.os, "access", lambda path, mode: False)
     assert "not writable" in find(examine(tmp_path / "models"), "disk").found
 
 

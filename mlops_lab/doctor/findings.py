@@ -1,0 +1,55 @@
+"""What the doctor found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mlops_lab import show
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one look found.
+
+    Parameters
+    ----------
+    subject
+        What was looked at.
+    state
+        ``"ok"``, ``"warning"`` (something will not work) or ``"error"`` (the main job will not work, or
+        others can run code here).
+    found
+        What there is.
+    fix
+        What to do about it; empty where nothing is wrong.
+    """
+
+    subject: str
+    state: str
+    found: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """Everything :func:`mlops_lab.doctor.examine` found."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there is no error."""
+        return all(finding.state != "error" for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the findings as plain values."""
+        return {"healthy": self.healthy, "findings": [asdict(finding) for finding in self.findings]}
+
+    def __str__(self) -> str:
+        return "\n".join(f"{item.state:8} {item.subject}: {item.found} {item.fix}".rstrip() for item in self.findings)
+
+    def _repr_html_(self) -> str:
+        rows = [(show.Html(show.state(item.state)), item.subject, item.found, item.fix) for item in self.findings]
+        title = "This environment is ready" if self.healthy else "Something here needs mending"
+        return show.card(title, show.table(rows, ("state", "what", "found", "what to do")))
