@@ -1,4 +1,4 @@
-"""The command line of stage 6: ``mlops-lab deploy docker | kubernetes | tfserving | github``."""
+"""The command line of stage 6: ``mlops-lab deploy docker | compose | kubernetes | tfserving | github``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ MODELS = click.option("--models", "folder", default="models", show_default=True,
 IMAGE = click.option("--image", help="The image's name; by default mlops-lab/NAME:VERSION.")
 PORT = click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="On this machine.")
 OUT = click.option("--out", type=click.Path(), help="Write the files into this folder, and run nothing.")
+APP = click.option(
+    "--app", type=click.Path(exists=True), help="Your own api.py, with 'app' in it, instead of our server."
+)
+NETWORK = click.option(
+    "--network", help="Docker's network for the build, such as 'host' where a build has none of its own."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
@@ -51,12 +57,12 @@ def _show(files: Files, as_json: bool, **more: Any) -> None:
 @PORT
 @OUT
 @JSON
-@click.option("--app", type=click.Path(exists=True), help="Your own api.py, with 'app' in it, instead of our server.")
+@APP
 @click.option("--mount", is_flag=True, help="Mount the models folder instead of copying the model into the image.")
 @click.option("--build", is_flag=True, help="Build the image.")
 @click.option("--run", "start", is_flag=True, help="Build the image and run it in the background.")
 @click.option("--push", metavar="NAME", help="Build the image and push it under this name.")
-@click.option("--network", help="Docker's network for the build, such as 'host' where a build has none of its own.")
+@NETWORK
 def docker(
     name: str, version: str | None, alias: str | None, folder: str, image: str | None, port: int, out: str | None,
     as_json: bool, app: str | None, mount: bool, build: bool, start: bool, push: str | None, network: str | None,
@@ -92,9 +98,68 @@ def docker(
 @MODELS
 @IMAGE
 @PORT
+@click.option(
+    "--out", type=click.Path(), help="The deployment's folder; alone, the files are written and nothing runs."
+)
+@JSON
+@APP
+@click.option("--mount", is_flag=True, help="Mount the models folder instead of copying the model into the image.")
+@click.option("--replicas", default=2, show_default=True, type=click.IntRange(1), help="Servers side by side.")
+@click.option(
+    "--profile", "profiles", multiple=True, type=click.Choice(["prometheus", "tfserving"]), help="Start it too."
+)
+@click.option("--up", is_flag=True, help="Build, start, wait until ready, smoke test; needs --out.")
+@click.option("--down", is_flag=True, help="End what --up started from --out.")
+@click.option(
+    "--check", is_flag=True, help="All in one: build, start, wait, smoke test, end; leaves nothing but the image."
+)
+@NETWORK
+def compose(
+    name: str, version: str | None, alias: str | None, folder: str, image: str | None, port: int, out: str | None,
+    as_json: bool, app: str | None, mount: bool, replicas: int, profiles: tuple[str, ...], up: bool, down: bool,
+    check: bool, network: str | None,
+) -> None:  # fmt: skip
+    """Make the files of several servers behind nginx, and run them with Docker Compose."""
+    from mlops_lab.deploy import compose as engine
+    from mlops_lab.deploy import render, smoke
+
+    if up + down + check > 1:
+        raise WrongUsage("--up, --down and --check are three different things.", "Give one of them.")
+    if (up or down) and not out:
+        raise WrongUsage("--up and --down need a folder that stays.", "Add --out deployment.")
+    if down:
+        engine.down(Path(str(out)))
+        return click.echo(json.dumps({"folder": out, "running": False}) if as_json else f"nothing of {out} is left")
+    spec = _plan(folder, name, version, alias, image=image, port=port, app=app, mount=mount, replicas=replicas)
+    files = render.files(spec, "compose")
+    if not as_json:
+        _show(files, as_json)
+    url = asked = None
+    if check:
+        asked = engine.check(spec, files, profiles=profiles, network=network)
+    elif up:
+        url = engine.up(spec, files, Path(str(out)), profiles=profiles, network=network)
+        asked = smoke.ask(spec, url)
+    elif out:
+        engine.stage(spec, files, Path(out))
+    if as_json:
+        return _show(files, as_json, folder=out, image=spec.image, url=url, smoke=asked and asked.to_dict())
+    if asked:
+        click.echo(asked)
+    if url:
+        click.echo(f"running at {url}; end it with: mlops-lab deploy compose {name} --out {out} --down")
+
+
+@deploy.command()
+@NAME
+@VERSION
+@ALIAS
+@MODELS
+@IMAGE
+@PORT
 @OUT
 @JSON
-@click.option("--app", type=click.Path(exists=True), help="Your own api.py, with 'app' in it, instead of our server.")
+@APP
 @click.option("--mount", is_flag=True, help="The models come from a volume of the cluster, not from the image.")
 @click.option("--replicas", default=2, show_default=True, type=click.IntRange(2))
 @click.option("--check", is_flag=True, help="Look for what would go wrong: in --out, or in the files as made; exit 1.")

@@ -80,3 +80,37 @@ def test_tensorflow_serving_s_files_and_the_folder_s_layout(lab, tmp_path):
     status, shown, _ = lab("deploy", "tfserving", "clothes", "--models", str(tmp_path), "--lint")
     assert status == 1
     assert "no folder with a number" in shown
+
+
+def test_compose_writes_everything_and_runs_nothing(lab, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    arguments = ("--replicas", "3", "--out", str(tmp_path), "--json")
+    status, shown, _ = lab("deploy", "compose", "clothes", "--models", MODELS, *arguments)
+    assert status == 0
+    assert json.loads(shown)["url"] is None
+    assert "scale: 3" in (tmp_path / "compose.yaml").read_text()
+    assert (tmp_path / "image" / "models" / "clothes" / "1" / "model.onnx").is_file()
+
+
+@pytest.mark.parametrize("arguments", [["--up"], ["--down"], ["--up", "--down", "--out", "x"], ["--check", "--up"]])
+def test_compose_is_told_where_and_what(lab, arguments):
+    status, _, errors = lab("deploy", "compose", "clothes", "--models", MODELS, *arguments)
+    assert status == 2
+    assert "--up" in errors
+
+
+def test_compose_goes_up_is_asked_and_goes_down(lab, tmp_path, monkeypatch):
+    """Nothing runs here but our own server, under the address that the containers would have."""
+    from mlops_lab import serve
+    from mlops_lab.deploy import compose
+
+    ended = []
+    with serve.start(MODELS, name="compose") as server:
+        monkeypatch.setattr(compose, "up", lambda spec, files, folder, **settings: server.url)
+        monkeypatch.setattr(compose, "down", ended.append)
+        arguments = ("deploy", "compose", "clothes", "--models", MODELS, "--out", str(tmp_path))
+        status, shown, _ = lab(*arguments, "--up")
+        assert status == 0 and "10 golden examples answered" in shown and f"running at {server.url}" in shown
+        status, shown, _ = lab(*arguments[:5], "--check", "--json")
+        assert status == 0 and json.loads(shown)["smoke"]["examples"] == 10 and len(ended) == 1
+        assert lab(*arguments, "--down")[0] == 0 and ended[1] == tmp_path

@@ -71,6 +71,7 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise CommandFailed(f"'{line}' did not end within {seconds:g} s.", "Run it by hand and look.") from error
     if done.returncode:
-        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
+        # Some programs, such as `docker build`, say what went wrong on standard output, and little on the other.
+        last = "\n".join(f"{done.stdout}\n{done.stderr}".strip().splitlines()[-12:])
         raise CommandFailed(f"'{line}' ended with status {done.returncode}:\n{last}", "Mend that, and run it again.")
     return done.stdout.strip()

@@ -34,13 +34,28 @@ def context(spec: Spec) -> dict[str, Any]:
     lock = LOCKS / ("keras.txt" if spec.engine == "keras" and not spec.app else "serve.txt")
     return {
         "spec": spec,
-        "title": f"The application {spec.app.name}" if spec.app else f"{spec.name} v{spec.version}, served over HTTP",
+        "title": title(spec),
         "source": spec.app.name if spec.app else "mlops_lab",
         "models": not spec.mount,
-        "health": "/" if spec.app else "/readyz",
+        "health": health(spec),
         "entry": json.dumps(entry(spec)),
         "requirements": lock.read_text(encoding="utf-8").rstrip("\n"),
     }
+
+
+def title(spec: Spec) -> str:
+    """Return what is deployed, in words."""
+    return f"The application {spec.app.name}" if spec.app else f"{spec.name} v{spec.version}, served over HTTP"
+
+
+def health(spec: Spec) -> str:
+    """Return the path that answers when the container is ready."""
+    return "/" if spec.app else "/readyz"
+
+
+def memory(spec: Spec) -> str:
+    """Return how much memory a container may take; TensorFlow needs more."""
+    return "3g" if spec.engine == "keras" else "1g"
 
 
 def entry(spec: Spec) -> list[str]:
@@ -97,11 +112,8 @@ def start(spec: Spec, *, seconds: float = 60) -> str:
     name = container(spec)
     run(["docker", "run", "--detach", "--name", name, *options(spec), spec.image])
     url = f"http://127.0.0.1:{spec.port}"
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if _answers(f"{url}{'/' if spec.app else '/readyz'}"):
-            return url
-        time.sleep(0.05)
+    if answers(f"{url}{health(spec)}", seconds):
+        return url
     words = run(["docker", "logs", "--tail", "20", name])
     raise CommandFailed(f"{name} was not ready within {seconds:g} s: {words}", f"docker logs {name}")
 
@@ -124,11 +136,21 @@ def options(spec: Spec) -> list[str]:
         "--publish", f"127.0.0.1:{spec.port}:8000",
         "--read-only", "--tmpfs", "/tmp:size=64m,noexec",
         "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true",
-        "--pids-limit", "256", "--memory", "3g" if spec.engine == "keras" else "1g",
+        "--pids-limit", "256", "--memory", memory(spec),
         "--restart", "unless-stopped",
         *(["--init"] if spec.app else []),  # a plain Python program would not hear SIGTERM as the first process
         *mount,
     ]  # fmt: skip
+
+
+def answers(url: str, seconds: float) -> bool:
+    """Return whether an address answers, and not with an error of the server, within some seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if _answers(url):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _answers(url: str) -> bool:

@@ -14,7 +14,7 @@ from mlops_lab import show
 from mlops_lab.deploy.spec import Spec
 from mlops_lab.errors import StoreError, WrongUsage
 
-KINDS = ("docker", "kubernetes", "tfserving", "github")
+KINDS = ("docker", "compose", "kubernetes", "tfserving", "github")
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -38,6 +38,17 @@ class Files(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def below(self, folder: str) -> Files:
+        """Return those in a folder, with their paths from there.
+
+        Examples
+        --------
+        >>> Files({"image/Dockerfile": "FROM python", "compose.yaml": "services:"}).below("image").to_dict()
+        {'Dockerfile': 'FROM python'}
+        """
+        start = f"{folder}/"
+        return Files({path.removeprefix(start): text for path, text in self.items() if path.startswith(start)})
 
     def to_dict(self) -> dict[str, str]:
         """Return them as plain values."""
@@ -85,7 +96,7 @@ def files(spec: Spec, kind: str) -> Files:
     spec
         From :func:`mlops_lab.deploy.plan`.
     kind
-        ``"docker"``, ``"kubernetes"``, ``"tfserving"`` or ``"github"``.
+        ``"docker"``, ``"compose"``, ``"kubernetes"``, ``"tfserving"`` or ``"github"``.
 
     Raises
     ------
@@ -107,4 +118,6 @@ def files(spec: Spec, kind: str) -> Files:
     )
     values = room.context(spec)
     texts = {path: templates.get_template(path).render(**values) for path in templates.list_templates()}
+    for folder, (part, of) in values.get("parts", {}).items():
+        texts |= {f"{folder}/{path}": text for path, text in files(of, part).items()}
     return Files({path: text for path, text in texts.items() if text})

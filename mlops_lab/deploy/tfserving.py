@@ -77,13 +77,24 @@ class Serving:
     @property
     def compose_folder(self) -> str:
         """The folder as a string of YAML in which Compose finds no variable."""
-        return json.dumps(self.folder.as_posix().replace("$", "$$"), ensure_ascii=False)
+        return compose_path(self.folder)
 
     @property
     def shell_folder(self) -> str:
         """The folder in a ``--mount`` option, quoted for a shell; commas part its fields, so CSV quotes the whole."""
         source = self.folder.as_posix().replace('"', '""')
         return shlex.quote(f'type=bind,"source={source}",target=/models/{self.name},readonly')
+
+
+def compose_path(path: Path) -> str:
+    """Return a path as a string of YAML in which Compose finds no variable.
+
+    Examples
+    --------
+    >>> print(compose_path(Path("/home/me/$models")))
+    "/home/me/$$models"
+    """
+    return json.dumps(path.as_posix().replace("$", "$$"), ensure_ascii=False)
 
 
 def context(spec: Wanted) -> dict[str, Any]:

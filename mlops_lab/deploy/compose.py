@@ -1,0 +1,152 @@
+"""Servers side by side behind nginx, started and ended by Docker Compose: by whichever of its two programs there is."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mlops_lab.deploy import docker, smoke, tfserving
+from mlops_lab.deploy.commands import CommandFailed, run
+from mlops_lab.deploy.render import Files
+from mlops_lab.deploy.smoke import Smoke
+from mlops_lab.deploy.spec import Spec
+from mlops_lab.errors import MissingPackage, WrongUsage
+from mlops_lab.serve.limits import Limits
+from mlops_lab.store import ModelStore
+
+# nginx knows servers by name, and looks for them again, from 1.27.3 on.
+IMAGES = {"nginx": "nginx:1.30", "prometheus": "prom/prometheus:v3.5.3"}
+PROFILES = ("prometheus", "tfserving")
+SERVING_PORT = 8501
+
+
+def context(spec: Spec) -> dict[str, Any]:
+    """Return what the templates fill in; ``parts`` are folders with the files of other kinds of deployment.
+
+    Raises
+    ------
+    WrongUsage
+        A gRPC port is asked for, which nginx does not hand on here.
+    """
+    if spec.grpc_port is not None:
+        raise WrongUsage(f"grpc_port={spec.grpc_port}: the Compose files serve HTTP only.", "Take grpc_port=None.")
+    parts = {"image": ("docker", spec)}
+    manifest = ModelStore(spec.models).get(spec.name, spec.version).manifest
+    if not spec.app and "saved_model.pb" in manifest.files:
+        parts["tfserving"] = ("tfserving", replace(spec, port=SERVING_PORT))
+    return {
+        "spec": spec,
+        "parts": parts,
+        "title": docker.title(spec),
+        "health": docker.health(spec),
+        "memory": docker.memory(spec),
+        "models_folder": tfserving.compose_path(spec.models.resolve()),
+        "watched": not spec.app,  # what an application of one's own measures is not known
+        "images": IMAGES,
+        "limits": Limits(),
+    }
+
+
+def stage(spec: Spec, files: Files, folder: Path) -> None:
+    """Write the files into a folder, and below ``image`` what the image is built from.
+
+    Raises
+    ------
+    StoreError
+        Something cannot be read or written.
+    """
+    for path in files.write(folder, force=True):
+        # nginx and Prometheus read them, and are nobody here.
+        path.chmod(0o644)
+        path.parent.chmod(0o755)
+    shutil.rmtree(folder / "image" / "models", ignore_errors=True)  # a version that was staged before
+    docker.stage(spec, files.below("image"), folder / "image")
+
+
+@cache
+def program() -> tuple[str, ...]:
+    """Return how Compose is called on this machine: ``docker compose``, or else ``docker-compose``.
+
+    Raises
+    ------
+    MissingPackage
+        There is neither; the hint is how to install it.
+    """
+    for words in (("docker", "compose"), ("docker-compose",)):
+        try:
+            run([*words, "version"])
+            return words
+        except (CommandFailed, MissingPackage):
+            continue
+    raise MissingPackage(
+        "Docker Compose is not installed.",
+        "Install it: https://docs.docker.com/compose/install/, or 'apt install docker-compose' on Debian.",
+    )
+
+
+def call(folder: Path, *words: str, profiles: Sequence[str] = ()) -> str:
+    """Run Compose on the files in a folder, and return what it printed."""
+    wanted = [word for profile in profiles for word in ("--profile", profile)]
+    return run([*program(), "--file", str(folder / "compose.yaml"), *wanted, *words])
+
+
+def up(
+    spec: Spec,
+    files: Files,
+    folder: Path,
+    *,
+    profiles: Sequence[str] = (),
+    network: str | None = None,
+    seconds: float = 120,
+) -> str:
+    """Build the image, start everything, wait until it is ready, and return the address.
+
+    Called again with another ``replicas`` it starts more servers or ends some; with another image it replaces them.
+
+    Parameters
+    ----------
+    folder
+        Where the files are written; it must stay until :func:`down`.
+    profiles
+        Of :data:`PROFILES`, those to start as well.
+    network
+        Docker's for the build, as for :func:`mlops_lab.deploy.docker.build`.
+
+    Raises
+    ------
+    CommandFailed
+        Something did not start, or was not ready in time; it is left as it is, to be looked at.
+    """
+    stage(spec, files, folder)
+    docker.build(spec, files.below("image"), folder / "image", network=network)
+    call(folder, "up", "--detach", "--remove-orphans", profiles=profiles)
+    url = f"http://127.0.0.1:{spec.port}"
+    if not docker.answers(f"{url}{docker.health(spec)}", seconds=seconds):
+        words = call(folder, "logs", "--tail", "20")
+        raise CommandFailed(f"Nothing was ready within {seconds:g} s: {words}", f"Look into {folder}.")
+    return url
+
+
+def down(folder: Path) -> None:
+    """End everything that :func:`up` started from a folder: containers, networks and volumes. The image stays."""
+    call(folder, "down", "--volumes", "--remove-orphans", "--timeout", "15", profiles=PROFILES)
+
+
+def check(spec: Spec, files: Files, *, profiles: Sequence[str] = (), network: str | None = None) -> Smoke:
+    """Start everything in a folder of its own, ask the golden examples, and end it, whatever came of it.
+
+    Raises
+    ------
+    LabError
+        It did not start, or answers something else than what was published.
+    """
+    with tempfile.TemporaryDirectory() as made:
+        try:
+            return smoke.ask(spec, up(spec, files, Path(made), profiles=profiles, network=network))
+        finally:
+            down(Path(made))
