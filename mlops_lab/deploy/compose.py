@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -19,7 +21,6 @@ from mlops_lab.errors import MissingPackage, WrongUsage
 from mlops_lab.serve.limits import Limits
 from mlops_lab.store import ModelStore
 
-# nginx knows servers by name, and looks for them again, from 1.27.3 on.
 IMAGES = {"nginx": "nginx:1.30", "prometheus": "prom/prometheus:v3.5.3"}
 PROFILES = ("prometheus", "tfserving")
 SERVING_PORT = 8501
@@ -126,10 +127,28 @@ def up(
     docker.build(spec, files.below("image"), folder / "image", network=network)
     call(folder, "up", "--detach", "--remove-orphans", profiles=profiles)
     url = f"http://127.0.0.1:{spec.port}"
-    if not docker.answers(f"{url}{docker.health(spec)}", seconds=seconds):
+    if not _ready(spec, folder, url, time.monotonic() + seconds):
         words = call(folder, "logs", "--tail", "20")
         raise CommandFailed(f"Nothing was ready within {seconds:g} s: {words}", f"Look into {folder}.")
     return url
+
+
+def _ready(spec: Spec, folder: Path, url: str, deadline: float) -> bool:
+    """Return whether every server passes the health check of its image in time, and nginx hands on to them."""
+    check = json.loads(run(["docker", "inspect", "--format", "{{json .Config.Healthcheck.Test}}", spec.image]))[1:]
+    waiting = call(folder, "ps", "--quiet", "server").split()
+    while waiting and time.monotonic() < deadline:
+        waiting = [server for server in waiting if not _passes(["docker", "exec", server, *check])]
+    return not waiting and docker.answers(f"{url}{docker.health(spec)}", deadline - time.monotonic())
+
+
+def _passes(command: list[str]) -> bool:
+    try:
+        run(command)
+    except CommandFailed:
+        time.sleep(0.3)
+        return False
+    return True
 
 
 def down(folder: Path) -> None:

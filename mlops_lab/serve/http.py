@@ -65,7 +65,16 @@ def _explained(error: Error, limits: Limits) -> LabError:
 
 
 class _Task(WSGITask):  # type: ignore[misc]
-    """Ask the client not to use the connection again once the server is draining."""
+    """Send an answer in one piece, and ask the client not to use the connection again once the server is draining."""
+
+    wrote_header = False
+
+    def write(self, data: bytes) -> None:
+        if not self.wrote_header:
+            self.channel.head = self.build_response_header()
+            self.wrote_header = True
+        super().write(data)
+        self.channel.write_soon(b"")  # there may have been no body
 
     def build_response_header(self) -> bytes:
         if getattr(self.channel.server, "draining", False):
@@ -78,6 +87,14 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     task_class = _Task
     error_task_class = _JsonErrorTask
     parser_class = StrictParser
+    # Of an answer whose body has not come yet. A process that is killed between the two would leave a proxy with half
+    # an answer, which it can neither hand on nor ask another server for.
+    head = b""
+
+    def write_soon(self, data: Any) -> int:
+        if self.head and isinstance(data, bytes):
+            data, self.head = self.head + data, b""
+        return int(super().write_soon(data))
 
 
 class HttpServer:

@@ -148,7 +148,9 @@ def programs(tmp_path, monkeypatch):
             path = tmp_path / "bin" / name
             path.parent.mkdir(exist_ok=True)
             refuses = "" if plugin or name != "docker" else '[ "$1" = compose ] && exit 1\n'
-            path.write_text(f'#!{sh}\n{refuses}echo "{name} $*" >>"{said}"\n')
+            # Asked for the image's health check, or for the containers, it answers as the engine would.
+            answers = 'case "$*" in *inspect*) echo \'["CMD","ask"]\';; *ps*) echo c1; echo c2;; esac'
+            path.write_text(f'#!{sh}\n{refuses}echo "{name} $*" >>"{said}"\n{answers}\n')
             path.chmod(0o755)
         return lambda: [line for line in said.read_text().splitlines() if not line.endswith(" version")]
 
@@ -191,6 +193,10 @@ def test_the_commands_of_up(programs, program, spec, files, tmp_path, monkeypatc
     assert said() == [
         f"docker build --tag mlops-lab/clothes:1 {folder}/image",
         f"{words} --file {folder}/compose.yaml --profile prometheus up --detach --remove-orphans",
+        "docker inspect --format {{json .Config.Healthcheck.Test}} mlops-lab/clothes:1",
+        f"{words} --file {folder}/compose.yaml ps --quiet server",
+        "docker exec c1 ask",
+        "docker exec c2 ask",
     ]
 
 

@@ -20,7 +20,7 @@ import yaml
 from mlops_lab import data, deploy, serve
 from mlops_lab.deploy import compose, smoke
 from mlops_lab.image import encode_png
-from mlops_lab.serve.http import bind
+from mlops_lab.serve.ports import bind
 from mlops_lab.store import ModelStore
 
 ROOT = Path(__file__).parents[2]
@@ -134,12 +134,13 @@ def test_a_server_that_is_taken_away_costs_no_request(stack):
     with Load(stack.url) as load:
         said("docker", "rm", "--force", containers(stack.spec, "server")[0])
         time.sleep(4)
+    print(f"removed under load: {dict(load.counts)}")
     assert set(load.counts) == {200} and load.counts[200] > 100
     assert len(containers(stack.spec, "server")) == 2
 
 
 def test_more_servers_and_fewer_under_load(stack):
-    files = {number: deploy.files(replace(stack.spec, replicas=number), "compose") for number in (2, 4, 3)}
+    files = {number: deploy.files(replace(stack.spec, replicas=number), "compose") for number in (2, 3)}
     with Load(stack.url) as load:
         for number, text in files.items():
             compose.up(

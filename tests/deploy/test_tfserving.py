@@ -150,7 +150,6 @@ def test_the_compose_file(models):
         "source": (models.root / "clothes").as_posix(),
         "target": "/models/clothes",
         "read_only": True,
-        "bind": {"create_host_path": False},
     }
     assert service["volumes"][1]["target"] == "/config" and service["volumes"][1]["read_only"]
     assert service["read_only"] and service["cap_drop"] == ["ALL"] and int(service["user"].split(":")[0]) >= 10001

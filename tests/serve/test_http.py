@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import pytest
 import requests
 from flask import Flask
-from waitress.channel import ClientDisconnected
+from waitress.channel import ClientDisconnected, HTTPChannel
 
 from mlops_lab.errors import PortTaken, ServerError, WrongUsage
 from mlops_lab.serve import Limits
@@ -149,6 +149,18 @@ def test_chunked_and_expected_bodies_arrive(serve, app):
     expected = requests.post(url, data=body, headers={**headers, "Expect": "100-continue"}, timeout=5)
     assert chunked.json() == expected.json()
     assert chunked.json()["predictions"][0]["label"] == "bright"
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", b"pong"), ("HEAD", b""), ("GET", b"")])
+def test_an_answer_leaves_in_one_piece(serve, monkeypatch, method, body):
+    """Whoever has seen its beginning gets all of it, even if the process is killed: a proxy counts on that."""
+    app, sent = Flask("ping"), []
+    app.get("/")(lambda: body)
+    send = HTTPChannel.send
+    monkeypatch.setattr(HTTPChannel, "send", lambda self, data, **more: sent.append(data) or send(self, data, **more))
+    answer = requests.request(method, f"http://127.0.0.1:{serve(app).port}/", timeout=5)
+    assert answer.content == body and answer.headers["Content-Length"] == str(len(app.test_client().get("/").data))
+    assert len(sent) == 1 and sent[0].startswith(b"HTTP/1.1 200 OK") and sent[0].endswith(b"\r\n\r\n" + body)
 
 
 def test_a_port_in_use_is_named():
