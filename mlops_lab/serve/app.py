@@ -19,7 +19,7 @@ from mlops_lab.serve import pages, traffic
 from mlops_lab.serve.batching import Batching
 from mlops_lab.serve.chains import served as chaining
 from mlops_lab.serve.limits import Limits
-from mlops_lab.serve.operations import access, gate, metrics, openapi
+from mlops_lab.serve.operations import access, gate, metrics, openapi, tf_metrics
 from mlops_lab.serve.protocols import course, oip, tfserving
 from mlops_lab.serve.registry import Registry
 
@@ -97,6 +97,8 @@ def create_app(
     if access_log is not None:
         app.register_blueprint(access.blueprint(access_log))
     app.register_blueprint(metrics.blueprint(counts))
+    tf_counts = tf_metrics.TfMetrics(registry)
+    app.register_blueprint(tf_metrics.blueprint(tf_counts))
     _add_guards(app, limits)
     keys, told = gate.Keys(api_keys), metrics.then(counts.predicted, on_prediction)
     app.register_blueprint(gate.blueprint(doors, registry, keys))
@@ -113,7 +115,8 @@ def create_app(
     app.register_blueprint(tfserving.blueprint(registry, limits, told, find))
     app.register_blueprint(oip.blueprint(registry, limits, told, find))
     # gRPC answers on a port of its own, and shares all of this.
-    shared = {"limits": limits, "gate": doors, "keys": keys, "on_prediction": told, "count": counts.count}
+    count = metrics.then(counts.count, tf_counts.called)
+    shared = {"limits": limits, "gate": doors, "keys": keys, "on_prediction": told, "count": count}
 
     def find_for_grpc(name: str, version: str) -> Predictor:
         return routing.find(name, version, secrets.token_hex(8))

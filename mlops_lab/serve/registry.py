@@ -67,6 +67,8 @@ class Registry:
     def __init__(self, wrap: Callable[[Engine], Engine] | None = None) -> None:
         self._wrap = wrap
         self.entries: dict[str, Entry] = {}
+        # Every version there ever was in this process; whoever asks for a state is told that one has ended.
+        self.known: dict[str, set[int]] = {}
         self.store: ModelStore | None = None
 
     @classmethod
@@ -116,6 +118,8 @@ class Registry:
         changed = entries != old
         # One assignment: a request sees the models as they were or as they are, never something between.
         self.entries = entries
+        for name, entry in entries.items():
+            self.known.setdefault(name, set()).update(entry.ready, entry.failed)
         return changed
 
     def add(self, predictors: Iterable[Predictor]) -> None:

@@ -29,7 +29,7 @@ from typing import Any
 
 from flask import Response, request
 
-from mlops_lab.errors import LabError, ServerError, WrongUsage
+from mlops_lab.errors import LabError, ServerError, UnknownRoute, WrongUsage
 from mlops_lab.serve.command import Say, Settings, build
 from mlops_lab.serve.http import drop_newcomers, end_on_signals, serve_on
 from mlops_lab.serve.limits import Limits
@@ -234,6 +234,7 @@ def work(listener: socket.socket, channel: socket.socket) -> None:
     counts = app.extensions["mlops_lab_metrics"]
     gather.answer(path, lambda: counts.text()[0])
     app.view_functions["metrics.text"] = lambda: _metrics(path.parent)
+    app.view_functions["tf_metrics.text"] = _one_of_several
     watch = Watch(app.extensions["mlops_lab"])
     watch.start()
     threading.Thread(target=_end_with_parent, args=(channel, asked_to_end), daemon=True).start()
@@ -244,6 +245,12 @@ def work(listener: socket.socket, channel: socket.socket) -> None:
 def _metrics(folder: Path) -> Response:
     body, kind = gather.everyone(folder, request.headers.get("Accept", ""))
     return Response(body, content_type=kind)
+
+
+def _one_of_several() -> Response:
+    raise UnknownRoute(
+        "The server has several processes, and TensorFlow Serving's metrics are of one.", "Ask /metrics."
+    )
 
 
 def _warn(line: str) -> None:

@@ -25,6 +25,8 @@ class Laps:
         Who answered, once that is known.
     lane
         The model at whose gate the request holds a place.
+    asked
+        The model that a call over gRPC names.
 
     Examples
     --------
@@ -39,6 +41,7 @@ class Laps:
     seconds: dict[str, float] = field(default_factory=dict)
     predictor: Predictor | None = None
     lane: str | None = None
+    asked: str = ""
 
     def lap(self, stage: str, now: float | None = None) -> None:
         """End a stage, by default now: what has passed since the last lap was spent in it."""

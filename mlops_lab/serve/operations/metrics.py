@@ -10,9 +10,9 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVarTuple
 
 from flask import Blueprint, Response, request
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -25,9 +25,9 @@ from mlops_lab.serve.batching import Batched
 from mlops_lab.serve.operations import laps
 from mlops_lab.serve.operations.gate import Gate
 from mlops_lab.serve.operations.laps import STAGES, Laps
-from mlops_lab.serve.protocols.course import OnPrediction
 from mlops_lab.serve.registry import Registry
 
+Told = TypeVarTuple("Told")
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 MAX_CLASSES = 100  # of a model with more, the rest are counted together
@@ -222,14 +222,14 @@ class Metrics:
         yield from (flying, waiting, ready, about)
 
 
-def then(first: OnPrediction, second: OnPrediction | None) -> OnPrediction:
+def then(first: Callable[[*Told], None], second: Callable[[*Told], None] | None) -> Callable[[*Told], None]:
     """Return a hook that calls one, then the other if there is one."""
     if second is None:
         return first
 
-    def both(predictor: Predictor, pictures: Any, predictions: Sequence[Prediction]) -> None:
-        first(predictor, pictures, predictions)
-        second(predictor, pictures, predictions)
+    def both(*told: *Told) -> None:
+        first(*told)
+        second(*told)
 
     return both
 

@@ -213,14 +213,14 @@ def fold(rows: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
 
 
 def states(registry: Registry, name: str, version: str = "", label: str = "") -> list[dict[str, Any]]:
-    """Return the state of one version, or of all, the newest first."""
-    entry = registry.entries.get(name)
-    if entry is None:
+    """Return the state of one version, or of all that this process ever had, the newest first."""
+    entry, ever = registry.entries.get(name, Entry()), registry.known.get(name, set())
+    if name not in registry.entries and not ever:
         raise NotFound(f"Could not find any versions of model {name[:80]}", code="unknown_model")
     if label:
         version = str(find(registry, name, label=label).version)
     number = to_number(version)
-    known = sorted({*entry.ready, *entry.failed}, reverse=True)
+    known = sorted({*ever, *entry.ready, *entry.failed}, reverse=True)
     chosen = [item for item in known if not number or str(item) == number]
     if not chosen:
         raise NotFound(f"Could not find version {number} of model {name[:80]}", code="unknown_version")
@@ -229,7 +229,8 @@ def states(registry: Registry, name: str, version: str = "", label: str = "") ->
 
 def _state(entry: Entry, version: int) -> dict[str, Any]:
     fine = version in entry.ready
-    reason = {"error_code": "OK" if fine else "UNKNOWN", "error_message": "" if fine else entry.failed[version]}
+    failed = "" if fine else entry.failed.get(version, "")
+    reason = {"error_code": "UNKNOWN" if failed else "OK", "error_message": failed}
     return {"version": str(version), "state": "AVAILABLE" if fine else "END", "status": reason}
 
 

@@ -11,6 +11,7 @@ from mlops_lab.errors import BadRequest
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.limits import Limits
+from mlops_lab.serve.operations import laps
 from mlops_lab.serve.protocols import tensors, tfserving
 from mlops_lab.serve.rpc.call import Desk, Method, Unimplemented
 from mlops_lab.serve.rpc.protos import tensorflow_pb2, tensorflow_serving_pb2
@@ -38,6 +39,9 @@ def find(desk: Desk, spec: Any) -> Predictor:
     """Return the version that a ``ModelSpec`` names."""
     if not spec.name:
         raise BadRequest("Missing ModelSpec")
+    watch = laps.current()
+    if watch is not None:
+        watch.asked = spec.name
     version = str(spec.version.value) if spec.HasField("version") else ""
     if version.startswith("-"):
         raise BadRequest(f"Failed to convert version: {version} to numeric.", code="bad_version")

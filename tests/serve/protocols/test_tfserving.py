@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -180,6 +181,25 @@ def test_a_browser_may_ask_whether_it_may_ask(client):
 
 def test_a_label_whose_version_is_not_loaded_is_not_there_yet(labelled):
     assert post(labelled, f"{BRIGHT}/labels/broken:predict", {"instances": [ONE]}).status_code == 503
+
+
+def test_what_has_ended_stays_listed(models, digits_run):
+    models.publish(digits_run, "digits")
+    registry = Registry.of(models)
+    client = create_app(registry).test_client()
+    path, done = "/v1/models/digits", {"error_code": "OK", "error_message": ""}
+    shutil.rmtree(models.root / "digits/1")
+    registry.refresh()
+    ended = {"version": "1", "state": "END", "status": done}
+    assert client.get(path).json["model_version_status"] == [
+        {"version": "2", "state": "AVAILABLE", "status": done}, ended
+    ]  # fmt: skip
+    assert client.get(f"{path}/versions/1").json["model_version_status"] == [ended]
+    assert client.get(f"{path}/versions/3").status_code == 404
+    assert post(client, f"{path}/versions/1:predict", {}).status_code == 404
+    shutil.rmtree(models.root / "digits")
+    registry.refresh()
+    assert [item["state"] for item in client.get(path).json["model_version_status"]] == ["END", "END"]
 
 
 def test_status_tells_the_newest_first_and_why_one_failed(labelled):
