@@ -49,16 +49,16 @@ FACTS: Json = {
 
 def shared() -> Json:
     """Return the schemas that do not depend on a model."""
-    listed = _object(name=TEXT, versions=_list(VERSION), aliases={"type": "object", "additionalProperties": VERSION})
+    listed = record(name=TEXT, versions=array(VERSION), aliases={"type": "object", "additionalProperties": VERSION})
     return {
-        "Error": _object(error=TEXT, code=TEXT, hint=TEXT, request_id={"type": ["string", "null"]}),
-        "Models": _object(models=_list(listed)),
-        "Traffic": _object(model=TEXT, default={"type": ["string", "null"]}, state=TEXT),
-        "Chains": _object(chains=_list(_object(name=TEXT, description=TEXT, state=TEXT))),
-        "Chain": _object(name=TEXT, description=TEXT, state=TEXT, links=_list({"type": "object"})),
-        "ChainAnswer": _object(chain=TEXT, answer={"type": ["string", "array"]}, links=_list({"type": "object"})),
-        "Alive": _object(status={"const": "alive"}),
-        "Ready": _object(status={"const": "ready"}, models=_list(listed)),
+        "Error": record(error=TEXT, code=TEXT, hint=TEXT, request_id={"type": ["string", "null"]}),
+        "Models": record(models=array(listed)),
+        "Traffic": record(model=TEXT, default={"type": ["string", "null"]}, state=TEXT),
+        "Chains": record(chains=array(record(name=TEXT, description=TEXT, state=TEXT))),
+        "Chain": record(name=TEXT, description=TEXT, state=TEXT, links=array({"type": "object"})),
+        "ChainAnswer": record(chain=TEXT, answer={"type": ["string", "array"]}, links=array({"type": "object"})),
+        "Alive": record(status={"const": "alive"}),
+        "Ready": record(status={"const": "ready"}, models=array(listed)),
     }
 
 
@@ -71,15 +71,15 @@ def of_models(models: Mapping[str, Entry], limits: Limits) -> Json:
         found[f"{name}.Version"] = facts
         found[f"{name}.Model"] = _extended(
             facts,
-            versions=_list(VERSION),
+            versions=array(VERSION),
             aliases={"type": "object", "additionalProperties": VERSION},
             states={"type": "object", "additionalProperties": TEXT},
         )
-        found[f"{name}.Picture"] = _any([_picture(spec) for spec in _specs(predictors)])
+        found[f"{name}.Picture"] = any_of([_picture(spec) for spec in specs(predictors)])
         found[f"{name}.Pictures"] = _pictures(name, limits)
         found[f"{name}.Prediction"] = _prediction(predictors)
-        predictions = {**_list({"$ref": f"#/components/schemas/{name}.Prediction"}), "minItems": 1}
-        found[f"{name}.Answer"] = _object(model={"const": name}, version=VERSION, predictions=predictions)
+        predictions = {**array({"$ref": f"#/components/schemas/{name}.Prediction"}), "minItems": 1}
+        found[f"{name}.Answer"] = record(model={"const": name}, version=VERSION, predictions=predictions)
     return found
 
 
@@ -94,7 +94,7 @@ def request_body(name: str, spec: InputSpec, limits: Limits) -> Json:
 
 def chain_body() -> Json:
     """Return the ways in which one picture can be sent to a chain."""
-    content = _files(1) | {"application/json": {"schema": _closed(image=BASE64)}}
+    content = _files(1) | {"application/json": {"schema": closed(image=BASE64)}}
     return {"required": True, "description": "Takes one picture.", "content": content}
 
 
@@ -124,21 +124,22 @@ def _extended(facts: Json, **more: Json) -> Json:
     return {"type": "object", "properties": {**facts["properties"], **more}, "required": required}
 
 
-def _specs(predictors: Iterable[Predictor]) -> list[InputSpec]:
+def specs(predictors: Iterable[Predictor]) -> list[InputSpec]:
+    """Return what the versions of a model take, each once."""
     return list(dict.fromkeys(predictor.input for predictor in predictors))
 
 
 def _picture(spec: InputSpec) -> Json:
     """Return the forms in which JSON can hold one picture, or one array for a model that takes no pictures."""
     if spec.size is None:
-        return _nested(spec.shape, _number(spec.dtype))
+        return nested(spec.shape, number(spec.dtype))
     # Whole numbers: fractions up to 1 are taken for pixels that someone has divided by 255 already, and refused.
     pixel = {"type": "integer", "minimum": 0, "maximum": 255}
     shapes = dict.fromkeys([spec.picture_shape, (*spec.picture_shape, 1), spec.shape])
-    return _any([BASE64, *(_nested(shape, pixel) for shape in shapes)])
+    return any_of([BASE64, *(nested(shape, pixel) for shape in shapes)])
 
 
-def _number(dtype: str) -> Json:
+def number(dtype: str) -> Json:
     """Return what a number of a type may be: beyond its largest, and half a step, it would become infinite."""
     if dtype not in ("float16", "float32"):
         return {"type": "number"}
@@ -150,18 +151,18 @@ def _number(dtype: str) -> Json:
 
 def _pictures(name: str, limits: Limits) -> Json:
     picture = {"$ref": f"#/components/schemas/{name}.Picture"}
-    several = {**_list(picture), "minItems": 1, "maxItems": limits.batch}
-    return {"oneOf": [_closed(image=picture), _closed(images=several)]}
+    several = {**array(picture), "minItems": 1, "maxItems": limits.batch}
+    return {"oneOf": [closed(image=picture), closed(images=several)]}
 
 
 def _prediction(predictors: Iterable[Predictor]) -> Json:
     labels = [predictor.labels for predictor in predictors]
     most, least = max(map(len, labels)), min(map(len, labels))
-    return _object(
+    return record(
         label={"type": "string", "enum": [*dict.fromkeys(label for names in labels for label in names)]},
         **{"class": {"type": "integer", "minimum": 0, "exclusiveMaximum": most}},
         confidence={"type": "number"},
-        probabilities={**_list({"type": "number"}), "minItems": least, "maxItems": most},
+        probabilities={**array({"type": "number"}), "minItems": least, "maxItems": most},
     )
 
 
@@ -171,23 +172,28 @@ def _blank(spec: InputSpec) -> Any:
     return base64.b64encode(encode_png(np.zeros(spec.picture_shape, np.uint8))).decode()
 
 
-def _nested(shape: tuple[int, ...], item: Json) -> Json:
+def nested(shape: tuple[int, ...], item: Json) -> Json:
+    """Return the schema of nested lists of a shape."""
     for side in reversed(shape):
-        item = {**_list(item), "minItems": side, "maxItems": side}
+        item = {**array(item), "minItems": side, "maxItems": side}
     return item
 
 
-def _list(items: Json) -> Json:
+def array(items: Json) -> Json:
+    """Return the schema of a list."""
     return {"type": "array", "items": items}
 
 
-def _any(schemas: list[Json]) -> Json:
+def any_of(schemas: list[Json]) -> Json:
+    """Return the schema of what fits one of several, or more."""
     return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
-def _object(**properties: Json) -> Json:
+def record(**properties: Json) -> Json:
+    """Return the schema of an object that has these keys, and perhaps others."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _closed(**properties: Json) -> Json:
-    return {**_object(**properties), "additionalProperties": False}
+def closed(**properties: Json) -> Json:
+    """Return the schema of an object that has just these keys."""
+    return {**record(**properties), "additionalProperties": False}

@@ -34,15 +34,17 @@ async function begin() {
   api = answer;
   $("about").textContent = `${api.info.title} ${api.info.version}. ${api.info.description}`;
   $("key-form").hidden = !api.security;
-  $("routes").replaceChildren(...api.tags.flatMap(drawTag));
+  $("routes").replaceChildren(...api.tags.map(drawTag));
 }
 
-function drawTag({ name, description }) {
-  const title = node("h2", { textContent: name[0].toUpperCase() + name.slice(1) });
+// The first group is open; the others would make a long page of it.
+function drawTag({ name, description }, place) {
   const routes = Object.entries(api.paths).flatMap(([path, item]) => VERBS
     .filter((verb) => item[verb]?.tags?.includes(name))
     .map((verb) => drawRoute(path, verb, item[verb], item.parameters ?? [])));
-  return [title, node("p", { className: "quiet", textContent: description }), ...routes];
+  const title = node("h2", { textContent: `${name[0].toUpperCase()}${name.slice(1)} (${routes.length})` });
+  return node("details", { className: "group", open: place === 0 }, node("summary", {}, title),
+    node("p", { className: "quiet", textContent: description }), ...routes);
 }
 
 function drawRoute(path, verb, operation, shared) {

@@ -70,7 +70,8 @@ def blueprint(
     @routes.post("/v2/repository/index")
     def index() -> Response:
         content = body.read(limits)
-        only_ready = body.parse(content, limits).get("ready") is True if content else False
+        wanted = body.parse(content, limits).get("ready", False) if content else False
+        only_ready = oip_tensors.flag(wanted, "ready")
         listed = [item for item in states(registry) if item["state"] == "READY" or not only_ready]
         return Response(oip_tensors.dump(listed), content_type="application/json")
 

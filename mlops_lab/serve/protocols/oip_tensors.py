@@ -132,7 +132,8 @@ def objects(entries: Any, what: str) -> list[dict[str, Any]]:
 
 def parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the ``parameters`` of a message or of one of its tensors."""
-    given = entry.get("parameters") or {}
+    given = entry.get("parameters")
+    given = {} if given is None else given
     if not isinstance(given, dict) or not all(isinstance(value, str | int | float) for value in given.values()):
         raise BadRequest("'parameters' is not an object of strings, numbers and booleans.", "Leave it out, or mend it.")
     return given

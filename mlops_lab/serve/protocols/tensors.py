@@ -172,12 +172,23 @@ def check_datatype(datatype: Any, spec: InputSpec) -> str:
     Whole numbers are refused where the model takes pictures: they would be pixels 0–255, and the model takes tensors
     that are scaled already.
     """
-    kinds = "f" if spec.size else "fiu"
-    taken = [name for name, code in DATATYPES.items() if np.dtype(code).kind in kinds or name == "BF16"]
+    taken = datatypes(spec)
     if not isinstance(datatype, str) or datatype not in taken:
         message = f"The input {spec.name!r} has the datatype {str(datatype)[:80]!r}; the model takes {wanted(spec)}."
         raise BadRequest(message, f"Send one of: {', '.join(taken)}.")
     return datatype
+
+
+def datatypes(spec: InputSpec) -> list[str]:
+    """Return the names of the types that a model takes.
+
+    Examples
+    --------
+    >>> datatypes(InputSpec((2, 2), size=(2, 2)))
+    ['BF16', 'FP16', 'FP32', 'FP64']
+    """
+    kinds = "f" if spec.size else "fiu"
+    return [name for name, code in DATATYPES.items() if np.dtype(code).kind in kinds or name == "BF16"]
 
 
 def datatype_of(spec: InputSpec) -> str:

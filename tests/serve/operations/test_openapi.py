@@ -1,5 +1,6 @@
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -61,6 +62,83 @@ def test_every_schema_is_one(api):
         jsonschema.Draft202012Validator.check_schema(schema)
 
 
+@pytest.fixture
+def published(models):
+    models.promote("digits", 1)
+    return create_app(models).test_client()
+
+
+TENSOR = {"name": "image", "shape": [1, 64], "datatype": "FP32", "data": [0] * 64}
+TENSOR_BODIES = {
+    "/v1/models/digits:predict": [
+        ({"instances": [0] * 64}, False),
+        ({"instances": [[0] * 64]}, True),
+        ({"instances": [[0] * 63]}, False),
+        ({"instances": [{"image": [0.5] * 64}, {"image": [1] * 64}], "other": 1}, True),
+        ({"instances": [{"image": [0.5] * 64, "more": 1}]}, False),
+        ({"instances": [{"image": [0.5] * 64}, [1] * 64]}, False),
+        ({"instances": [[0] * 64], "inputs": [[0] * 64]}, False),
+        ({"instances": [[0] * 64], "inputs": "x"}, False),
+        ({"instances": []}, False),
+        ({"inputs": [[0] * 64] * 2, "signature_name": "serving_default"}, True),
+        ({"inputs": {"image": [[0] * 64], "more": 1}}, True),
+        ({"inputs": [[0] * 64], "signature_name": "other"}, False),
+        ({"inputs": [["0"] * 64]}, False),
+        ([], False),
+    ],
+    "/v1/models/digits:classify": [
+        ({"examples": [{"image": [0] * 64, "more": "x"}], "context": {}}, True),
+        ({"examples": [{"picture": [0] * 64}]}, False),
+        ({"examples": [{"image": [0] * 64}], "context": []}, False),
+        ({"examples": []}, False),
+    ],
+    "/v2/models/digits/infer": [
+        ({"inputs": [TENSOR], "id": None}, True),
+        ({"inputs": [{"name": "image", "shape": [2, 64], "datatype": "FP64", "data": [[0] * 64] * 2}]}, True),
+        ({"inputs": [TENSOR | {"name": "picture"}]}, False),
+        ({"inputs": [TENSOR | {"shape": [1, 63]}]}, False),
+        ({"inputs": [TENSOR | {"datatype": "BYTES"}]}, False),
+        ({"inputs": []}, False),
+        ({"inputs": [TENSOR], "id": 5}, False),
+        ({"inputs": [TENSOR], "parameters": []}, False),
+        ({"inputs": [TENSOR],
+          "outputs": [{"name": "probabilities", "parameters": {"classification": 3}}]}, True),
+        ({"inputs": [TENSOR],
+          "outputs": [{"name": "probabilities", "parameters": {"classification": -1}}]}, False),
+        ({"inputs": [TENSOR],
+          "outputs": [{"name": "others"}]}, False),
+    ],
+    "/v2/repository/index": [({}, True), ({"ready": True}, True), ({"ready": "yes"}, False)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path, body, taken", [(path, *row) for path, rows in TENSOR_BODIES.items() for row in rows])
+def test_the_document_and_the_server_agree_on_tensors(client, api, path, body, taken):
+    operation = api["paths"][path]["post"]
+    described = operation["requestBody"]
+    if "$ref" in described:
+        described = api["components"]["requestBodies"][described["$ref"].rpartition("/")[2]]
+    content = described["content"]["application/json"]
+    assert validator(api, content["schema"]).is_valid(body) is taken
+    answer = client.post(path, json=body)
+    assert answer.status_code == (200 if taken else 400), answer.json
+    validator(api, answer_schema(api, path, "post", answer.status_code)).validate(answer.json)
+    if "example" in content:
+        assert client.post(path, json=content["example"]).status_code == 200
+
+
+def test_what_speaks_of_tensors_answers_as_described(published):
+    api = published.get("/openapi.json").json
+    words = {"{version}": "1", "{label}": "production"}
+    reads = [path for path, item in api["paths"].items() if path.startswith(("/v1", "/v2")) and "get" in item]
+    assert len(reads) > 12
+    for path in reads:
+        asked = re.sub(r"\{\w+\}", lambda found: words[found[0]], path)
+        answer = published.get(asked)
+        assert answer.status_code == 200, asked
+        validator(api, answer_schema(api, path, "get", 200)).validate(answer.json)
+
+
 def test_it_is_made_from_what_is_loaded(bright):
     registry = Registry.of([bright])
     client = create_app(registry).test_client()
@@ -72,11 +150,19 @@ def test_it_is_made_from_what_is_loaded(bright):
     assert not [path for path in client.get("/openapi.json").json["paths"] if path.startswith("/models/")]
 
 
-def test_it_names_every_route_of_the_course_and_the_operations(app, api):
-    rules = {rule.rule for rule in app.url_map.iter_rules()}
-    others = {rule for rule in rules if rule.startswith(("/v1", "/v2", "/chains/", "/pages"))}
-    expected = {rule.replace("<name>", "digits").replace("<version>", "{version}") for rule in rules - others}
-    assert expected <= set(api["paths"])
+# Pages' files, chains where there are none, addresses that only refuse, and one that is another's with a slash.
+LEFT_OUT = re.compile(r"/pages/|/chains/|/v1/<|/v1/models$|.*:regress$|/v2/$")
+
+
+def test_it_names_every_route(published):
+    rules = {rule.rule for rule in published.application.url_map.iter_rules()}
+    expected = {
+        re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", re.sub(r"<(?:\w+:)?name>", "digits", rule))
+        for rule in rules
+        if not LEFT_OUT.match(rule)
+    }
+    assert len(expected) > 30
+    assert expected == {path for path in published.get("/openapi.json").json["paths"] if path != "/chains/{chain}"}
 
 
 @pytest.mark.parametrize(
