@@ -6,6 +6,7 @@ listed in ``stages.STAGES``; where it runs is an environment, such as ``local``:
 
 from mlops_lab.pipeline.journal import last as last
 from mlops_lab.pipeline.journal import releases as releases
+from mlops_lab.pipeline.narrate import Log as Log
 from mlops_lab.pipeline.outcome import Outcome as Outcome
 from mlops_lab.pipeline.outcome import Release as Release
 from mlops_lab.pipeline.plan import Plan as Plan

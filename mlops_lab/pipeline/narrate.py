@@ -35,10 +35,16 @@ class Silence:
 
 
 class Log:
-    """Prints a line for each stage; on a terminal the stage that runs is shown too, elsewhere announced."""
+    """Prints a line for each stage; on a terminal the stage that runs is shown too, elsewhere announced.
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    Parameters
+    ----------
+    console
+        Where to; by default standard output, in a notebook too.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(force_jupyter=False)
 
     def during(self, name: str, purpose: str) -> AbstractContextManager[object]:
         """See :class:`Narrator`."""
