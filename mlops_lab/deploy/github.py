@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_lab.errors import WrongUsage
@@ -12,18 +11,15 @@ if TYPE_CHECKING:
 
 
 def context(spec: Spec) -> dict[str, Any]:
-    """Return what the template fills in.
+    """Return what the template fills in; the models folder is named from where its repository begins.
 
     Raises
     ------
     WrongUsage
-        The models folder is not below the repository, where the workflow could find it; or an application of one's own
-        is to be released, which has no versions.
+        An application of one's own is to be released, which has no versions.
     """
     if spec.app:
         raise WrongUsage("The pipeline releases versions of a model, not an application.", "Leave --app out.")
-    here, models = Path.cwd(), spec.models.resolve()
-    if not models.is_relative_to(here):
-        message = f"The models folder {spec.models} is not below {here}, where the repository begins."
-        raise WrongUsage(message, "Run this in the repository's folder, with --models models.")
-    return {"name": spec.name, "models": models.relative_to(here).as_posix()}
+    models = spec.models.resolve()
+    begins = next((folder for folder in models.parents if (folder / ".git").exists()), models.parent)
+    return {"name": spec.name, "models": models.relative_to(begins).as_posix()}

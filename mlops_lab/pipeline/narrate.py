@@ -40,11 +40,11 @@ class Log:
     Parameters
     ----------
     console
-        Where to; by default standard output, in a notebook too.
+        Where to; by default plain lines on standard output, as a notebook shows them.
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(force_jupyter=False)
+        self._console = console or Console(force_jupyter=False, force_terminal=False)
 
     def during(self, name: str, purpose: str) -> AbstractContextManager[object]:
         """See :class:`Narrator`."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mlops_lab import show
+from mlops_lab.validate.report import narrow
 
 STATES = {"passed": "ok", "failed": "error", "running": "info"}
 MARKS = {"passed": "✓", "failed": "✗"}
@@ -129,7 +130,7 @@ class Release:
 
     def _repr_html_(self) -> str:
         rows = [
-            (show.Html(show.state(STATES[one.state], one.state)), one.name, f"{one.seconds:.1f} s", one.says)
+            (narrow(show.state(STATES[one.state], one.state)), one.name, f"{one.seconds:.1f} s", one.says)
             for one in self.outcomes
         ]
         kind = "ok" if self.good else "info" if self.state == "running" else "error"

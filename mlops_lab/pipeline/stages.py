@@ -150,7 +150,7 @@ def _leads_to(target: Target) -> None:
 def judged(report: Report) -> Seen:
     """Return a good report as something seen; a bad one is a reason to refuse."""
     if not report.good:
-        reasons = "; ".join(f"{check.name}: {check.says}" for check in report.failed)
+        reasons = "; ".join(f"{check.name}: {check.says.rstrip('.')}" for check in report.failed)
         raise Refused(f"{report.summary}. {reasons}", report.to_dict())
     return Seen(report.summary, report.to_dict())
 

@@ -88,9 +88,14 @@ class Report:
         return "\n".join([f"{self.title} at {self.url}", *(f"  {check}" for check in self.checks), self.summary])
 
     def _repr_html_(self) -> str:
-        rows = [(show.Html(show.state(STATES[c.state], c.state)), c.name, c.says) for c in self.checks]
+        rows = [(narrow(show.state(STATES[c.state], c.state)), c.name, c.says) for c in self.checks]
         outcome = show.state("ok" if self.good else "error", self.summary)
         return show.card(f"{self.title} at {self.url}", outcome, show.table(rows, ("state", "what", "seen")))
+
+
+def narrow(state: str) -> show.Html:
+    """Return a cell for a state that stays in one line."""
+    return show.Html(f'<span style="white-space: nowrap">{state}</span>')
 
 
 def ask(name: str, question: Callable[[], str]) -> Check:

@@ -72,9 +72,14 @@ def test_the_files_that_it_names_are_in_the_repository(workflow):
     assert (ROOT / "requirements" / "lab.txt").is_file() and (ROOT / "models" / "clothes").is_dir()
 
 
-def test_models_that_are_not_in_the_repository(shared_models):
-    with pytest.raises(WrongUsage, match="is not below"):
-        deploy.files(deploy.plan(shared_models.root, "digits"), "github")
+@pytest.mark.parametrize(("repository", "named"), [(".", "deep/models"), ("deep", "models"), (None, "models")])
+def test_the_models_are_named_from_where_the_repository_begins(models, tmp_path, repository, named):
+    (tmp_path / "deep").mkdir()
+    folder = models.root.rename(tmp_path / "deep" / "models")
+    if repository:
+        (tmp_path / repository / ".git").mkdir()
+    workflow = read(deploy.plan(folder, "digits"))
+    assert workflow["on"]["push"]["paths"] == [f"{named}/digits/*/manifest.json"]
 
 
 def test_an_application_of_one_s_own():
