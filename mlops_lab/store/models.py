@@ -94,13 +94,17 @@ class ModelStore:
         wanted = str(version)
         if wanted == "latest":
             return numbers[-1]
-        known = self.aliases(name)
         digits = wanted.removeprefix("v")
-        chosen = int(digits) if _is_number(digits) else known.get(wanted)
-        if chosen not in numbers:
-            words = [*known, *(f"v{number}" for number in numbers)]
-            raise UnknownVersion(f"The model {name!r} has no version {wanted!r}.", nearest(wanted, words))
-        return chosen
+        if _is_number(digits) and int(digits) in numbers:
+            return int(digits)  # whatever may be wrong with the aliases
+        known, versions = self.aliases(name), [f"v{number}" for number in numbers]
+        if wanted not in known:
+            message = f"The model {name!r} has no version {wanted!r}."
+            raise UnknownVersion(message, nearest(wanted, [*known, *versions]))
+        if known[wanted] not in numbers:
+            message = f"The alias {wanted!r} of {name!r} points at v{known[wanted]}, which is not there."
+            raise UnknownVersion(message, nearest(f"v{known[wanted]}", versions))
+        return known[wanted]
 
     def mark(self, name: str, version: int) -> tuple[int, int, int]:
         """Return what changes when the manifest of a version does: file number, time, size; zeros where it is gone."""

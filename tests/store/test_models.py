@@ -51,6 +51,20 @@ def test_a_version_that_is_not_there(three, word):
         three.resolve("digits", word)
 
 
+def test_an_alias_of_a_version_that_is_gone_says_so(three):
+    (three.root / "digits" / "aliases.json").write_text('{"production": 7}')
+    with pytest.raises(UnknownVersion, match="points at v7, which is not there") as caught:
+        three.resolve("digits", "production")
+    assert "'production'" not in caught.value.hint
+
+
+def test_damaged_aliases_keep_no_version_from_being_loaded(three):
+    (three.root / "digits" / "aliases.json").write_text("{")
+    assert three.load("digits", "v2").version == 2
+    with pytest.raises(StoreError, match=r"aliases\.json cannot be read"):
+        three.load("digits", "production")
+
+
 @pytest.mark.parametrize("name", ["digit", "", ".", "..", "../models/digits", "digits/1", "Digits", "x" * 300, "a\0b"])
 def test_a_model_that_is_not_there(three, name):
     for ask in (three.get, three.history, three.load):
