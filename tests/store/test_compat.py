@@ -200,9 +200,10 @@ def test_a_saved_model_is_judged_by_its_own_numbers(tmp_path, writer, min_consum
 @pytest.mark.parametrize(("opset", "ir", "loads"), [(13, 8, True), (99, 8, False), (13, 99, False)])
 def test_an_onnx_file_is_judged_by_its_operator_set_and_version(tmp_path, opset, ir, loads):
     path = tmp_path / "model.onnx"
-    path.write_bytes(number(1, ir) + block(2, b"tf2onnx") + block(3, b"1.17") + block(8, number(2, opset)))
+    path.write_bytes(number(1, ir) + block(2, b"tf2onnx") + block(3, b"1.17 None") + block(8, number(2, opset)))
     report = compat.check(path)
     assert (report.loads, report.written_by) == (loads, "tf2onnx==1.17")
+    assert report.target.startswith("onnxruntime==")
     assert len(report.reasons) == (0 if loads else 1)
 
 
@@ -213,6 +214,7 @@ def test_a_skops_file_is_judged_by_its_protocol(tmp_path, protocol, loads):
         archive.writestr("schema.json", json.dumps({"protocol": protocol, "_skops_version": "0.16.0"}))
     report = compat.check(path)
     assert (report.format, report.loads) == ("skops", loads)
+    assert report.target.startswith("skops==")
 
 
 def test_a_version_folder_is_judged_by_its_model(tmp_path):
@@ -224,6 +226,15 @@ def test_a_version_folder_is_judged_by_its_model(tmp_path):
     assert "tensorflow==2.21.0" in report.written_by
     (tmp_path / "model.keras").unlink()
     assert "not there" in compat.check(tmp_path, "keras==3.15.1").reasons[0]
+
+
+def test_a_finding_says_which_file_it_is_about(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(number(1, 8) + block(2, b"x") + block(8, number(2, 13)))
+    manifest = {"format": 1, "versions": {}, "files": {"model.onnx": {"size": 1, "sha256": "0" * 64}}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    report = compat.check(tmp_path)
+    assert report.target.startswith("onnxruntime==")
+    assert "[model.onnx]" in str(report)
 
 
 def test_checking_imports_neither_tensorflow_nor_keras():

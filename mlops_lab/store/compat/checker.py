@@ -26,6 +26,8 @@ TITLES = {
     "keras": "a .keras file", "h5": "a legacy .h5 file", "saved_model": "a SavedModel folder",
     "version": "a version folder", "onnx": "an ONNX file", "skops": "a skops file", "unknown": "not a model file",
 }  # fmt: skip
+MODELS = {"model.keras": "keras", "model.onnx": "onnx", "model.skops": "skops"}
+READERS = {"onnx": "onnxruntime", "skops": "skops"}
 MAX_REASONS = 12
 
 
@@ -39,7 +41,7 @@ class CompatReport:
     written_by: str
     """``keras==3.15.1, tensorflow==2.21.0``, as far as the file says."""
     target: str
-    """The environment asked about: ``keras==3.4.1``."""
+    """The environment asked about, ``keras==3.4.1``; for the formats that Keras does not read, what reads them."""
     loads: bool
     """Whether the target would load it, with the same answers."""
     reasons: tuple[str, ...] = ()
@@ -65,7 +67,7 @@ class CompatReport:
         lines += [f"  · {reason}" for reason in self.reasons]
         lines += [f"  → {self.fix}"] if self.fix else []
         lines.append("✓ safe: nothing in it but a model" if self.safe else f"✗ not safe: {self.code}")
-        return "\n".join([*lines, *(f"  · {finding.sentence}" for finding in self.findings)])
+        return "\n".join([*lines, *(f"  · {_located(finding)}" for finding in self.findings)])
 
     def _repr_html_(self) -> str:
         loads = show.state("ok", "loads") if self.loads else show.state("error", "does not load")
@@ -75,9 +77,14 @@ class CompatReport:
             ("written by", self.written_by or "it does not say"),
             (f"with {self.target}", show.Html(loads)),
             ("audit", show.Html(safe)),
-            *(("", reason) for reason in (*self.reasons, *(finding.sentence for finding in self.findings))),
+            *(("", reason) for reason in (*self.reasons, *map(_located, self.findings))),
         ]
         return show.card(self.path, show.table([*rows, *([("do this", self.fix)] if self.fix else [])]))
+
+
+def _located(finding: Finding) -> str:
+    """Return the sentence of a finding, and which member, layer or file it is about."""
+    return f"{finding.sentence} [{finding.where}]" if finding.where else finding.sentence
 
 
 def check(path: str | Path, target: str | None = None) -> CompatReport:
@@ -107,16 +114,17 @@ def check(path: str | Path, target: str | None = None) -> CompatReport:
     (False, 'keras==3.15.1')
     """
     wanted = keys.target(target)
-    path = Path(path)
+    path, reader = Path(path), wanted.name
     try:
         file = formats.read(path)
         loads, reasons, fix = _judge(file, wanted)
+        reader = _reader(file, wanted)
     except (LabError, ValueError, RecursionError) as error:
         file = ModelFile(path, "unknown")
         message = error.message if isinstance(error, LabError) else f"{path.name} cannot be read: {error}."
         loads, reasons, fix = False, (message,), getattr(error, "hint", "")
     written = ", ".join(f"{package}=={version}" for package, version in sorted(file.written_by.items()))
-    return CompatReport(str(path), file.format, written, wanted.name, loads, tuple(reasons), fix, **_audit(path))
+    return CompatReport(str(path), file.format, written, reader, loads, tuple(reasons), fix, **_audit(path))
 
 
 def _audit(path: Path) -> dict[str, Any]:
@@ -124,6 +132,14 @@ def _audit(path: Path) -> dict[str, Any]:
 
     report = safety.inspect(path)
     return {"safe": report.safe, "code": report.code, "findings": report.findings}
+
+
+def _reader(file: ModelFile, target: Target) -> str:
+    package = READERS.get(MODELS.get(_model_name(file), file.format))
+    if package is None:
+        return target.name
+    version = keys.installed(package)
+    return f"{package}=={version}" if version else package
 
 
 Judgement = tuple[bool, tuple[str, ...], str]
@@ -202,9 +218,15 @@ def _version(file: ModelFile, target: Target) -> Judgement:
     if missing:
         reason = f"The manifest lists {missing[0]!r}, which is not there."
         return False, (reason,), "Publish the version again."
-    for name in sorted(listed, key=lambda name: not name.endswith(".keras")):
-        if name in ("model.keras", "model.skops", "model.onnx"):
-            inner = formats.read(file.path / name)
-            versions = {**file.written_by, **inner.written_by}
-            return _judge(ModelFile(inner.path, inner.format, versions, inner.config, inner.training), target)
+    name = _model_name(file)
+    if name:
+        inner = formats.read(file.path / name)
+        versions = {**file.written_by, **inner.written_by}
+        return _judge(ModelFile(inner.path, inner.format, versions, inner.config, inner.training), target)
     return True, ("The manifest lists no model file that depends on Keras, ONNX or scikit-learn.",), ""
+
+
+def _model_name(file: ModelFile) -> str:
+    """Return the name of the file of a version that is judged for it; empty where there is none."""
+    listed = file.config.get("files") if file.format == "version" else None
+    return next((name for name in MODELS if isinstance(listed, dict) and name in listed), "")

@@ -150,7 +150,8 @@ def _onnx(path: Path) -> ModelFile:
             numbers[number] = value
     if 1 not in numbers or not opsets:
         raise _damaged(path, "it states no ONNX version")
-    by = {written[0]: " ".join(written[1:]) or "unknown"} if written and written[0] else {}
+    # The version alone: tf2onnx writes the commit behind it, and "None" where it does not know that.
+    by = {written[0]: " ".join(written[1:]).split(" ")[0] or "unknown"} if written and written[0] else {}
     return ModelFile(path, "onnx", by, {"ir_version": numbers[1], "opsets": opsets})
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab import show
-from mlops_lab.errors import IncompatibleFile, StoreError
+from mlops_lab.errors import IncompatibleFile, StoreError, WrongUsage
 from mlops_lab.store.compat import formats, keys, rewrite, verdict
 from mlops_lab.store.compat.formats import ModelFile
 from mlops_lab.store.compat.keys import Target
@@ -88,6 +88,8 @@ def migrate(
         The target lacks something that the file says; the message names the layer and the key.
     StoreError
         A file cannot be read, is no ``.keras`` file, or is there already.
+    WrongUsage
+        ``out`` does not end in ``.keras``.
 
     Examples
     --------
@@ -114,11 +116,11 @@ def migrate(
 
 def _refuse_place(source: Path, out: Path, overwrite: bool) -> None:
     if out.suffix != ".keras":
-        raise StoreError(f"{out.name!r} does not end in .keras.", f"Write to {out.stem}.keras.")
+        raise WrongUsage(f"{out.name!r} does not end in .keras.", f"Write to {out.stem}.keras.")
     if out.exists() and source.exists() and out.samefile(source):
         raise StoreError(f"{out} is the file itself, and the original is worth keeping.", "Choose another name.")
     if out.exists() and not overwrite:
-        raise StoreError(f"{out} is there already.", "Choose another name, or say that it may be overwritten.")
+        raise StoreError(f"{out} is there already.", "Choose another name, or replace it: --overwrite, overwrite=True.")
 
 
 def _rewrite(file: ModelFile, target: Target) -> rewrite.Rewritten:
