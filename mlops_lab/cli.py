@@ -15,6 +15,7 @@ import mlops_lab
 from mlops_lab.cli_deploy import deploy
 from mlops_lab.cli_pipeline import measure, pipeline, validate
 from mlops_lab.errors import LabError, NotFound, WrongUsage
+from mlops_lab.show import plain
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -193,17 +194,15 @@ def predict(images: tuple[str, ...], name: str, version: str, folder: str, url: 
     """Classify pictures, PNG or JPEG."""
     from mlops_lab.serve import codec
     from mlops_lab.serve.client import Client
-    from mlops_lab.serve.packing import read_file
+    from mlops_lab.serve.packing import read_picture
 
-    files = [read_file(path) for path in images]
     if url:
-        answer = Client(url, models=folder).classify(name, version, files).response
+        answer = Client(url, models=folder).classify(name, version, images).response
     else:
         from mlops_lab import store
-        from mlops_lab.image import decode
 
         predictor = store.ModelStore(folder).load(name, version)
-        pictures = [decode(data, predictor.input.mode) for data in files]
+        pictures = [read_picture(path, predictor.input.mode) for path in images]
         answer = codec.encode(name, predictor.version, predictor.predict(pictures))
     found = answer["predictions"]
     lines = [f"{path}: {item['label']} ({item['confidence']:.1%})" for path, item in zip(images, found, strict=True)]
@@ -279,11 +278,13 @@ def list_models(folder: str) -> tuple[Any, str]:
     from mlops_lab.store import ModelStore
 
     store = ModelStore(folder)
-    found = [
-        {"name": n, "versions": [f"v{i}" for i in store.versions(n)], "aliases": store.aliases(n)}
-        for n in store.names()
-    ]
-    lines = [f"{m['name']}: {', '.join(m['versions'])} {m['aliases'] or ''}".rstrip() for m in found]
+    found: list[dict[str, Any]] = []
+    lines = []
+    for name in store.names():
+        versions = [f"v{number}" for number in store.versions(name)]
+        aliases = {alias: f"v{number}" for alias, number in store.aliases(name).items()}
+        found.append({"name": name, "versions": versions, "aliases": aliases})
+        lines.append("; ".join([f"{name}: {plain(versions)}", *map(" is ".join, aliases.items())]))
     return {"models": found}, "\n".join(lines) or f"There are no models in {folder}."
 
 
@@ -297,7 +298,7 @@ def show(name: str, version: str, folder: str) -> tuple[Any, str]:
     from mlops_lab.store import ModelStore
 
     facts = ModelStore(folder).get(name, version).to_dict()
-    return facts, "\n".join(f"{key}: {value}" for key, value in facts.items())
+    return facts, "\n".join(f"{key}: {plain(value)}" for key, value in facts.items())
 
 
 @models.command()
@@ -370,7 +371,7 @@ def history(name: str, folder: str) -> tuple[Any, str]:
 
     entries = ModelStore(folder).history(name)
     return {"history": entries}, "\n".join(
-        " ".join(f"{key}={value}" for key, value in entry.items()) for entry in entries
+        " ".join(f"{key}={plain(value)}" for key, value in entry.items()) for entry in entries
     )
 
 

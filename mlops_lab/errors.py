@@ -59,6 +59,14 @@ class LabError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
+    def about(self, what: str) -> LabError:
+        """Return the same error, whose message begins with what it is about.
+
+        >>> str(LabError("It is empty.").about("a.png"))
+        'a.png: It is empty.'
+        """
+        return type(self)(f"{what}: {self.message}", self.hint, code=self.code)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the error as the server and ``--json`` show it."""
         return {"error": str(self), "code": self.code, "hint": self.hint}

@@ -1,4 +1,4 @@
-"""Small pieces of HTML for the faces of results in a notebook.
+"""Small pieces of HTML for the faces of results in a notebook, and plain text for those in a terminal.
 
 No scripts and no remote assets. Colours come from JupyterLab's own variables, with fallbacks, so a result reads well
 in the light and the dark theme and outside Jupyter. A state is always a word and an icon; colour only repeats it.
@@ -108,3 +108,20 @@ def figure_png(drawing: Figure) -> bytes:
     buffer = io.BytesIO()
     drawing.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def plain(value: Any, *, inside: bool = False) -> str:
+    """Return a value as people write it: no quotes, and brackets only where lists are inside others.
+
+    Examples
+    --------
+    >>> plain({"shape": [28, 28], "seed": None})
+    'shape (28, 28), seed none'
+    """
+    if isinstance(value, dict):
+        text = ", ".join(f"{key} {plain(item, inside=True)}" for key, item in value.items())
+    elif isinstance(value, list | tuple):
+        text = ", ".join(map(str, value))
+    else:
+        return "none" if value is None else str(value)
+    return f"({text})" if inside else text

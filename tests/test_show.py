@@ -56,3 +56,16 @@ def test_a_figure_becomes_png():
     figure = show.figure(2, 1)
     figure.add_subplot().plot([1, 2])
     assert decode(show.figure_png(figure), "rgb").shape == (110, 220, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "none"),
+        (0.5, "0.5"),
+        (["a", "b"], "a, b"),
+        ({"a": {"b": [1, 2]}, "c": None}, "a (b (1, 2)), c none"),
+    ],
+)
+def test_values_are_written_for_people(value, text):
+    assert show.plain(value) == text

@@ -100,8 +100,7 @@ def _each(items: Sequence[Any], read: Callable[[Any], NDArray[Any]]) -> list[NDA
         except BadRequest as error:
             if len(items) == 1:
                 raise
-            message = f"Picture {number} of {len(items)}: {error.message}"
-            raise type(error)(message, error.hint, code=error.code) from error
+            raise error.about(f"Picture {number} of {len(items)}") from error
     return pictures
 
 

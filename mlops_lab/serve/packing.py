@@ -47,6 +47,15 @@ def read_file(item: bytes | str | PathLike[str]) -> bytes:
         raise BadImage(f"The file {item} cannot be read: {error.strerror}.", "Look at the path.") from error
 
 
+def read_picture(path: str | PathLike[str], mode: str) -> NDArray[np.uint8]:
+    """Return the pixels of a picture file, in ``"grey"`` or ``"rgb"``; an error names the file."""
+    data = read_file(path)
+    try:
+        return image.decode(data, mode)
+    except LabError as error:
+        raise error.about(str(path)) from error
+
+
 def _raw(data: bytes) -> dict[str, Any]:
     kind = "image/jpeg" if data[:2] == b"\xff\xd8" else "image/png"
     return {"data": data, "headers": {"Content-Type": kind}}

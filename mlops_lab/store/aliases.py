@@ -20,7 +20,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 RESERVED = re.compile(r"latest|v?[0-9]+")
 
 
-def check_name(name: str, what: str = "model") -> str:
+def check_name(name: str, what: str = "a model") -> str:
     """Return the name if it can be one.
 
     Raises
@@ -30,7 +30,7 @@ def check_name(name: str, what: str = "model") -> str:
     """
     if not NAME.fullmatch(name):
         raise WrongUsage(
-            f"{name!r} cannot be the name of a {what}.",
+            f"{name!r} cannot be the name of {what}.",
             "Take small letters, digits, '-' and '_', at most 64, and begin with a letter or digit.",
         )
     return name
@@ -58,7 +58,7 @@ def read_aliases(folder: Path) -> dict[str, int]:
 
 def move_alias(folder: Path, alias: str, version: int | None, *, event: str, why: str = "") -> int | None:
     """Point an alias at a version, or remove it (``None``), and note it. Returns where it pointed before."""
-    check_name(alias, "alias")
+    check_name(alias, "an alias")
     if RESERVED.fullmatch(alias):
         raise WrongUsage(f"{alias!r} is taken: it already means a version.", "Take a word such as 'production'.")
     with explained(folder), FileLock(folder / ".lock", timeout=10):

@@ -74,7 +74,7 @@ class Chain:
     description: str = ""
 
     def __post_init__(self) -> None:
-        check_name(self.name, "chain")
+        check_name(self.name, "a chain")
         if isinstance(self.links, str) or not isinstance(self.links, Sequence) or not 0 < len(self.links) <= MAX_LINKS:
             raise WrongUsage(
                 f"The links of the chain {self.name!r} are not a list of 1 to {MAX_LINKS}.",
