@@ -176,6 +176,17 @@ class Predictor:
         engine = type(self.engine).__name__
         return f"<{type(self).__name__} {self.name} v{self.version}: {describe(self.input)}, by {engine}>"
 
+    def about(self) -> dict[str, Any]:
+        """Return what a client may know: what the manifest tells, and without one what the predictor itself knows.
+
+        Examples
+        --------
+        >>> sorted(Predictor("coin", 1, InputSpec((4,)), ("heads", "tails"), engine=None).about())
+        ['input', 'labels', 'name', 'version']
+        """
+        known = {"name": self.name, "version": f"v{self.version}", "labels": list(self.labels)}
+        return {**known, "input": self.input.to_dict(), **self.info}
+
     def _repr_html_(self) -> str:
         rows = [("engine", type(self.engine).__name__), ("classes", ", ".join(self.labels))]
         return show.card(f"{self.name} v{self.version}, ready", show.table(rows))

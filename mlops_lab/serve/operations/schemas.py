@@ -114,7 +114,7 @@ def binary(kind: str) -> Json:
 
 
 def _facts(predictors: Iterable[Predictor]) -> Json:
-    told = [set(predictor.info) for predictor in predictors]
+    told = [set(predictor.about()) for predictor in predictors]
     known = {key: schema for key, schema in FACTS.items() if any(key in keys for keys in told)}
     return {"type": "object", "properties": known, "required": [key for key in known if all(key in t for t in told)]}
 

@@ -32,11 +32,11 @@ def blueprint(
     @routes.get("/models/<name>")
     def model(name: str) -> dict[str, Any]:
         entry = registry.entry(name)
-        return {**registry.get(name).info, **describe(entry), "states": entry.states()}
+        return {**registry.get(name).about(), **describe(entry), "states": entry.states()}
 
     @routes.get("/models/<name>/<version>")
     def version(name: str, version: str) -> dict[str, Any]:
-        return dict(registry.get(name, version).info)
+        return registry.get(name, version).about()
 
     @routes.post("/models/<name>")
     @routes.post("/models/<name>/<version>")

@@ -192,3 +192,12 @@ def test_a_body_that_unpacks_to_more_than_the_limit(client):
     answer = client.post(URL, data=bomb, content_type="image/png", headers={"Content-Encoding": "gzip"})
     assert (answer.status_code, answer.json["code"]) == (413, "too_large")
     assert "body_bytes=2097152" in answer.json["error"]
+
+
+def test_a_predictor_without_a_manifest_tells_what_it_knows():
+    coin = Predictor("coin", 2, InputSpec((4,)), ("heads", "tails"), PythonEngine(lambda inputs: inputs[:, :2]))
+    client = create_app([coin]).test_client()
+    facts = {"name": "coin", "version": "v2", "labels": ["heads", "tails"], "input": InputSpec((4,)).to_dict()}
+    assert client.get("/models/coin/v2").json == facts
+    assert client.get("/models/coin").json.items() >= facts.items()
+    assert client.get("/models/coin").json["versions"] == ["v2"]

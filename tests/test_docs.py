@@ -1,0 +1,26 @@
+"""The Python blocks of these pages do what they say, in order."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mlops_lab import serve
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = ["engines.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_python_blocks_run_in_order(page, monkeypatch, capsys):
+    monkeypatch.chdir(DOCS.parent)
+    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert blocks
+    namespace = {"__name__": "docs"}
+    try:
+        for number, block in enumerate(blocks, start=1):
+            exec(compile(block, f"{page}, python block {number}", "exec"), namespace)
+            # What a line prints stands behind it.
+            assert capsys.readouterr().out.splitlines() == re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)
+    finally:
+        serve.stop_all()
