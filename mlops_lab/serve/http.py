@@ -27,6 +27,8 @@ from mlops_lab.serve.limits import Limits
 from mlops_lab.serve.parser import StrictParser
 from mlops_lab.serve.ports import address, bind
 
+# So many times in a row, 10 ms apart, the loop finds nothing to read, to answer or to send before a drain is over.
+QUIET_LOOKS = 20
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -163,12 +165,7 @@ class HttpServer:
         self._server.draining = True
         self._refusing.set()
         self._wake()
-        deadline = time.monotonic() + self._limits.drain_seconds
-        quiet_since = time.monotonic()
-        while time.monotonic() < deadline and time.monotonic() - quiet_since < 0.2:
-            if self._busy():
-                quiet_since = time.monotonic()
-            time.sleep(0.01)
+        self.thread.join(self._limits.drain_seconds)
         self.stop()
 
     def _wake(self) -> None:
@@ -183,10 +180,18 @@ class HttpServer:
 
     def _run(self) -> None:
         use_poll = self._server.adj.asyncore_use_poll
-        while not self._closing.is_set():
-            wasyncore.loop(timeout=1, use_poll=use_poll, map=self._map, count=1)
-            if self._refusing.is_set() and self._server.accepting:
-                self._close_listener()
+        quiet = 0
+        while not self._closing.is_set() and quiet < QUIET_LOOKS:
+            draining = self._refusing.is_set()
+            wasyncore.loop(timeout=0.01 if draining else 1, use_poll=use_poll, map=self._map, count=1)
+            if draining:
+                if self._server.accepting:
+                    self._close_listener()
+                if self._busy():
+                    quiet = 0
+                else:  # looks are counted, not the time between them: on a busy machine nobody may look for long
+                    quiet += 1
+                    self._closing.wait(0.01)
         with self._ending:
             self._ended = True
             self._hush()

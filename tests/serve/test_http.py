@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from itertools import count
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -15,7 +17,7 @@ from flask import Flask
 from waitress.channel import ClientDisconnected, HTTPChannel
 
 from mlops_lab.errors import PortTaken, ServerError, WrongUsage
-from mlops_lab.serve import Limits
+from mlops_lab.serve import Limits, http
 from mlops_lab.serve.http import HttpServer, refuse_debug
 from mlops_lab.serve.ports import address, bind
 
@@ -230,6 +232,21 @@ def test_draining_answers_what_was_accepted_and_takes_no_more(serve):
     draining.join(10)
     assert answers == [{"answered": True}]
     assert not server.thread.is_alive()
+
+
+def test_draining_takes_no_stall_of_the_machine_for_quiet(serve, monkeypatch):
+    entered, leave, answers = threading.Event(), threading.Event(), []
+    server = serve(slow_app(entered, leave))
+    url = f"http://127.0.0.1:{server.port}/"
+    asking = threading.Thread(target=lambda: answers.append(requests.get(url, timeout=20).json()))
+    asking.start()
+    assert entered.wait(5)
+    seconds = count()  # one passes between any two looks at the clock
+    monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: next(seconds), sleep=time.sleep))
+    threading.Timer(0.5, leave.set).start()
+    server.drain()
+    asking.join(10)
+    assert answers == [{"answered": True}]
 
 
 def test_draining_gives_up_in_the_end(serve):
