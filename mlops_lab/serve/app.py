@@ -19,7 +19,7 @@ from mlops_lab.serve import pages, traffic
 from mlops_lab.serve.batching import Batching
 from mlops_lab.serve.chains import served as chaining
 from mlops_lab.serve.limits import Limits
-from mlops_lab.serve.operations import access, gate, metrics, openapi, tf_metrics
+from mlops_lab.serve.operations import access, gate, laps, metrics, openapi, tf_metrics
 from mlops_lab.serve.protocols import course, oip, tfserving
 from mlops_lab.serve.registry import Registry
 
@@ -99,6 +99,8 @@ def create_app(
     app.register_blueprint(metrics.blueprint(counts))
     tf_counts = tf_metrics.TfMetrics(registry)
     app.register_blueprint(tf_metrics.blueprint(tf_counts))
+    # What the HTTP server refuses before it comes to us is counted all the same.
+    app.config["ON_REFUSAL"] = lambda: counts.count("(refused)", "POST", 503, laps.begin())
     _add_guards(app, limits)
     keys, told = gate.Keys(api_keys), metrics.then(counts.predicted, on_prediction)
     app.register_blueprint(gate.blueprint(doors, registry, keys))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import logging
-import secrets
 import signal
 import socket
 import struct
@@ -18,85 +16,16 @@ from typing import Any
 
 from flask import Flask
 from waitress import create_server, wasyncore
-from waitress.channel import HTTPChannel
-from waitress.task import ErrorTask, WSGITask
-from waitress.utilities import Error, InternalServerError, RequestEntityTooLarge, RequestHeaderFieldsTooLarge
 
-from mlops_lab.errors import BadRequest, LabError, TooLarge, WrongUsage
+from mlops_lab.errors import WrongUsage
+from mlops_lab.serve.channel import Channel
 from mlops_lab.serve.limits import Limits
-from mlops_lab.serve.parser import StrictParser
+from mlops_lab.serve.line import Line
 from mlops_lab.serve.ports import address, bind
 
 # So many times in a row, 10 ms apart, the loop finds nothing to read, to answer or to send before a drain is over.
 QUIET_LOOKS = 20
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-class _JsonErrorTask(ErrorTask):  # type: ignore[misc]
-    """Answer what waitress itself refuses in the form of the server's other errors."""
-
-    def execute(self) -> None:
-        error = self.request.error
-        number = secrets.token_hex(8)
-        message = {**_explained(error, self.channel.adj.limits).to_dict(), "request_id": number}
-        body = json.dumps(message).encode()
-        self.status = f"{error.code} {error.reason}"
-        self.response_headers = [
-            ("Content-Type", "application/json"),
-            ("Connection", "close"),
-            ("X-Request-Id", number),
-        ]
-        self.close_on_finish = True
-        self.content_length = len(body)
-        self.write(body)
-
-
-def _explained(error: Error, limits: Limits) -> LabError:
-    """Say what waitress refuses in our words, with the names of our limits and not of its own."""
-    if isinstance(error, RequestHeaderFieldsTooLarge):
-        message = (
-            "The head of the request is too large; the limits are"
-            f" headers={limits.headers} and header_bytes={limits.header_bytes}."
-        )
-        return TooLarge(message, "Send fewer headers, or shorter ones.", code="too_many_headers")
-    if isinstance(error, RequestEntityTooLarge):
-        return TooLarge(f"The body is larger than the limit, body_bytes={limits.body_bytes}.", "Send less at a time.")
-    if isinstance(error, InternalServerError):
-        return LabError("Something went wrong inside the server.", "Look into its log.", code="internal")
-    return BadRequest(f"The request is not HTTP as it is read here: {error.body}.", "Let an HTTP library write it.")
-
-
-class _Task(WSGITask):  # type: ignore[misc]
-    """Send an answer in one piece, and ask the client not to use the connection again once the server is draining."""
-
-    wrote_header = False
-
-    def write(self, data: bytes) -> None:
-        if not self.wrote_header:
-            self.channel.head = self.build_response_header()
-            self.wrote_header = True
-        super().write(data)
-        self.channel.write_soon(b"")  # there may have been no body
-
-    def build_response_header(self) -> bytes:
-        if getattr(self.channel.server, "draining", False):
-            self.request.headers["CONNECTION"] = "close"
-        header: bytes = super().build_response_header()
-        return header
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    task_class = _Task
-    error_task_class = _JsonErrorTask
-    parser_class = StrictParser
-    # Of an answer whose body has not come yet. A process that is killed between the two would leave a proxy with half
-    # an answer, which it can neither hand on nor ask another server for.
-    head = b""
-
-    def write_soon(self, data: Any) -> int:
-        if self.head and isinstance(data, bytes):
-            data, self.head = self.head + data, b""
-        return int(super().write_soon(data))
 
 
 class HttpServer:
@@ -122,11 +51,13 @@ class HttpServer:
         for name in ("waitress", "waitress.queue"):
             logging.getLogger(name).setLevel(logging.ERROR)
         self._map: dict[int, Any] = {}
+        line = Line(limits, getattr(app, "config", {}).get("ON_REFUSAL", lambda: None))
+        line.set_thread_count(limits.threads)
         self._server = create_server(
             app,
             map=self._map,
+            _dispatcher=line,
             sockets=[listener],
-            threads=limits.threads,
             connection_limit=limits.connections,
             channel_timeout=limits.idle_seconds,
             cleanup_interval=5,
@@ -137,7 +68,7 @@ class HttpServer:
             asyncore_use_poll=hasattr(wasyncore.select, "poll"),
             ident=None,
         )
-        self._server.channel_class = _Channel
+        self._server.channel_class = Channel
         self._server.adj.header_fields = limits.headers
         self._server.adj.limits = limits
         self._closing = threading.Event()
@@ -148,6 +79,7 @@ class HttpServer:
         self._shared = shared
         self.port: int = listener.getsockname()[1]
         self.thread = threading.Thread(target=self._run, name=f"mlops-lab-{self.port}", daemon=True)
+        line.loop = self.thread
 
     def start(self) -> None:
         """Begin to answer, in a thread."""

@@ -30,7 +30,8 @@ class Limits:
     request_seconds
         A request that has waited so long for its turn is given up.
     threads
-        Requests in the server's hands, over all models: in flight, waiting, or asking for something else.
+        Requests in the server's hands, over all models: in flight, waiting, or asking for something else. A POST that
+        finds every thread taken is refused.
     connections
         Open at the same time; more wait to be accepted.
 
