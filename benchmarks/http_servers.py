@@ -183,8 +183,8 @@ def table() -> dict[str, list[str]]:
     return found
 
 
-def pace(port: int, request: bytes, seconds: float) -> tuple[float, float]:
-    """Return requests per second and the median milliseconds of four clients."""
+def pace(port: int, request: bytes, seconds: float, clients: int = 4) -> tuple[float, float]:
+    """Return requests per second and the median milliseconds of some clients."""
     taken: list[float] = []
     end = time.perf_counter() + seconds
 
@@ -197,7 +197,7 @@ def pace(port: int, request: bytes, seconds: float) -> tuple[float, float]:
                     answer += connection.recv(65536)
                 taken.append(time.perf_counter() - started)
 
-    threads = [threading.Thread(target=run) for _ in range(4)]
+    threads = [threading.Thread(target=run) for _ in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -187,7 +187,8 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _pixels(picture: Image.Image, mode: str) -> NDArray[np.uint8]:
-    turn = _TURNS.get(picture.getexif().get(_EXIF_ORIENTATION, 1))
+    picture.load()  # after which a PNG has said all about itself
+    turn = _TURNS.get(picture.getexif().get(_EXIF_ORIENTATION, 1)) if picture.info else None
     picture = _on_black(picture)
     wanted = "RGB" if mode == "rgb" else "L"
     if picture.mode != wanted:

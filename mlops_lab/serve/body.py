@@ -31,11 +31,10 @@ def read(limits: Limits) -> bytes:
     TooLarge
         They unpack to more than the limit.
     """
-    body = request.get_data(cache=False)
-    if request.content_length is not None and len(body) != request.content_length:
-        message = f"The request declares {request.content_length} bytes; {len(body)} arrived."
-        raise BadRequest(message, "Send it again.")
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    body, declared = request.get_data(cache=False), request.content_length
+    if declared is not None and len(body) != declared:
+        raise BadRequest(f"The request declares {declared} bytes; {len(body)} arrived.", "Send it again.")
+    encoding = request.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     return body if encoding in ("", "identity") else unpack(body, encoding, limits)
 
 
