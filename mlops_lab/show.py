@@ -32,7 +32,7 @@ STATES = {
 def state(kind: str, word: str = "") -> str:
     """Return a state as an icon and a word: ``ok``, ``warning``, ``error`` or ``info``."""
     icon, colour = STATES[kind]
-    return f'<span style="color: {colour}; font-weight: 600">{icon} {escape(word or kind)}</span>'
+    return f'<span style="color: {colour}; font-weight: 600; white-space: nowrap">{icon} {escape(word or kind)}</span>'
 
 
 def card(title: str, *parts: str) -> str:

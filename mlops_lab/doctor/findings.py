@@ -51,5 +51,10 @@ class Checkup:
 
     def _repr_html_(self) -> str:
         rows = [(show.Html(show.state(item.state)), item.subject, item.found, item.fix) for item in self.findings]
-        title = "This environment is ready" if self.healthy else "Something here needs mending"
-        return show.card(title, show.table(rows, ("state", "what", "found", "what to do")))
+        return show.card(self._title(), show.table(rows, ("state", "what", "found", "what to do")))
+
+    def _title(self) -> str:
+        if not self.healthy:
+            return "Something here needs mending"
+        warnings = sum(finding.state == "warning" for finding in self.findings)
+        return "This environment is ready" + (f"; look at the warnings ({warnings})" if warnings else "")

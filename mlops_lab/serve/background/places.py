@@ -105,7 +105,11 @@ def find_reach(port: int, url: str) -> Reach:
     if jupyter is None and any(name.startswith("VSCODE_") for name in os.environ):
         return Reach("VS Code", url, "If VS Code runs elsewhere, it forwards the port: see its Ports tab.")
     place = "this machine" if jupyter is None else "Jupyter on this machine"
-    return Reach(place, url, f"From another machine: ssh -L {port}:127.0.0.1:{port} and your name there.")
+    return Reach(
+        place,
+        url,
+        f"From another machine, bring the port there first: ssh -L {port}:127.0.0.1:{port} YOU@THIS-MACHINE.",
+    )
 
 
 def _colab(port: int) -> Reach:
