@@ -1,9 +1,17 @@
+import dataclasses
+import gc
 import subprocess
 import sys
+import time
+import weakref
 
 import pytest
+import requests
 
-from mlops_lab.serve import command, memory
+from mlops_lab.image import encode_png
+from mlops_lab.serve import Limits, Registry, command, create_app, memory
+from mlops_lab.serve.http import HttpServer
+from mlops_lab.serve.ports import bind
 
 # Threads that live at the same time take a large block each and let it go, the way bodies of requests come and go.
 CHILD = """
@@ -66,3 +74,22 @@ def test_a_server_process_keeps_little_before_it_loads_models(monkeypatch):
     monkeypatch.setattr(command, "build", load)
     with pytest.raises(Loading):
         command.run(command.Settings("models"), print, print)
+
+
+def test_threads_that_rest_keep_no_version_that_was_removed(bright, pictures):
+    registry = Registry.of([dataclasses.replace(bright)])
+    server = HttpServer(create_app(registry), bind("127.0.0.1", 0), Limits(threads=2))
+    server.start()
+    try:
+        url = f"http://127.0.0.1:{server.port}/models/bright/v1"
+        answer = requests.post(url, data=encode_png(pictures[0]), headers={"Content-Type": "image/png"}, timeout=5)
+        assert answer.json()["version"] == "v1"
+        version = weakref.ref(registry.get("bright"))
+        registry.entries = {}
+        deadline = time.monotonic() + 5
+        while version() is not None and time.monotonic() < deadline:
+            gc.collect()
+            time.sleep(0.01)
+        assert version() is None
+    finally:
+        server.stop()

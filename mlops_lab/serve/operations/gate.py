@@ -189,9 +189,8 @@ def blueprint(gate: Gate, registry: Registry, keys: Keys) -> Blueprint:
 
     @routes.teardown_app_request
     def leave(error: BaseException | None) -> None:
-        watch = laps.current()
+        watch = laps.end()
         if watch is not None and watch.lane is not None:
-            lane, watch.lane = watch.lane, None
-            gate.leave(lane)
+            gate.leave(watch.lane)
 
     return routes

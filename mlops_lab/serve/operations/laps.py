@@ -70,6 +70,13 @@ def current() -> Laps | None:
     return _current.get()
 
 
+def end() -> Laps | None:
+    """Return the stopwatch and forget it: a thread that rests must not keep the memory of a version that goes."""
+    laps = _current.get()
+    _current.set(None)
+    return laps
+
+
 def lap(stage: str) -> None:
     """End a stage of this thread's request; outside a request, do nothing."""
     laps = _current.get()

@@ -100,6 +100,7 @@ def handler(desk: Desk, path: str, method: Method, request_class: Any) -> Any:
             failure, status = "", 200
         if desk.count is not None:
             desk.count(path, "POST", status, watch)
+        laps.end()
         if status == 200:
             return answer
         # Where a message is too long for a header, gRPC would send nothing of it at all.

@@ -21,3 +21,10 @@ def test_each_thread_has_its_own():
     assert theirs == [None]
     assert not mine.seconds
     assert laps.current() is mine
+
+
+def test_a_stopwatch_that_has_ended_is_forgotten():
+    mine = laps.begin()
+    assert laps.end() is mine
+    assert laps.current() is None
+    assert laps.end() is None
