@@ -72,16 +72,17 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, Html) else escape(str(value))
 
 
-def bars(labels: Sequence[str], values: Sequence[float], *, strongest: int) -> str:
-    """Return horizontal bars for probabilities between 0 and 1, the strongest one in bold."""
+def bars(labels: Sequence[str], values: Sequence[float], *, strongest: int, words: Sequence[str] = ()) -> str:
+    """Return horizontal bars for values between 0 and 1, the strongest in bold, each with its percentage or words."""
+    words = words or [f"{100 * value:.1f}%" for value in values]
     rows = []
-    for index, (label, value) in enumerate(zip(labels, values, strict=True)):
+    for index, (label, value, word) in enumerate(zip(labels, values, words, strict=True)):
         weight = 600 if index == strongest else 400
         rows.append(
             f'<tr style="font-weight: {weight}"><td style="padding: 0 8px 0 0; text-align: right">{escape(label)}</td>'
             f'<td style="width: 160px; padding: 1px 0"><div style="background: {BAR}; height: 11px; '
             f'width: {max(1.0, 100 * value):.1f}%; opacity: {1 if index == strongest else 0.55}"></div></td>'
-            f'<td style="padding: 0 0 0 8px; text-align: right">{100 * value:.1f}%</td></tr>'
+            f'<td style="padding: 0 0 0 8px; text-align: right; min-width: 3.5em">{escape(word)}</td></tr>'
         )
     return f'<table style="border-collapse: collapse; {FONT}; color: {TEXT}">{"".join(rows)}</table>'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from mlops_lab.image import InputSpec, decode, fit
 
 # A photo from a telephone is larger than what a server takes, and is made small before it is sent.
 MAX_PIXELS, MAX_SIDE = 60_000_000, 12_000
+CONTRAST = 40  # grey levels by which a thing differs from its ground
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +33,30 @@ def on_bright(pixels: NDArray[Any]) -> bool:
     >>> on_bright(np.full((28, 28), 250, np.uint8))
     True
     """
-    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    return bool(edge.mean() > 127)
+    return bool(edge(pixels).mean() > 127)
+
+
+def edge(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return the outermost pixels of a picture."""
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+
+
+def trim(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Cut off the ground around the thing in a grey picture; specks on the ground do not count.
+
+    Examples
+    --------
+    >>> picture = np.zeros((100, 100), np.uint8)
+    >>> picture[20:50, 30:90] = 200
+    >>> trim(picture).shape
+    (30, 60)
+    """
+    ground = np.median(edge(pixels))
+    thing = (pixels < ground - CONTRAST) | (pixels > ground + CONTRAST)
+    rows, columns = (np.flatnonzero(thing.mean(axis=axis) > 0.01) for axis in (1, 0))
+    if not len(rows) or not len(columns):
+        return pixels
+    return pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def steps(file: bytes, spec: InputSpec, invert: bool | None = None) -> list[Step]:
@@ -69,6 +93,10 @@ def steps(file: bytes, spec: InputSpec, invert: bool | None = None) -> list[Step
         if on_bright(pixels) if invert is None else invert:
             pixels = 255 - pixels
             found.append(Step("Inverted", thumbnail(pixels), "the model knows things on black"))
+        # So were the models' own examples made. What has the model's size already is one of them.
+        if pixels.size > math.prod(spec.picture_shape) and (cut := trim(pixels)).size < pixels.size:
+            pixels = cut
+            found.append(Step("Trimmed", thumbnail(pixels), "the thing fills the picture"))
     small = fit(pixels, spec)
     found.append(Step("Small", small, f"{small.shape[1]}×{small.shape[0]}, in proportion, the rest black"))
     return found

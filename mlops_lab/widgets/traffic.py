@@ -91,7 +91,8 @@ class Traffic:
             '<div style="display: flex; flex-wrap: wrap; gap: 24px; align-items: flex-start; line-height: 1.3">'
             f"{numbers}{show.table(statuses, ('status', 'times'))}{show.table(routes, ('request', 'times'))}</div>"
             f"{columns(self.history)}"
-            f"{''.join(histogram(version, counts) for version, counts in self.classes.items())}"
+            f'<div style="display: flex; flex-wrap: wrap; gap: 0 32px">'
+            f"{''.join(histogram(version, counts) for version, counts in self.classes.items())}</div>"
         )
 
 
@@ -113,10 +114,11 @@ def histogram(version: str, counts: Mapping[str, int]) -> str:
     """
     total = sum(counts.values())
     most = list(counts.items()) if len(counts) <= 12 else Counter(counts).most_common(10)
-    labels = [f"{label}: {times}" for label, times in most]
-    times = [number for _, number in most]
-    bars = show.bars(labels, [number / max(1, total) for number in times], strongest=times.index(max(times)))
-    title = f"{version} said, of {total:,} picture{'' if total == 1 else 's'} since the server started"
+    labels, times = [label for label, _ in most], [number for _, number in most]
+    longest = max(times)
+    shares = [number / max(1, longest) for number in times]
+    bars = show.bars(labels, shares, strongest=times.index(longest), words=[f"{number:,}" for number in times])
+    title = f"{version} said, of {total:,} picture{'' if total == 1 else 's'} so far"
     style = f"{show.FONT}; color: {show.TEXT}; font-weight: 600; margin: 10px 0 2px"
     return f'<div style="line-height: 1.3"><div style="{style}">{escape(title)}</div>{bars}</div>'
 

@@ -9,7 +9,7 @@
 #
 # 1. start a server behind this notebook and look at it,
 # 2. ask it which models it has (`GET`) and send it a picture (`POST`),
-# 3. pick pictures from a gallery, send them, and see what the model thinks,
+# 3. pick pictures from a gallery or draw them, send them, and see what the model thinks,
 # 4. read what the server says when something is wrong,
 # 5. replace the running server by a new one, and stop it.
 #
@@ -169,6 +169,24 @@ sender
 sender.gallery.picked = 12
 sender.send()
 print(sender.answer.request, "→", sender.answer.status, sender.answer[0])
+
+# %% [markdown]
+# ### Draw it yourself
+#
+# Two models are on this server; the other one, `digits`, reads handwritten digits. Draw one, with the mouse, a finger, a
+# pen or the keyboard, and watch the bars while you draw. The server neither knows nor cares that this picture comes from
+# your hand and not from a data set.
+
+# %%
+paper = widgets.draw(server, data.load("digits"), "digits", "v1")
+paper
+
+# %% [markdown]
+# > **Try this.**
+# >
+# > 1. Draw a 7 with and without its bar, small, in a corner. Then take the tick off *Centre*. Why does the model mind?
+# > 2. Tick *Invert*. To you it is the same digit; to the model it is nothing that it has ever seen.
+# > 3. Draw a letter. A model always answers with one of its classes, and may be sure of it.
 
 # %% [markdown]
 # ## 8. When something is wrong

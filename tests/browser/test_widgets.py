@@ -13,6 +13,11 @@ dataset = data.load()
 server = serve.start("../models")
 server
 """
+ASK = """
+client = serve.Client(server)
+for picture in dataset.test.images[:40]:
+    client.classify("clothes", "v1", picture)
+"""
 
 
 def test_a_cell_of_the_matrix_opens_its_pictures(opened):
@@ -35,10 +40,12 @@ def test_two_versions_side_by_side(opened):
 
 
 def test_the_dashboard_moves(opened):
-    book = opened([SET_UP, "board = widgets.dashboard(server)\nboard", "serve.Client(server).models()"])
+    book = opened([SET_UP, "board = widgets.dashboard(server)\nboard", ASK])
     book.run_all()
     cell = book.cell("widgets.dashboard")
-    cell.get_by_text("GET /models").wait_for()
+    cell.get_by_text("clothes v1 said, of 40 pictures").wait_for()
+    cell.get_by_text("POST /models/clothes/v1").wait_for()
+    book.picture(cell, "dashboard")
     cell.get_by_role("button", name="Stop watching").click()
     cell.get_by_text("stopped watching").wait_for()
 
@@ -52,7 +59,8 @@ def test_a_picture_of_ones_own(opened):
         cell.get_by_text("Choose a picture").click()
     chooser.value.set_files({"name": "boot.png", "mimeType": "image/png", "buffer": encode_png(boot)})
     cell.get_by_text("It says:").wait_for()
-    assert cell.get_by_text("3 Inverted").count() == 1
+    cell.get_by_text("It says: Ankle boot").wait_for()
+    assert [cell.get_by_text(step).count() for step in ("3 Inverted", "4 Trimmed", "5 Small")] == [1, 1, 1]
     book.picture(cell, "upload")
 
 
@@ -65,3 +73,4 @@ def test_a_training_is_stopped(opened):
     cell.get_by_text(re.compile(r"\d+ epochs, best")).wait_for()
     cell.get_by_role("button", name="Stop").click()
     cell.get_by_text("the model has the weights of epoch").wait_for()
+    book.picture(cell, "training")

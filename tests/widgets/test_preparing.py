@@ -6,7 +6,7 @@ from PIL import Image
 
 from mlops_lab.errors import BadImage
 from mlops_lab.image import InputSpec, encode_png, fit
-from mlops_lab.widgets.preparing import on_bright, steps, thumbnail
+from mlops_lab.widgets.preparing import on_bright, steps, thumbnail, trim
 
 SPEC = InputSpec(shape=(28, 28, 1), size=(28, 28))
 
@@ -26,9 +26,28 @@ def test_a_bright_ground_is_inverted(ground, invert, inverted):
     assert ("Inverted" in [step.title for step in way]) is inverted
 
 
-def test_what_is_sent_is_what_the_server_would_make_of_it():
+def test_the_thing_fills_what_is_sent():
     way = steps(encode_png(shirt_on(0)), SPEC)
-    assert (way[-1].pixels == fit(shirt_on(0), SPEC)).all()
+    assert [step.title for step in way] == ["Your picture", "Grey", "Trimmed", "Small"]
+    assert (way[-1].pixels == fit(shirt_on(0)[80:220, 60:140], SPEC)).all()
+
+
+def test_a_picture_of_the_models_size_is_sent_as_it_is():
+    picture = np.pad(np.full((10, 10), 200, np.uint8), 9)
+    way = steps(encode_png(picture), SPEC)
+    assert (way[-1].pixels == picture).all()
+
+
+@pytest.mark.parametrize("ground", [0, 30])
+def test_specks_on_the_ground_are_no_thing(ground):
+    picture = np.full((300, 300), ground, np.uint8)
+    picture[100:200, 100:160] = 200
+    picture[5, 5] = picture[290, 40] = 255
+    assert trim(picture).shape == (100, 60)
+
+
+def test_nothing_but_ground_stays_whole():
+    assert trim(np.full((40, 40), 90, np.uint8)).shape == (40, 40)
 
 
 def test_a_large_photo_becomes_small():
