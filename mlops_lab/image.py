@@ -87,6 +87,11 @@ class InputSpec:
         """The shape of one picture before it becomes input: ``(28, 28)`` or ``(28, 28, 3)``."""
         return (*(self.size or ()), 3) if self.mode == "rgb" else tuple(self.size or ())
 
+    @property
+    def channels_first(self) -> bool:
+        """Whether colours come before height and width, as PyTorch has them: ``(3, 28, 28)``."""
+        return self.mode == "rgb" and self.shape == (3, *(self.size or ())) != self.picture_shape
+
     def to_dict(self) -> dict[str, Any]:
         """Return the ``input`` entry of a manifest."""
         picture = {"kind": "picture", "size": list(self.size or ()), "mode": self.mode}
@@ -228,9 +233,7 @@ def encode_png(pixels: NDArray[Any]) -> bytes:
     >>> encode_png(np.zeros((28, 28), np.uint8))[:4]
     b'\x89PNG'
     """
-    array = np.asarray(pixels)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
+    array = check_pixels(pixels)
     buffer = io.BytesIO()
     Image.fromarray(array.astype(np.uint8)).save(buffer, format="PNG")
     return buffer.getvalue()
@@ -269,6 +272,9 @@ def to_input(pictures: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -
     """
     if spec.size is None:
         return _as_it_is(pictures, spec)
+    if isinstance(pictures, np.ndarray) and pictures.shape == spec.picture_shape:
+        message = f"Several pictures are expected; received one, of shape {pictures.shape}."
+        raise WrongShape(message, "Pass [picture], or picture[np.newaxis].")
     if isinstance(pictures, np.ndarray) and pictures.shape[1:] == spec.picture_shape:
         batch = check_pixels(pictures)
     else:
@@ -276,6 +282,8 @@ def to_input(pictures: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -
         fitted = [fit(check_pixels(picture), spec) for picture in items]
         batch = np.stack(fitted) if fitted else np.empty((0, *spec.picture_shape), np.uint8)
     scaled = batch.astype(spec.dtype)
+    if spec.channels_first:
+        scaled = np.ascontiguousarray(np.moveaxis(scaled, -1, 1))
     scaled *= (spec.high - spec.low) / 255
     if spec.low:
         scaled += spec.low

@@ -34,6 +34,11 @@ def test_wrong_pictures_are_refused_before_the_engine_sees_them():
         predictor.predict(np.full((1, 8, 8), 0.5))
 
 
+def test_one_picture_where_several_are_expected(bright, pictures):
+    with pytest.raises(WrongShape, match=r"received one, of shape \(28, 28\).*newaxis"):
+        bright.predict(pictures[0])
+
+
 def test_a_model_without_pictures_has_predictions_without_images():
     predictor = Predictor("m", 1, InputSpec(shape=(2,)), ("a", "b"), PythonEngine(lambda inputs: inputs))
     answer = predictor.predict([[0.25, 0.75]])[0]

@@ -167,7 +167,8 @@ def _npy_header(body: bytes) -> tuple[np.dtype[Any], Literal["C", "F"], tuple[in
 def _is_one(array: NDArray[Any], spec: InputSpec) -> bool:
     if spec is WHOLE:
         return array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
-    return array.shape in (spec.picture_shape, (*spec.picture_shape, 1), spec.shape)
+    shapes = [spec.picture_shape, (*spec.picture_shape, 1)]
+    return array.shape in (shapes if spec.channels_first else [*shapes, spec.shape])
 
 
 def check_picture(array: NDArray[Any], spec: InputSpec) -> NDArray[Any]:

@@ -72,6 +72,7 @@ def from_onnx(
 
     Examples
     --------
+    >>> from mlops_lab.image import InputSpec
     >>> digits = from_onnx(  # doctest: +SKIP
     ...     "digits.onnx", input=InputSpec(shape=(64,), size=(8, 8), high=16), labels="0123456789", examples=pictures
     ... )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab import show
-from mlops_lab.errors import DamagedArtifact, StoreError, UnknownModel, UnknownVersion, nearest
+from mlops_lab.errors import DamagedArtifact, StoreError, UnknownModel, UnknownVersion, WrongUsage, nearest
 from mlops_lab.predict import Predictor
 from mlops_lab.store import aliases
 from mlops_lab.store.disk import temporary_folder
@@ -187,7 +187,12 @@ class ModelStore:
             An exported form does not answer as the trained model does.
         StoreError
             The folder cannot be written, or the disk is full.
+        WrongUsage
+            The model does not take its examples, or does not answer a probability for each label.
         """
+        if not hasattr(run, "framework"):
+            message = f"A {type(run).__name__} alone cannot be published: its input, labels and examples are not known."
+            raise WrongUsage(message, "Pass what train.fit returned, or store.from_onnx for a model of your own.")
         parent = self.root / aliases.check_name(name)
         return publish_run(run, parent, version, description)
 

@@ -7,9 +7,13 @@ import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mlops_lab import engines
-from mlops_lab.errors import VersionExists, WrongUsage
+from mlops_lab.errors import LabError, VersionExists, WrongUsage
 from mlops_lab.predict import Engine, Predictor
 from mlops_lab.store import aliases
 from mlops_lab.store.disk import explained, sync_folder, sync_tree, temporary_folder
@@ -17,6 +21,9 @@ from mlops_lab.store.export import Run, card, check_agreement, count_parameters,
 from mlops_lab.store.keras_file import running_versions
 from mlops_lab.store.manifest import Golden, Manifest
 from mlops_lab.store.version import ModelVersion
+
+# What rounding may add to a probability.
+PROBABILITY = 1e-3
 
 
 def publish_run(run: Run, parent: Path, version: int | None, description: str) -> ModelVersion:
@@ -57,7 +64,7 @@ def _describe(run: Run, source: Engine, folder: Path, name: str, number: int, de
         if path.is_file() and path.name not in ("README.md", "manifest.json")
     }
     trained = Predictor(name, number, run.input, run.labels, source)
-    golden = Golden(run.examples, trained.probabilities(run.examples))
+    golden = Golden(run.examples, _answers(trained, run.examples))
     available = [engine for engine, file in engines.FILES.items() if file in files]
     for engine in available:
         predictor = Predictor(name, number, run.input, run.labels, engines.load(engine, files))
@@ -80,6 +87,26 @@ def _describe(run: Run, source: Engine, folder: Path, name: str, number: int, de
         created=aliases.now(),
         golden=golden,
     )
+
+
+def _answers(trained: Predictor, examples: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the model's answers to its examples, which must be one probability for each label."""
+    try:
+        rows = trained.probabilities(examples)
+    except LabError:
+        raise
+    except Exception as error:  # frameworks raise whatever they like on a shape that is not theirs
+        reason = " ".join((str(error) or type(error).__name__).split())[:300]
+        message = f"The model does not take its {len(examples)} examples of shape {trained.input.shape}: {reason}."
+        hint = "Look at the input's shape; the model's first axis, the batch, must be free."
+        raise WrongUsage(message, hint) from error
+    if rows.shape != (len(examples), len(trained.labels)):
+        message = f"The model answers {rows.shape} to {len(examples)} examples; there are {len(trained.labels)} labels."
+        raise WrongUsage(message, "Pass one label for each class, in the order of the model's output.")
+    if not (rows.min() >= -PROBABILITY and rows.max() <= 1 + PROBABILITY):
+        message = f"The model's answers are no probabilities: they lie from {rows.min():.3g} to {rows.max():.3g}."
+        raise WrongUsage(message, "Let it end with a softmax, or a sigmoid.")
+    return rows
 
 
 def _rename(folder: Path, final: Path) -> bool:

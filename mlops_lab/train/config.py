@@ -56,6 +56,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
             raise WrongUsage(f"epochs={self.epochs} and batch_size={self.batch_size} must be 1 or more.", "Raise them.")
+        if not self.learning_rate > 0:
+            raise WrongUsage(f"learning_rate={self.learning_rate} must be above 0.", "Take 0.001.")
         if not 0 < self.validation_split < 1:
             raise WrongUsage(f"validation_split={self.validation_split} must lie between 0 and 1.", "Take 0.2.")
         if self.schedule not in ("cosine", "constant"):

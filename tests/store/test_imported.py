@@ -60,3 +60,57 @@ def test_a_model_that_takes_no_pictures(tmp_path, digits):
     model = store.from_onnx(MODEL, input=bare, labels=digits.classes, examples=examples)
     version = store.ModelStore(tmp_path).publish(model, "bare")
     assert version.manifest.input.size is None
+
+
+def linear(shape, classes=3, *, last="Softmax"):
+    """Return a graph over a fixed or free batch: flatten, multiply, and one more operator."""
+    onnx = pytest.importorskip("onnx")
+    weights = np.random.default_rng(0).normal(size=(int(np.prod(shape[1:])), classes)).astype(np.float32)
+    nodes = [
+        onnx.helper.make_node("Flatten", ["x"], ["flat"]),
+        onnx.helper.make_node("MatMul", ["flat", "w"], ["m"]),
+        onnx.helper.make_node(last, ["m"], ["y"]),
+    ]
+    value = onnx.helper.make_tensor_value_info
+    float32 = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        nodes, "g", [value("x", float32, shape)], [value("y", float32, [shape[0], classes])],
+        [onnx.numpy_helper.from_array(weights, "w")],
+    )  # fmt: skip
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    return model.SerializeToString(), weights
+
+
+@pytest.mark.parametrize(
+    ("shape", "said", "labels", "last", "words"),
+    [
+        (["n", 4], (5,), "abc", "Softmax", "does not take its 2 examples of shape (5,)"),
+        ([1, 4], (4,), "abc", "Softmax", "the batch, must be free"),
+        (["n", 4], (4,), "ab", "Softmax", "answers (2, 3) to 2 examples; there are 2 labels"),
+        (["n", 4], (4,), "abc", "Identity", "end with a softmax"),
+    ],
+)
+def test_a_model_that_could_not_answer_is_not_published(tmp_path, shape, said, labels, last, words):
+    models = store.ModelStore(tmp_path)
+    examples = np.full((2, *said), 9, np.float32)
+    model = store.from_onnx(linear(shape, last=last)[0], input=InputSpec(said), labels=labels, examples=examples)
+    with pytest.raises(WrongUsage) as caught:
+        models.publish(model, "mine")
+    assert words in str(caught.value)
+    assert models.names() == []
+
+
+def test_colours_come_first_where_pytorch_wants_them(tmp_path):
+    graph, weights = linear(["n", 3, 2, 4])
+    pictures = np.random.default_rng(1).integers(0, 256, (5, 2, 4, 3), np.uint8)
+    spec = InputSpec(shape=(3, 2, 4), size=(2, 4), mode="rgb")
+    models = store.ModelStore(tmp_path)
+    models.publish(store.from_onnx(graph, input=spec, labels="abc", examples=pictures), "torch")
+    scores = (pictures.transpose(0, 3, 1, 2).reshape(5, -1) / 255) @ weights
+    np.testing.assert_array_equal(models.load("torch").probabilities(pictures).argmax(axis=1), scores.argmax(axis=1))
+
+
+def test_a_bare_model_is_told_what_is_missing(tmp_path):
+    with pytest.raises(WrongUsage, match=r"A object alone cannot be published.*labels"):
+        store.ModelStore(tmp_path).publish(object(), "mine")

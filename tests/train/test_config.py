@@ -9,6 +9,7 @@ from mlops_lab.train import TrainConfig
     [
         {"epochs": 0},
         {"batch_size": 0},
+        {"learning_rate": 0},
         {"validation_split": 0.0},
         {"validation_split": 1.0},
         {"schedule": "step"},
