@@ -162,6 +162,7 @@ class Client:
         milliseconds = 1000 * (time.perf_counter() - started)
         message = dialect.read(asked, _message(answer, "predictions"))
         labels = self._known_labels(dialect, name, message["version"])
+        pictures = _drawable(asked.pictures, len(message["predictions"]))
         items = [
             Prediction(
                 entry["label"],
@@ -169,9 +170,9 @@ class Client:
                 entry["confidence"],
                 tuple(entry["probabilities"]),
                 labels,
-                None if asked.pictures is None else asked.pictures[place],
+                picture,
             )
-            for place, entry in enumerate(message["predictions"])
+            for entry, picture in zip(message["predictions"], pictures, strict=True)
         ]
         return Predictions(items, f"POST {asked.path}", answer.status_code, milliseconds, message, answer.headers)
 
@@ -212,6 +213,13 @@ class Client:
             raise ServerError(
                 f"{method} {self.url}{path} failed: {error}.", "Look at the address and try again."
             ) from error
+
+
+def _drawable(pictures: Sequence[Any] | None, wanted: int) -> Sequence[Any]:
+    """Return what can be drawn beside each prediction: nothing for the examples of a model without pictures."""
+    if pictures is None or len(pictures) != wanted or any(picture.ndim < 2 for picture in pictures):
+        return [None] * wanted
+    return pictures
 
 
 def _message(answer: requests.Response, key: str) -> dict[str, Any]:

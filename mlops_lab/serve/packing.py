@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import image
-from mlops_lab.errors import BadImage, LabError
+from mlops_lab.errors import BadImage, LabError, WrongUsage
 
 
 def pack(images: Any) -> tuple[dict[str, Any], list[NDArray[Any]] | None]:
@@ -23,18 +24,35 @@ def pack(images: Any) -> tuple[dict[str, Any], list[NDArray[Any]] | None]:
     >>> options["headers"], len(pictures)
     ({'Content-Type': 'image/png'}, 1)
     """
-    if isinstance(images, np.ndarray) and not _is_batch(images):
+    if isinstance(images, np.ndarray) and images.dtype == np.uint8 and not _is_batch(images):
         return _raw(image.encode_png(images)), [images]
+    # What is not pixels for sure goes as it is, and the server judges it: a PNG would hide fractions and large numbers.
+    if isinstance(images, np.ndarray) and images.dtype != object:
+        return _npy(images), list(images) if _is_batch(images) else [images]
     if isinstance(images, bytes | str | PathLike):
         data = read_file(images)
         return _raw(data), _decoded([data])
-    pictures = list(images)
+    pictures = _several(images)
     if all(isinstance(item, np.ndarray) for item in pictures) and len({item.shape for item in pictures}) == 1:
-        buffer = io.BytesIO()
-        np.save(buffer, np.stack(pictures), allow_pickle=False)
-        return {"data": buffer.getvalue(), "headers": {"Content-Type": "application/x-npy"}}, pictures
+        return _npy(np.stack(pictures)), pictures
     files = [image.encode_png(item) if isinstance(item, np.ndarray) else read_file(item) for item in pictures]
     return {"files": [("image", ("image", data)) for data in files]}, _decoded(files)
+
+
+def _several(images: Any) -> list[Any]:
+    kinds = (np.ndarray, bytes, str, PathLike)
+    pictures = list(images) if isinstance(images, Iterable) else [images]
+    wrong = [item for item in pictures if not isinstance(item, kinds)]
+    if wrong or not pictures:
+        received = f"A {type(wrong[0]).__name__} is no picture" if wrong else "There is no picture to send"
+        raise WrongUsage(f"{received}.", "Pass arrays of pixels 0–255, the bytes of PNG or JPEG files, or their paths.")
+    return pictures
+
+
+def _npy(array: NDArray[Any]) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return {"data": buffer.getvalue(), "headers": {"Content-Type": "application/x-npy"}}
 
 
 def read_file(item: bytes | str | PathLike[str]) -> bytes:

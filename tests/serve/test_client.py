@@ -4,6 +4,7 @@ import requests
 from flask import Flask
 
 from mlops_lab import serve
+from mlops_lab.engines.python import PythonEngine
 from mlops_lab.errors import (
     BadImage,
     ServerError,
@@ -13,8 +14,10 @@ from mlops_lab.errors import (
     UnknownVersion,
     UnsupportedMedia,
     WrongShape,
+    WrongUsage,
 )
-from mlops_lab.image import encode_png
+from mlops_lab.image import InputSpec, encode_png
+from mlops_lab.predict import Predictor
 from mlops_lab.serve import Client, create_app
 
 
@@ -59,6 +62,33 @@ def test_every_form_of_several(client, pictures, tmp_path):
 
 def test_a_colour_picture(client):
     assert brightness(client.classify("bright", "v1", np.full((28, 28, 3), 255, np.uint8))) == [1]
+
+
+@pytest.mark.parametrize("several", [lambda one: one, lambda one: one[None], lambda one: [one, one[:8]]])
+def test_pixels_that_are_divided_by_255_already_are_no_black_picture(client, pictures, several):
+    with pytest.raises(BadImage, match="as if divided by 255 already"):
+        client.classify("bright", "v1", several(pictures[1] / 255))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_pixels_of_other_types(client, pictures, dtype):
+    assert brightness(client.classify("bright", "v1", pictures[1].astype(dtype))) == [0.2]
+
+
+@pytest.mark.parametrize("images", [None, 42, [], [[0, 1], [2, 3]], iter([]), [None]])
+def test_what_is_no_picture_is_said_before_it_is_sent(client, images):
+    with pytest.raises(WrongUsage, match="picture"):
+        client.classify("bright", "v1", images)
+
+
+@pytest.mark.parametrize("several", [lambda rows: rows, lambda rows: rows.astype(int), list])
+def test_examples_of_a_model_without_pictures(several):
+    engine = PythonEngine(lambda inputs: np.tile(np.float32([0.25, 0.75]), (len(inputs), 1)))
+    app = create_app([Predictor("rows", 1, InputSpec((3,)), ("no", "yes"), engine)])
+    with serve.start(app, name="rows") as running:
+        answer = Client(running).classify("rows", "v1", several(np.full((4, 3), 7.5)))
+    assert [item.label for item in answer] == ["yes"] * 4
+    assert "yes" in answer._repr_html_()
 
 
 def test_the_answer_knows_how_it_came(client, pictures):
