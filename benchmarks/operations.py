@@ -21,7 +21,7 @@ from mlops_lab.store import ModelStore
 
 PNG = encode_png(np.random.default_rng(0).integers(0, 255, (28, 28)))
 PATH = "/models/clothes/v1"
-MODULES = ("mlops_lab.serve.operations.metrics", "mlops_lab.serve.operations.gate")
+MODULES = tuple(f"mlops_lab.serve.operations.{name}" for name in ("metrics", "tf_metrics", "gate"))
 
 
 def without(models):
@@ -111,7 +111,11 @@ def main():
     base = statistics.median(spent["without"])
     for name, values in spent.items():
         median = statistics.median(values)
-        print(f"{name:16} {median:7.1f} µs of CPU a request, {median - base:+6.1f} µs ({min(values):.0f} at best)")
+        ratio = statistics.median(one / other for one, other in zip(values, spent["without"], strict=True))
+        print(
+            f"{name:16} {median:7.1f} µs of CPU a request, {median - base:+6.1f} µs, × {ratio:.2f}"
+            f" ({min(values):.0f} µs at best)"
+        )
     rates = {name: [] for name in apps}
     running = {name: start(app, name=name) for name, app in apps.items()}
     for _ in range(max(3, options.rounds // 8)):

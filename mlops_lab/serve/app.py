@@ -97,8 +97,6 @@ def create_app(
     if access_log is not None:
         app.register_blueprint(access.blueprint(access_log))
     app.register_blueprint(metrics.blueprint(counts))
-    tf_counts = tf_metrics.TfMetrics(registry)
-    app.register_blueprint(tf_metrics.blueprint(tf_counts))
     # What the HTTP server refuses before it comes to us is counted all the same.
     app.config["ON_REFUSAL"] = lambda: counts.count("(refused)", "POST", 503, laps.begin())
     _add_guards(app, limits)
@@ -114,7 +112,9 @@ def create_app(
     app.register_blueprint(course.blueprint(registry, limits, told, find))
     app.register_blueprint(traffic.blueprint(routing))
     app.register_blueprint(chaining.blueprint(linked, registry, limits, doors, told, find))
-    app.register_blueprint(tfserving.blueprint(registry, limits, told, find))
+    tf_counts, tf_routes = tf_metrics.TfMetrics(registry), tfserving.blueprint(registry, limits, told, find)
+    app.register_blueprint(tf_metrics.blueprint(tf_counts, tf_routes))
+    app.register_blueprint(tf_routes)
     app.register_blueprint(oip.blueprint(registry, limits, told, find))
     # gRPC answers on a port of its own, and shares all of this.
     count = metrics.then(counts.count, tf_counts.called)

@@ -13,6 +13,7 @@ from flask import Blueprint, Response, request
 from mlops_lab.serve.operations import laps
 from mlops_lab.serve.operations.laps import Laps
 
+_encode = json.JSONEncoder(default=str).encode  # json.dumps would make an encoder for every line
 # W3C Trace Context: version, trace id, parent id, flags. An id of zeros is invalid by that standard.
 _TRACE = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}.*")
 
@@ -47,7 +48,7 @@ class AccessLog:
     def write(self, entry: dict[str, Any]) -> None:
         """Write one line. JSON escapes line ends, so that no client can forge another one."""
         try:
-            line = json.dumps(entry, default=str)
+            line = _encode(entry)
             with self._lock:
                 self._stream.write(line + "\n")
                 self._stream.flush()
@@ -74,7 +75,7 @@ def describe(response: Response, watch: Laps) -> dict[str, Any]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "request_id": response.headers.get("X-Request-Id"),
-        "trace_id": trace_id(request.headers.get("traceparent", "")),
+        "trace_id": trace_id(request.environ.get("HTTP_TRACEPARENT", "")),
         "method": request.method[:20],
         "route": rule.rule if rule else None,
         "path": request.path[:500],

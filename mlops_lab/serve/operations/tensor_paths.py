@@ -158,7 +158,7 @@ def _body(name: str, entry: Entry, schema: Json, example: Json) -> Json:
 def _signed(entry: Entry, *others: Json) -> Json:
     """Return the schema of a message that may name a signature, and has just one of some keys."""
     names = dict.fromkeys(name for one in entry.ready.values() for name in tfserving.signature_names(one))
-    return {"type": "object", "properties": {"signature_name": {"enum": [*names]}}, "oneOf": list(others)}
+    return {"type": "object", "properties": {"signature_name": {"enum": ["", *names]}}, "oneOf": list(others)}
 
 
 def _rows(name: str, entry: Entry, limits: Limits) -> Json:

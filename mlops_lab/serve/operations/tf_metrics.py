@@ -82,14 +82,14 @@ class TfMetrics:
             yield f"{LATENCY}_count{{{labels}}} {below}"
 
 
-def blueprint(metrics: TfMetrics) -> Blueprint:
-    """Return the address, and the hook that counts what comes by this protocol over REST."""
+def blueprint(metrics: TfMetrics, counted: Blueprint) -> Blueprint:
+    """Return the address, and have the routes of TensorFlow Serving's protocol counted."""
     routes = Blueprint("tf_metrics", __name__)
 
-    @routes.after_app_request
+    @counted.after_request
     def count(response: Response) -> Response:
         name = (request.view_args or {}).get("name")
-        if request.blueprint == "tfserving" and name:
+        if name:
             watch = laps.current() or laps.begin()
             verb = request.path.rpartition(":")[2] if request.method == "POST" else ""
             metrics.note(name, verb, "REST", response.status_code, watch.elapsed())

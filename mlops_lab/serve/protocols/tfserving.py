@@ -147,12 +147,13 @@ def to_number(version: str) -> str:
 
 
 def check_signature(wanted: Any, predictor: Predictor) -> str:
-    """Return the name of a signature once the model has it."""
+    """Return the name of a signature once the model has it; an empty one is the default."""
     if not isinstance(wanted, str):
         raise BadRequest(f"'signature_name' is a {type(wanted).__name__}.", "It is a string.")
-    if wanted not in signature_names(predictor):
-        raise BadRequest(f'Serving signature name: "{wanted[:80]}" not found in signature def')
-    return wanted
+    name = wanted or DEFAULT_SIGNATURE
+    if name not in signature_names(predictor):
+        raise BadRequest(f'Serving signature name: "{name[:80]}" not found in signature def')
+    return name
 
 
 def decode(message: dict[str, Any], spec: InputSpec, limits: Limits) -> tuple[str, NDArray[Any]]:

@@ -67,7 +67,7 @@ def predict(desk: Desk, request: Any) -> Any:
 
 def signature_of(spec: Any, predictor: Predictor) -> str:
     """Return the name of the signature that is asked."""
-    return tfserving.check_signature(spec.signature_name or tfserving.DEFAULT_SIGNATURE, predictor)
+    return tfserving.check_signature(spec.signature_name, predictor)
 
 
 def used(predictor: Predictor, signature: str = "") -> Any:

@@ -56,6 +56,11 @@ def test_rows_may_name_the_input(client):
     assert post(client, f"{BRIGHT}:predict", {"instances": [{"image": ONE}]}).json == {"predictions": [[0.0, 1.0]]}
 
 
+def test_an_empty_signature_is_the_default(client):
+    answer = post(client, f"{BRIGHT}:predict", {"instances": [ONE], "signature_name": ""})
+    assert answer.json == {"predictions": [[0.0, 1.0]]}
+
+
 @pytest.mark.parametrize("inputs", [[ONE], {"image": [ONE]}, {"image": [ONE], "ignored": 1}])
 def test_columns_answer_outputs(client, inputs):
     assert post(client, f"{BRIGHT}:predict", {"inputs": inputs}).json == {"outputs": [[0.0, 1.0]]}
