@@ -132,6 +132,8 @@ def compose(
         return click.echo(json.dumps({"folder": out, "running": False}) if as_json else f"nothing of {out} is left")
     spec = _plan(folder, name, version, alias, image=image, port=port, app=app, mount=mount, replicas=replicas)
     files = render.files(spec, "compose")
+    if "tfserving" in profiles:
+        _before_tfserving(spec, write=up or check)
     if not as_json:
         _show(files, as_json)
     url = asked = None
@@ -200,9 +202,7 @@ def tfserving(
     start: bool, look: bool,
 ) -> None:  # fmt: skip
     """Make the files of TensorFlow Serving, which serves the model's folder as it is."""
-    from mlops_lab.deploy import commands, layout, render, warmup
-    from mlops_lab.deploy import tfserving as serving
-    from mlops_lab.store import ModelStore
+    from mlops_lab.deploy import commands, layout, render
 
     if look:
         config = Path(out or ".") / "models.config"
@@ -216,15 +216,25 @@ def tfserving(
         raise WrongUsage("--run needs a folder that stays.", "Add --out tfserving.")
     spec = _plan(folder, name, version, alias, port=port)
     files = render.files(spec, "tfserving")
-    note = serving.machine_note()
-    if note:
-        click.echo(note, err=True)
+    _before_tfserving(spec, write=out is not None)
     if out:
         files.write(out)
-        warmup.write_warmup(ModelStore(folder).get(name, spec.version))
     _show(files, as_json, folder=out)
     if start:
         commands.run(["docker", "compose", "--project-directory", str(out), "up", "--wait"])
+
+
+def _before_tfserving(spec: Spec, *, write: bool) -> None:
+    """Say what to know about this machine before an image is pulled, and write what the server warms up with."""
+    from mlops_lab.deploy import tfserving as serving
+    from mlops_lab.deploy import warmup
+    from mlops_lab.store import ModelStore
+
+    note = serving.machine_note()
+    if note:
+        click.echo(note, err=True)
+    if write:
+        warmup.write_warmup(ModelStore(spec.models).get(spec.name, spec.version))
 
 
 @deploy.command()

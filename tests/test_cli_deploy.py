@@ -114,3 +114,12 @@ def test_compose_goes_up_is_asked_and_goes_down(lab, tmp_path, monkeypatch):
         status, shown, _ = lab(*arguments[:5], "--check", "--json")
         assert status == 0 and json.loads(shown)["smoke"]["examples"] == 10 and len(ended) == 1
         assert lab(*arguments, "--down")[0] == 0 and ended[1] == tmp_path
+
+
+@pytest.mark.parametrize("command", [["tfserving"], ["compose", "--profile", "tfserving"]])
+def test_what_to_know_about_apple_silicon_is_said_before_anything_is_pulled(lab, monkeypatch, command):
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    kind, *options = command
+    status, _, told = lab("deploy", kind, "clothes", "--models", MODELS, *options)
+    assert (status, "Apple Silicon" in told) == (0, True)
+    assert "Apple Silicon" not in lab("deploy", "compose", "clothes", "--models", MODELS)[2]

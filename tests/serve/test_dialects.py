@@ -2,17 +2,22 @@
 
 import json
 from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from flask import Flask, Response, request
 from werkzeug.wrappers import Response as Answer
 
-from mlops_lab import serve
+from mlops_lab import data, serve
 from mlops_lab.errors import BadRequest, NotFound, ServerError, TooLarge, UnknownModel, UnknownVersion, WrongShape
 from mlops_lab.image import encode_png
 from mlops_lab.serve import Client, create_app
 from mlops_lab.serve.dialects import address, read_signature
+
+ROOT = Path(__file__).parents[2]
 
 
 def only_v1(app):
@@ -76,6 +81,29 @@ def test_changing_the_address_changes_nothing(ours, theirs, models, digits, tmp_
     for one, other in zip(first, second, strict=True):
         assert one[:4] + one[5:] == other[:4] + other[5:]
         assert one[4] == pytest.approx(other[4], abs=1e-6)
+
+
+def cells(start, end):
+    """Return the code of a notebook's cells between two headings."""
+    source = (ROOT / "notebooks" / "src" / "04_serve.py").read_text(encoding="utf-8")
+    part = source[source.index(start) : source.index(end)]
+    return [cell.partition("\n")[2] for cell in part.split("# %%") if not cell.startswith(" [markdown]")]
+
+
+def test_the_same_cells_of_the_notebook(capsys):
+    app = create_app(ROOT / "models")
+    narrow = create_app(ROOT / "models")
+    narrow.wsgi_app = only_v1(narrow.wsgi_app)
+    printed = []
+    for server in (serve.start(app, name="whole"), serve.start(narrow, name="narrow")):
+        with server:
+            place = SimpleNamespace(Client=partial(Client, models=ROOT / "models"))
+            space = {"serve": place, "server": server.url, "dataset": data.load("fashion-mnist")}
+            for cell in cells("# ## 6. A client", "# ## 7. Send and see")[1:]:
+                exec(cell, space)
+            printed.append((capsys.readouterr().out.partition(";")[0], space["said"]))
+    assert printed[0] == printed[1]
+    assert "of 200 are right" in printed[0][0]
 
 
 def test_models_and_info_come_from_the_store(ours, theirs, models):
