@@ -85,8 +85,20 @@ def pipeline() -> None:
 @NAME
 @VERSION
 @MODELS
-@click.option("--environment", type=click.Choice(["local"]), default="local", show_default=True, help="Where to.")
-@click.option("--url", default="", help="Where production answers; by default a server of its own stands in for it.")
+@click.option(
+    "--environment",
+    type=click.Choice(["local", "docker", "compose"]),
+    default="local",
+    show_default=True,
+    help="Where to: processes here, one container behind nginx, or several.",
+)
+@click.option("--url", default="", help="local: where production answers; else a server of its own stands in for it.")
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="docker, compose: nginx's."
+)
+@click.option("--replicas", default=2, show_default=True, type=click.IntRange(1), help="compose: servers behind nginx.")
+@click.option("--folder", "deployed", default="", help="In containers: production's files; by default deployed/NAME.")
+@click.option("--network", help="Docker's network for the build, such as 'host' where a build has none of its own.")
 @CLIENTS
 @SECONDS
 @P99
@@ -96,8 +108,9 @@ def pipeline() -> None:
 @click.option("--why", default="", help="A sentence for the history.")
 @JSON
 def run_pipeline(
-    name: str, version: str, folder: str, environment: str, url: str, clients: int, seconds: float, p99: float,
-    per_second: float, budget: float, accuracy: float, why: str, as_json: bool,
+    name: str, version: str, folder: str, environment: str, url: str, port: int, replicas: int, deployed: str,
+    network: str | None, clients: int, seconds: float, p99: float, per_second: float, budget: float, accuracy: float,
+    why: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Release a version. Exit 1 if it was refused or rolled back; then production answers as before."""
     from rich.console import Console
@@ -107,7 +120,7 @@ def run_pipeline(
     from mlops_lab.validate import Expected, LoadPlan
 
     plan = Plan(
-        folder, name, version, environment, url.rstrip("/"), why=why,
+        folder, name, version, environment, url.rstrip("/"), port, replicas, deployed, network, why=why,
         expected=Expected(accuracy=accuracy, milliseconds=budget),
         load=LoadPlan(clients, seconds, milliseconds=p99, per_second=per_second),
     )  # fmt: skip

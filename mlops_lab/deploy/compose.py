@@ -134,12 +134,18 @@ def up(
 
 
 def _ready(spec: Spec, folder: Path, url: str, deadline: float) -> bool:
-    """Return whether every server passes the health check of its image in time, and nginx hands on to them."""
+    """Return whether every server is ready in time, and nginx hands on to them."""
+    waiting = not_ready(spec, call(folder, "ps", "--quiet", "server").split(), deadline)
+    return not waiting and docker.answers(f"{url}{docker.health(spec)}", deadline - time.monotonic())
+
+
+def not_ready(spec: Spec, servers: Sequence[str], deadline: float) -> list[str]:
+    """Return which servers, by the ids of their containers, did not pass the health check of their image in time."""
     check = json.loads(run(["docker", "inspect", "--format", "{{json .Config.Healthcheck.Test}}", spec.image]))[1:]
-    waiting = call(folder, "ps", "--quiet", "server").split()
+    waiting = list(servers)
     while waiting and time.monotonic() < deadline:
         waiting = [server for server in waiting if not _passes(["docker", "exec", server, *check])]
-    return not waiting and docker.answers(f"{url}{docker.health(spec)}", deadline - time.monotonic())
+    return waiting
 
 
 def _passes(command: list[str]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from mlops_lab.errors import WrongUsage
 from mlops_lab.validate import Expected, LoadPlan
 
-ENVIRONMENTS = ("local",)
+ENVIRONMENTS = ("local", "docker", "compose")
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,15 @@ class Plan:
     name, version
         Of the model: a number, ``"v2"``, an alias or ``"latest"``.
     environment
-        Where it is staged and served: ``"local"``.
+        Where it is staged and served: ``"local"``, ``"docker"`` (one server in a container behind nginx) or
+        ``"compose"`` (several).
     url
         Where production answers. In the environment ``local`` it may be left out: then a server is started over the
         models folder for as long as the release takes.
+    port, replicas, folder, network
+        In containers: nginx's port on this machine, the servers behind it, the folder that holds the files of
+        production (by default ``deployed/<name>``), and Docker's network for the build, as for
+        :func:`mlops_lab.deploy.docker.build`.
     alias
         The name that production goes by.
     expected, load
@@ -49,6 +54,10 @@ class Plan:
     version: int | str = "latest"
     environment: str = "local"
     url: str = ""
+    port: int = 8000
+    replicas: int = 2
+    folder: str | Path = ""
+    network: str | None = None
     alias: str = "production"
     expected: Expected = field(default_factory=Expected)
     load: LoadPlan = field(default_factory=LoadPlan)
@@ -62,6 +71,9 @@ class Plan:
                 f"There is no environment {self.environment!r}.", f"Take one of: {', '.join(ENVIRONMENTS)}."
             )
 
+        if self.url and self.environment != "local":
+            raise WrongUsage(f"url={self.url}: in containers production is on a port.", f"Take port={self.port}.")
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return {**asdict(self), "models": str(self.models)}
+        return {**asdict(self), "models": str(self.models), "folder": str(self.folder)}

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from mlops_lab.errors import LabError
 from mlops_lab.pipeline import journal
+from mlops_lab.pipeline.containers import ContainerEnvironment
 from mlops_lab.pipeline.environment import Environment
 from mlops_lab.pipeline.local import LocalEnvironment
 from mlops_lab.pipeline.narrate import Narrator, Silence
@@ -18,7 +19,11 @@ from mlops_lab.store import ModelStore
 from mlops_lab.store.aliases import now, user
 from mlops_lab.store.version import ModelVersion
 
-PLACES: dict[str, Callable[[Plan], Environment]] = {"local": LocalEnvironment}
+PLACES: dict[str, Callable[[Plan], Environment]] = {
+    "local": LocalEnvironment,
+    "docker": ContainerEnvironment,
+    "compose": ContainerEnvironment,
+}
 
 
 def release(plan: Plan, narrator: Narrator | None = None, environment: Environment | None = None) -> Release:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import requests
 
 from mlops_lab import errors, show
-from mlops_lab.errors import LabError, ServerError
+from mlops_lab.errors import LabError, NotFound, ServerError
 from mlops_lab.predict import Prediction, draw
 from mlops_lab.serve.dialects import Course, Dialect, TensorFlowServing
 from mlops_lab.store import ModelStore
@@ -179,7 +179,12 @@ class Client:
     def _known_labels(self, dialect: Dialect, name: str, version: str) -> tuple[str, ...]:
         known: dict[tuple[str, str], tuple[str, ...]] = self.__dict__.setdefault("_labels_of", {})
         if (name, version) not in known:
-            known[name, version] = tuple(dialect.info(name, version).get("labels", ()))
+            try:
+                known[name, version] = tuple(dialect.info(name, version).get("labels", ()))
+            except (
+                NotFound
+            ):  # while servers are replaced, the next one asked may not have what the last one answered with
+                return ()
         return known[name, version]
 
     def _speak(self, ask: Callable[[Dialect], Answer]) -> Answer:

@@ -193,8 +193,8 @@ def test_the_commands_of_up(programs, program, spec, files, tmp_path, monkeypatc
     assert said() == [
         f"docker build --tag mlops-lab/clothes:1 {folder}/image",
         f"{words} --file {folder}/compose.yaml --profile prometheus up --detach --remove-orphans",
-        "docker inspect --format {{json .Config.Healthcheck.Test}} mlops-lab/clothes:1",
         f"{words} --file {folder}/compose.yaml ps --quiet server",
+        "docker inspect --format {{json .Config.Healthcheck.Test}} mlops-lab/clothes:1",
         "docker exec c1 ask",
         "docker exec c2 ask",
     ]

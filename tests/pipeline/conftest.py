@@ -23,6 +23,12 @@ QUICK = {
 
 
 @pytest.fixture
+def quick():
+    """Settings of a plan that asks for little, so that a release takes a second."""
+    return QUICK
+
+
+@pytest.fixture
 def two(models, digits_run, no_servers):
     """A store with digits v1 in production and v2 published."""
     models.publish(digits_run, "digits")

@@ -177,3 +177,16 @@ def test_a_slow_server_and_a_proxy(server, monkeypatch):
 
 def test_a_batch_with_channels(client, pictures):
     assert brightness(client.classify("bright", "v1", pictures[..., None])) == pytest.approx([0, 0.2, 0.4, 0.6, 1])
+
+
+def test_an_answer_is_not_lost_where_the_next_server_lacks_its_version(app, pictures):
+    """While servers are replaced behind one address, the one that describes may not be the one that answered."""
+
+    def without_descriptions(environ, start_response):
+        if environ["REQUEST_METHOD"] == "GET":
+            environ["PATH_INFO"] = "/models/bright/v9"
+        return app(environ, start_response)
+
+    with serve.start(without_descriptions, name="replaced") as server:
+        answer = Client(server).classify("bright", "v1", pictures[3])
+    assert (brightness(answer), answer[0].labels) == ([0.6], ())
