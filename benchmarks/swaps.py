@@ -3,7 +3,7 @@
     python benchmarks/swaps.py [--swaps 100] [--bad 20]
 
 Version n of the model always answers the class n modulo 10 with a confidence that only n has, so an answer that names
-another version than the one that computed it is seen.
+another version than the one that computed it is seen. Other options go to `mlops-lab serve`: `--batch-size 16`.
 """
 
 from __future__ import annotations
@@ -150,12 +150,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--swaps", type=int, default=100)
     parser.add_argument("--bad", type=int, default=len(BAD))
-    options = parser.parse_args()
+    options, more = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         models = store.ModelStore(Path(folder) / "models")
         publish(models, 1)
         picture = encode_png(np.zeros((8, 8), np.uint8))
-        with running(models.root) as server:
+        with running(models.root, *more) as server:
             with Load(server, "/models/canary/latest", picture, "image/png", check=check) as base:
                 time.sleep(5)
             before = server.megabytes

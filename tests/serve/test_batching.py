@@ -4,6 +4,7 @@ import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from mlops_lab.predict import Predictor
 from mlops_lab.serve import Batching, Limits, Registry, create_app
 from mlops_lab.serve.batching import Batched
 from mlops_lab.serve.command import Settings, build
+from mlops_lab.store import ModelStore
 
 
 class Engine:
@@ -202,6 +204,22 @@ def test_many_threads_get_the_answers_they_would_get_alone(shared_models, digits
         assert np.abs(rows - alone.probabilities(images[place : place + 1 + place % 3])).max() < 1e-6
     assert together.engine.calls < 150
     assert together.engine.examples == sum(1 + place % 3 for place in range(150))
+
+
+@pytest.mark.parametrize(
+    ("engine", "buckets"),
+    [("onnx", ()), pytest.param("keras", (), marks=pytest.mark.tensorflow),
+     pytest.param("keras", (1, 2, 4, 8), marks=pytest.mark.tensorflow)],
+)  # fmt: skip
+def test_the_shipped_model_answers_alike_alone_and_in_batches(engine, buckets, pool):
+    predictor = ModelStore("models").load("clothes", 1, engine=engine)
+    pictures = np.random.default_rng(0).integers(0, 256, (24, 28, 28), np.uint8)
+    wrap = Batching(size=8, milliseconds=5, buckets=buckets).wrap(Limits())
+    together = replace(predictor, engine=wrap(predictor.engine))
+    alone = [predictor.probabilities(pictures[place : place + 1]) for place in range(24)]
+    rows = list(pool.map(lambda place: together.probabilities(pictures[place : place + 1]), range(24)))
+    assert together.engine.calls < 24
+    assert np.abs(np.array(rows) - np.array(alone)).max() < 1e-6
 
 
 def test_an_unloaded_version_goes_and_leaves_no_thread(models, digits_run):

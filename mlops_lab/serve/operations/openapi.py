@@ -65,7 +65,7 @@ def document(
             "headers": HEADERS,
             "responses": error_responses(secured),
             "requestBodies": tensor_paths.bodies(models, limits),
-            "schemas": schemas.shared() | schemas.of_models(models, limits) | tensor_paths.answers(models),
+            "schemas": schemas.shared() | schemas.of_models(models, limits) | tensor_paths.answers(),
         },
     }
     return _with_keys(answer) if secured else answer

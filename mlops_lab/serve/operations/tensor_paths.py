@@ -42,7 +42,7 @@ def paths(models: Mapping[str, Entry]) -> Json:
     return found
 
 
-def answers(models: Mapping[str, Entry]) -> Json:
+def answers() -> Json:
     """Return the schemas of what is answered."""
     scores = array(array({"type": "number"}))
     classes = array(array({**array({"type": ["string", "number"]}), "minItems": 2, "maxItems": 2}))
