@@ -11,14 +11,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab.errors import DeadlineExceeded, Unavailable, WrongUsage
-from mlops_lab.predict import Engine
+from mlops_lab.predict import Engine, Predictor
 from mlops_lab.serve.limits import Limits
 from mlops_lab.serve.operations import laps
 
@@ -63,9 +62,19 @@ class Batching:
         if self.buckets and (list(self.buckets) != rising or rising[-1] != self.size):
             raise WrongUsage(f"The buckets are {self.buckets}.", f"Let them rise, and end with size={self.size}.")
 
-    def wrap(self, limits: Limits) -> Callable[[Engine], Batched]:
-        """Return what makes an engine compute in batches; ``limits.request_seconds`` is how long a request waits."""
-        return partial(Batched, batching=self, seconds=limits.request_seconds)
+    def wrap(self, limits: Limits) -> Callable[[Predictor], Predictor]:
+        """Return what makes a predictor compute in batches; a request waits ``limits.request_seconds`` at most.
+
+        Every bucket is tried once, so that what has to be compiled is compiled before the first request.
+        """
+
+        def batched(predictor: Predictor) -> Predictor:
+            spec = predictor.input
+            for length in self.buckets:
+                predictor.engine.predict(np.zeros((length, *spec.shape), spec.dtype))
+            return replace(predictor, engine=Batched(predictor.engine, self, limits.request_seconds))
+
+        return batched
 
 
 def _closed() -> threading.Lock:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlops_lab import show
 from mlops_lab.errors import LabError, UnknownModel, UnknownVersion, WrongUsage, nearest
-from mlops_lab.predict import Engine, Predictor
+from mlops_lab.predict import Predictor
 from mlops_lab.store import ModelStore
 from mlops_lab.store.routing import TrafficSettings, read_traffic
 
@@ -57,14 +57,15 @@ class Registry:
     Parameters
     ----------
     wrap
-        Puts another engine around each version's own, such as one that computes in batches.
+        Gets each version before anyone is answered with it, and returns what answers: such as one that computes in
+        batches.
 
     Examples
     --------
     >>> Registry.of("models").get("clothes", "v1")  # doctest: +SKIP
     """
 
-    def __init__(self, wrap: Callable[[Engine], Engine] | None = None) -> None:
+    def __init__(self, wrap: Callable[[Predictor], Predictor] | None = None) -> None:
         self._wrap = wrap
         self.entries: dict[str, Entry] = {}
         # Every version there ever was in this process; whoever asks for a state is told that one has ended.
@@ -72,7 +73,7 @@ class Registry:
         self.store: ModelStore | None = None
 
     @classmethod
-    def of(cls, models: Any, wrap: Callable[[Engine], Engine] | None = None) -> Registry:
+    def of(cls, models: Any, wrap: Callable[[Predictor], Predictor] | None = None) -> Registry:
         """Return a registry of whatever holds models.
 
         Parameters
@@ -84,7 +85,7 @@ class Registry:
         """
         if isinstance(models, Registry):
             if wrap is not None:
-                raise WrongUsage("A registry's engines are wrapped already, or not.", "Pass the models themselves.")
+                raise WrongUsage("A registry's versions are wrapped already, or not.", "Pass the models themselves.")
             return models
         registry = cls(wrap)
         if isinstance(models, str | os.PathLike):
@@ -130,7 +131,7 @@ class Registry:
             entry.index()
 
     def _ready(self, predictor: Predictor) -> Predictor:
-        return predictor if self._wrap is None else replace(predictor, engine=self._wrap(predictor.engine))
+        return predictor if self._wrap is None else self._wrap(predictor)
 
     def entry(self, name: str) -> Entry:
         """Return a model.

@@ -4,7 +4,6 @@ import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -182,6 +181,12 @@ def test_batches_are_filled_up_to_buckets(engine, length, asked):
     assert engine.lengths == asked
 
 
+def test_every_bucket_is_tried_before_the_first_request(engine, bright):
+    model = Predictor("m", 1, bright.input, bright.labels, engine)
+    Registry.of(model, Batching(size=4, buckets=(1, 4)).wrap(Limits()))
+    assert engine.lengths == [1, 4]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"size": 0}, {"queue": 0}, {"milliseconds": -1}, {"milliseconds": float("nan")}, {"buckets": (1, 2)},
@@ -214,8 +219,7 @@ def test_many_threads_get_the_answers_they_would_get_alone(shared_models, digits
 def test_the_shipped_model_answers_alike_alone_and_in_batches(engine, buckets, pool):
     predictor = ModelStore("models").load("clothes", 1, engine=engine)
     pictures = np.random.default_rng(0).integers(0, 256, (24, 28, 28), np.uint8)
-    wrap = Batching(size=8, milliseconds=5, buckets=buckets).wrap(Limits())
-    together = replace(predictor, engine=wrap(predictor.engine))
+    together = Batching(size=8, milliseconds=5, buckets=buckets).wrap(Limits())(predictor)
     alone = [predictor.probabilities(pictures[place : place + 1]) for place in range(24)]
     rows = list(pool.map(lambda place: together.probabilities(pictures[place : place + 1]), range(24)))
     assert together.engine.calls < 24
