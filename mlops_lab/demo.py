@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -19,6 +17,7 @@ from rich.progress import Progress
 
 from mlops_lab import data, predict, show, store, train
 from mlops_lab.errors import ServerError
+from mlops_lab.pipeline.process import ServerProcess
 from mlops_lab.serve.client import Client
 
 CLIENTS = 4
@@ -145,17 +144,11 @@ def _reload(path: str, pictures: Any) -> tuple[dict[str, str], Any]:
 @contextmanager
 def serving(models: Path) -> Iterator[str]:
     """Run ``mlops-lab serve`` in a process of its own; the value is its address."""
-    command = [sys.executable, "-m", "mlops_lab", "serve", "--models", str(models), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = ServerProcess(models)
     try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line.startswith("serving "):
-            raise ServerError(f"The server did not start: {line!r}.", f"Try it by hand: {' '.join(command)}")
-        yield line.split()[1]
+        yield process.url
     finally:
-        process.terminate()
-        process.communicate(timeout=30)
+        process.stop()
 
 
 def classify_all(url: str, version: int, pictures: Any) -> tuple[list[predict.Prediction], list[float], float]:

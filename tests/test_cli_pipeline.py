@@ -1,11 +1,15 @@
 """The commands validate, load-test and pipeline: exit statuses, and what they print. Here processes really run."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
 
+import psutil
 import pytest
 
-from mlops_lab import cli, serve
+from mlops_lab import cli, pipeline, serve
 
 FAST = ["--seconds", "0.3", "--clients", "2", "--p99", "60000", "--per-second", "1", "--budget", "5000"]
 
@@ -92,3 +96,20 @@ def test_no_release_yet(lab, two):
         0,
         "digits was never released by the pipeline.\n",
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
+def test_whoever_ends_the_program_gets_production_as_it_was_and_no_server_is_left(two):
+    command = [sys.executable, "-m", "mlops_lab", "pipeline", "run", "digits", "--models", two.root, "--seconds", "60"]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("… load"):
+            break
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    process.stdout.close()
+    assert process.wait(60) == 130
+    assert children and not [child for child in children if child.is_running()]
+    last = pipeline.last(two, "digits")
+    assert (last.state, last.reason) == ("refused", "load: it was interrupted")
+    assert two.aliases("digits") == {"production": 1}

@@ -121,6 +121,12 @@ def servers(plan, *options):
     return said("docker", "ps", *options, "--filter", project, "--filter", service, "--format", "{{.Image}}")
 
 
+def staged_containers():
+    """Return the staging containers; those of production have a longer name."""
+    names = said("docker", "ps", "--all", "--format", "{{.Names}}")
+    return [name for name in names if re.fullmatch(r"mlops-lab-digits-\d+", name)]
+
+
 @pytest.fixture
 def plan(two, quick, tmp_path, request):
     with contextlib.closing(bind("127.0.0.1", 0)) as listener:
@@ -161,17 +167,16 @@ def test_versions_follow_each_other_and_nobody_notices(two, plan, client_of, mon
     assert two.aliases("digits") == {"production": 2}
     assert serve.Client(url).info("digits", "production")["version"] == "v2"
     print(f"{plan.environment}: {dict(asking.found)}; none failed")
-    names = said("docker", "ps", "--all", "--format", "{{.Names}}")
-    assert not [name for name in names if re.fullmatch(r"mlops-lab-digits-\d+", name)]  # staging is gone too
+    assert staged_containers() == []
 
 
 @pytest.mark.parametrize("plan", [pytest.param("docker", marks=with_engine)], indirect=True)
 def test_a_version_that_never_gets_ready_is_refused_and_its_container_removed(two, plan, client_of, monkeypatch):
     assert pipeline.release(replace(plan, version=1)).good
-    before = said("docker", "ps", "--all", "--quiet")
     monkeypatch.setattr("mlops_lab.deploy.docker.entry", lambda spec: ["python", "-c", "import time; time.sleep(600)"])
     with client_of(f"http://127.0.0.1:{plan.port}") as asking:
         release = pipeline.release(replace(plan, ready_seconds=3))
     assert (release.state, release.outcomes[-1].name) == ("refused", "staging"), str(release)
     assert set(asking.found) == {"v1"}
-    assert said("docker", "ps", "--all", "--quiet") == before
+    assert servers(plan, "--all") == ["mlops-lab/digits:1"]
+    assert staged_containers() == []
