@@ -91,10 +91,9 @@ def main() -> None:
             after = server.megabytes
     total = options.versions * options.megabytes
     print(f"{options.versions} versions of {options.megabytes:g} MB published and removed: {dict(load.found)}")
-    print(
-        f"memory {before:.1f} MB before, {marks[0]:.1f} with the first, {marks[-1]:.1f} with the last, {after:.1f} after"
-    )
-    returned = after - before < 0.05 * total and marks[-1] - marks[0] < 0.05 * total
+    first, last = marks[0], marks[-1]
+    print(f"memory {before:.1f} MB before, {first:.1f} with the first, {last:.1f} with the last, {after:.1f} after")
+    returned = after - before < 0.05 * total and last - first < 0.05 * total
     raise SystemExit(0 if returned and set(load.found) == {"200"} else 1)
 
 
