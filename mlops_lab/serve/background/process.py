@@ -45,6 +45,7 @@ class ProcessServer(RunningServer):
         self._loaded = threading.Event()
         self._lock = threading.Lock()
         self._stopping = False
+        self._process: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._supervise, name=f"mlops-lab-{self.port}", daemon=True)
 
     @property
@@ -75,10 +76,18 @@ class ProcessServer(RunningServer):
                 f"{self.target} cannot be served.\n{self.problem}", "Mend the file, then run this cell again."
             )
 
+    def _probe(self) -> None:
+        asked = self.identity
+        try:
+            super()._probe()
+        except ServerError:
+            if self.identity == asked:
+                raise  # else the file was saved meanwhile, and the next process is on its way
+
     def _launch(self) -> None:
         """Start a process and tell it what to serve."""
         windows = os.name == "nt"
-        self._process = subprocess.Popen(
+        self._process = process = subprocess.Popen(
             [sys.executable, "-m", "mlops_lab.serve.background.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -94,17 +103,16 @@ class ProcessServer(RunningServer):
             "target": self.target,
             "host": self.host,
             "identity": self.identity.to_dict(),
-            "socket": share(self._listener, self._process.pid),
+            "socket": share(self._listener, process.pid),
         }
         with suppress(OSError):  # it died already: whoever waits for its end sees that
-            self._process.stdin.write(json.dumps(order) + "\n")  # type: ignore[union-attr]
-            self._process.stdin.flush()  # type: ignore[union-attr]
+            process.stdin.write(json.dumps(order) + "\n")  # type: ignore[union-attr]
+            process.stdin.flush()  # type: ignore[union-attr]
 
     def _supervise(self) -> None:
         """Hear what the process tells until it ends; start it again where a file was saved."""
         status = RELOAD
-        while status == RELOAD:
-            process = self._process
+        while status == RELOAD and (process := self._process) is not None:
             reader = threading.Thread(target=self._read, args=(process,), daemon=True)
             reader.start()
             for line in process.stdout or ():
@@ -143,11 +151,14 @@ class ProcessServer(RunningServer):
         with self._lock:
             self._stopping = True
             process = self._process
-        end_tree(process.pid, gently=True)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(ENDING_SECONDS)
-        end_tree(process.pid)
-        if self._thread.ident is not None:
+        if process is not None:
+            end_tree(process.pid, gently=True)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(ENDING_SECONDS)
+            end_tree(process.pid)
+        if self._thread.ident is None:  # it could not even be started
+            self._listener.close()
+        else:
             self._thread.join(2 * ENDING_SECONDS)
 
     def _facts(self) -> list[tuple[str, Any]]:

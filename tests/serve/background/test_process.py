@@ -240,6 +240,30 @@ def test_ctrl_c_while_it_loads_leaves_no_process(api, monkeypatch):
     assert serve.servers() == ()
 
 
+def test_no_process_to_be_had_leaves_the_port_free(api, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError("Resource temporarily unavailable")
+
+    before = psutil.Process().num_fds()
+    monkeypatch.setattr("mlops_lab.serve.background.process.subprocess.Popen", refuse)
+    with pytest.raises(OSError, match="unavailable"):
+        serve.start("api.py", mode="process")
+    assert psutil.Process().num_fds() == before
+
+
+def test_the_file_is_saved_in_the_moment_of_the_probe(api, monkeypatch):
+    probed = ProcessServer._probe
+
+    def save_first(self):
+        api.write_text(API.replace('"one"', '"two"'))
+        generation = self.generation
+        until(lambda: self.generation > generation)
+        probed(self)
+
+    monkeypatch.setattr(ProcessServer, "_probe", save_first)
+    assert ask(serve.start("api.py", mode="process")).text == "two"
+
+
 def test_the_mode_has_to_fit(api):
     with pytest.raises(WrongUsage, match="mode='process'"):
         serve.start("api.py")
