@@ -170,7 +170,9 @@ class Batched:
         return turn
 
     def _full(self) -> bool:
-        return sum(len(turn.inputs) for turn in self._waiting) >= self._batching.size
+        """Tell whether it makes no sense to wait for more: they would not fit in the batch, or be refused."""
+        examples = sum(len(turn.inputs) for turn in self._waiting)
+        return examples >= self._batching.size or len(self._waiting) >= self._batching.queue
 
     def _wait(self, turn: Turn) -> None:
         """Wait until somebody has answered, or hands over the lead."""

@@ -103,6 +103,12 @@ def test_the_first_waits_for_others_until_the_batch_is_full(engine, pool):
     assert engine.lengths == [3]
 
 
+def test_nobody_is_refused_while_the_first_only_waits(engine, pool):
+    batched = Batched(engine, Batching(size=32, milliseconds=60_000, queue=3))
+    futures = [pool.submit(batched.predict, row(number)) for number in range(3)]
+    assert sorted(future.result(10)[0, 0] for future in futures) == [0, 2, 4]
+
+
 def test_the_first_does_not_wait_longer_than_told(engine):
     batched = Batched(engine, Batching(size=3, milliseconds=20))
     started = time.perf_counter()
