@@ -140,6 +140,17 @@ def chromium():
         browser.close()
 
 
+def keep(png, name):
+    """Keep a picture for the docs, in a third of its bytes."""
+    shot = Image.open(io.BytesIO(png)).convert("RGB")
+    shot.quantize(128).save(PICTURES / f"{name}.png", optimize=True)
+
+
+@pytest.fixture
+def kept():
+    return keep
+
+
 class Notebook:
     """A notebook that is open in the browser."""
 
@@ -177,12 +188,9 @@ class Notebook:
 
     def picture(self, target, name, places=("lab",)):
         """Keep a picture for the docs, from the places where it is worth one."""
-        if self.place not in places:
-            return
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        target.scroll_into_view_if_needed()
-        shot = Image.open(io.BytesIO(target.screenshot())).convert("RGB")
-        shot.quantize(128).save(PICTURES / f"{name}-{self.place}.png", optimize=True)  # a third of the bytes
+        if self.place in places:
+            target.scroll_into_view_if_needed()
+            keep(target.screenshot(), f"{name}-{self.place}")
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from mlops_lab.serve import create_app
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
 THREE = [(120, 90), (150, 75), (175, 95), (165, 125), (140, 135), (170, 145), (180, 175), (155, 200), (115, 190)]
+BAG = [[(60, y), (220, y)] for y in range(120, 230, 10)] + [[(100, 120), (110, 70), (140, 55), (170, 70), (180, 120)]]
 ONE = [(60, 60), (60, 220)]
 
 
@@ -199,6 +200,15 @@ def test_the_curl_line_gives_the_same_answer(page, tmp_path):
     assert json.loads(done.stdout) == json.loads(page.inner_text("#json"))
 
 
+@pytest.mark.parametrize(("theme", "name"), [("light", "page"), ("dark", "page-dark")])
+def test_a_drawn_garment_is_named(opened, server, kept, theme, name):
+    page = opened(server.url, color_scheme=theme)
+    page.wait_for_selector("#samples button")
+    draw(page, *BAG)
+    verdict(page, "^Bag, ")
+    kept(page.screenshot(full_page=True), name)
+
+
 def test_a_chain_reads_a_number(page):
     page.select_option("#model", "chain:number")
     assert not page.is_visible("#version")
@@ -209,13 +219,16 @@ def test_a_chain_reads_a_number(page):
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_phone_is_wide_enough(opened, server, path, theme):
+def test_a_phone_is_wide_enough(opened, server, kept, path, theme):
     page = opened(server.url, viewport={"width": 360, "height": 780}, color_scheme=theme, has_touch=True)
     page.goto(server.url + path)
     if path == "/":
         page.locator("#samples button").first.tap()
         verdict(page, "^Ankle boot")
         assert page.is_visible("#echo")
+        if theme == "dark":
+            page.evaluate("scrollTo(0, 0)")
+            kept(page.screenshot(), "page-phone")
     else:
         page.locator("details.route").nth(2).locator("summary").tap()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

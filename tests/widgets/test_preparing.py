@@ -1,13 +1,17 @@
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mlops_lab import data
 from mlops_lab.errors import BadImage
 from mlops_lab.image import InputSpec, encode_png, fit
+from mlops_lab.store import ModelStore
 from mlops_lab.widgets.preparing import on_bright, steps, thumbnail, trim
 
+ROOT = Path(__file__).parents[2]
 SPEC = InputSpec(shape=(28, 28, 1), size=(28, 28))
 
 
@@ -44,6 +48,20 @@ def test_specks_on_the_ground_are_no_thing(ground):
     picture[100:200, 100:160] = 200
     picture[5, 5] = picture[290, 40] = 255
     assert trim(picture).shape == (100, 60)
+
+
+def test_a_garment_on_a_wide_ground_is_known_as_well_as_one_that_fills_its_picture():
+    garments = data.load("fashion-mnist").test.sample(200)
+    model = ModelStore(ROOT / "models").load("clothes", "v1")
+
+    def accuracy(pictures):
+        said = [prediction.class_index for prediction in model.predict(np.stack(pictures))]
+        return (np.array(said) == garments.labels).mean()
+
+    photos = [255 - np.pad(np.kron(garment, np.ones((9, 9), np.uint8)), 60) for garment in garments.images]
+    trimmed = accuracy([steps(encode_png(photo), SPEC)[-1].pixels for photo in photos])
+    assert accuracy([fit(255 - photo, SPEC) for photo in photos]) < 0.6
+    assert trimmed > accuracy(garments.images) - 0.05
 
 
 def test_nothing_but_ground_stays_whole():
