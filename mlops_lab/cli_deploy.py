@@ -68,8 +68,8 @@ def docker(
     as_json: bool, app: str | None, mount: bool, build: bool, start: bool, push: str | None, network: str | None,
 ) -> None:  # fmt: skip
     """Make a container image of a model, or of your own api.py."""
-    from mlops_lab.deploy import commands, render
     from mlops_lab.deploy import docker as engine
+    from mlops_lab.deploy import render
 
     spec = _plan(folder, name, version, alias, image=push or image, port=port, app=app, mount=mount)
     files = render.files(spec, "docker")
@@ -82,7 +82,9 @@ def docker(
         with tempfile.TemporaryDirectory() as made:
             engine.build(spec, files, Path(made), network=network)
         if push:
-            commands.run(["docker", "push", push])
+            done["pushed"] = engine.push(push)
+            if not as_json:
+                click.echo(f"pushed {done['pushed']}")
         if start:
             done["url"] = engine.start(spec)
             if not as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 import urllib.error
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import mlops_lab
+from mlops_lab.deploy import application
 from mlops_lab.deploy.commands import CommandFailed, run
+from mlops_lab.deploy.kubernetes import image_parts
 from mlops_lab.deploy.render import Files
 from mlops_lab.deploy.spec import Spec
 from mlops_lab.errors import StoreError, WrongUsage
 
-LOCKS = Path(__file__).parent / "requirements"
+REQUIREMENTS = Path(__file__).parent / "requirements"
+LOCKS = {"onnx": "serve.txt", "keras": "keras.txt", "sklearn": "sklearn.txt"}
 # Data sets and the files of other deployments are not needed to serve.
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.gz", "templates", "widgets")
 
@@ -29,18 +33,26 @@ def context(spec: Spec) -> dict[str, Any]:
     WrongUsage
         The engine cannot be put into a container.
     """
-    if spec.engine not in ("onnx", "keras"):
+    if spec.engine not in LOCKS:
         raise WrongUsage(f"{spec.name} v{spec.version} needs the engine {spec.engine!r}.", "Publish it with its ONNX.")
-    lock = LOCKS / ("keras.txt" if spec.engine == "keras" and not spec.app else "serve.txt")
     return {
         "spec": spec,
         "title": title(spec),
-        "source": spec.app.name if spec.app else "mlops_lab",
+        "sources": [source.name for source in sources(spec)],
         "models": not spec.mount,
         "health": health(spec),
         "entry": json.dumps(entry(spec)),
-        "requirements": lock.read_text(encoding="utf-8").rstrip("\n"),
+        "requirements": (REQUIREMENTS / LOCKS[spec.engine]).read_text(encoding="utf-8").rstrip("\n"),
     }
+
+
+def sources(spec: Spec) -> list[Path]:
+    """Return the code that the image holds: ours, or an application and what it imports from beside it, or both."""
+    lab = Path(mlops_lab.__file__).parent
+    if not spec.app:
+        return [lab]
+    found = application.sources(spec.app)
+    return [*found, lab] if "mlops_lab" in application.imported(found) else found
 
 
 def title(spec: Spec) -> str:
@@ -75,10 +87,8 @@ def stage(spec: Spec, files: Files, folder: Path) -> None:
     """
     files.write(folder, force=True)
     try:
-        if spec.app:
-            shutil.copy(spec.app, folder / spec.app.name)
-        else:
-            _copy(Path(mlops_lab.__file__).parent, folder / "mlops_lab")
+        for source in sources(spec):
+            _copy(source, folder / source.name)
         if not spec.mount:
             source, target = spec.models / spec.name, folder / "models" / spec.name
             _copy(source / str(spec.version), target / str(spec.version))
@@ -92,7 +102,10 @@ def stage(spec: Spec, files: Files, folder: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, ignore=LEFT_OUT, dirs_exist_ok=True)
+    if source.is_file():
+        shutil.copy(source, target)
+    else:
+        shutil.copytree(source, target, ignore=LEFT_OUT, dirs_exist_ok=True)
 
 
 def build(spec: Spec, files: Files, folder: Path, *, network: str | None = None) -> None:
@@ -118,6 +131,13 @@ def start(spec: Spec, *, seconds: float = 60) -> str:
     raise CommandFailed(f"{name} was not ready within {seconds:g} s: {words}", f"docker logs {name}")
 
 
+def push(image: str) -> str:
+    """Push an image, and return its name with the digest: these very bytes, whatever is pushed under the tag later."""
+    said = run(["docker", "push", image])
+    digest = re.search(r"digest: (sha256:[0-9a-f]{64})", said)
+    return f"{image_parts(image)[0]}@{digest[1]}" if digest else image
+
+
 def stop(spec: Spec) -> None:
     """End the container as an operator does, with SIGTERM and time to drain, and remove it."""
     run(["docker", "stop", "--time", "15", container(spec)])
@@ -136,7 +156,7 @@ def options(spec: Spec) -> list[str]:
         "--publish", f"127.0.0.1:{spec.port}:8000",
         "--read-only", "--tmpfs", "/tmp:size=64m,noexec",
         "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true",
-        "--pids-limit", "256", "--memory", memory(spec),
+        "--pids-limit", "256", "--memory", memory(spec), "--cpus", "1",
         "--restart", "unless-stopped",
         *(["--init"] if spec.app else []),  # a plain Python program would not hear SIGTERM as the first process
         *mount,

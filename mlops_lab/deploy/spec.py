@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab import show
+from mlops_lab.deploy import application
 from mlops_lab.errors import WrongUsage
 from mlops_lab.store import ModelStore
 
@@ -22,7 +23,8 @@ class Spec:
     models
         The models folder.
     engine
-        What computes in the container: ``"onnx"``, or ``"keras"`` where the version has no ONNX export.
+        What computes in the container: ``"onnx"``, or ``"keras"`` or ``"sklearn"`` where the version has no ONNX export
+        or the application imports them.
     image
         The image's name, by default ``mlops-lab/<name>:<version>``.
     app
@@ -82,6 +84,8 @@ def plan(
     ------
     UnknownModel, UnknownVersion
         The message names those there are.
+    WrongUsage
+        The application is none, or a setting makes no sense.
 
     Examples
     --------
@@ -89,14 +93,15 @@ def plan(
     'mlops-lab/clothes:1'
     """
     found = ModelStore(models).get(name, version)
-    engine = "onnx" if "model.onnx" in found.manifest.files else found.manifest.engine
     app = settings.pop("app", None)
+    app = Path(app) if app else None
+    engine = "onnx" if "model.onnx" in found.manifest.files else found.manifest.engine
     return Spec(
         name=name,
         version=found.version,
         models=Path(models),
-        engine=engine,
+        engine=application.engine(app) if app else engine,
         image=image or f"mlops-lab/{name}:{found.version}",
-        app=Path(app) if app else None,
+        app=app,
         **settings,
     )

@@ -13,15 +13,17 @@ def test_an_alias_becomes_a_number():
     assert (spec.version, spec.engine, spec.image) == (1, "onnx", "mlops-lab/clothes:1")
 
 
-def test_settings_are_kept_and_the_spec_is_plain():
-    spec = deploy.plan(MODELS, "digits", image="registry.example/digits:7", port=9000, replicas=3, app="api.py")
+def test_settings_are_kept_and_the_spec_is_plain(tmp_path):
+    api = tmp_path / "api.py"
+    api.write_text("from sklearn.svm import SVC\nfrom server import app\n")
+    spec = deploy.plan(MODELS, "digits", image="registry.example/digits:7", port=9000, replicas=3, app=str(api))
     assert spec.to_dict() == {
         "name": "digits",
         "version": 1,
         "models": str(MODELS),
-        "engine": "onnx",
+        "engine": "sklearn",
         "image": "registry.example/digits:7",
-        "app": "api.py",
+        "app": str(api),
         "port": 9000,
         "grpc_port": None,
         "replicas": 3,
