@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from flask import Flask
@@ -77,6 +76,7 @@ class HttpServer:
         self._ended = False
         self._limits = limits
         self._shared = shared
+        self._exposed = False
         self.port: int = listener.getsockname()[1]
         self.thread = threading.Thread(target=self._run, name=f"mlops-lab-{self.port}", daemon=True)
         line.loop = self.thread
@@ -95,6 +95,9 @@ class HttpServer:
     def drain(self) -> None:
         """Take no new connections, answer what has arrived, then stop."""
         self._server.draining = True
+        if not self._shared:  # the others go on taking connections from it, or have been told to end as well
+            self._exposed = not drop_newcomers(self._server.socket)
+            time.sleep(0.05)  # the handshakes that have begun
         self._refusing.set()
         self._wake()
         self.thread.join(self._limits.drain_seconds)
@@ -148,29 +151,65 @@ class HttpServer:
         threads.shutdown(cancel_pending=True, timeout=0)
 
     def _close_listener(self) -> None:
-        if not self._shared:  # the others go on taking connections from it, or have been told to end as well
-            drop_newcomers(self._server.socket)
-        while True:  # take the connections that the kernel has accepted already
-            before = len(self._map)
-            self._server.handle_accept()
-            if len(self._map) == before:
+        self._accept_all()
+        for _ in range(20 if self._exposed else 0):
+            if fill_queue(self._server.socket):
                 break
+            self._accept_all()  # somebody came first
         self._server.accepting = False
         self._server.del_channel()
         self._server.socket.close()
 
+    def _accept_all(self) -> None:
+        """Take the connections that the kernel has made already."""
+        while True:
+            before = len(self._map)
+            self._server.handle_accept()
+            if len(self._map) == before:
+                break
 
-def drop_newcomers(listener: socket.socket) -> None:
+
+def drop_newcomers(listener: socket.socket) -> bool:
     """Have the kernel ignore new connections, so that none slips in between the last accept and the close.
 
-    A filter that keeps 0 bytes of every packet (socket(7), SO_ATTACH_FILTER). Only Linux has it; elsewhere a connection
-    that arrives in that moment is reset, and its client has to try again.
+    A filter on the listener (socket(7), SO_ATTACH_FILTER) drops a packet that opens a connection, and keeps all others,
+    so that a handshake that has begun is completed. Only Linux has it, and not every kernel lets a process without
+    privileges set it.
+
+    Returns
+    -------
+    bool
+        Whether it is set.
     """
     if sys.platform != "linux":
-        return
-    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: return 0
-    with suppress(OSError):
-        listener.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HL", 1, ctypes.addressof(program)))
+        return False
+    steps = [
+        (0x30, 0, 0, 13),  # load the byte of TCP's flags
+        (0x54, 0, 0, 0x12),  # keep SYN and ACK
+        (0x15, 0, 1, 0x02),  # SYN alone?
+        (0x06, 0, 0, 0),  # then keep nothing of the packet
+        (0x06, 0, 0, 0xFFFFFFFF),  # else all of it
+    ]
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HL", len(steps), ctypes.addressof(program)))
+    except OSError:
+        return False
+    return True
+
+
+def fill_queue(listener: socket.socket) -> bool:
+    """Leave room for one connection in the kernel's queue and take it, and return whether that succeeded.
+
+    While the queue is full, Linux ignores whoever wants to connect. Where somebody else was first, they wait in it.
+    Elsewhere a connection that arrives in the moment of closing is reset, and its client has to try again.
+    """
+    if sys.platform != "linux":
+        return True
+    listener.listen(0)
+    with socket.socket(listener.family, socket.SOCK_STREAM) as ours:
+        ours.settimeout(0.02)
+        return ours.connect_ex(listener.getsockname()) == 0
 
 
 def serve_forever(

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -261,6 +262,41 @@ def test_it_comes_back_after_a_kill(image, running):
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert int(said("docker", "inspect", "-f", "{{.RestartCount}}", name)) == 1
+
+
+def without_onnx(root, name, engine):
+    """Copy a shipped version as it would be published without an ONNX export."""
+    shutil.copytree(ROOT / "models" / name / "1", root / name / "1")
+    version = ModelStore(root).get(name, 1)
+    (version.path / "model.onnx").unlink()
+    files = {path: entry for path, entry in version.manifest.files.items() if path != "model.onnx"}
+    (version.path / "manifest.json").write_text(replace(version.manifest, engine=engine, files=files).to_json())
+    return ModelStore(root)
+
+
+@with_engine
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("name", "engine", "most"), [("clothes", "keras", 2.6e9), ("digits", "sklearn", 6e8)])
+def test_an_image_for_models_without_an_onnx_export(tmp_path, name, engine, most):
+    models = without_onnx(tmp_path / "models", name, engine)
+    spec = deploy.plan(models.root, name, image=f"mlops-lab/{name}:{engine}", port=free_port())
+    assert spec.engine == engine
+    started = time.monotonic()
+    docker.build(spec, deploy.files(spec, "docker"), tmp_path / "image", network="host")
+    built = time.monotonic() - started
+    pictures = data.load("fashion-mnist" if name == "clothes" else "digits").test.images[:16]
+    here = ModelStore(ROOT / "models").load(name).probabilities(pictures)
+    try:
+        url = docker.start(spec, seconds=120)
+        there = serve.Client(url, timeout=60).classify(name, "v1", pictures)
+        assert np.allclose([item.probabilities for item in there], here, atol=1e-5)
+        packages = said("docker", "exec", docker.container(spec), "ls", "/opt/lab/lib/python3.11/site-packages").split()
+        assert ("keras" in packages, "sklearn" in packages) == (engine == "keras", engine == "sklearn")
+    finally:
+        subprocess.run(["docker", "rm", "--force", docker.container(spec)], capture_output=True, check=False)
+    size = int(said("docker", "image", "inspect", "-f", "{{.Size}}", spec.image))
+    print(f"{engine}: {size / 1e6:.0f} MB, built in {built:.0f} s")
+    assert size < most
 
 
 @pytest.fixture

@@ -234,6 +234,61 @@ def test_draining_answers_what_was_accepted_and_takes_no_more(serve):
     assert not server.thread.is_alive()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is nothing to fall back on")
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1"])
+def test_a_full_queue_keeps_newcomers_out(host):
+    with bind(host, 0) as listener:
+        address = ("127.0.0.1" if host == "0.0.0.0" else host, listener.getsockname()[1])
+        with socket.create_connection(address):
+            assert not http.fill_queue(listener), "somebody came first"
+            listener.accept()[0].close()
+        assert http.fill_queue(listener)
+        with pytest.raises(TimeoutError):
+            socket.create_connection(address, timeout=0.2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no such filter")
+def test_a_filter_keeps_newcomers_out_and_not_who_is_there():
+    with bind("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()) as early:
+        if not http.drop_newcomers(listener):
+            pytest.skip("this process may not set it")
+        with pytest.raises(TimeoutError):
+            socket.create_connection(listener.getsockname(), timeout=0.2)
+        accepted, _ = listener.accept()
+        with accepted:
+            early.sendall(b"?")
+            assert accepted.recv(1) == b"?"
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+def test_whoever_connects_while_it_ends_is_answered_or_refused(serve, monkeypatch, filtered):
+    if not filtered:
+        monkeypatch.setattr(http, "drop_newcomers", lambda listener: False)
+    app, found, ended = Flask("ping"), [], threading.Event()
+    app.get("/")(lambda: "pong")
+    server = serve(app)
+
+    def ask():
+        while not ended.is_set():
+            try:
+                connection = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+            except OSError:
+                return
+            with connection:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                found.append(connection.recv(12))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    server.drain()
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert len(found) > 10 and set(found) == {b"HTTP/1.1 200"}
+
+
 def test_draining_takes_no_stall_of_the_machine_for_quiet(serve, monkeypatch):
     entered, leave, answers = threading.Event(), threading.Event(), []
     server = serve(slow_app(entered, leave))
