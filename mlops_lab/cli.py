@@ -189,15 +189,18 @@ def migrate(file: str, out: str, target: str | None, overwrite: bool) -> tuple[A
 @click.option("--version", default="latest", show_default=True, help="v3, an alias, or latest.")
 @in_models
 @click.option("--url", help="Ask the server at this address instead of loading the model.")
+@click.option("--api-key", envvar="MLOPS_LAB_API_KEY", help="For a server that asks for one; better in the variable.")
 @_prints
-def predict(images: tuple[str, ...], name: str, version: str, folder: str, url: str | None) -> tuple[Any, str]:
+def predict(
+    images: tuple[str, ...], name: str, version: str, folder: str, url: str | None, api_key: str | None
+) -> tuple[Any, str]:
     """Classify pictures, PNG or JPEG."""
     from mlops_lab.serve import codec
     from mlops_lab.serve.client import Client
     from mlops_lab.serve.packing import read_picture
 
     if url:
-        answer = Client(url, models=folder).classify(name, version, images).response
+        answer = Client(url, models=folder, api_key=api_key).classify(name, version, images).response
     else:
         from mlops_lab import store
 

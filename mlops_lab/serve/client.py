@@ -76,6 +76,8 @@ class Client:
         For TensorFlow Serving, which knows neither labels nor preprocessing: the store, or its folder, that it serves.
     labels
         For TensorFlow Serving without the store: the names of the classes.
+    api_key
+        For a server that asks for one.
 
     Examples
     --------
@@ -94,6 +96,7 @@ class Client:
         *,
         models: ModelStore | str | PathLike[str] | None = None,
         labels: Sequence[str] = (),
+        api_key: str | None = None,
     ) -> None:
         self.url = str(getattr(url, "url", url)).rstrip("/")
         self.timeout = timeout
@@ -103,6 +106,8 @@ class Client:
         self._session = requests.Session()
         # A proxy that is meant for the internet would catch requests to this machine.
         self._session.trust_env = False
+        if api_key:
+            self._session.headers["Authorization"] = f"Bearer {api_key}"
 
     def __repr__(self) -> str:
         return f"Client({self.url!r})"

@@ -9,6 +9,7 @@ from mlops_lab.errors import (
     BadImage,
     ServerError,
     TooLarge,
+    Unauthorized,
     Unavailable,
     UnknownModel,
     UnknownVersion,
@@ -100,6 +101,15 @@ def test_the_answer_knows_how_it_came(client, pictures):
     html = client.classify("digits", "v1", np.stack([pictures[0]] * 14)[:, :8, :8])._repr_html_()
     assert "and 2 more" in html
     assert "→ 200 in" in html
+
+
+def test_a_server_that_asks_for_a_key(bright, pictures):
+    with serve.start(create_app(bright, api_keys=["sesame"]), name="keys") as running:
+        assert brightness(Client(running, api_key="sesame").classify("bright", "v1", pictures[1])) == [0.2]
+        with pytest.raises(Unauthorized, match="not one of this server's"):
+            Client(running, api_key="other").models()
+        with pytest.raises(Unauthorized, match="asks for an API key"):
+            Client(running).models()
 
 
 def test_models_and_info(client, server):
