@@ -52,6 +52,14 @@ def client(models, folder, monkeypatch):
     return serve.create_app(models).test_client()
 
 
+def test_the_picture_of_the_documentation_is_read():
+    shipped = serve.create_app(ROOT / "models").test_client()
+    answer = shipped.post(
+        "/chains/number", data=(ROOT / "docs/pictures/number.png").read_bytes(), content_type="image/png"
+    )
+    assert answer.json["answer"] == "4207"
+
+
 def npy(array):
     buffer = io.BytesIO()
     np.save(buffer, array)
