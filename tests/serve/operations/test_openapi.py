@@ -127,6 +127,13 @@ def test_the_document_and_the_server_agree_on_tensors(client, api, path, body, t
         assert client.post(path, json=content["example"]).status_code == 200
 
 
+def test_no_two_operations_have_one_name(published):
+    paths = published.get("/openapi.json").json["paths"].values()
+    names = [item[verb]["operationId"] for item in paths for verb in ("get", "post") if verb in item]
+    assert len(names) > 30
+    assert len(names) == len(set(names))
+
+
 def test_what_speaks_of_tensors_answers_as_described(published):
     api = published.get("/openapi.json").json
     words = {"{version}": "1", "{label}": "production"}
