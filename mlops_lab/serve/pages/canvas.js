@@ -55,8 +55,7 @@ export class Paper {
   }
 
   begin(event) {
-    if (event.button) return;
-    event.preventDefault();
+    if (event.button) return; // and nothing is prevented, so that the keys go to what was drawn on
     this.canvas.setPointerCapture(event.pointerId);
     this.showNib(false);
     this.lower(this.under(event));
