@@ -18,6 +18,7 @@ CLIENTS = click.option("--clients", default=4, show_default=True, help="That ask
 SECONDS = click.option("--seconds", default=5.0, show_default=True, help="For how long they ask.")
 P99 = click.option("--p99", default=500.0, show_default=True, help="Milliseconds: 99 of 100 must be answered in less.")
 RATE = click.option("--per-second", default=10.0, show_default=True, help="At least so many must be answered.")
+KEY = click.option("--api-key", envvar="MLOPS_LAB_API_KEY", help="For a server that asks for one.")
 BUDGET = click.option("--budget", default=100.0, show_default=True, help="Milliseconds for one picture at a time, p95.")
 LEAST = click.option("--accuracy", default=0.0, show_default=True, help="The least accuracy over HTTP, from 0 to 1.")
 
@@ -35,8 +36,11 @@ def _tell(good: bool, values: Any, text: str, as_json: bool) -> None:
 @MODELS
 @BUDGET
 @LEAST
+@KEY
 @JSON
-def validate(url: str, name: str, version: str, folder: str, budget: float, accuracy: float, as_json: bool) -> None:
+def validate(
+    url: str, name: str, version: str, folder: str, budget: float, accuracy: float, api_key: str | None, as_json: bool
+) -> None:
     """Ask the server at URL what its clients rely on, and classify the test pictures there. Exit 1 if it falls short.
 
     The server may be ours, TensorFlow Serving, or your own with the course's two routes.
@@ -45,8 +49,9 @@ def validate(url: str, name: str, version: str, folder: str, budget: float, accu
     from mlops_lab import validate as stage
 
     published = store.ModelStore(folder).get(name, version)
-    contract = stage.check_contract(url, published)
-    acceptance = stage.check_acceptance(url, published, stage.Expected(accuracy=accuracy, milliseconds=budget))
+    contract = stage.check_contract(url, published, api_key=api_key)
+    expected = stage.Expected(accuracy=accuracy, milliseconds=budget)
+    acceptance = stage.check_acceptance(url, published, expected, api_key=api_key)
     values = {"contract": contract.to_dict(), "acceptance": acceptance.to_dict()}
     _tell(contract.good and acceptance.good, values, f"{contract}\n\n{acceptance}", as_json)
 
@@ -60,17 +65,18 @@ def validate(url: str, name: str, version: str, folder: str, budget: float, accu
 @SECONDS
 @P99
 @RATE
+@KEY
 @JSON
 def measure(
     url: str, name: str, version: str, folder: str, clients: int, seconds: float, p99: float, per_second: float,
-    as_json: bool,
+    api_key: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Let several clients ask the server at URL at once, and say how it bore that. Exit 1 if a limit was not kept."""
     from mlops_lab import store
     from mlops_lab.validate import LoadPlan, measure_load
     from mlops_lab.validate.target import Target
 
-    target = Target(url, store.ModelStore(folder).get(name, version), version)
+    target = Target(url, store.ModelStore(folder).get(name, version), version, api_key=api_key)
     plan = LoadPlan(clients, seconds, milliseconds=p99, per_second=per_second)
     result = measure_load(target.client, name, target.address, target.pictures, plan)
     _tell(result.good, result.to_dict(), str(result), as_json)
@@ -105,12 +111,13 @@ def pipeline() -> None:
 @RATE
 @BUDGET
 @LEAST
+@KEY
 @click.option("--why", default="", help="A sentence for the history.")
 @JSON
 def run_pipeline(
     name: str, version: str, folder: str, environment: str, url: str, port: int, replicas: int, deployed: str,
     network: str | None, clients: int, seconds: float, p99: float, per_second: float, budget: float, accuracy: float,
-    why: str, as_json: bool,
+    api_key: str | None, why: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Release a version. Exit 1 if it was refused or rolled back; then production answers as before."""
     from rich.console import Console
@@ -120,7 +127,7 @@ def run_pipeline(
     from mlops_lab.validate import Expected, LoadPlan
 
     plan = Plan(
-        folder, name, version, environment, url.rstrip("/"), port, replicas, deployed, network, why=why,
+        folder, name, version, environment, url.rstrip("/"), api_key, port, replicas, deployed, network, why=why,
         expected=Expected(accuracy=accuracy, milliseconds=budget),
         load=LoadPlan(clients, seconds, milliseconds=p99, per_second=per_second),
     )  # fmt: skip

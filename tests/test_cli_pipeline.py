@@ -57,7 +57,7 @@ def test_validate_says_no(lab, two, url):
 
 def test_load(lab, two, url):
     asked = ["load-test", url, "--name", "digits", "--version", "production", "--models", two.root]
-    status, out, _ = lab(*asked, "--seconds", 0.3, "--p99", 60000, "--json")
+    status, out, _ = lab(*asked, "--seconds", 0.3, "--p99", 60000, "--per-second", 0.1, "--json")
     assert (status, json.loads(out)["statuses"].keys()) == (0, {"200"})
     status, out, _ = lab(*asked, "--seconds", 0.3, "--p99", 0.001)
     assert status == 1

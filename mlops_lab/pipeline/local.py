@@ -90,9 +90,10 @@ class LocalEnvironment:
 
     def admit(self, version: ModelVersion) -> str:
         """Wait until production has loaded the version, and ask for it there by its number, as nobody else does yet."""
-        target = Target(self.production(), version, f"v{version.version}")
+        key = self._plan.api_key
+        target = Target(self.production(), version, f"v{version.version}", api_key=key)
         wait_until(lambda: target.client.info(version.name, target.address), self._plan.switch_seconds)
-        report = check_contract(target.url, version, kind="lab")
+        report = check_contract(target.url, version, kind="lab", api_key=key)
         expect(report.good, f"{target.path} in production: {report.summary}")
         return "production has loaded it"
 

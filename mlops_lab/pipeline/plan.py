@@ -28,6 +28,8 @@ class Plan:
     url
         Where production answers. In the environment ``local`` it may be left out: then a server is started over the
         models folder for as long as the release takes.
+    api_key
+        What production at ``url`` asks for; it is kept nowhere.
     port, replicas, folder, network
         In containers: nginx's port on this machine, the servers behind it, the folder that holds the files of
         production (by default ``deployed/<name>``), and Docker's network for the build, as for
@@ -54,6 +56,7 @@ class Plan:
     version: int | str = "latest"
     environment: str = "local"
     url: str = ""
+    api_key: str | None = field(default=None, repr=False)
     port: int = 8000
     replicas: int = 2
     folder: str | Path = ""
@@ -76,4 +79,5 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return {**asdict(self), "models": str(self.models), "folder": str(self.folder)}
+        told = {key: value for key, value in asdict(self).items() if key != "api_key"}
+        return {**told, "models": str(self.models), "folder": str(self.folder)}

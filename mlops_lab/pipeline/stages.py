@@ -10,7 +10,6 @@ from mlops_lab.errors import LabError
 from mlops_lab.pipeline.environment import Environment, wait_until
 from mlops_lab.pipeline.outcome import word
 from mlops_lab.pipeline.plan import Plan
-from mlops_lab.serve.client import Client
 from mlops_lab.store import ModelStore
 from mlops_lab.store.aliases import move_alias
 from mlops_lab.store.version import ModelVersion
@@ -56,9 +55,9 @@ def production(work: Work) -> Seen:
     url, alias = work.environment.production(), work.plan.alias
     if work.before is None:
         return Seen(f"{url} has no version in {alias} yet", {"url": url})
-    target = Target(url, work.before, alias)
+    target = Target(url, work.before, alias, api_key=work.plan.api_key)
     wait_until(lambda: target.client.info(target.name, alias), work.plan.ready_seconds)
-    report = check_contract(url, work.before, address=alias, kind="lab")
+    report = check_contract(url, work.before, address=alias, kind="lab", api_key=work.plan.api_key)
     # A production that is not well is no reason to keep it: the new version may be what mends it.
     return Seen(f"{url} is {target.number}; {report.summary}", report.to_dict())
 
@@ -133,9 +132,9 @@ def roll_back(work: Work) -> Seen:
 def verified(work: Work, version: ModelVersion) -> Seen:
     """Return what production says once the alias leads to a version."""
     url, alias = work.environment.production(), work.plan.alias
-    target = Target(url, version, alias)
+    target = Target(url, version, alias, api_key=work.plan.api_key)
     wait_until(lambda: _leads_to(target), work.plan.switch_seconds)
-    seen = judged(check_contract(url, version, address=alias, kind="lab"))
+    seen = judged(check_contract(url, version, address=alias, kind="lab", api_key=work.plan.api_key))
     return Seen(f"{url}/models/{version.name}/{alias} is {target.number}; {seen.says}", seen.evidence)
 
 
@@ -143,7 +142,7 @@ def _leads_to(target: Target) -> None:
     """Raise unless an address is answered by a version: both when it describes itself, and when it classifies."""
     told = target.client.info(target.name, target.address)["version"]
     expect(told == target.number, f"{target.path} is {told}, not {target.number}")
-    said = Client(target.url).classify(target.name, target.address, target.pictures[0]).response["version"]
+    said = target.client.classify(target.name, target.address, target.pictures[0]).response["version"]
     expect(said == target.number, f"{target.path} is answered by {said}, not {target.number}")
 
 

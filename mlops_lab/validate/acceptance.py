@@ -80,6 +80,7 @@ def check_acceptance(
     *,
     address: str = "",
     baseline: ModelVersion | None = None,
+    api_key: str | None = None,
 ) -> Report:
     """Classify the test split over HTTP, and hold the answers against what was promised.
 
@@ -95,6 +96,8 @@ def check_acceptance(
         How to ask for it; by default its number.
     baseline
         The version in production, which the new one is compared with where both were measured on the same data.
+    api_key
+        As for :class:`mlops_lab.serve.Client`.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def check_acceptance(
     ...     check_acceptance(server.url, store.ModelStore("models").get("digits", 1)).good
     True
     """
-    target = Target(url, version, address or f"v{version.version}")
+    target = Target(url, version, address or f"v{version.version}", api_key=api_key)
     checks = _asked(target, expected or Expected(), baseline)
     return examine(f"Acceptance of {version}", target.url, checks)
 

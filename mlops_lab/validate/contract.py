@@ -23,7 +23,9 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 FACTS = ("number_of_parameters", "labels", "input", "metrics")
 
 
-def check_contract(url: str, version: ModelVersion, *, address: str = "", kind: str = "") -> Report:
+def check_contract(
+    url: str, version: ModelVersion, *, address: str = "", kind: str = "", api_key: str | None = None
+) -> Report:
     """Ask a server everything that the clients of a version rely on.
 
     Parameters
@@ -36,6 +38,8 @@ def check_contract(url: str, version: ModelVersion, *, address: str = "", kind: 
         How to ask for it; by default its number, ``"v2"``. An alias such as ``"production"`` must lead to it.
     kind
         ``"lab"``, ``"course"`` (the two routes of the course) or ``"tfserving"``; by default the server is asked.
+    api_key
+        As for :class:`mlops_lab.serve.Client`.
 
     Returns
     -------
@@ -55,7 +59,7 @@ def check_contract(url: str, version: ModelVersion, *, address: str = "", kind: 
     """
     if kind and kind not in KINDS:
         raise WrongUsage(f"There is no kind of server called {kind!r}.", f"Take one of: {', '.join(KINDS)}.")
-    target = Target(url, version, address or f"v{version.version}")
+    target = Target(url, version, address or f"v{version.version}", api_key=api_key)
     return examine(f"Contract of {version}", target.url, _asked(target, kind))
 
 

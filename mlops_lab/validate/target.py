@@ -26,16 +26,22 @@ class Target:
         As it was published: its manifest knows what must be answered.
     address
         How the version is asked for: its number, ``"v2"``, or an alias.
+    api_key
+        As for :class:`mlops_lab.serve.Client`.
     """
 
-    def __init__(self, url: str, version: ModelVersion, address: str, *, timeout: float = 10.0) -> None:
+    def __init__(
+        self, url: str, version: ModelVersion, address: str, *, timeout: float = 10.0, api_key: str | None = None
+    ) -> None:
         self.url = url.rstrip("/")
         self.published = version
         self.manifest = version.manifest
         self.name, self.number, self.address = version.name, f"v{version.version}", address
-        self.client = Client(self.url, timeout, models=version.path.parent.parent)
+        self.client = Client(self.url, timeout, models=version.path.parent.parent, api_key=api_key)
         self._session = requests.Session()
         self._session.trust_env = False
+        if api_key:
+            self._session.headers["Authorization"] = f"Bearer {api_key}"
         self._timeout = timeout
 
     @property

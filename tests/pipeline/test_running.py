@@ -285,3 +285,13 @@ def test_a_version_that_there_is_not(two):
 def test_an_environment_that_there_is_not():
     with pytest.raises(WrongUsage, match="the moon"):
         Plan("models", "clothes", environment="the moon")
+
+
+def test_a_production_that_asks_for_a_key(two, plan, staged):
+    server = serve.start(serve.create_app(two, api_keys=["open sesame"]), name="production")
+    plan = replace(plan, url=server.url)
+    assert pipeline.release(replace(plan, ready_seconds=0.3), environment=staged(plan)).state == "refused"
+    keyed = replace(plan, api_key="open sesame")
+    release = pipeline.release(keyed, environment=staged(keyed))
+    assert release.good, str(release)
+    assert "sesame" not in str(release.to_dict()) + repr(keyed) + str(keyed.to_dict())
