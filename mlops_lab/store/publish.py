@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import engines
-from mlops_lab.errors import LabError, VersionExists, WrongUsage
+from mlops_lab.errors import LabError, StoreError, VersionExists, WrongUsage
 from mlops_lab.predict import Engine, Predictor
 from mlops_lab.store import aliases
 from mlops_lab.store.disk import explained, sync_folder, sync_tree, temporary_folder
@@ -22,14 +22,16 @@ from mlops_lab.store.keras_file import running_versions
 from mlops_lab.store.manifest import Golden, Manifest
 from mlops_lab.store.version import ModelVersion
 
+# A folder of a higher number is not seen as a version.
+LAST = 999_999
 # What rounding may add to a probability.
 PROBABILITY = 1e-3
 
 
 def publish_run(run: Run, parent: Path, version: int | None, description: str) -> ModelVersion:
     """Write everything into a temporary folder, the manifest last, push it to the disk, and rename the folder."""
-    if version is not None and not (type(version) is int and 0 < version < 1_000_000):
-        raise WrongUsage(f"{version!r} cannot be a version.", "Take a whole number from 1 to 999999, or leave it out.")
+    if version is not None and not (type(version) is int and 0 < version <= LAST):
+        raise WrongUsage(f"{version!r} cannot be a version.", f"Take a whole number from 1 to {LAST}, or leave it out.")
     with temporary_folder(parent) as folder:
         if version is not None and (parent / str(version)).exists():
             raise _version_exists(parent.name, version)
@@ -53,7 +55,10 @@ def publish_run(run: Run, parent: Path, version: int | None, description: str) -
 def next_number(parent: Path) -> int:
     """Return the number after the highest folder, finished or not, so that a number is never used twice."""
     taken = [int(path.name) for path in parent.iterdir() if path.name.isdecimal()]
-    return max(taken, default=0) + 1
+    number = max(taken, default=0) + 1
+    if number > LAST:
+        raise StoreError(f"{parent.name} has used its last version, {LAST}.", "Publish under another name.")
+    return number
 
 
 def _describe(run: Run, source: Engine, folder: Path, name: str, number: int, description: str) -> Manifest:

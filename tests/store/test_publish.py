@@ -43,6 +43,14 @@ def test_a_number_of_one_s_own(models, digits_run):
     assert models.get("digits").manifest.description == "the fortieth"
 
 
+def test_after_the_last_number_none_is_published_that_nobody_sees(models, digits_run):
+    (models.root / "digits" / "999999").mkdir()
+    before = models.versions("digits")
+    with pytest.raises(StoreError, match="used its last version, 999999"):
+        models.publish(digits_run, "digits")
+    assert models.versions("digits") == before
+
+
 @pytest.mark.parametrize("version", [0, -1, 1_000_000, "2", True, 1.5])
 def test_a_number_that_is_none(models, digits_run, version):
     with pytest.raises(WrongUsage, match="cannot be a version"):
