@@ -204,7 +204,8 @@ def tfserving(
     start: bool, look: bool,
 ) -> None:  # fmt: skip
     """Make the files of TensorFlow Serving, which serves the model's folder as it is."""
-    from mlops_lab.deploy import commands, layout, render
+    from mlops_lab.deploy import compose as engine
+    from mlops_lab.deploy import layout, render
 
     if look:
         config = Path(out or ".") / "models.config"
@@ -223,7 +224,9 @@ def tfserving(
         files.write(out)
     _show(files, as_json, folder=out)
     if start:
-        commands.run(["docker", "compose", "--project-directory", str(out), "up", "--wait"])
+        # Only the newer program can wait until the model answers.
+        patience = "--wait" if engine.program() == ("docker", "compose") else "--detach"
+        engine.call(Path(str(out)), "up", patience)
 
 
 def _before_tfserving(spec: Spec, *, write: bool) -> None:

@@ -123,3 +123,16 @@ def test_what_to_know_about_apple_silicon_is_said_before_anything_is_pulled(lab,
     status, _, told = lab("deploy", kind, "clothes", "--models", MODELS, *options)
     assert (status, "Apple Silicon" in told) == (0, True)
     assert "Apple Silicon" not in lab("deploy", "compose", "clothes", "--models", MODELS)[2]
+
+
+@pytest.mark.parametrize(("program", "word"), [(("docker", "compose"), "--wait"), (("docker-compose",), "--detach")])
+def test_tensorflow_serving_is_started_by_either_program(lab, tmp_path, monkeypatch, program, word):
+    from mlops_lab.deploy import compose, warmup
+
+    said = []
+    monkeypatch.setattr(warmup, "write_warmup", lambda version: None)  # the shipped folder stays as it is
+    monkeypatch.setattr(compose, "program", lambda: program)
+    monkeypatch.setattr(compose, "run", lambda command: said.append(command))
+    arguments = ("--models", MODELS, "--out", str(tmp_path), "--run")
+    assert lab("deploy", "tfserving", "clothes", *arguments)[0] == 0
+    assert said == [[*program, "--file", str(tmp_path / "compose.yaml"), "up", word]]

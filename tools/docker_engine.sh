@@ -21,7 +21,7 @@ if ! docker info >/dev/null 2>&1; then
     "--storage-driver=vfs --iptables=false --ip6tables=false --bridge=none"; do
     say "starting dockerd $options"
     # shellcheck disable=SC2086
-    nohup setsid dockerd $options >"$log" 2>&1 </dev/null &
+    nohup setsid dockerd $options >"$log" 2>&1 </dev/null 3>&- & # 3: where flock called us, the lock must not stay
     for _ in $(seq 40); do
       docker info >/dev/null 2>&1 && break 2
       kill -0 $! 2>/dev/null || break

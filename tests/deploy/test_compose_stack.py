@@ -181,3 +181,44 @@ def test_prometheus_asks_every_server_and_has_the_rules(stack):
         rule["alert"] for group in sorted(rules, key=lambda group: group["name"]) for rule in group["rules"]
     ]
     assert all(rule["health"] == "ok" for group in groups for rule in group["rules"])
+
+
+CASES = """
+rule_files: [rules.yml]
+evaluation_interval: 5s
+tests:
+  - interval: 5s
+    input_series:
+      - series: 'up{job="mlops-lab", instance="a:8000"}'
+        values: "1x40 0x40"
+      - series: 'mlops_lab_version_ready{model="clothes", version="v1", instance="a:8000"}'
+        values: "1x20 0x60"
+      - series: 'mlops_lab_requests_total{status="200", instance="a:8000"}'
+        values: "0+50x80"
+      - series: 'mlops_lab_requests_total{status="500", instance="a:8000"}'
+        values: "0x20 0+5x60"
+      - series: 'mlops_lab_predictions_total{model="clothes", version="v1", class="Bag", instance="a:8000"}'
+        values: "0+90x80"
+      - series: 'mlops_lab_predictions_total{model="clothes", version="v1", class="Coat", instance="a:8000"}'
+        values: "0+10x80"
+    promql_expr_test:
+      - {expr: 'count(ALERTS{alertstate="firing"}) or vector(0)', eval_time: 1m, exp_samples: [{value: 0}]}
+      - {expr: 'count by (alertname) (ALERTS{alertstate="firing"})', eval_time: 6m, exp_samples: [
+          {labels: '{alertname="ModelNotReady"}', value: 1}, {labels: '{alertname="NoServer"}', value: 1},
+          {labels: '{alertname="OneAnswerOnly"}', value: 1}, {labels: '{alertname="ServerErrors"}', value: 1},
+          {labels: '{alertname="ServersMissing"}', value: 1}]}
+"""
+
+
+def test_the_rules_fire_when_they_should(tmp_path):
+    """Prometheus' own tool reads the files, and plays a story to the rules."""
+    files = deploy.files(deploy.plan(ROOT / "models", "clothes", replicas=1), "compose").below("prometheus")
+    files.write(tmp_path)
+    (tmp_path / "cases.yml").write_text(CASES)
+    tmp_path.chmod(0o755)
+    tool = ["docker", "run", "--rm", "--volume", f"{tmp_path}:/etc/prometheus:ro", "--entrypoint", "promtool"]
+    tool += ["--workdir", "/etc/prometheus", compose.IMAGES["prometheus"]]
+    assert "SUCCESS: 8 rules found" in said(*tool, "check", "rules", "rules.yml")
+    assert "SUCCESS: prometheus.yml is valid" in said(*tool, "check", "config", "prometheus.yml")
+    played = subprocess.run([*tool, "test", "rules", "cases.yml"], capture_output=True, text=True, check=False)
+    assert played.returncode == 0, played.stdout + played.stderr
