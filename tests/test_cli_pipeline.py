@@ -111,7 +111,8 @@ def test_no_release_yet(lab, two):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
 def test_whoever_ends_the_program_gets_production_as_it_was_and_no_server_is_left(two):
-    command = [sys.executable, "-m", "mlops_lab", "pipeline", "run", "digits", "--models", two.root, "--seconds", "60"]
+    command = [sys.executable, "-m", "mlops_lab", "pipeline", "run", "digits", "--models", two.root, *FAST]
+    command += ["--seconds", 60]
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         if line.startswith("… load"):

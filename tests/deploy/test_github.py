@@ -118,7 +118,8 @@ def run_steps(checkout, tmp_path):
     """Run the steps that are commands, with what GitHub would put into their variables; return the exit status."""
     bin = tmp_path / "bin"
     bin.mkdir()
-    (bin / "mlops-lab").write_text(f'#!/bin/sh\nexec {sys.executable} -m mlops_lab "$@"\n')
+    patient = 'case "$2" in run) set -- "$@" --seconds 1 --budget 60000 --p99 60000 --per-second 1;; esac'
+    (bin / "mlops-lab").write_text(f'#!/bin/sh\n{patient}\nexec {sys.executable} -m mlops_lab "$@"\n')
     (bin / "mlops-lab").chmod(0o755)
     variables = {"VERSION": "2", "WHY": 'it is "better"; $(touch hacked)', "GITHUB_STEP_SUMMARY": str(tmp_path / "sum")}
     search = f"{bin}{os.pathsep}{os.environ['PATH']}"
