@@ -163,9 +163,12 @@ def test_a_process_that_dies_leaves_a_reason_and_a_free_port(api):
     assert ask(serve.start("api.py", mode="process")).text == "one"
 
 
+# A helper that a polite request does not end.
+HELPER = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(300)"
 TREE = API.replace(
     "app = Flask(__name__)",
-    'app = Flask(__name__)\nhelper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])',
+    f"app = Flask(__name__)\nhelper = subprocess.Popen([sys.executable, '-c', {HELPER!r}], stdout=subprocess.PIPE)\n"
+    "helper.stdout.readline()",
 ).replace('return "one"', "return str(helper.pid)")
 
 
