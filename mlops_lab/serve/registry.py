@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,11 @@ class Entry:
             words["latest"] = self.ready[max(self.ready)]
             words[""] = words.get("production", words["latest"])
         self.words = words
+
+    def answering(self) -> dict[str, int]:
+        """Return the aliases that find what they name: its version is in memory, and no other has that word."""
+        known = sorted((alias, number) for alias, number in self.aliases.items() if number in self.ready)
+        return {alias: number for alias, number in known if self.words.get(alias) is self.ready[number]}
 
     def states(self) -> dict[str, str]:
         """Return ``ready``, or the reason why not, for each version."""
@@ -158,7 +163,7 @@ class Registry:
         found = entry.words.get(version)
         if found is None:
             states = entry.states()
-            known = [*entry.aliases, *states, "latest"]
+            known = [*entry.answering(), *states, "latest"]
             reason = f": {states[version]}" if version in states else ""
             raise UnknownVersion(
                 f"The model {name!r} has no version {version[:80]!r}{reason}.", nearest(version[:80], known)
@@ -226,8 +231,7 @@ def _take_over(entry: Entry, old: Entry, version: int) -> None:
 
 def describe(entry: Entry) -> dict[str, Any]:
     """Return the versions that answer and the aliases of a model."""
-    aliases: Mapping[str, int] = entry.aliases
     return {
         "versions": [f"v{number}" for number in sorted(entry.ready)],
-        "aliases": {alias: f"v{number}" for alias, number in sorted(aliases.items())},
+        "aliases": {alias: f"v{number}" for alias, number in entry.answering().items()},
     }

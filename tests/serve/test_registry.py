@@ -59,8 +59,10 @@ def test_an_alias_written_by_hand_cannot_stand_for_another_version(models, digit
     registry = Registry.of(models)
     assert registry.get("digits", "v2").version == 2
     assert registry.get("digits", "latest").version == 2
-    with pytest.raises(UnknownVersion):
+    with pytest.raises(UnknownVersion) as caught:
         registry.get("digits", "gone")
+    assert "gone" not in caught.value.hint  # it would be no help to name it
+    assert "gone" not in registry.listing()[0]["aliases"]
 
 
 def test_a_damaged_version_does_not_keep_the_others_from_serving(models, digits_run):

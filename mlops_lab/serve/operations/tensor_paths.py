@@ -82,7 +82,7 @@ def _body_of(name: str, word: str) -> Json:
 
 
 def _tfserving(name: str, entry: Entry) -> Json:
-    aliases = sorted(alias for alias in entry.aliases if alias in entry.words)
+    aliases = list(entry.answering())
     found = _tfserving_at(name, "", "", {})
     version = in_path("version", map(str, sorted(entry.ready)), "A version: 1 stands for v1.")
     found |= _tfserving_at(name, "/versions/{version}", "ByVersion", {"parameters": [version]})
