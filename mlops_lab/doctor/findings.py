@@ -47,7 +47,10 @@ class Checkup:
         return {"healthy": self.healthy, "findings": [asdict(finding) for finding in self.findings]}
 
     def __str__(self) -> str:
-        return "\n".join(f"{item.state:8} {item.subject}: {item.found} {item.fix}".rstrip() for item in self.findings)
+        fixes = (f" → {item.fix}" if item.fix else "" for item in self.findings)
+        return "\n".join(
+            f"{item.state:8} {item.subject}: {item.found}{fix}" for item, fix in zip(self.findings, fixes, strict=True)
+        )
 
     def _repr_html_(self) -> str:
         rows = [(show.Html(show.state(item.state)), item.subject, item.found, item.fix) for item in self.findings]
