@@ -60,8 +60,8 @@ class Target:
         try:
             return self._session.request(method, self.url + path, timeout=self._timeout, **options)
         except requests.RequestException as error:
-            reason = f"{method} {path} was not answered: {type(error).__name__}."
-            raise ServerError(reason, "Look at the server's log.") from error
+            reason = f"{method} {self.url}{path} was not answered: {type(error).__name__}."
+            raise ServerError(reason, _what_to_do(error)) from error
 
     def get(self, path: str) -> Any:
         """Return the JSON of a good answer."""
@@ -76,6 +76,14 @@ class Target:
             return "lab"
         refused = self.send("GET", "/v1/models")
         return "tfserving" if refused.status_code == 400 and "Missing model name" in refused.text else "course"
+
+
+def _what_to_do(error: requests.RequestException) -> str:
+    if isinstance(error, ValueError):  # so are all of requests' errors about an address
+        return "Give the address of a server, such as http://127.0.0.1:8000."
+    if isinstance(error, requests.ConnectionError):
+        return "Look whether a server listens there, mlops-lab serve starts one; if it does, look at its log."
+    return "Look at the server's log."
 
 
 def expect(met: bool, says: str) -> None:

@@ -10,9 +10,10 @@ from flask import Flask, jsonify, request
 
 from mlops_lab import serve, validate
 from mlops_lab.engines.python import PythonEngine
-from mlops_lab.errors import WrongUsage
+from mlops_lab.errors import ServerError, WrongUsage
 from mlops_lab.image import decode
 from mlops_lab.validate import contract
+from mlops_lab.validate.target import Target
 
 pytestmark = pytest.mark.usefixtures("no_servers")
 
@@ -173,3 +174,13 @@ def test_the_report_has_three_faces(models, version):
     assert json.loads(json.dumps(report.to_dict()))["good"] is True
     assert "passed" in report._repr_html_() and "<script" not in report._repr_html_()
     assert str(report).splitlines()[-1] == report.summary
+
+
+@pytest.mark.parametrize(
+    "url, hint",
+    [("nonsense", "Give the address of a server"), ("http://127.0.0.1:1", "Look whether a server listens there")],
+)
+def test_an_address_where_nobody_answers_is_named(version, url, hint):
+    with pytest.raises(ServerError, match=url) as caught:
+        Target(url, version, "v1").kind()
+    assert caught.value.hint.startswith(hint)
