@@ -71,14 +71,10 @@ def move_alias(folder: Path, alias: str, version: int | None, *, event: str, why
     return before
 
 
-def append_history(folder: Path, event: str, **details: Any) -> None:
+def append_history(folder: Path, event: str, *, why: str = "", **details: Any) -> None:
     """Add one line to ``history.jsonl``. One write call, so lines of two writers do not mix."""
-    entry = {
-        "time": now(),
-        "event": event,
-        "by": user(),
-        **{key: value for key, value in details.items() if value != ""},
-    }
+    given = {key: value for key, value in details.items() if value != ""}
+    entry = {"time": now(), "event": event, "by": user(), **given, "why": why}
     handle = os.open(folder / "history.jsonl", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         size = os.fstat(handle).st_size

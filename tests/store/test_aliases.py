@@ -35,7 +35,7 @@ def test_every_move_is_noted(tmp_path):
     move_alias(tmp_path, "production", 2, event="promoted")
     first, second = read_history(tmp_path)
     assert (first["event"], first["version"], first["alias"], first["why"]) == ("promoted", 1, "production", "first")
-    assert second["before"] == 1
+    assert (second["before"], second["why"]) == (1, "")
     assert {"time", "by"} <= first.keys()
 
 
