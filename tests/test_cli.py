@@ -63,6 +63,8 @@ def test_list(lab, two):
 
 def test_an_empty_folder(lab, tmp_path):
     assert lab("models", "list", "--models", tmp_path) == (0, f"There are no models in {tmp_path}.\n", "")
+    status, out, err = lab("models", "list", "--models", __file__)
+    assert (status, out) == (2, "") and f"{__file__} is a file." in err
 
 
 def test_show(lab, models):

@@ -145,6 +145,8 @@ def load_keras(
 
     Raises
     ------
+    NotFound
+        There is no such file.
     UnsafeFile
         The file does more than hold a model, is not the one with that digest, or failed its trial.
     IncompatibleFile

@@ -48,7 +48,15 @@ class ModelStore:
         return show.card(f"Models in {self.root}", show.table(rows, ("model", "versions", "aliases")))
 
     def names(self) -> list[str]:
-        """Return the models that have at least one version."""
+        """Return the models that have at least one version.
+
+        Raises
+        ------
+        WrongUsage
+            What should be the folder of the models is a file.
+        """
+        if self.root.is_file():
+            raise WrongUsage(f"{self.root} is a file.", "Name the folder that holds the models.")
         return [folder.name for folder in self._folders(self.root) if self.versions(folder.name)]
 
     def versions(self, name: str) -> list[int]:

@@ -85,6 +85,7 @@ def test_promote_and_roll_back(three):
     assert three.rollback("digits", why="it was worse") == 1
     assert three.aliases("digits") == {"production": 1}
     events = [(entry["event"], entry["version"]) for entry in three.history("digits")]
+    assert all({"time", "by", "why"} <= entry.keys() for entry in three.history("digits"))
     assert events == [
         ("published", 1),
         ("published", 2),
@@ -130,7 +131,8 @@ def test_aliases_do_not_disturb_each_other(three):
 
 def test_a_file_in_place_of_the_folder(tmp_path):
     (tmp_path / "models").write_text("")
-    assert ModelStore(tmp_path / "models").names() == []
+    with pytest.raises(WrongUsage, match="models is a file"):
+        ModelStore(tmp_path / "models").names()
 
 
 def test_a_folder_that_cannot_be_read(three, monkeypatch):

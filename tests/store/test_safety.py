@@ -16,7 +16,7 @@ import hostile_base  # noqa: E402
 import hostile_others  # noqa: E402
 import hostile_weights  # noqa: E402
 
-from mlops_lab.errors import UnsafeFile  # noqa: E402
+from mlops_lab.errors import NotFound, UnsafeFile  # noqa: E402
 from mlops_lab.store import safety  # noqa: E402
 from mlops_lab.store.safety import allowed  # noqa: E402
 from mlops_lab.store.safety.codes import CODES  # noqa: E402
@@ -173,6 +173,8 @@ def test_a_link_inside_a_folder_is_not_followed(tmp_path):
 
 def test_a_missing_file_is_a_verdict_too(tmp_path):
     assert safety.inspect(tmp_path / "nothing.keras").code == "not_a_file"
+    with pytest.raises(NotFound, match=r"nothing\.keras"):
+        safety.read(tmp_path / "nothing.keras")
 
 
 def test_pin_accepts_only_the_trusted_bytes():

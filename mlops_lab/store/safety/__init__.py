@@ -21,7 +21,7 @@ import hashlib
 import hmac
 import os
 
-from mlops_lab.errors import UnsafeFile
+from mlops_lab.errors import NotFound, UnsafeFile
 from mlops_lab.store.safety.report import AuditReport, Finding, Refused
 from mlops_lab.store.safety.source import COURSE_LIMIT, HARD_LIMIT, Source, read_source
 from mlops_lab.store.safety.verdict import judge, report
@@ -46,6 +46,8 @@ def read(path: ModelFile, *, max_bytes: int = COURSE_LIMIT) -> Source:
 
     Raises
     ------
+    NotFound
+        There is nothing at that path.
     UnsafeFile
         When it is a link, not a regular file, or larger than ``max_bytes``.
 
@@ -54,6 +56,8 @@ def read(path: ModelFile, *, max_bytes: int = COURSE_LIMIT) -> Source:
     >>> read(b"abc").sha256[:8]
     'ba7816bf'
     """
+    if isinstance(path, str | os.PathLike) and not os.path.lexists(path):
+        raise NotFound(f"There is no file {os.fspath(path)}.", "Look at the path.")
     try:
         return read_source(path, max_bytes)
     except Refused as refused:
