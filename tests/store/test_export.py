@@ -15,6 +15,12 @@ def test_agreement_is_of_shape_and_of_every_number():
             export.check_agreement("onnx", expected, received, 1e-5)
 
 
+def test_the_two_ends_of_float32_differ_without_a_warning():
+    far = np.full((1, 2), 3.4e38, np.float32)
+    with pytest.raises(DamagedArtifact, match=r"6\.\d+e\+38"):
+        export.check_agreement("onnx", far, -far, 1e-5)
+
+
 def test_the_parameters_of_an_estimator(digits_run):
     assert export.count_parameters(digits_run) == {
         "number_of_parameters": 64 * 64 + 64 + 64 * 10 + 10,
