@@ -21,7 +21,7 @@ ORDER = [
     {"serve"},
     {"validate", "monitor", "deploy"},
     {"doctor", "demo", "pipeline", "grade", "widgets"},
-    {"cli", "cli_deploy", "cli_pipeline"},
+    {"cli"},
     {"__main__"},
 ]
 ROW = {room: row for row, rooms in enumerate(ORDER) for room in rooms}

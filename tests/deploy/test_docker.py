@@ -96,7 +96,7 @@ def test_the_staged_folder_serves_what_the_store_serves(spec, tmp_path):
     staged = ModelStore(tmp_path / "models")
     assert staged.aliases("clothes") == {"production": 1}
     assert staged.load("clothes").version == 1
-    assert (tmp_path / "mlops_lab" / "cli.py").is_file()
+    assert (tmp_path / "mlops_lab/cli/__init__.py").is_file()
     assert not list(tmp_path.rglob("*.gz"))
     if os.name == "posix":
         assert all(path.stat().st_mode & 0o044 == 0o044 for path in tmp_path.rglob("*"))

@@ -5,7 +5,7 @@ import pytest
 
 from mlops_lab import cli
 
-MODELS = str(Path(__file__).parents[1] / "models")
+MODELS = str(Path(__file__).parents[2] / "models")
 
 
 @pytest.fixture

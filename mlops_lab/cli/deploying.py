@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlops_lab.cli.options import as_json, in_models, network
 from mlops_lab.errors import WrongUsage
 
 if TYPE_CHECKING:
@@ -18,17 +19,12 @@ if TYPE_CHECKING:
 NAME = click.argument("name")
 VERSION = click.option("--version", help="A number, v3, or latest.")
 ALIAS = click.option("--alias", help="The version that this alias points at.")
-MODELS = click.option("--models", "folder", default="models", show_default=True, help="The models folder.")
 IMAGE = click.option("--image", help="The image's name; by default mlops-lab/NAME:VERSION.")
 PORT = click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="On this machine.")
 OUT = click.option("--out", type=click.Path(), help="Write the files into this folder, and run nothing.")
 APP = click.option(
     "--app", type=click.Path(exists=True), help="Your own api.py, with 'app' in it, instead of our server."
 )
-NETWORK = click.option(
-    "--network", help="Docker's network for the build, such as 'host' where a build has none of its own."
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
 @click.group()
@@ -52,17 +48,17 @@ def _show(files: Files, as_json: bool, **more: Any) -> None:
 @NAME
 @VERSION
 @ALIAS
-@MODELS
+@in_models
 @IMAGE
 @PORT
 @OUT
-@JSON
+@as_json
 @APP
 @click.option("--mount", is_flag=True, help="Mount the models folder instead of copying the model into the image.")
 @click.option("--build", is_flag=True, help="Build the image.")
 @click.option("--run", "start", is_flag=True, help="Build the image and run it in the background.")
 @click.option("--push", metavar="NAME", help="Build the image and push it under this name.")
-@NETWORK
+@network
 def docker(
     name: str, version: str | None, alias: str | None, folder: str, image: str | None, port: int, out: str | None,
     as_json: bool, app: str | None, mount: bool, build: bool, start: bool, push: str | None, network: str | None,
@@ -97,13 +93,13 @@ def docker(
 @NAME
 @VERSION
 @ALIAS
-@MODELS
+@in_models
 @IMAGE
 @PORT
 @click.option(
     "--out", type=click.Path(), help="The deployment's folder; alone, the files are written and nothing runs."
 )
-@JSON
+@as_json
 @APP
 @click.option("--mount", is_flag=True, help="Mount the models folder instead of copying the model into the image.")
 @click.option("--replicas", default=2, show_default=True, type=click.IntRange(1), help="Servers side by side.")
@@ -115,7 +111,7 @@ def docker(
 @click.option(
     "--check", is_flag=True, help="All in one: build, start, wait, smoke test, end; leaves nothing but the image."
 )
-@NETWORK
+@network
 def compose(
     name: str, version: str | None, alias: str | None, folder: str, image: str | None, port: int, out: str | None,
     as_json: bool, app: str | None, mount: bool, replicas: int, profiles: tuple[str, ...], up: bool, down: bool,
@@ -158,11 +154,11 @@ def compose(
 @NAME
 @VERSION
 @ALIAS
-@MODELS
+@in_models
 @IMAGE
 @PORT
 @OUT
-@JSON
+@as_json
 @APP
 @click.option("--mount", is_flag=True, help="The models come from a volume of the cluster, not from the image.")
 @click.option("--replicas", default=2, show_default=True, type=click.IntRange(2))
@@ -193,10 +189,10 @@ def kubernetes(
 @NAME
 @VERSION
 @ALIAS
-@MODELS
+@in_models
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="On this machine.")
 @OUT
-@JSON
+@as_json
 @click.option("--run", "start", is_flag=True, help="Run TensorFlow Serving with Docker Compose; needs --out.")
 @click.option("--lint", "look", is_flag=True, help="Look for what gives 'No versions of servable'; exit 1 if found.")
 def tfserving(
@@ -244,9 +240,9 @@ def _before_tfserving(spec: Spec, *, write: bool) -> None:
 
 @deploy.command()
 @NAME
-@MODELS
+@in_models
 @OUT
-@JSON
+@as_json
 def github(name: str, folder: str, out: str | None, as_json: bool) -> None:
     """Make a workflow of GitHub Actions that releases the model with `mlops-lab pipeline run`."""
     from mlops_lab.deploy import render

@@ -10,15 +10,14 @@ from typing import Any, NoReturn
 
 import click
 
+from mlops_lab.cli.options import api_key, as_json, in_models, network
+
 NAME = click.argument("name")
-MODELS = click.option("--models", "folder", default="models", show_default=True, help="The models folder.")
-JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 VERSION = click.option("--version", default="latest", show_default=True, help="A number, v3, an alias, or latest.")
 CLIENTS = click.option("--clients", default=4, show_default=True, help="That ask at the same time.")
 SECONDS = click.option("--seconds", default=5.0, show_default=True, help="For how long they ask.")
 P99 = click.option("--p99", default=500.0, show_default=True, help="Milliseconds: 99 of 100 must be answered in less.")
 RATE = click.option("--per-second", default=10.0, show_default=True, help="At least so many must be answered.")
-KEY = click.option("--api-key", envvar="MLOPS_LAB_API_KEY", help="For a server that asks for one.")
 BUDGET = click.option("--budget", default=100.0, show_default=True, help="Milliseconds for one picture at a time, p95.")
 LEAST = click.option("--accuracy", default=0.0, show_default=True, help="The least accuracy over HTTP, from 0 to 1.")
 
@@ -33,11 +32,11 @@ def _tell(good: bool, values: Any, text: str, as_json: bool) -> None:
 @click.argument("url")
 @click.option("--name", default="clothes", show_default=True, help="Of the model.")
 @VERSION
-@MODELS
+@in_models
 @BUDGET
 @LEAST
-@KEY
-@JSON
+@api_key
+@as_json
 def validate(
     url: str, name: str, version: str, folder: str, budget: float, accuracy: float, api_key: str | None, as_json: bool
 ) -> None:
@@ -60,13 +59,13 @@ def validate(
 @click.argument("url")
 @click.option("--name", default="clothes", show_default=True, help="Of the model.")
 @VERSION
-@MODELS
+@in_models
 @CLIENTS
 @SECONDS
 @P99
 @RATE
-@KEY
-@JSON
+@api_key
+@as_json
 def measure(
     url: str, name: str, version: str, folder: str, clients: int, seconds: float, p99: float, per_second: float,
     api_key: str | None, as_json: bool,
@@ -90,7 +89,7 @@ def pipeline() -> None:
 @pipeline.command("run")
 @NAME
 @VERSION
-@MODELS
+@in_models
 @click.option(
     "--environment",
     type=click.Choice(["local", "docker", "compose"]),
@@ -104,16 +103,16 @@ def pipeline() -> None:
 )
 @click.option("--replicas", default=2, show_default=True, type=click.IntRange(1), help="compose: servers behind nginx.")
 @click.option("--folder", "deployed", default="", help="In containers: production's files; by default deployed/NAME.")
-@click.option("--network", help="Docker's network for the build, such as 'host' where a build has none of its own.")
+@network
 @CLIENTS
 @SECONDS
 @P99
 @RATE
 @BUDGET
 @LEAST
-@KEY
+@api_key
 @click.option("--why", default="", help="A sentence for the history.")
-@JSON
+@as_json
 def run_pipeline(
     name: str, version: str, folder: str, environment: str, url: str, port: int, replicas: int, deployed: str,
     network: str | None, clients: int, seconds: float, p99: float, per_second: float, budget: float, accuracy: float,
@@ -143,8 +142,8 @@ def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
 
 @pipeline.command()
 @NAME
-@MODELS
-@JSON
+@in_models
+@as_json
 def status(name: str, folder: str, as_json: bool) -> None:
     """Tell of the releases of a model, the last one in full. Exit 1 if that one did not come through."""
     from mlops_lab.pipeline import journal

@@ -1,0 +1,61 @@
+"""The command line. Thin: every command calls one function of the package and prints what it returns."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+import mlops_lab
+from mlops_lab.cli.answering import predict, serve
+from mlops_lab.cli.deploying import deploy
+from mlops_lab.cli.files import check, migrate
+from mlops_lab.cli.lab import demo, doctor, train
+from mlops_lab.cli.releasing import measure, pipeline, validate
+from mlops_lab.cli.versions import models
+from mlops_lab.errors import LabError, NotFound, WrongUsage
+
+
+class InOrder(click.Group):
+    """Shows the commands in the order of a model's life, not of the alphabet."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names in the order in which they were added."""
+        return list(self.commands)
+
+
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(mlops_lab.__version__, prog_name="mlops-lab")
+def commands() -> None:
+    """Learn MLOps by doing it: train, store, serve, classify, on one laptop, offline."""
+
+
+def main() -> None:
+    """Run the command line; errors are sentences, never tracebacks."""
+    try:
+        commands(standalone_mode=False)
+    except click.exceptions.Exit as exit:
+        sys.exit(exit.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except LabError as error:
+        sys.exit(_report(error))
+
+
+def _report(error: LabError) -> int:
+    """Say an error the way the command was asked to speak; return the exit status."""
+    if "--json" in sys.argv:
+        click.echo(json.dumps(error.to_dict(), ensure_ascii=False))
+    else:
+        click.echo(f"error: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"  try: {error.hint}", err=True)
+    return 2 if isinstance(error, WrongUsage | NotFound) else 1
+
+
+for command in (demo, doctor, train, check, migrate, predict, serve, models, validate, measure, deploy, pipeline):
+    commands.add_command(command)

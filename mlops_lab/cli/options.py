@@ -1,0 +1,36 @@
+"""What several commands share: their options, and how a result is printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+in_models = click.option("--models", "folder", default="models", show_default=True, help="The models folder.")
+network = click.option(
+    "--network", help="Docker's network for the build, such as 'host' where a build has none of its own."
+)
+api_key = click.option(
+    "--api-key", envvar="MLOPS_LAB_API_KEY", help="For a server that asks for one; better in the variable."
+)
+
+
+def prints(function: Command) -> Command:
+    """Add ``--json``, and print the value that a command returns: a pair of plain values and text."""
+
+    @as_json
+    @wraps(function)
+    def command(*arguments: Any, as_json: bool, **options: Any) -> None:
+        values, text = function(*arguments, **options)
+        if as_json:
+            click.echo(json.dumps(values, ensure_ascii=False))
+        elif text:
+            click.echo(text)
+
+    return command  # type: ignore[return-value]
