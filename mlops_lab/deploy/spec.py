@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,13 @@ from mlops_lab import show
 from mlops_lab.deploy import application
 from mlops_lab.errors import WrongUsage
 from mlops_lab.store import ModelStore
+
+_PART = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
+# What Docker takes for an image: the registry if there is one, the path, a tag and a digest if there are.
+IMAGE = re.compile(
+    r"(?:(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::[0-9]+)?/)?"
+    rf"{_PART}(?:/{_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?"
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,9 @@ class Spec:
         ports = [self.port, *([] if self.grpc_port is None else [self.grpc_port])]
         if not all(0 < port < 65536 for port in ports) or len(set(ports)) < len(ports):
             raise WrongUsage(f"The ports are {ports}.", "Take different ones between 1 and 65535.")
+        if not IMAGE.fullmatch(self.image):
+            hint = "Take small letters, digits, '.', '_', '-' and '/', and a tag if you like: clothes:1."
+            raise WrongUsage(f"{self.image!r} cannot be the name of an image.", hint)
         if self.replicas < 1:
             raise WrongUsage(f"replicas={self.replicas} must be 1 or more.", "Raise it.")
 

@@ -37,6 +37,17 @@ def test_settings_that_make_no_sense(settings):
         deploy.plan(MODELS, "clothes", **settings)
 
 
+@pytest.mark.parametrize("image", ["clothes", "a/b__c:V1.0", "localhost:5000/a-b", "Reg.example/a@sha256:" + "0" * 64])
+def test_an_image_is_named_as_docker_takes_it(image):
+    assert deploy.plan(MODELS, "clothes", image=image).image == image
+
+
+@pytest.mark.parametrize("image", ["BAD IMAGE", "Clothes", "a//b", "a:", "a/-b", "a:b:c", "-a", "a\n", "a@sha256:0"])
+def test_what_docker_takes_for_no_image_is_refused(image):
+    with pytest.raises(WrongUsage, match="cannot be the name of an image"):
+        deploy.plan(MODELS, "clothes", image=image)
+
+
 @pytest.mark.parametrize(
     ("name", "version", "error"), [("cloths", "latest", UnknownModel), ("clothes", "v7", UnknownVersion)]
 )
