@@ -25,6 +25,7 @@ import numpy as np
 from flask import Blueprint
 from numpy.typing import NDArray
 
+from mlops_lab.errors import WrongUsage
 from mlops_lab.predict import Predictor, from_probabilities
 from mlops_lab.serve.registry import Entry, Registry
 from mlops_lab.store.aliases import now
@@ -309,6 +310,11 @@ def _results(counts: Counts, waiting: int) -> dict[str, Any]:
 
 
 def _to_file(path: Path) -> OnShadow:
+    try:
+        path.open("ab").close()  # what is wrong is said now, not at the first comparison
+    except OSError as error:
+        raise WrongUsage(f"{path} cannot be written: {error.strerror}.", "Name a file in a folder of yours.") from error
+
     def write(line: dict[str, Any]) -> None:
         with path.open("ab") as file:  # one write call, so the lines of two processes do not mix
             file.write(json.dumps(line).encode() + b"\n")

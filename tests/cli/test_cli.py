@@ -147,6 +147,12 @@ def test_bad_input_is_two_lines_and_a_status(lab, models, picture, tmp_path, arg
         assert json.loads(out).keys() == {"error", "code", "hint"}
 
 
+@pytest.mark.parametrize("option", ["--chains", "--shadow-log"])
+def test_a_place_that_is_not_there_is_told_before_serving(lab, models, option, tmp_path):
+    status, out, err = lab("serve", "--models", models.root, "--port", "0", option, tmp_path / "nope/x")
+    assert (status, out) == (2, "") and f"{tmp_path / 'nope/x'}" in err
+
+
 def test_a_port_in_use(lab, models, bright, no_servers):
     server = serve.start(bright)
     status, _, err = lab("serve", "--models", models.root, "--port", server.port)

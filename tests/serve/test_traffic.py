@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import threading
 from collections import Counter
 
@@ -8,7 +9,7 @@ import pytest
 
 from mlops_lab import serve
 from mlops_lab.engines.python import PythonEngine
-from mlops_lab.errors import LabError
+from mlops_lab.errors import LabError, WrongUsage
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import Registry, traffic
@@ -163,7 +164,12 @@ def test_the_shadows_trouble_is_its_own(shadow, reason):
 
 
 def test_a_log_that_cannot_be_written_is_counted(tmp_path):
-    routing = Traffic(registry_of(constant(1), constant(2), settings=SHADOW), tmp_path / "missing" / "shadow.jsonl")
+    folder = tmp_path / "removed"
+    with pytest.raises(WrongUsage, match=r"shadow\.jsonl cannot be written"):
+        Traffic(registry_of(constant(1)), folder / "shadow.jsonl")
+    folder.mkdir()
+    routing = Traffic(registry_of(constant(1), constant(2), settings=SHADOW), folder / "shadow.jsonl")
+    shutil.rmtree(folder)
     routing.find("m", "", "id").predict(PICTURE)
     assert routing.settle()
     shadowed = routing.about("m")["shadowed"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Blueprint
 
-from mlops_lab.errors import BadRequest, BrokenChain, LabError, StoreError, UnknownChain, nearest
+from mlops_lab.errors import BadRequest, BrokenChain, LabError, StoreError, UnknownChain, WrongUsage, nearest
 from mlops_lab.image import describe
 from mlops_lab.serve.chains.chain import Chain
 from mlops_lab.serve.chains.steps import Ask, Step
@@ -69,7 +69,8 @@ class Chains:
     Raises
     ------
     LabError
-        A chain that was given from Python does not fit its models. Those of a folder are noted with the reason.
+        There is no such folder, or a chain that was given from Python does not fit its models. Those of a folder are
+        noted with the reason.
 
     Examples
     --------
@@ -87,6 +88,8 @@ class Chains:
             self._folder = registry.store.root.parent / "chains"
         elif isinstance(chains, str | Path):
             self._folder = Path(chains)
+            if not self._folder.is_dir():
+                raise WrongUsage(f"There is no folder {chains} to take chains from.", "Make it, or name another.")
         else:
             for chain in [chains] if isinstance(chains, Chain) else chains or []:
                 chain.bind(registry.get)
