@@ -141,7 +141,7 @@ def _add_operations(app: Flask, registry: Registry) -> None:
         if app.config.get("DRAINING"):
             raise Unavailable("The server is draining.", "Ask another one.", code="draining")
         if not registry.ready():
-            failed = {name: entry.states() for name, entry in registry.entries.items() if not entry.ready}
+            failed = {name: one.states() or one.unread for name, one in registry.entries.items() if not one.ready}
             raise Unavailable(f"There is no model to answer with: {failed or 'none is loaded'}.", "Publish one.")
         return {"status": "ready", "models": registry.listing()}
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from flask import Flask
 
-from mlops_lab.errors import StoreError
 from mlops_lab.serve.app import create_app
 from mlops_lab.serve.batching import Batching
 from mlops_lab.serve.http import serve_forever
@@ -61,12 +60,9 @@ def build(settings: Settings, warn: Say) -> Flask:
         on_shadow=settings.shadow_log,
         batching=Batching(settings.batch_size, settings.batch_wait_ms) if settings.batch_size > 1 else None,
     )
-    entries = app.extensions["mlops_lab"].entries
-    if not entries:
-        raise StoreError(
-            f"There are no models in {settings.models!r}.", "mlops-lab train publishes one, or name another --models."
-        )
-    for name, entry in entries.items():
+    registry = app.extensions["mlops_lab"]
+    registry.require_models()
+    for name, entry in registry.entries.items():
         for version, reason in entry.failed.items():
             warn(f"warning: {name} v{version} does not serve: {reason}")
     for chain in app.extensions["mlops_lab_chains"].listing():

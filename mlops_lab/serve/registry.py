@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlops_lab import show
-from mlops_lab.errors import LabError, UnknownModel, UnknownVersion, WrongUsage, nearest
+from mlops_lab.errors import LabError, StoreError, UnknownModel, UnknownVersion, WrongUsage, nearest
 from mlops_lab.predict import Predictor
 from mlops_lab.store import ModelStore
 from mlops_lab.store.routing import TrafficSettings, read_traffic
@@ -31,6 +31,8 @@ class Entry:
     # Who shares the default address, if anybody; and what is wrong with the settings on disk.
     traffic: TrafficSettings | None = None
     traffic_wrong: str = ""
+    # Why the folder or its aliases cannot be read just now; what was read before goes on.
+    unread: str = ""
 
     def index(self) -> None:
         """Make the words: ``v1``, ``1``, each alias, ``latest`` and the empty word for the default."""
@@ -122,6 +124,9 @@ class Registry:
         store, old = self.store, self.entries
         entries = {name: refreshed(store, name, old.get(name), self._ready) for name in store.names()}
         changed = entries != old
+        for name, entry in entries.items():
+            if entry.unread and entry.unread != old.get(name, Entry()).unread:
+                _log.warning("%s", entry.unread)  # once, and again only when it changes
         # One assignment: a request sees the models as they were or as they are, never something between.
         self.entries = entries
         for name, entry in entries.items():
@@ -164,11 +169,24 @@ class Registry:
         if found is None:
             states = entry.states()
             known = [*entry.answering(), *states, "latest"]
-            reason = f": {states[version]}" if version in states else ""
+            why = states.get(version, entry.unread)
+            reason = f": {why}" if why else ""
             raise UnknownVersion(
                 f"The model {name!r} has no version {version[:80]!r}{reason}.", nearest(version[:80], known)
             )
         return found
+
+    def require_models(self) -> None:
+        """Go on only if there is something to serve.
+
+        Raises
+        ------
+        StoreError
+            There are no models.
+        """
+        if not self.entries:
+            where = f" in {str(self.store.root)!r}" if self.store else ""
+            raise StoreError(f"There are no models{where}.", "mlops-lab train publishes one, or name another folder.")
 
     def ready(self) -> bool:
         """Tell whether there is a model, and each has a version to answer with."""
@@ -199,15 +217,18 @@ def refreshed(
     old = old or Entry()
     entry = Entry()
     try:
+        versions = store.versions(name)
+    except (LabError, OSError) as error:  # a folder that cannot be read: what is loaded goes on, and so do the others
+        return replace(old, unread=str(error))
+    try:
         entry.aliases = store.aliases(name)
     except LabError as error:  # a damaged file of aliases: the ones we know go on
-        _log.warning("%s", error)
-        entry.aliases = old.aliases
+        entry.aliases, entry.unread = old.aliases, str(error)
     try:
         entry.traffic = read_traffic(store.root / name)
     except LabError as error:  # likewise: the last good settings go on
         entry.traffic, entry.traffic_wrong = old.traffic, str(error)
-    for version in store.versions(name):
+    for version in versions:
         entry.seen[version] = mark = store.mark(name, version)
         if mark == old.seen.get(version):
             _take_over(entry, old, version)

@@ -46,9 +46,14 @@ class Watch:
             self._thread.join()
 
     def _run(self) -> None:
+        said = ""
         while not self._ended.wait(self._seconds):
+            wrong = ""
             try:
                 if self._registry.refresh():
                     _log.info("the models changed: %s", self._registry.listing())
             except LabError as error:  # a folder that cannot be read just now: what is loaded goes on
-                _log.warning("%s", error)
+                wrong = str(error)
+            if wrong and wrong != said:  # once, and again only when it changes
+                _log.warning("%s", wrong)
+            said = wrong

@@ -48,7 +48,7 @@ class ModelStore:
         return show.card(f"Models in {self.root}", show.table(rows, ("model", "versions", "aliases")))
 
     def names(self) -> list[str]:
-        """Return the models that have at least one version.
+        """Return the models that have at least one version, or whose folder cannot be read.
 
         Raises
         ------
@@ -57,7 +57,7 @@ class ModelStore:
         """
         if self.root.is_file():
             raise WrongUsage(f"{self.root} is a file.", "Name the folder that holds the models.")
-        return [folder.name for folder in self._folders(self.root) if self.versions(folder.name)]
+        return [folder.name for folder in self._folders(self.root) if self._holds_versions(folder.name)]
 
     def versions(self, name: str) -> list[int]:
         """Return the numbers of a model's versions, oldest first. A folder without a manifest is not one."""
@@ -228,6 +228,12 @@ class ModelStore:
         self.resolve(name, before)
         aliases.move_alias(self.root / name, alias, before, event="rolled back", why=why)
         return int(before)
+
+    def _holds_versions(self, name: str) -> bool:
+        try:
+            return bool(self.versions(name))
+        except (StoreError, OSError):  # it must not hide the others; whoever asks for its versions is told why
+            return True
 
     def _known(self, name: str) -> list[int]:
         numbers = self.versions(name)

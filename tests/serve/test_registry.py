@@ -1,4 +1,6 @@
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +102,32 @@ def test_faces(shared_models):
     registry = Registry.of(shared_models)
     assert registry.listing() == [{"name": "digits", "versions": ["v1"], "aliases": {}}]
     assert "ready" in registry._repr_html_()
+
+
+def test_a_folder_that_cannot_be_read_does_not_keep_the_others_from_serving(models, monkeypatch, caplog):
+    shutil.copytree("models/clothes", models.root / "clothes")
+    served = Registry.of(models)
+    list_folder = Path.iterdir
+
+    def refuse(path):
+        if path.name == "digits":
+            raise PermissionError(13, "Permission denied")
+        return list_folder(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    registry = Registry.of(models)
+    assert registry.get("clothes").version == 1
+    with pytest.raises(UnknownVersion, match=r"digits cannot be read: Permission denied"):
+        registry.get("digits")
+    assert "digits cannot be read: Permission denied" in caplog.text
+    served.refresh()
+    assert served.get("digits").version == 1  # from memory
+
+
+def test_what_stays_damaged_is_said_once(models, caplog):
+    registry = Registry.of(models)
+    for damage in ("{", "{", "[]"):
+        (models.root / "digits/aliases.json").write_text(damage)
+        registry.refresh()
+    said = [message.removeprefix(str(models.root / "digits/aliases.json")) for message in caplog.messages]
+    assert [message[:19] for message in said] == [" cannot be read: Ex", " is not an object o"]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mlops_lab import serve, store
+from mlops_lab.errors import StoreError
 from mlops_lab.serve.registry import Registry
 from mlops_lab.serve.watch import Watch
 from mlops_lab.store.manifest import Manifest
@@ -129,3 +130,19 @@ def test_a_copied_manifest_reads_as_the_new_version(folder):
     publish_copy(folder, 7)
     text = (folder / "digits" / "7" / "manifest.json").read_bytes()
     assert Manifest.from_json(text, "7").version == 7
+
+
+def test_a_store_that_stays_unreadable_is_said_once(folder, monkeypatch, caplog):
+    registry, looks = Registry.of(store.ModelStore(folder)), []
+
+    def refuse():
+        looks.append("look")
+        raise StoreError("The folder cannot be read.")
+
+    monkeypatch.setattr(registry, "refresh", refuse)
+    watch = Watch(registry, seconds=0.001)
+    watch.start()
+    while len(looks) < 5:
+        time.sleep(0.001)
+    watch.stop()
+    assert caplog.messages == ["The folder cannot be read."]

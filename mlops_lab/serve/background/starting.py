@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
+
 from mlops_lab import show
 from mlops_lab.errors import WrongUsage
 from mlops_lab.serve.app import create_app
@@ -54,6 +56,8 @@ def start(
     ------
     PortTaken
         Another program, or a server of another name, listens on that port; the message says which.
+    StoreError
+        There are no models.
     ServerError
         The file cannot be loaded; the message ends with its traceback.
     WrongUsage
@@ -76,10 +80,9 @@ def start(
         server: RunningServer = ProcessServer(target, name, host, _make_way(name, port))
     else:
         name = name or "models"
-        port = _make_way(name, port)
-        app = app_or_models if callable(app_or_models) else create_app(app_or_models, batching=batching)
+        app = app_or_models if callable(app_or_models) else _over(app_or_models, batching)
         refuse_debug(app, host)
-        server = ThreadServer(app, name, host, port)
+        server = ThreadServer(app, name, host, _make_way(name, port))
     server.start()
     return server
 
@@ -95,6 +98,12 @@ def _check(app_or_models: Any, mode: str) -> None:
         )
     if mode == "thread" and path and os.fspath(app_or_models).endswith(".py"):
         raise WrongUsage(f"{app_or_models} is a file of code.", f"serve.start({str(app_or_models)!r}, mode='process').")
+
+
+def _over(models: Any, batching: Batching | None) -> Flask:
+    app = create_app(models, batching=batching)
+    app.extensions["mlops_lab"].require_models()
+    return app
 
 
 def _make_way(name: str, port: int) -> int:

@@ -160,6 +160,12 @@ def test_what_holds_no_models():
         serve.start(17)
 
 
+def test_a_folder_without_models_is_refused_as_by_the_command(tmp_path):
+    with pytest.raises(LabError, match="There are no models in"):
+        serve.start(tmp_path / "nope")
+    assert serve.servers() == ()
+
+
 def test_requests_are_noted():
     server = serve.start(saying("x"), name="noted")
     requests.get(f"{server.url}/?a=b", timeout=5)
