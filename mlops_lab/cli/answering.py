@@ -24,7 +24,7 @@ def predict(
     """Classify pictures, PNG or JPEG."""
     from mlops_lab.serve import codec
     from mlops_lab.serve.client import Client
-    from mlops_lab.serve.packing import read_picture
+    from mlops_lab.serve.client.packing import read_picture
 
     if url:
         answer = Client(url, models=folder, api_key=api_key).classify(name, version, images).response

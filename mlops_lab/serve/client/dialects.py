@@ -19,8 +19,8 @@ from mlops_lab.errors import BadRequest, NotFound, ServerError, UnknownModel, Un
 from mlops_lab.image import InputSpec, to_input
 from mlops_lab.predict import from_probabilities
 from mlops_lab.serve import codec
+from mlops_lab.serve.client.packing import pack
 from mlops_lab.serve.limits import Limits
-from mlops_lab.serve.packing import pack
 from mlops_lab.store import ModelStore
 
 # A path and a key that must be in the answer → the answer, an object.

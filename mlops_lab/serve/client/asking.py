@@ -13,7 +13,7 @@ import requests
 from mlops_lab import errors, show
 from mlops_lab.errors import LabError, NotFound, ServerError
 from mlops_lab.predict import Prediction, draw
-from mlops_lab.serve.dialects import Course, Dialect, TensorFlowServing
+from mlops_lab.serve.client.dialects import Course, Dialect, TensorFlowServing
 from mlops_lab.store import ModelStore
 
 Answer = TypeVar("Answer")

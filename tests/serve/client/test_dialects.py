@@ -15,9 +15,9 @@ from mlops_lab import data, serve
 from mlops_lab.errors import BadRequest, NotFound, ServerError, TooLarge, UnknownModel, UnknownVersion, WrongShape
 from mlops_lab.image import encode_png
 from mlops_lab.serve import Client, create_app
-from mlops_lab.serve.dialects import address, read_signature
+from mlops_lab.serve.client.dialects import address, read_signature
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def only_v1(app):

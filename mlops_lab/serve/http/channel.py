@@ -11,9 +11,9 @@ from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error, InternalServerError, RequestEntityTooLarge, RequestHeaderFieldsTooLarge
 
 from mlops_lab.errors import BadRequest, LabError, TooLarge, Unavailable
+from mlops_lab.serve.http.line import Overloaded
+from mlops_lab.serve.http.parser import StrictParser
 from mlops_lab.serve.limits import Limits
-from mlops_lab.serve.line import Overloaded
-from mlops_lab.serve.parser import StrictParser
 
 
 class _Whole:

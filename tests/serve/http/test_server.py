@@ -17,8 +17,9 @@ from flask import Flask
 from waitress.channel import ClientDisconnected, HTTPChannel
 
 from mlops_lab.errors import PortTaken, ServerError, WrongUsage
-from mlops_lab.serve import Limits, http
+from mlops_lab.serve import Limits
 from mlops_lab.serve.http import HttpServer, refuse_debug
+from mlops_lab.serve.http import server as http
 from mlops_lab.serve.ports import address, bind
 
 

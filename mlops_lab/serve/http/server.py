@@ -17,9 +17,9 @@ from flask import Flask
 from waitress import create_server, wasyncore
 
 from mlops_lab.errors import WrongUsage
-from mlops_lab.serve.channel import Channel
+from mlops_lab.serve.http.channel import Channel
+from mlops_lab.serve.http.line import Line
 from mlops_lab.serve.limits import Limits
-from mlops_lab.serve.line import Line
 from mlops_lab.serve.ports import address, bind
 
 # So many times in a row, 10 ms apart, the loop finds nothing to read, to answer or to send before a drain is over.
