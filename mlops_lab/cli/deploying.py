@@ -40,8 +40,11 @@ def _plan(folder: str, name: str, version: str | None, alias: str | None, **sett
     return plan(folder, name, version or alias or "latest", **settings)
 
 
-def _show(files: Files, as_json: bool, **more: Any) -> None:
-    click.echo(json.dumps({"files": files.to_dict(), **more}) if as_json else str(files))
+def _show(files: Files, as_json: bool, *, folder: str | None = None, **more: Any) -> None:
+    """Print the texts, or, where they were written into a folder, their paths."""
+    if as_json:
+        return click.echo(json.dumps({"files": files.to_dict(), "folder": folder, **more}))
+    click.echo("\n".join(f"wrote {Path(folder) / path}" for path in files) if folder else str(files))
 
 
 @deploy.command()
@@ -73,7 +76,7 @@ def docker(
         engine.stage(spec, files, Path(out))
     done: dict[str, Any] = {"image": spec.image, "folder": out}
     if not as_json:
-        _show(files, as_json)
+        _show(files, as_json, folder=out)
     if not out and (build or start or push):
         with tempfile.TemporaryDirectory() as made:
             engine.build(spec, files, Path(made), network=network)
@@ -132,7 +135,8 @@ def compose(
     files = render.files(spec, "compose")
     if "tfserving" in profiles:
         _before_tfserving(spec, write=up or check)
-    if not as_json:
+    written = None if check else out
+    if not (as_json or written):
         _show(files, as_json)
     url = asked = None
     if check:
@@ -144,6 +148,8 @@ def compose(
         engine.stage(spec, files, Path(out))
     if as_json:
         return _show(files, as_json, folder=out, image=spec.image, url=url, smoke=asked and asked.to_dict())
+    if written:
+        _show(files, as_json, folder=written)
     if asked:
         click.echo(asked)
     if url:

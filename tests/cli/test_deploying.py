@@ -39,6 +39,13 @@ def test_out_writes_everything_that_a_build_needs(lab, tmp_path):
     assert (tmp_path / "models" / "clothes" / "1" / "model.onnx").is_file()
 
 
+@pytest.mark.parametrize("kind", ["docker", "compose"])
+def test_what_was_written_is_told_by_its_path(lab, tmp_path, kind):
+    status, shown, _ = lab("deploy", kind, "clothes", "--models", MODELS, "--out", str(tmp_path))
+    told = [Path(line.removeprefix("wrote ")) for line in shown.splitlines()]
+    assert status == 0 and len(told) > 2 and all(path.is_file() and path.is_relative_to(tmp_path) for path in told)
+
+
 def test_a_missing_docker_is_said_with_its_install_line(lab, monkeypatch):
     monkeypatch.setenv("PATH", "")
     status, _, errors = lab("deploy", "docker", "clothes", "--models", MODELS, "--build")
@@ -62,7 +69,9 @@ def test_wrong_usage(lab, arguments, words):
 
 
 def test_kubernetes_files_and_their_check(lab, tmp_path):
-    assert lab("deploy", "kubernetes", "clothes", "--models", MODELS, "--out", str(tmp_path))[0] == 0
+    status, shown, _ = lab("deploy", "kubernetes", "clothes", "--models", MODELS, "--out", str(tmp_path))
+    assert status == 0
+    assert f"wrote {tmp_path / 'base' / 'deployment.yaml'}\n" in shown and "kind: Deployment" not in shown
     assert (tmp_path / "base" / "deployment.yaml").is_file()
     status, shown, _ = lab("deploy", "kubernetes", "clothes", "--models", MODELS, "--check", "--json")
     assert status == 0
