@@ -228,6 +228,13 @@ def test_a_version_folder_is_judged_by_its_model(tmp_path):
     assert "not there" in compat.check(tmp_path, "keras==3.15.1").reasons[0]
 
 
+def test_whoever_names_a_part_of_a_saved_model_is_told_its_folder(tmp_path):
+    folder = saved_model(tmp_path / "saved", "2.16.1")
+    with pytest.raises(WrongUsage) as caught:
+        compat.check(folder / "saved_model.pb")
+    assert str(folder) in caught.value.hint
+
+
 def test_a_finding_says_which_file_it_is_about(tmp_path):
     (tmp_path / "model.onnx").write_bytes(number(1, 8) + block(2, b"x") + block(8, number(2, 13)))
     manifest = {"format": 1, "versions": {}, "files": {"model.onnx": {"size": 1, "sha256": "0" * 64}}}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_lab import show
-from mlops_lab.errors import LabError, StoreError
+from mlops_lab.errors import LabError, StoreError, WrongUsage
 from mlops_lab.store.compat import formats, keys, neighbours, rewrite, verdict
 from mlops_lab.store.compat.formats import ModelFile
 from mlops_lab.store.compat.keys import Target
@@ -105,7 +105,7 @@ def check(path: str | Path, target: str | None = None) -> CompatReport:
     Raises
     ------
     WrongUsage
-        The target is not understood.
+        The target is not understood, or the path is of a file that is only a part of a model.
 
     Examples
     --------
@@ -115,6 +115,8 @@ def check(path: str | Path, target: str | None = None) -> CompatReport:
     """
     wanted = keys.target(target)
     path, reader = Path(path), wanted.name
+    if path.name == "saved_model.pb":
+        raise WrongUsage(f"{path} is only a part of a SavedModel.", f"Give its folder: {path.parent}.")
     try:
         file = formats.read(path)
         loads, reasons, fix = _judge(file, wanted)
