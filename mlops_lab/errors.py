@@ -42,6 +42,8 @@ from typing import Any, ClassVar
 class LabError(Exception):
     """What happened and what was received (``message``), and what to do about it (``hint``).
 
+    Other programs compare an ``exact`` message, so the text is that alone.
+
     >>> str(LabError("The file 'a.png' is empty.", "Save it again."))
     "The file 'a.png' is empty. Save it again."
     """
@@ -49,15 +51,16 @@ class LabError(Exception):
     status: ClassVar[int] = 500
     code: str = "error"
 
-    def __init__(self, message: str, hint: str = "", *, code: str | None = None) -> None:
+    def __init__(self, message: str, hint: str = "", *, code: str | None = None, exact: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.exact = exact
         if code is not None:
             self.code = code
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        return self.message if self.exact else f"{self.message} {self.hint}".strip()
 
     def about(self, what: str) -> LabError:
         """Return the same error, whose message begins with what it is about.
@@ -65,7 +68,7 @@ class LabError(Exception):
         >>> str(LabError("It is empty.").about("a.png"))
         'a.png: It is empty.'
         """
-        return type(self)(f"{what}: {self.message}", self.hint, code=self.code)
+        return type(self)(f"{what}: {self.message}", self.hint, code=self.code, exact=self.exact)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the error as the server and ``--json`` show it."""

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 from numpy.typing import NDArray
 from werkzeug.routing import BaseConverter
 
-from mlops_lab.errors import BadRequest, NotFound, Unavailable, UnknownModel, UnknownVersion, WrongShape
+from mlops_lab.errors import BadRequest, NotFound, Unavailable, UnknownModel, UnknownVersion, WrongShape, nearest
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import body
@@ -23,6 +23,10 @@ from mlops_lab.serve.registry import Entry, Registry
 DEFAULT_SIGNATURE = "serving_default"
 DTYPES = {"float16": "DT_HALF", "float32": "DT_FLOAT", "float64": "DT_DOUBLE"}
 MAX_VERSION = 2**63 - 1
+ADDRESSES = (
+    'There are: GET /v1/models/NAME and /v1/models/NAME/metadata; POST /v1/models/NAME:predict with {"instances": […]},'
+    " and :classify. After NAME may stand /versions/1 or /labels/production."
+)
 
 
 class Part(BaseConverter):
@@ -81,7 +85,8 @@ def blueprint(
         return {"model_spec": spec, "metadata": {"signature_def": {"signature_def": signatures(predictor)}}}
 
     def no_name() -> None:
-        raise BadRequest("Missing model name in request.")
+        hint = f"GET /v1/models/NAME. {nearest('', registry.entries)}"
+        raise BadRequest("Missing model name in request.", hint, exact=True)
 
     model = "/v1/models/<tf_part:name>"
     for place in (model, f"{model}/versions/<tf_digits:version>", f"{model}/labels/<tf_part:label>"):
@@ -109,7 +114,8 @@ def malformed(rest: str) -> Response:
     """Refuse what is not an address of this protocol; a browser's question whether it may ask is let through."""
     if request.method == "OPTIONS" and re.match("https?://", request.headers.get("Origin", "")):
         return Response(status=200)
-    raise BadRequest(f"Malformed request: {request.method[:20]} {request.path[:200]}", code="malformed_request")
+    message = f"Malformed request: {request.method[:20]} {request.path[:200]}"
+    raise BadRequest(message, ADDRESSES, code="malformed_request", exact=True)
 
 
 def find(
@@ -126,23 +132,31 @@ def find(
     """
     entry = registry.entries.get(name)
     if label and label not in (entry.aliases if entry else {}):
-        raise BadRequest(f"Unrecognized servable version label: {label[:80]}", code="unknown_label")
+        known = nearest(label[:80], entry.answering()) if entry else nearest(name[:80], registry.entries)
+        message = f"Unrecognized servable version label: {label[:80]}"
+        raise BadRequest(message, known, code="unknown_label", exact=True)
     number = to_number(version)
     shown = f"Specific({name[:80]}, {number})" if number else f"Latest({name[:80]})"
     try:
         return (who or registry.get)(name, label or number)
     except UnknownModel as error:
-        raise UnknownModel(f"Servable not found for request: {shown}") from error
+        raise UnknownModel(f"Servable not found for request: {shown}", error.hint, exact=True) from error
     except UnknownVersion as error:
         if label:  # the label is there, what it points at is not
             raise Unavailable(f"The version labelled {label!r} is not loaded.", error.message) from error
-        raise UnknownVersion(f"Servable not found for request: {shown}") from error
+        raise UnknownVersion(f"Servable not found for request: {shown}", numbers(entry), exact=True) from error
+
+
+def numbers(entry: Entry | None) -> str:
+    """Return a hint that names the versions which answer, as TensorFlow Serving writes them."""
+    return nearest("", map(str, sorted(entry.ready if entry else ())))
 
 
 def to_number(version: str) -> str:
     """Return a version without leading zeros, once it is a number that they would take."""
     if len(version) > 400 or (version and int(version) > MAX_VERSION):
-        raise BadRequest(f"Failed to convert version: {version[:80]} to numeric.", code="bad_version")
+        message = f"Failed to convert version: {version[:80]} to numeric."
+        raise BadRequest(message, f"The largest is {MAX_VERSION}.", code="bad_version", exact=True)
     return str(int(version)) if version else ""
 
 
@@ -152,7 +166,8 @@ def check_signature(wanted: Any, predictor: Predictor) -> str:
         raise BadRequest(f"'signature_name' is a {type(wanted).__name__}.", "It is a string.")
     name = wanted or DEFAULT_SIGNATURE
     if name not in signature_names(predictor):
-        raise BadRequest(f'Serving signature name: "{name[:80]}" not found in signature def')
+        message = f'Serving signature name: "{name[:80]}" not found in signature def'
+        raise BadRequest(message, nearest(name[:80], signature_names(predictor)), exact=True)
     return name
 
 
@@ -217,14 +232,16 @@ def states(registry: Registry, name: str, version: str = "", label: str = "") ->
     """Return the state of one version, or of all that this process ever had, the newest first."""
     entry, ever = registry.entries.get(name, Entry()), registry.known.get(name, set())
     if name not in registry.entries and not ever:
-        raise NotFound(f"Could not find any versions of model {name[:80]}", code="unknown_model")
+        message = f"Could not find any versions of model {name[:80]}"
+        raise NotFound(message, nearest(name[:80], registry.entries), code="unknown_model", exact=True)
     if label:
         version = str(find(registry, name, label=label).version)
     number = to_number(version)
     known = sorted({*ever, *entry.ready, *entry.failed}, reverse=True)
     chosen = [item for item in known if not number or str(item) == number]
     if not chosen:
-        raise NotFound(f"Could not find version {number} of model {name[:80]}", code="unknown_version")
+        message = f"Could not find version {number} of model {name[:80]}"
+        raise NotFound(message, numbers(entry), code="unknown_version", exact=True)
     return [_state(entry, item) for item in chosen]
 
 

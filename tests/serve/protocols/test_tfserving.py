@@ -178,6 +178,20 @@ def test_a_model_without_a_finite_answer_says_so(client):
 def test_errors_have_the_words_and_codes_of_tensorflow_serving(client, method, path, status, error):
     answer = client.open(path, method=method)
     assert (answer.status_code, answer.json["error"]) == (status, error)
+    assert answer.json["hint"]
+
+
+@pytest.mark.parametrize(
+    "path, hint",
+    [
+        ("/v1/models", "GET /v1/models/NAME. There are: 'bright'."),
+        ("/v1/models/brigt", "Did you mean 'bright'? There are: 'bright'."),
+        ("/v1/models/bright/versions/7/metadata", "There are: '1'."),
+        ("/v1/models/bright/labels/product/metadata", "Did you mean 'production'? There are: 'production'."),
+    ],
+)
+def test_a_hint_beside_the_words_names_what_there_is(labelled, path, hint):
+    assert labelled.get(path).json["hint"] == hint
 
 
 def test_a_browser_may_ask_whether_it_may_ask(client):
