@@ -170,7 +170,7 @@ class Registry:
             states = entry.states()
             known = [*entry.answering(), *states, "latest"]
             why = states.get(version, entry.unread)
-            reason = f": {why}" if why else ""
+            reason = f": {why.removesuffix('.')}" if why else ""
             raise UnknownVersion(
                 f"The model {name!r} has no version {version[:80]!r}{reason}.", nearest(version[:80], known)
             )

@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_be_read_does_not_keep_the_others_from_serving(mode
     monkeypatch.setattr(Path, "iterdir", refuse)
     registry = Registry.of(models)
     assert registry.get("clothes").version == 1
-    with pytest.raises(UnknownVersion, match=r"digits cannot be read: Permission denied"):
+    with pytest.raises(UnknownVersion, match=r"digits cannot be read: Permission denied\. Make it readable\. There"):
         registry.get("digits")
     assert "digits cannot be read: Permission denied" in caplog.text
     served.refresh()
