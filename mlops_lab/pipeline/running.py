@@ -107,20 +107,20 @@ class _Run:
     def _carry_out(self, stage: Stage) -> Outcome:
         name, purpose = stage.__name__.replace("_", " "), (stage.__doc__ or "").rstrip(".")
         started = time.perf_counter()
-        with self._narrator.during(name, purpose):
-            state, says, evidence = "failed", "it was interrupted", {}
-            try:
+        state, says, evidence = "failed", "it was interrupted", {}
+        try:
+            with self._narrator.during(name, purpose):
                 seen = stage(self._work)
-                state, says, evidence = "passed", seen.says, dict(seen.evidence)
-            except Refused as error:
-                says, evidence = error.message, dict(error.evidence)
-            except LabError as error:
-                says = str(error)
-            except Exception as error:  # a fault of ours is no reason to leave production half switched
-                says = f"{type(error).__name__}: {error}"
-            finally:
-                outcome = Outcome(name, state, round(time.perf_counter() - started, 3), says, evidence)
-                self._add(outcome)
+            state, says, evidence = "passed", seen.says, dict(seen.evidence)
+        except Refused as error:
+            says, evidence = error.message, dict(error.evidence)
+        except LabError as error:
+            says = str(error)
+        except Exception as error:  # a fault of ours is no reason to leave production half switched
+            says = f"{type(error).__name__}: {error}"
+        finally:
+            outcome = Outcome(name, state, round(time.perf_counter() - started, 3), says, evidence)
+            self._add(outcome)
         self._narrator.after(outcome)
         return outcome
 

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from mlops_lab.errors import DamagedArtifact, IncompatibleFile, StoreError, WrongUsage
+from mlops_lab.errors import DamagedArtifact, IncompatibleFile, NotFound, StoreError, WrongUsage
 from mlops_lab.store import keras_file, load_keras, save_keras
 from mlops_lab.store.keras_file import differences, read_versions, running_versions, stamp
 
@@ -50,9 +50,10 @@ def test_what_is_no_keras_file(tmp_path, content):
 
 
 def test_no_file_or_a_folder(tmp_path):
-    for path in (tmp_path / "nowhere.keras", tmp_path):
-        with pytest.raises(StoreError):
-            load_keras(path)
+    with pytest.raises(NotFound):
+        load_keras(tmp_path / "nowhere.keras")
+    with pytest.raises(StoreError):
+        load_keras(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["m.h5", "m", "m.keras.zip"])
