@@ -1,27 +1,10 @@
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from mlops_lab import __version__, cli, serve
+from mlops_lab import __version__, serve
 from mlops_lab.image import encode_png
-
-
-@pytest.fixture
-def lab(monkeypatch, capsys):
-    """Run a command; return its exit status, what it printed, and what it said on standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["mlops-lab", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-            sys.exit(0)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return ended.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture

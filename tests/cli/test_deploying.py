@@ -3,25 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_lab import cli
-
 MODELS = str(Path(__file__).parents[2] / "models")
-
-
-@pytest.fixture
-def lab(monkeypatch, capsys):
-    """Run the command line, and return its status, output and errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["mlops-lab", *arguments])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-        return status, *capsys.readouterr()
-
-    return run
 
 
 def test_an_image_s_files_are_shown_and_nothing_runs(lab, monkeypatch):

@@ -9,25 +9,9 @@ import sys
 import psutil
 import pytest
 
-from mlops_lab import cli, pipeline, serve
+from mlops_lab import pipeline, serve
 
 FAST = ["--seconds", "0.3", "--clients", "2", "--p99", "60000", "--per-second", "1", "--budget", "5000"]
-
-
-@pytest.fixture
-def lab(monkeypatch, capsys):
-    """Run a command; return its exit status, what it printed, and what it said on standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["mlops-lab", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-            sys.exit(0)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return ended.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture
