@@ -78,7 +78,7 @@ def test_the_page_draws_and_answers_through_the_proxy(page, tmp_path):
 
 def test_the_docs_send_requests_through_the_proxy(page):
     page.get_by_role("link", name="API").click()
-    route = page.locator("details", has_text="/models").first
+    route = page.locator("details.route", has_text="/models").first
     route.locator("summary").first.click()
     route.get_by_role("button", name="Send").first.click()
     route.get_by_text("200 OK").first.wait_for()
