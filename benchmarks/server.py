@@ -40,7 +40,12 @@ class Server:
 
 def start(models: Path | str = ROOT / "models", *options: str, errors: TextIO | None = None) -> Server:
     """Start a server and wait until it says that it serves; ``errors`` takes what it writes to standard error."""
-    command = [sys.executable, "-m", "mlops_lab", "serve", "--models", str(models), "--port", "0", *options]
+    return started(["-m", "mlops_lab", "serve", "--models", str(models), "--port", "0", *options], errors)
+
+
+def started(arguments: list[str], errors: TextIO | None = None) -> Server:
+    """Start Python with these arguments and wait until it says that it serves."""
+    command = [sys.executable, *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT)
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -52,7 +57,13 @@ def start(models: Path | str = ROOT / "models", *options: str, errors: TextIO | 
 @contextmanager
 def running(models: Path | str = ROOT / "models", *options: str) -> Iterator[Server]:
     """Run a server for the length of a block."""
-    server = start(models, *options)
+    with ending(start(models, *options)) as server:
+        yield server
+
+
+@contextmanager
+def ending(server: Server) -> Iterator[Server]:
+    """End a server with the block."""
     try:
         yield server
     finally:
