@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlops_lab.cli.options import as_json, in_models, network
+from mlops_lab.cli.options import Command, as_json, in_models, network
 from mlops_lab.errors import WrongUsage
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ OUT = click.option("--out", type=click.Path(), help="Write the files into this f
 APP = click.option(
     "--app", type=click.Path(exists=True), help="Your own api.py, with 'app' in it, instead of our server."
 )
+
+
+def of_a_version(command: Command) -> Command:
+    """Ask which version of which model is deployed."""
+    for option in (in_models, ALIAS, VERSION, NAME):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -48,10 +55,7 @@ def _show(files: Files, as_json: bool, *, folder: str | None = None, **more: Any
 
 
 @deploy.command()
-@NAME
-@VERSION
-@ALIAS
-@in_models
+@of_a_version
 @IMAGE
 @PORT
 @OUT
@@ -93,10 +97,7 @@ def docker(
 
 
 @deploy.command()
-@NAME
-@VERSION
-@ALIAS
-@in_models
+@of_a_version
 @IMAGE
 @PORT
 @click.option(
@@ -157,10 +158,7 @@ def compose(
 
 
 @deploy.command()
-@NAME
-@VERSION
-@ALIAS
-@in_models
+@of_a_version
 @IMAGE
 @PORT
 @OUT
@@ -192,10 +190,7 @@ def kubernetes(
 
 
 @deploy.command()
-@NAME
-@VERSION
-@ALIAS
-@in_models
+@of_a_version
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="On this machine.")
 @OUT
 @as_json
