@@ -87,3 +87,11 @@ def pictures() -> np.ndarray:
 def tiny_fashion():
     """Real garments, few enough to train on in a moment."""
     return data.load("fashion-mnist", limit=2000)
+
+
+@pytest.fixture
+def two(models, digits_run, no_servers):
+    """A store with digits v1 in production and v2 published."""
+    models.publish(digits_run, "digits")
+    models.promote("digits", 1)
+    return models

@@ -15,13 +15,6 @@ FAST = ["--seconds", "0.3", "--clients", "2", "--p99", "60000", "--per-second", 
 
 
 @pytest.fixture
-def two(models, digits_run, no_servers):
-    models.publish(digits_run, "digits")
-    models.promote("digits", 1)
-    return models
-
-
-@pytest.fixture
 def url(two):
     return serve.start(two).url
 

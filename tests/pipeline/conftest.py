@@ -29,14 +29,6 @@ def quick():
 
 
 @pytest.fixture
-def two(models, digits_run, no_servers):
-    """A store with digits v1 in production and v2 published."""
-    models.publish(digits_run, "digits")
-    models.promote("digits", 1)
-    return models
-
-
-@pytest.fixture
 def edit(two):
     """Change what the manifest of v2 says, as a careless or dishonest publisher would."""
 
