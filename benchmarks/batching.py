@@ -110,7 +110,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.run:
         return run(options.run)
-    print("| engine | clients | batching | requests/s | × off | p50 ms | p99 ms | pictures in a batch |")
+    print("| engine | clients | batching | requests/s | × off | p50 ms | p99 ms | images in a batch |")
     print("|---|---|---|---|---|---|---|---|")
     for name in options.engines:
         with started(name) as (process, ports):

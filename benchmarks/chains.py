@@ -1,10 +1,10 @@
-"""How often the `number` chain reads a whole number right, on pictures composed of digits that no model has seen.
+"""How often the `number` chain reads a whole number right, on images composed of digits that no model has seen.
 
-    python benchmarks/chains.py                       # 200 pictures of three digits from the test split
+    python benchmarks/chains.py                       # 200 images of three digits from the test split
     python benchmarks/chains.py --noise 25 --digits 5
 
-Each picture puts digits side by side, each enlarged by its own factor, at random distances and heights, dark on light
-or light on dark, faint or strong, with noise. Everything follows from the seed. The pictures go through the server's
+Each image puts digits side by side, each enlarged by its own factor, at random distances and heights, dark on light
+or light on dark, faint or strong, with noise. Everything follows from the seed. The images go through the server's
 own route as PNG files.
 """
 
@@ -23,7 +23,7 @@ HEIGHT = 72
 
 
 def compose(split, random, digits=3, noise=10.0):
-    """Return a picture of several digits side by side, and the number it shows."""
+    """Return an image of several digits side by side, and the number it shows."""
     chosen = random.integers(len(split), size=digits)
     sheet = np.zeros((HEIGHT, 90 * digits))
     left = int(random.integers(4, 20))
@@ -42,14 +42,14 @@ def compose(split, random, digits=3, noise=10.0):
     return np.clip(np.rint(sheet), 0, 255).astype(np.uint8), "".join(str(split.labels[place]) for place in chosen)
 
 
-def measure(pictures, digits, noise, seed):
+def measure(images, digits, noise, seed):
     """Return the figures of one run."""
     split = data.load("digits").test
     client = serve.create_app("models").test_client()
     random = np.random.default_rng(seed)
     counted = right = right_digits = 0
     times = []
-    for _ in range(pictures):
+    for _ in range(images):
         sheet, truth = compose(split, random, digits, noise)
         answer = client.post("/chains/number", data=encode_png(sheet), content_type="image/png").get_json()
         read = answer["answer"]
@@ -59,13 +59,13 @@ def measure(pictures, digits, noise, seed):
         times.append([link["milliseconds"] for link in answer["links"]])
     own = client.get("/models/digits").get_json()["metrics"]["test_accuracy"]
     return {
-        "pictures": pictures,
+        "images": images,
         "digits": digits,
         "noise": noise,
         "seed": seed,
-        "numbers_right": right / pictures,
-        "count_right": counted / pictures,
-        "digits_right": right_digits / (pictures * digits),
+        "numbers_right": right / images,
+        "count_right": counted / images,
+        "digits_right": right_digits / (images * digits),
         "model_alone": round(own, 4),
         "model_alone_to_the_power": round(own**digits, 4),
         "median_milliseconds": dict(zip(("find", "read", "join"), np.median(times, axis=0).round(2), strict=True)),
@@ -75,12 +75,12 @@ def measure(pictures, digits, noise, seed):
 def main():
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--digits", type=int, default=3)
     parser.add_argument("--noise", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    print(json.dumps(measure(chosen.pictures, chosen.digits, chosen.noise, chosen.seed), indent=2))
+    print(json.dumps(measure(chosen.images, chosen.digits, chosen.noise, chosen.seed), indent=2))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/containers.py [--times 5] [--network host]
 
-Needs a Docker engine (tools/docker_engine.sh). The time runs from `docker run` to the first answer to a picture.
+Needs a Docker engine (tools/docker_engine.sh). The time runs from `docker run` to the first answer to a image.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from mlops_lab import deploy, serve
 from mlops_lab.deploy import docker
 from mlops_lab.errors import LabError
 
-PICTURE = np.zeros((28, 28), np.uint8)
+IMAGE = np.zeros((28, 28), np.uint8)
 
 
 def seconds(spec: deploy.Spec) -> float:
-    """Return how long a fresh container takes to answer a picture."""
+    """Return how long a fresh container takes to answer a image."""
     subprocess.run(["docker", "rm", "--force", docker.container(spec)], capture_output=True, check=False)
     started = time.perf_counter()
     client = serve.Client(docker.start(spec))
     while True:
         with contextlib.suppress(LabError):
-            client.classify("clothes", "v1", PICTURE)
+            client.classify("clothes", "v1", IMAGE)
             break
     taken = time.perf_counter() - started
     subprocess.run(["docker", "rm", "--force", docker.container(spec)], capture_output=True, check=False)

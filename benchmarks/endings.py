@@ -25,7 +25,7 @@ from server import ROOT, Server, start
 
 from mlops_lab.image import encode_png
 
-PICTURE = encode_png(np.zeros((28, 28), np.uint8))
+IMAGE = encode_png(np.zeros((28, 28), np.uint8))
 PATH = "/models/clothes/v1"
 
 
@@ -33,13 +33,13 @@ def ask(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
     """Send a request, one in five with a pause in its body, and read the answer."""
     connection.putrequest("POST", PATH)
     connection.putheader("Content-Type", "image/png")
-    connection.putheader("Content-Length", str(len(PICTURE)))
+    connection.putheader("Content-Length", str(len(IMAGE)))
     if random.random() < 0.2:
-        connection.endheaders(PICTURE[:20])
+        connection.endheaders(IMAGE[:20])
         time.sleep(random.uniform(0, 0.1))
-        connection.send(PICTURE[20:])
+        connection.send(IMAGE[20:])
     else:
-        connection.endheaders(PICTURE)
+        connection.endheaders(IMAGE)
     answer = connection.getresponse()
     answer.read()
     return answer

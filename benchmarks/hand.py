@@ -35,7 +35,7 @@ def opened():
 print(sorted(opened() for _ in range(20))[18])
 """
 PICK = "sender.gallery.picked = {place}; print(sender.button.comm.comm_id)"
-# Another picture is picked a moment before, so that the bars change.
+# Another image is picked a moment before, so that the bars change.
 BARS = """async (place) => {
   document.querySelectorAll("button.widget-toggle-button")[place % 24].click();
   await new Promise((resolve) => setTimeout(resolve, 200));
@@ -50,7 +50,7 @@ BARS = """async (place) => {
     document.querySelector("button.lab-send").click();
   });
 }"""
-PICTURES = """() => new Promise((resolve) => {
+IMAGES = """() => new Promise((resolve) => {
   const started = performance.now();
   const shown = () => document.querySelectorAll("button.widget-toggle-button").length;
   const before = shown();
@@ -116,7 +116,7 @@ def click(client, button):
 
 
 def clicks(client, times):
-    """Pick a picture, click Send, and so on."""
+    """Pick an image, click Send, and so on."""
     found = []
     for place in range(times + 1):
         button = printed(client, PICK.format(place=place))
@@ -125,7 +125,7 @@ def clicks(client, times):
 
 
 def in_browser(times):
-    """Do the same from the page: until the bars have changed, and until a hundred pictures stand there."""
+    """Do the same from the page: until the bars have changed, and until a hundred images stand there."""
     sys.path.insert(0, str(ROOT / "tests" / "browser"))
     from conftest import CHROMIUM, FLAGS, LIGHT, Jupyter, notebooks, running
     from playwright.sync_api import sync_playwright
@@ -143,7 +143,7 @@ def in_browser(times):
             opened = []
             for _ in range(10):
                 book.page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-cell-output')")
-                opened.append(book.page.evaluate(PICTURES))
+                opened.append(book.page.evaluate(IMAGES))
             tell("a gallery of 100, from the run to the page", opened, "under 300 ms")
         browser.close()
 
@@ -159,7 +159,7 @@ def main():
     try:
         printed(client, SET_UP)
         clicks(client, options.clicks)
-        print(f"{'a gallery of 100 pictures, in the kernel':44} p95 {float(printed(client, GALLERY)):7.1f} ms")
+        print(f"{'a gallery of 100 images, in the kernel':44} p95 {float(printed(client, GALLERY)):7.1f} ms")
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

@@ -61,7 +61,7 @@ def post(headers: bytes, body: bytes = b"", name: bytes = b"clothes", host: byte
     return b"POST /models/" + name + b"/v1 HTTP/1.1\r\n" + host + headers + b"\r\n" + body
 
 
-BODY = encode_png(np.zeros((28, 28), np.uint8))  # a good picture, so that a 200 of ours means: let through
+BODY = encode_png(np.zeros((28, 28), np.uint8))  # a good image, so that a 200 of ours means: let through
 SIZE = len(BODY)
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 CHUNK = b"%x\r\n%b\r\n0\r\n\r\n" % (SIZE, BODY)

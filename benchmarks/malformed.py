@@ -2,7 +2,7 @@
 
     python benchmarks/malformed.py [--requests 10000] [--seed 0]
 
-Pictures, JSON, npy, forms, tensors of TensorFlow Serving and of the Open Inference Protocol (binary ones too), names in
+Images, JSON, npy, forms, tensors of TensorFlow Serving and of the Open Inference Protocol (binary ones too), names in
 paths, and bytes on a raw socket; all spoilt by one seeded generator, so that a failure can be seen again. Some are
 still right and are answered with 200. Memory is read after every tenth; the slope is that of the second half.
 """
@@ -35,14 +35,14 @@ from hostile_bodies import bodies, mangle
 
 Request = tuple[str, bytes]  # its kind, and its bytes as they go over the wire
 LIMIT_MB = 50
-PICTURE = np.arange(784, dtype=np.uint8).reshape(28, 28)
+IMAGE = np.arange(784, dtype=np.uint8).reshape(28, 28)
 NAMES = ["", ".", "..", "CON", "%00", "%ff%fe", "a" * 300, "v0", "v-1", "v1e3", "v999999999999", "..%2f..%2fetc", "ｖ1"]
 
 
 def encoded(form: str, **options: object) -> bytes:
-    """Return the picture as a file of a form that Pillow writes."""
+    """Return the image as a file of a form that Pillow writes."""
     with io.BytesIO() as file:
-        Image.fromarray(PICTURE).save(file, form, **options)
+        Image.fromarray(IMAGE).save(file, form, **options)
         return file.getvalue()
 
 
@@ -52,18 +52,18 @@ def post(path: str, kind: str, body: bytes, more: str = "") -> bytes:
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
-def pictures(chance: random.Random) -> Iterator[Request]:
-    """Yield files of pictures with something wrong."""
+def images(chance: random.Random) -> Iterator[Request]:
+    """Yield files of images with something wrong."""
     files = [encoded(form) for form in ("PNG", "JPEG", "BMP", "GIF", "TIFF")]
     files += [b"", b"<svg/>", b"\x89PNG\r\n\x1a\n", encoded("PNG")[:60]]
     while True:
         kind = chance.choice(["image/png", "image/png", "image/jpeg", "image/jpeg", "image/svg+xml", ""])
-        yield "picture", post("/models/clothes/v1", kind, mangle(chance.choice(files), chance))
+        yield "image", post("/models/clothes/v1", kind, mangle(chance.choice(files), chance))
 
 
 def course_json(chance: random.Random) -> Iterator[Request]:
     """Yield JSON for the course's route."""
-    pixels = PICTURE.tolist()
+    pixels = IMAGE.tolist()
     text = base64.b64encode(encoded("PNG")).decode()
     for body in bodies([{"image": pixels}, {"image": text}, {"images": [pixels, text]}], sys.maxsize, chance.random()):
         yield "json", post("/models/clothes/v1", "application/json", body)
@@ -93,7 +93,7 @@ def forms(chance: random.Random) -> Iterator[Request]:
 
 def tfserving(chance: random.Random) -> Iterator[Request]:
     """Yield JSON for TensorFlow Serving's route."""
-    pixels = (PICTURE[..., None] / 255).tolist()
+    pixels = (IMAGE[..., None] / 255).tolist()
     valid = [{"instances": [pixels], "signature_name": "serving_default"}, {"inputs": {"image": [pixels]}}]
     for body in bodies(valid, sys.maxsize, chance.random()):
         yield "tfserving", post("/v1/models/clothes:predict", "application/json", body)
@@ -137,7 +137,7 @@ def sockets(chance: random.Random) -> Iterator[Request]:
 
 
 KINDS: list[Callable[[random.Random], Iterator[Request]]] = [
-    pictures, course_json, arrays, forms, tfserving, oip, names, sockets,
+    images, course_json, arrays, forms, tfserving, oip, names, sockets,
 ]  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from server import Load, Server, ending, running, started
 from mlops_lab import data, store
 from mlops_lab.image import encode_png
 
-PICTURE = encode_png(np.zeros((28, 28), np.uint8))
+IMAGE = encode_png(np.zeros((28, 28), np.uint8))
 
 
 def timed(server: Server, path: str = "/healthz") -> tuple[int, float]:
@@ -96,7 +96,7 @@ class Flood:
     def run(self, seconds: float) -> None:
         """Send, and read what comes, until the last answer."""
         head = b"POST /models/clothes/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
-        request = head + b"Content-Length: %d\r\n\r\n" % len(PICTURE) + PICTURE
+        request = head + b"Content-Length: %d\r\n\r\n" % len(IMAGE) + IMAGE
         # The one that has rested longest goes first: the server closes what is idle for 15 s.
         idle = deque(self._connect() for _ in range(self.connections))
         busy: dict[socket.socket, float] = {}
@@ -147,7 +147,7 @@ def overload(seconds: int, slow: bool) -> bool:
     The shipped model is so quick that a client on the same two cores cannot send as much; of a slow one it can.
     """
     with ending(started(["benchmarks/slow_server.py"])) if slow else running() as server:
-        with Load(server, "/models/clothes/v1", PICTURE, "image/png", clients=8) as base:
+        with Load(server, "/models/clothes/v1", IMAGE, "image/png", clients=8) as base:
             time.sleep(5)
         capacity = base.found.total() / 5
         flood = Flood(server, 4 * capacity)
@@ -172,15 +172,15 @@ def overload(seconds: int, slow: bool) -> bool:
 
 def threads(each: int) -> bool:
     """Ask one predictor from 16 threads and compare with the serial answers."""
-    pictures = data.load().test.images[:each]
+    images = data.load().test.images[:each]
     predictor = store.ModelStore("models").load("clothes", 1)
-    serial = np.concatenate([predictor.probabilities(pictures[i : i + 1]) for i in range(len(pictures))])
+    serial = np.concatenate([predictor.probabilities(images[i : i + 1]) for i in range(len(images))])
     worst = [0.0] * 16
 
     def ask(number: int) -> None:
-        order = np.random.default_rng(number).permutation(len(pictures))
+        order = np.random.default_rng(number).permutation(len(images))
         for place in order:
-            found = predictor.probabilities(pictures[place : place + 1])
+            found = predictor.probabilities(images[place : place + 1])
             worst[number] = max(worst[number], float(np.abs(found - serial[place]).max()))
 
     workers = [threading.Thread(target=ask, args=(number,)) for number in range(16)]
@@ -188,7 +188,7 @@ def threads(each: int) -> bool:
         worker.start()
     for worker in workers:
         worker.join()
-    print(f"16 threads × {len(pictures)} predictions: largest difference from the serial answers {max(worst):.1e}")
+    print(f"16 threads × {len(images)} predictions: largest difference from the serial answers {max(worst):.1e}")
     return max(worst) <= 1e-6
 
 
@@ -196,10 +196,10 @@ def soak(requests: int) -> bool:
     """Send many requests, right ones and wrong ones, and look at memory, open files and threads as they go by."""
     pixels = json.dumps({"image": np.zeros((28, 28), int).tolist()}).encode()
     kinds = [
-        ("/models/clothes/v1", PICTURE, "image/png"),
-        ("/models/digits/latest", PICTURE, "image/png"),
+        ("/models/clothes/v1", IMAGE, "image/png"),
+        ("/models/digits/latest", IMAGE, "image/png"),
         ("/models/clothes/v1", pixels, "application/json"),
-        ("/models/clothes/v1", PICTURE[:-20], "image/png"),  # cut short: 400
+        ("/models/clothes/v1", IMAGE[:-20], "image/png"),  # cut short: 400
     ]
     with running() as server, ExitStack() as stack:
         process = psutil.Process(server.process.pid)

@@ -19,7 +19,7 @@ from mlops_lab.serve.http import serve_forever
 
 
 def answer(inputs: Any) -> Any:
-    """Return the same probabilities for every picture, after a while."""
+    """Return the same probabilities for every image, after a while."""
     time.sleep(0.02)
     return np.full((len(inputs), 10), 0.1)
 

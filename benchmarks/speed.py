@@ -1,4 +1,4 @@
-"""How fast a picture is classified, as a share of what a bare Flask echo does on the same HTTP server.
+"""How fast an image is classified, as a share of what a bare Flask echo does on the same HTTP server.
 
     python benchmarks/speed.py [--clients 1 8] [--rounds 5] [--seconds 2]
 

@@ -154,13 +154,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         models = store.ModelStore(Path(folder) / "models")
         publish(models, 1)
-        picture = encode_png(np.zeros((8, 8), np.uint8))
+        image = encode_png(np.zeros((8, 8), np.uint8))
         with running(models.root, *more) as server:
-            with Load(server, "/models/canary/latest", picture, "image/png", check=check) as base:
+            with Load(server, "/models/canary/latest", image, "image/png", check=check) as base:
                 time.sleep(5)
             before = server.megabytes
             version, bad = 1, list(BAD.items())[: options.bad]
-            with Load(server, "/models/canary/latest", picture, "image/png", check=check) as load:
+            with Load(server, "/models/canary/latest", image, "image/png", check=check) as load:
                 for number in range(options.swaps):
                     version += 1
                     publish(models, version)

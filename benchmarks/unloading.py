@@ -77,14 +77,14 @@ def main() -> None:
     parser.add_argument("--versions", type=int, default=10)
     parser.add_argument("--megabytes", type=float, default=60)
     options = parser.parse_args()
-    picture = encode_png(np.zeros((8, 8), np.uint8))
+    image = encode_png(np.zeros((8, 8), np.uint8))
     with tempfile.TemporaryDirectory() as folder:
         models = store.ModelStore(Path(folder) / "models")
         publish(models, 0.01, 1)
         with running(models.root) as server:
             time.sleep(1)
             before = server.megabytes
-            with Load(server, "/models/canary/latest", picture, "image/png", 2) as load:
+            with Load(server, "/models/canary/latest", image, "image/png", 2) as load:
                 marks = [exchange(models, server, options.megabytes, number + 2) for number in range(options.versions)]
             remove(models, server, options.versions + 1)  # now nobody asks, and memory must return all the same
             time.sleep(1)

@@ -4,7 +4,7 @@ The stages, in the order of the course, each a module of the same name::
 
     from mlops_lab import data, train, store, serve, validate, deploy
 
-    dataset = data.load("fashion-mnist")          # 1 data: 70,000 labelled pictures of garments
+    dataset = data.load("fashion-mnist")          # 1 data: 70,000 labelled images of garments
     run = train.fit(dataset)                      # 2 train: the course's LeNet-5
     models = store.ModelStore("models")           # 3 store: versions on disk that load safely
     models.publish(run, "clothes")

@@ -39,7 +39,7 @@ class Demonstration:
     images_per_second: float
     p50_milliseconds: float
     p99_milliseconds: float
-    picture: str
+    image: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -55,7 +55,7 @@ def run_demo(out: Path, config: train.TrainConfig, console: Console) -> Demonstr
     Parameters
     ----------
     out
-        The folder that gets the model file, the published version and the picture.
+        The folder that gets the model file, the published version and the image.
     config
         How to train.
     console
@@ -96,9 +96,9 @@ def run_demo(out: Path, config: train.TrainConfig, console: Console) -> Demonstr
         say(f"            accuracy over HTTP {correct.mean():.4f}, in process {run.metrics['test_accuracy']:.4f}")
         say(f"            {rate:.0f} images/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
-    picture = out / "prediction.png"
-    picture.write_bytes(predict.draw_png(answers[0]))
-    say(f"[bold]5 show[/]      {answers[0]}, drawn in {picture}")
+    image = out / "prediction.png"
+    image.write_bytes(predict.draw_png(answers[0]))
+    say(f"[bold]5 show[/]      {answers[0]}, drawn in {image}")
     say("\nNext: [bold]mlops-lab serve[/] and the README's curl lines, or [bold]notebooks/04_serve.ipynb[/].")
     return Demonstration(
         test_accuracy=run.metrics["test_accuracy"],
@@ -113,16 +113,16 @@ def run_demo(out: Path, config: train.TrainConfig, console: Console) -> Demonstr
         images_per_second=rate,
         p50_milliseconds=float(p50),
         p99_milliseconds=float(p99),
-        picture=str(picture),
+        image=str(image),
     )
 
 
-def predicted(run: train.TrainingRun, pictures: Any) -> Any:
+def predicted(run: train.TrainingRun, images: Any) -> Any:
     """Return the probabilities of the model in this process."""
     from mlops_lab.engines.keras import KerasEngine
     from mlops_lab.image import to_input
 
-    return KerasEngine(run.model).predict(to_input(pictures, run.input))
+    return KerasEngine(run.model).predict(to_input(images, run.input))
 
 
 def in_new_process(function: Any, *arguments: Any) -> Any:
@@ -131,14 +131,14 @@ def in_new_process(function: Any, *arguments: Any) -> Any:
         return pool.submit(function, *arguments).result()
 
 
-def _reload(path: str, pictures: Any) -> tuple[dict[str, str], Any]:
+def _reload(path: str, images: Any) -> tuple[dict[str, str], Any]:
     from mlops_lab.engines.keras import KerasEngine
     from mlops_lab.image import InputSpec, to_input
     from mlops_lab.store.keras_file import read_versions
 
     versions = read_versions(path)
     model = store.load_keras(path, on_mismatch="error")
-    return versions, KerasEngine(model).predict(to_input(pictures, InputSpec(shape=(28, 28, 1), size=(28, 28))))
+    return versions, KerasEngine(model).predict(to_input(images, InputSpec(shape=(28, 28, 1), size=(28, 28))))
 
 
 @contextmanager
@@ -151,17 +151,17 @@ def serving(models: Path) -> Iterator[str]:
         process.stop()
 
 
-def classify_all(url: str, version: int, pictures: Any) -> tuple[list[predict.Prediction], list[float], float]:
-    """Send each picture in a request of its own; return the answers, their milliseconds, and the seconds in all."""
-    shares = np.array_split(np.arange(len(pictures)), CLIENTS)
+def classify_all(url: str, version: int, images: Any) -> tuple[list[predict.Prediction], list[float], float]:
+    """Send each image in a request of its own; return the answers, their milliseconds, and the seconds in all."""
+    shares = np.array_split(np.arange(len(images)), CLIENTS)
     with Progress(transient=True) as bar, ThreadPoolExecutor(CLIENTS) as pool:
-        task = bar.add_task("classifying", total=len(pictures))
+        task = bar.add_task("classifying", total=len(images))
 
         def classify(share: Any) -> list[tuple[predict.Prediction, float]]:
             client = Client(url)
             found = []
             for place in share:
-                answer = client.classify("clothes", version, pictures[place])
+                answer = client.classify("clothes", version, images[place])
                 found.append((answer[0], answer.milliseconds))
                 bar.advance(task)
             return found

@@ -15,7 +15,7 @@
     │   ├── UnknownChain
     │   └── UnknownRoute
     ├── BadRequest                the request's body or query makes no sense
-    │   ├── BadImage              the bytes are not a picture we take
+    │   ├── BadImage              the bytes are not an image we take
     │   ├── WrongShape            an array whose shape the model does not take
     │   ├── TooLarge              a limit on size, named with its value
     │   ├── UnsupportedMedia      a content type we do not read
@@ -156,7 +156,7 @@ class BadRequest(LabError):
 
 
 class BadImage(BadRequest):
-    """The bytes are not a picture that we take."""
+    """The bytes are not an image that we take."""
 
     code = "bad_image"
 

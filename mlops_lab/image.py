@@ -3,7 +3,7 @@
 Training, serving, validation and drift all turn pixels into model input through :func:`to_input`, so what a model was
 trained on and what it is served cannot drift apart.
 
-A picture is an array of whole numbers 0–255: ``(height, width)`` in grey, ``(height, width, 3)`` in colour.
+An image is an array of whole numbers 0–255: ``(height, width)`` in grey, ``(height, width, 3)`` in colour.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class InputSpec:
     low, high
         What pixel 0 and pixel 255 become.
     size
-        Height and width of the picture, or ``None`` for a model that does not take pictures.
+        Height and width of the image, or ``None`` for a model that does not take images.
     mode
         ``"grey"`` or ``"rgb"``.
     dtype
@@ -83,24 +83,24 @@ class InputSpec:
         return (self.low, self.high)
 
     @property
-    def picture_shape(self) -> tuple[int, ...]:
-        """The shape of one picture before it becomes input: ``(28, 28)`` or ``(28, 28, 3)``."""
+    def image_shape(self) -> tuple[int, ...]:
+        """The shape of one image before it becomes input: ``(28, 28)`` or ``(28, 28, 3)``."""
         return (*(self.size or ()), 3) if self.mode == "rgb" else tuple(self.size or ())
 
     @property
     def channels_first(self) -> bool:
         """Whether colours come before height and width, as PyTorch has them: ``(3, 28, 28)``."""
-        return self.mode == "rgb" and self.shape == (3, *(self.size or ())) != self.picture_shape
+        return self.mode == "rgb" and self.shape == (3, *(self.size or ())) != self.image_shape
 
     def to_dict(self) -> dict[str, Any]:
         """Return the ``input`` entry of a manifest."""
-        picture = {"kind": "picture", "size": list(self.size or ()), "mode": self.mode}
+        image = {"kind": "image", "size": list(self.size or ()), "mode": self.mode}
         return {
             "name": self.name,
             "shape": list(self.shape),
             "dtype": self.dtype,
             "range": [self.low, self.high],
-            "preprocessing": picture if self.size else {"kind": "none"},
+            "preprocessing": image if self.size else {"kind": "none"},
         }
 
     @classmethod
@@ -123,8 +123,8 @@ class InputSpec:
             raise ValueError(f"an input of shape {spec.shape} and size {size}")
         if spec.mode not in ("grey", "rgb") or np.dtype(spec.dtype).kind != "f":
             raise ValueError(f"an input of mode {spec.mode!r} and type {spec.dtype!r}")
-        if size and math.prod(spec.picture_shape) != math.prod(spec.shape):
-            raise ValueError(f"pictures of shape {spec.picture_shape} for an input of shape {spec.shape}")
+        if size and math.prod(spec.image_shape) != math.prod(spec.shape):
+            raise ValueError(f"images of shape {spec.image_shape} for an input of shape {spec.shape}")
         return spec
 
 
@@ -143,7 +143,7 @@ def decode(
     mode
         ``"grey"`` or ``"rgb"``.
     image_pixels, image_side
-        The largest picture taken, in pixels.
+        The largest image taken, in pixels.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def decode(
     BadImage
         The bytes are not a PNG or JPEG, or are damaged.
     TooLarge
-        The picture is over a limit.
+        The image is over a limit.
 
     Examples
     --------
@@ -163,8 +163,8 @@ def decode(
     array([[7, 7, 7],
            [7, 7, 7]], dtype=uint8)
     """
-    picture = _open(data)
-    width, height = picture.size
+    image = _open(data)
+    width, height = image.size
     if max(width, height) > image_side or width * height > image_pixels:
         raise TooLarge(
             f"The image is {width}×{height} pixels; the limits are image_side={image_side} for its longer side and"
@@ -172,10 +172,10 @@ def decode(
             "Make it smaller, or raise them in the server's Limits.",
         )
     try:
-        return _pixels(picture, mode)
+        return _pixels(image, mode)
     except (*_PILLOW_ERRORS, MemoryError) as error:
         raise BadImage(
-            f"The {picture.format} image of {len(data)} bytes is damaged: {error}.", "Save it again and send that."
+            f"The {image.format} image of {len(data)} bytes is damaged: {error}.", "Save it again and send that."
         ) from error
 
 
@@ -183,39 +183,39 @@ def _open(data: bytes) -> Image.Image:
     """Read the header of a PNG or JPEG."""
     reader = next((reader for start, reader in _READERS.items() if data.startswith(start)), None)
     if reader is None:
-        raise _not_a_picture(data)
+        raise _not_a_image(data)
     try:
-        picture: Image.Image = reader(io.BytesIO(data))
+        image: Image.Image = reader(io.BytesIO(data))
     except _PILLOW_ERRORS as error:
-        raise _not_a_picture(data) from error
-    return picture
+        raise _not_a_image(data) from error
+    return image
 
 
-def _pixels(picture: Image.Image, mode: str) -> NDArray[np.uint8]:
-    picture.load()  # after which a PNG has said all about itself
-    turn = _TURNS.get(picture.getexif().get(_EXIF_ORIENTATION, 1)) if picture.info else None
-    picture = _on_black(picture)
+def _pixels(image: Image.Image, mode: str) -> NDArray[np.uint8]:
+    image.load()  # after which a PNG has said all about itself
+    turn = _TURNS.get(image.getexif().get(_EXIF_ORIENTATION, 1)) if image.info else None
+    image = _on_black(image)
     wanted = "RGB" if mode == "rgb" else "L"
-    if picture.mode != wanted:
-        picture = picture.convert(wanted)
-    return np.asarray(picture if turn is None else picture.transpose(turn), dtype=np.uint8)
+    if image.mode != wanted:
+        image = image.convert(wanted)
+    return np.asarray(image if turn is None else image.transpose(turn), dtype=np.uint8)
 
 
-def _on_black(picture: Image.Image) -> Image.Image:
-    """Return a picture of 8 bits a channel and without transparency."""
-    if picture.mode.startswith("I"):
+def _on_black(image: Image.Image) -> Image.Image:
+    """Return an image of 8 bits a channel and without transparency."""
+    if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion would clip at 255 instead of scaling.
-        levels = np.asarray(picture).astype(np.int64).clip(0, 65535)
-        levels[levels == picture.info.get("transparency", -1)] = 0
+        levels = np.asarray(image).astype(np.int64).clip(0, 65535)
+        levels[levels == image.info.get("transparency", -1)] = 0
         return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
-    if picture.has_transparency_data:
-        colours = picture.convert("RGBA")
-        picture = Image.new("RGBA", colours.size, (0, 0, 0, 255))
-        picture.alpha_composite(colours)
-    return picture
+    if image.has_transparency_data:
+        colours = image.convert("RGBA")
+        image = Image.new("RGBA", colours.size, (0, 0, 0, 255))
+        image.alpha_composite(colours)
+    return image
 
 
-def _not_a_picture(data: bytes) -> BadImage:
+def _not_a_image(data: bytes) -> BadImage:
     if not data:
         return BadImage("The image is empty (0 bytes).", "Send the bytes of a PNG or JPEG file.")
     start = data[:8].hex(" ")
@@ -226,7 +226,7 @@ def _not_a_picture(data: bytes) -> BadImage:
 
 
 def encode_png(pixels: NDArray[Any]) -> bytes:
-    r"""Return a picture as the bytes of a PNG file.
+    r"""Return an image as the bytes of a PNG file.
 
     Examples
     --------
@@ -239,16 +239,16 @@ def encode_png(pixels: NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
-def to_input(pictures: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -> NDArray[np.float32]:
-    """Turn pictures into what a model takes.
+def to_input(images: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -> NDArray[np.float32]:
+    """Turn images into what a model takes.
 
-    Each picture is fitted to the model's size (kept in proportion, the rest filled with black) and its values 0–255
-    are scaled to the model's range. A model that does not take pictures gets its arrays as they are.
+    Each image is fitted to the model's size (kept in proportion, the rest filled with black) and its values 0–255
+    are scaled to the model's range. A model that does not take images gets its arrays as they are.
 
     Parameters
     ----------
-    pictures
-        A batch: an array ``(n, height, width)``, with channels last if any, or a list of pictures of any size.
+    images
+        A batch: an array ``(n, height, width)``, with channels last if any, or a list of images of any size.
     spec
         What the model takes.
 
@@ -260,7 +260,7 @@ def to_input(pictures: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -
     Raises
     ------
     WrongShape
-        The arrays do not have the shape of a picture, or of the model's input.
+        The arrays do not have the shape of an image, or of the model's input.
     BadImage
         Values outside 0–255, or already divided by 255.
 
@@ -271,16 +271,16 @@ def to_input(pictures: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -
     (5, 28, 28, 1)
     """
     if spec.size is None:
-        return _as_it_is(pictures, spec)
-    if isinstance(pictures, np.ndarray) and pictures.shape == spec.picture_shape:
-        message = f"Several pictures are expected; received one, of shape {pictures.shape}."
-        raise WrongShape(message, "Pass [picture], or picture[np.newaxis].")
-    if isinstance(pictures, np.ndarray) and pictures.shape[1:] == spec.picture_shape:
-        batch = check_pixels(pictures)
+        return _as_it_is(images, spec)
+    if isinstance(images, np.ndarray) and images.shape == spec.image_shape:
+        message = f"Several images are expected; received one, of shape {images.shape}."
+        raise WrongShape(message, "Pass [image], or image[np.newaxis].")
+    if isinstance(images, np.ndarray) and images.shape[1:] == spec.image_shape:
+        batch = check_pixels(images)
     else:
-        items = [pictures] if isinstance(pictures, np.ndarray) and pictures.ndim == 0 else list(pictures)
-        fitted = [fit(check_pixels(picture), spec) for picture in items]
-        batch = np.stack(fitted) if fitted else np.empty((0, *spec.picture_shape), np.uint8)
+        items = [images] if isinstance(images, np.ndarray) and images.ndim == 0 else list(images)
+        fitted = [fit(check_pixels(image), spec) for image in items]
+        batch = np.stack(fitted) if fitted else np.empty((0, *spec.image_shape), np.uint8)
     scaled = batch.astype(spec.dtype)
     if spec.channels_first:
         scaled = np.ascontiguousarray(np.moveaxis(scaled, -1, 1))
@@ -323,23 +323,23 @@ def check_pixels(pixels: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def fit(picture: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
-    """Return one picture in the model's size, in proportion, on black.
+def fit(image: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
+    """Return one image in the model's size, in proportion, on black.
 
     Raises
     ------
     WrongShape
-        The array is not a picture of the model's mode.
+        The array is not an image of the model's mode.
     """
-    if picture.shape == spec.picture_shape:
-        return picture
-    if picture.ndim != len(spec.picture_shape) or 0 in picture.shape or picture.shape[2:] != spec.picture_shape[2:]:
+    if image.shape == spec.image_shape:
+        return image
+    if image.ndim != len(spec.image_shape) or 0 in image.shape or image.shape[2:] != spec.image_shape[2:]:
         raise WrongShape(
-            f"A {spec.mode} picture has the shape {spec.picture_shape}; received {picture.shape}.",
-            f"Send {spec.picture_shape[0]}×{spec.picture_shape[1]} pixels.",
+            f"A {spec.mode} image has the shape {spec.image_shape}; received {image.shape}.",
+            f"Send {spec.image_shape[0]}×{spec.image_shape[1]} pixels.",
         )
-    height, width = spec.picture_shape[:2]
-    source = Image.fromarray(picture.astype(np.uint8))
+    height, width = spec.image_shape[:2]
+    source = Image.fromarray(image.astype(np.uint8))
     return np.asarray(ImageOps.pad(source, (width, height), method=Image.Resampling.BOX))
 
 
@@ -349,9 +349,9 @@ def describe(spec: InputSpec) -> str:
     Examples
     --------
     >>> describe(InputSpec(shape=(64,), size=(8, 8), high=16))
-    'grey pictures of 8×8 pixels, scaled to 0–16'
+    'grey images of 8×8 pixels, scaled to 0–16'
     """
     if spec.size is None:
         return f"{spec.dtype} arrays of shape {spec.shape}"
     height, width = spec.size
-    return f"{spec.mode} pictures of {width}×{height} pixels, scaled to {spec.low:g}–{spec.high:g}"
+    return f"{spec.mode} images of {width}×{height} pixels, scaled to {spec.low:g}–{spec.high:g}"

@@ -34,7 +34,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a model says about one picture.
+    """What a model says about one image.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Prediction:
     labels
         The names of the classes.
     image
-        The picture, where it is known, for drawing.
+        The image, where it is known, for drawing.
     """
 
     label: str
@@ -76,13 +76,13 @@ class Prediction:
 
 
 def draw(prediction: Prediction) -> str:
-    """Return a prediction as HTML: the picture, where it is known, beside the bars."""
+    """Return a prediction as HTML: the image, where it is known, beside the bars."""
     labels = prediction.labels or tuple(map(str, range(len(prediction.probabilities))))
     bars = show.bars(labels, prediction.probabilities, strongest=prediction.class_index)
     if prediction.image is None:
         return bars
-    alt = f"The picture that was classified as {prediction}"
-    image = show.picture(encode_png(prediction.image), alt, width=140, pixelated=True)
+    alt = f"The image that was classified as {prediction}"
+    image = show.image(encode_png(prediction.image), alt, width=140, pixelated=True)
     return f'<div style="display: flex; gap: 16px; align-items: center">{image}{bars}</div>'
 
 
@@ -115,7 +115,7 @@ class Predictor:
     name, version
         Of the model.
     input
-        What it takes; pictures become that in :func:`mlops_lab.image.to_input`.
+        What it takes; images become that in :func:`mlops_lab.image.to_input`.
     labels
         The names of its classes.
     engine
@@ -131,9 +131,9 @@ class Predictor:
     engine: Engine
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
-    def probabilities(self, pictures: Sequence[NDArray[Any]] | NDArray[Any]) -> NDArray[np.float32]:
-        """Return ``(n, classes)`` for a batch of pictures, or of arrays where the model takes no pictures."""
-        return self.engine.predict(to_input(pictures, self.input))
+    def probabilities(self, images: Sequence[NDArray[Any]] | NDArray[Any]) -> NDArray[np.float32]:
+        """Return ``(n, classes)`` for a batch of images, or of arrays where the model takes no images."""
+        return self.engine.predict(to_input(images, self.input))
 
     def infer(self, tensor: NDArray[Any]) -> NDArray[np.float32]:
         """Return ``(n, classes)`` for what is model input already: scaled, in the model's shape, the batch first.
@@ -167,10 +167,10 @@ class Predictor:
             raise BadRequest("The model has no finite answer to these numbers.", "Scale them as in its training.")
         return rows
 
-    def predict(self, pictures: Sequence[NDArray[Any]] | NDArray[Any]) -> list[Prediction]:
-        """Return a :class:`Prediction` for each picture of a batch, in order."""
-        rows = self.probabilities(pictures)
-        return from_probabilities(rows, self.labels, list(pictures) if self.input.size else None)
+    def predict(self, images: Sequence[NDArray[Any]] | NDArray[Any]) -> list[Prediction]:
+        """Return a :class:`Prediction` for each image of a batch, in order."""
+        rows = self.probabilities(images)
+        return from_probabilities(rows, self.labels, list(images) if self.input.size else None)
 
     def __repr__(self) -> str:
         engine = type(self.engine).__name__
@@ -193,7 +193,7 @@ class Predictor:
 
 
 def draw_png(prediction: Prediction) -> bytes:
-    """Return a prediction as a PNG picture: the image, where it is known, beside the bars."""
+    """Return a prediction as a PNG image: the image, where it is known, beside the bars."""
     drawing = show.figure(7, 3)
     image_axes, bar_axes = drawing.subplots(1, 2, width_ratios=(1, 2))
     image_axes.set_axis_off()

@@ -87,7 +87,7 @@ def bars(labels: Sequence[str], values: Sequence[float], *, strongest: int, word
     return f'<table style="border-collapse: collapse; {FONT}; color: {TEXT}">{"".join(rows)}</table>'
 
 
-def picture(png: bytes, alt: str, *, width: int | None = None, pixelated: bool = False) -> str:
+def image(png: bytes, alt: str, *, width: int | None = None, pixelated: bool = False) -> str:
     """Return an image that is part of the page, with the text that stands for it."""
     data = base64.b64encode(png).decode()
     size = f' width="{width}"' if width else ""

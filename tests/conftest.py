@@ -48,14 +48,14 @@ def shared_models(_published) -> ModelStore:
 
 
 def brightness(inputs):
-    """Return how dark and how bright each picture is: an answer that tells which picture was asked about."""
+    """Return how dark and how bright each image is: an answer that tells which image was asked about."""
     bright = inputs.mean(axis=(1, 2, 3))
     return np.stack([1 - bright, bright], axis=1)
 
 
 @pytest.fixture(scope="session")
 def bright() -> Predictor:
-    """A model whose confidence is the brightness of a grey 28×28 picture."""
+    """A model whose confidence is the brightness of a grey 28×28 image."""
     return Predictor("bright", 1, GREY, ("dark", "bright"), PythonEngine(brightness), {"name": "bright"})
 
 
@@ -78,8 +78,8 @@ def no_servers():
 
 
 @pytest.fixture(scope="session")
-def pictures() -> np.ndarray:
-    """Five grey pictures, each brighter than the one before."""
+def images() -> np.ndarray:
+    """Five grey images, each brighter than the one before."""
     return np.stack([np.full((28, 28), level, np.uint8) for level in (0, 51, 102, 153, 255)])
 
 

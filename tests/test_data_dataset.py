@@ -21,7 +21,7 @@ def test_a_sample_keeps_the_proportions(split, limit):
     assert np.abs(counts - limit * np.array([0.6, 0.3, 0.1])).max() < 1
 
 
-def test_a_sample_takes_pictures_with_their_labels():
+def test_a_sample_takes_images_with_their_labels():
     labels = np.arange(200) % 5
     split = Split(np.repeat(labels, 16).reshape(200, 4, 4).astype(np.uint8), labels)
     sample = split.sample(50)
@@ -79,5 +79,5 @@ def test_a_colour_data_set_draws_too():
     split = Split(np.zeros((4, 6, 5, 3), np.uint8), np.arange(4) % 2)
     spec = InputSpec(shape=(6, 5, 3), size=(6, 5), mode="rgb")
     dataset = Dataset("colours", ("a", "b"), split, split, spec)
-    assert repr(dataset) == "<Dataset colours: 4 train + 4 test pictures of 5×6, 2 classes>"
+    assert repr(dataset) == "<Dataset colours: 4 train + 4 test images of 5×6, 2 classes>"
     assert dataset._repr_html_().count("<img") == 4

@@ -53,8 +53,8 @@ def examples(digits, digits_run, shared_models, bright):
     """Return examples of every class with a face, as bad as it may come."""
     models = shared_models
     prediction = Prediction(HOSTILE, 0, 0.75, (0.75, 0.25), (HOSTILE, "b"), digits.test.images[0])
-    picture = np.zeros((28, 84), np.uint8)
-    picture[4:24, 8:14] = picture[4:24, 50:56] = 255
+    image = np.zeros((28, 84), np.uint8)
+    image[4:24, 8:14] = image[4:24, 50:56] = 255
     wrong = finding("lambda_layer", HOSTILE, "layer")
     check = validate.Check(HOSTILE, "failed", HOSTILE)
     outcome = Outcome("build", "failed", 1.0, HOSTILE)
@@ -71,7 +71,7 @@ def examples(digits, digits_run, shared_models, bright):
             Predictions([prediction] * 2, "POST /models/m/v1", 200, 1.5, {}),
             *(serve.Registry.of([bright]), serve.Registry(), server, serve.servers()),
             serve.Chain(["find-digits", "digits", "join"], description=HOSTILE),
-            *find_digits(picture),
+            *find_digits(image),
             *(Reach(HOSTILE, None, HOSTILE), Reach("a hub", "/user/me/proxy/8000/", "Follow it.")),
             *(plan, deploy.files(plan, "docker"), deploy.Files({HOSTILE: HOSTILE})),
             *(Layout(Path(HOSTILE), (1,), ()), Layout(Path(HOSTILE), (), (Finding("r", "w", HOSTILE, "m"),))),
@@ -135,7 +135,7 @@ def test_faces_are_well_formed_and_hold_nothing_foreign(examples):
         assert not [key for _, had in face.tags for key in had if key.startswith("on")], name
 
 
-def test_pictures_have_a_text_that_stands_for_them(examples):
+def test_images_have_a_text_that_stands_for_them(examples):
     for name, face in faces(examples):
         assert all(had.get("alt") for tag, had in face.tags if tag == "img"), name
         assert all(had.get("role") == "img" and had.get("aria-label") for tag, had in face.tags if tag == "svg"), name

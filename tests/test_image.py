@@ -20,9 +20,9 @@ PLAIN = InputSpec(shape=(4,))
 GRADIENT = np.arange(16 * 12, dtype=np.uint8).reshape(16, 12)
 
 
-def written(picture, kind="PNG", **options):
+def written(image, kind="PNG", **options):
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -37,7 +37,7 @@ def png_header(width, height, depth=1, colour=0):
 
 
 def interlaced():
-    """Return a 2×2 grey picture as an Adam7 PNG: pass 1 has pixel 0,0, pass 6 pixel 1,0, pass 7 the second row."""
+    """Return a 2×2 grey image as an Adam7 PNG: pass 1 has pixel 0,0, pass 6 pixel 1,0, pass 7 the second row."""
     rows = b"\0\x0a" + b"\0\x14" + b"\0\x1e\x28"
     header = struct.pack(">IIBBBBB", 2, 2, 8, 0, 0, 0, 1)
     parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
@@ -58,33 +58,33 @@ def test_one_bit_png_is_black_and_white():
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_palette_png_of_few_bits(bits):
-    picture = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), "P")
-    picture.putpalette([10, 10, 10, 200, 200, 200])
-    assert decode(written(picture, bits=bits)).tolist() == [[10, 200], [200, 10]]
+    image = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), "P")
+    image.putpalette([10, 10, 10, 200, 200, 200])
+    assert decode(written(image, bits=bits)).tolist() == [[10, 200], [200, 10]]
 
 
 @pytest.mark.parametrize("transparency", [1, bytes([255, 0])])
 def test_transparent_palette_entry_is_black(transparency):
-    picture = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
-    picture.putpalette([10, 10, 10, 200, 200, 200])
-    assert decode(written(picture, transparency=transparency)).tolist() == [[10, 0]]
+    image = Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+    image.putpalette([10, 10, 10, 200, 200, 200])
+    assert decode(written(image, transparency=transparency)).tolist() == [[10, 0]]
 
 
 def test_transparent_grey_is_black():
-    picture = Image.fromarray(np.array([[50, 90]], np.uint8))
-    assert decode(written(picture, transparency=90)).tolist() == [[50, 0]]
+    image = Image.fromarray(np.array([[50, 90]], np.uint8))
+    assert decode(written(image, transparency=90)).tolist() == [[50, 0]]
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
 def test_alpha_is_laid_on_black(mode):
-    picture = Image.new("RGBA", (2, 1), (200, 200, 200, 255))
-    picture.putpixel((1, 0), (200, 200, 200, 0))
-    assert decode(written(picture.convert(mode))).tolist() == [[200, 0]]
+    image = Image.new("RGBA", (2, 1), (200, 200, 200, 255))
+    image.putpixel((1, 0), (200, 200, 200, 0))
+    assert decode(written(image.convert(mode))).tolist() == [[200, 0]]
 
 
 def test_half_transparent_is_half_as_bright():
-    picture = Image.new("RGBA", (1, 1), (200, 200, 200, 128))
-    assert abs(int(decode(written(picture))[0, 0]) - 100) <= 1
+    image = Image.new("RGBA", (1, 1), (200, 200, 200, 128))
+    assert abs(int(decode(written(image))[0, 0]) - 100) <= 1
 
 
 def test_sixteen_bit_grey_is_scaled_and_not_clipped():
@@ -97,9 +97,9 @@ def test_sixteen_bit_grey_in_colour():
 
 
 def test_rgb_becomes_luminance_or_stays():
-    picture = Image.new("RGB", (1, 1), (255, 0, 0))
-    assert decode(written(picture)).tolist() == [[76]]
-    assert decode(written(picture), "rgb").tolist() == [[[255, 0, 0]]]
+    image = Image.new("RGB", (1, 1), (255, 0, 0))
+    assert decode(written(image)).tolist() == [[76]]
+    assert decode(written(image), "rgb").tolist() == [[[255, 0, 0]]]
 
 
 def test_grey_becomes_rgb_where_the_model_wants_it():
@@ -110,7 +110,7 @@ def test_interlaced_png():
     assert decode(interlaced()).tolist() == [[10, 20], [30, 40]]
 
 
-def test_animated_png_gives_its_first_picture():
+def test_animated_png_gives_its_first_image():
     frames = [Image.new("L", (3, 2), level) for level in (40, 90)]
     data = written(frames[0], save_all=True, append_images=frames[1:])
     assert b"acTL" in data
@@ -125,7 +125,7 @@ def test_jpeg_of_every_kind_is_close_to_what_was_drawn(mode, progressive):
     assert np.abs(decode(data).astype(int) - np.asarray(drawn.convert("L"), int)).mean() < 4
 
 
-def test_multi_picture_jpeg_gives_its_first():
+def test_multi_image_jpeg_gives_its_first():
     frames = [Image.new("L", (16, 16), level) for level in (40, 200)]
     data = written(frames[0], "MPO", save_all=True, append_images=frames[1:])
     assert np.abs(decode(data).astype(int) - 40).max() < 5
@@ -154,9 +154,9 @@ def test_the_camera_s_rotation_is_undone(orientation, mode, kind):
 
 def test_the_table_of_turns_is_pillow_s_own():
     for orientation, turn in image._TURNS.items():
-        picture = Image.fromarray(GRADIENT)
-        picture.getexif()[0x0112] = orientation
-        assert np.array_equal(np.asarray(ImageOps.exif_transpose(picture)), np.asarray(picture.transpose(turn)))
+        turned = Image.fromarray(GRADIENT)
+        turned.getexif()[0x0112] = orientation
+        assert np.array_equal(np.asarray(ImageOps.exif_transpose(turned)), np.asarray(turned.transpose(turn)))
 
 
 # Decoding: what is refused
@@ -182,7 +182,7 @@ def test_other_formats_are_refused(kind):
         bytes(1000),
     ],
 )
-def test_what_is_no_picture_is_refused_and_its_start_is_named(data):
+def test_what_is_no_image_is_refused_and_its_start_is_named(data):
     with pytest.raises(BadImage) as caught:
         decode(data)
     assert data[:4].hex(" ") in str(caught.value)
@@ -194,7 +194,7 @@ def test_nothing_is_refused():
 
 
 @pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
-def test_a_picture_without_pixels_is_refused(size):
+def test_a_image_without_pixels_is_refused(size):
     with pytest.raises(BadImage):
         decode(png_header(*size))
 
@@ -276,7 +276,7 @@ def test_encode_colour():
 def test_a_batch_is_the_same_as_one_by_one(batch):
     for spec in (FLAT, InputSpec(shape=(8, 8, 1), size=(8, 8), low=-1.0)):
         together = to_input(batch, spec)
-        singly = np.concatenate([to_input([picture], spec) for picture in batch])
+        singly = np.concatenate([to_input([image], spec) for image in batch])
         channels = to_input(batch[..., np.newaxis], spec)
         assert np.array_equal(together, singly)
         assert np.array_equal(together, channels)
@@ -300,13 +300,13 @@ def test_whole_numbers_of_any_type_give_the_same():
     assert np.array_equal(to_input(np.asfortranarray(batch), GREY), expected)
 
 
-def test_the_pictures_are_not_changed():
+def test_the_images_are_not_changed():
     batch = np.full((2, 28, 28), 200.0)
     to_input(batch, GREY)
     assert (batch == 200).all()
 
 
-def test_pictures_of_other_sizes_are_fitted_on_black():
+def test_images_of_other_sizes_are_fitted_on_black():
     wide = np.full((10, 20), 255, np.uint8)
     row = to_input([wide, np.full((28, 28), 255, np.uint8)], GREY)
     assert row.shape == (2, 28, 28, 1)
@@ -315,7 +315,7 @@ def test_pictures_of_other_sizes_are_fitted_on_black():
     assert row[1].min() == 1
 
 
-def test_no_pictures_make_an_empty_batch():
+def test_no_images_make_an_empty_batch():
     assert to_input([], GREY).shape == (0, 28, 28, 1)
     assert to_input(np.empty((0, 28, 28), np.uint8), GREY).shape == (0, 28, 28, 1)
 
@@ -326,7 +326,7 @@ def test_colour_for_a_colour_model():
 
 
 @pytest.mark.parametrize(
-    ("pictures", "spec"),
+    ("images", "spec"),
     [
         (np.zeros((28, 28), np.uint8), GREY),
         (np.zeros(28, np.uint8), GREY),
@@ -339,9 +339,9 @@ def test_colour_for_a_colour_model():
         (np.zeros(4), PLAIN),
     ],
 )
-def test_wrong_shapes_are_refused_and_named(pictures, spec):
+def test_wrong_shapes_are_refused_and_named(images, spec):
     with pytest.raises(WrongShape, match=r"received|takes"):
-        to_input(pictures, spec)
+        to_input(images, spec)
 
 
 @pytest.mark.parametrize(
@@ -359,18 +359,18 @@ def test_wrong_shapes_are_refused_and_named(pictures, spec):
     ],
 )
 def test_wrong_values_are_refused_and_named(value, dtype, words):
-    picture = np.zeros((28, 28), dtype)
-    picture[3, 4] = value
-    for pictures in (picture[np.newaxis], [picture]):
+    image = np.zeros((28, 28), dtype)
+    image[3, 4] = value
+    for images in (image[np.newaxis], [image]):
         with pytest.raises(BadImage, match=words):
-            to_input(pictures, GREY)
+            to_input(images, GREY)
 
 
-def test_a_black_and_white_float_picture_of_zeros_and_ones_is_taken():
+def test_a_black_and_white_float_image_of_zeros_and_ones_is_taken():
     assert to_input(np.ones((1, 28, 28)), GREY).max() == pytest.approx(1 / 255)
 
 
-def test_a_model_without_pictures_gets_its_arrays_as_they_are():
+def test_a_model_without_images_gets_its_arrays_as_they_are():
     assert to_input([[1, 2, 3, 4.5]], PLAIN).tolist() == [[1, 2, 3, 4.5]]
     for value in (np.nan, np.inf):
         with pytest.raises(BadRequest, match="finite"):
@@ -378,8 +378,8 @@ def test_a_model_without_pictures_gets_its_arrays_as_they_are():
 
 
 def test_fit_returns_what_fits_untouched():
-    picture = np.zeros((28, 28), np.uint8)
-    assert fit(picture, GREY) is picture
+    image = np.zeros((28, 28), np.uint8)
+    assert fit(image, GREY) is image
 
 
 # What a model takes, in a manifest
@@ -400,8 +400,8 @@ def test_a_spec_survives_its_manifest_entry(spec):
         {"dtype": "int8"},
         {"dtype": "nonsense"},
         {"range": [0]},
-        {"preprocessing": {"kind": "picture", "size": [28, 28], "mode": "cmyk"}},
-        {"preprocessing": {"kind": "picture", "size": [28]}},
+        {"preprocessing": {"kind": "image", "size": [28, 28], "mode": "cmyk"}},
+        {"preprocessing": {"kind": "image", "size": [28]}},
     ],
 )
 def test_a_spec_that_makes_no_sense_is_refused(change):

@@ -7,23 +7,23 @@ from mlops_lab.image import InputSpec, decode
 from mlops_lab.predict import Prediction, Predictor, draw, draw_png, from_probabilities
 
 
-def test_a_prediction_for_each_picture_in_order(bright, pictures):
-    answers = bright.predict(pictures)
+def test_a_prediction_for_each_image_in_order(bright, images):
+    answers = bright.predict(images)
     assert [answer.label for answer in answers] == ["dark", "dark", "dark", "bright", "bright"]
     assert [answer.probabilities[1] for answer in answers] == pytest.approx([0, 0.2, 0.4, 0.6, 1])
     assert all(answer.image is not None for answer in answers)
 
 
-def test_a_batch_answers_as_its_pictures_do(bright, pictures):
-    singly = [bright.predict([picture])[0] for picture in pictures]
-    assert [item.to_dict() for item in bright.predict(pictures)] == [item.to_dict() for item in singly]
+def test_a_batch_answers_as_its_images_do(bright, images):
+    singly = [bright.predict([image])[0] for image in images]
+    assert [item.to_dict() for item in bright.predict(images)] == [item.to_dict() for item in singly]
 
 
-def test_no_pictures_no_predictions(bright):
+def test_no_images_no_predictions(bright):
     assert bright.predict([]) == []
 
 
-def test_wrong_pictures_are_refused_before_the_engine_sees_them():
+def test_wrong_images_are_refused_before_the_engine_sees_them():
     def engine(inputs):
         pytest.fail("the engine was called")
 
@@ -34,12 +34,12 @@ def test_wrong_pictures_are_refused_before_the_engine_sees_them():
         predictor.predict(np.full((1, 8, 8), 0.5))
 
 
-def test_one_picture_where_several_are_expected(bright, pictures):
+def test_one_image_where_several_are_expected(bright, images):
     with pytest.raises(WrongShape, match=r"received one, of shape \(28, 28\).*newaxis"):
-        bright.predict(pictures[0])
+        bright.predict(images[0])
 
 
-def test_a_model_without_pictures_has_predictions_without_images():
+def test_a_model_without_images_has_predictions_without_images():
     predictor = Predictor("m", 1, InputSpec(shape=(2,)), ("a", "b"), PythonEngine(lambda inputs: inputs))
     answer = predictor.predict([[0.25, 0.75]])[0]
     assert (answer.label, answer.confidence, answer.image) == ("b", 0.75, None)
@@ -57,14 +57,14 @@ def test_numbers_are_plain_and_not_longer_than_float32():
     assert type(answer.class_index) is int
 
 
-def test_faces_of_a_prediction(bright, pictures):
-    answer = bright.predict(pictures)[4]
+def test_faces_of_a_prediction(bright, images):
+    answer = bright.predict(images)[4]
     assert str(answer) == "bright (100.0%)"
-    assert 'alt="The picture that was classified as bright (100.0%)"' in answer._repr_html_()
+    assert 'alt="The image that was classified as bright (100.0%)"' in answer._repr_html_()
     assert decode(draw_png(answer), "rgb").ndim == 3
 
 
-def test_a_prediction_without_picture_or_labels_draws_too():
+def test_a_prediction_without_image_or_labels_draws_too():
     answer = Prediction("1", 1, 0.75, (0.25, 0.75))
     assert "<img" not in draw(answer)
     assert "75.0%" in draw(answer)

@@ -16,9 +16,9 @@ HOSTILE = '<script>alert("x")</script>'
         show.table([(HOSTILE, 1)], (HOSTILE, "n")),
         show.bars([HOSTILE], [0.5], strongest=0),
         show.state("ok", HOSTILE),
-        show.picture(b"", HOSTILE),
+        show.image(b"", HOSTILE),
     ],
-    ids=["card", "table", "bars", "state", "picture"],
+    ids=["card", "table", "bars", "state", "image"],
 )
 def test_text_is_escaped_and_nothing_remote_is_loaded(html):
     assert "<script" not in html
@@ -45,8 +45,8 @@ def test_bars_mark_the_strongest():
     assert "75.0%" in rows[1]
 
 
-def test_a_picture_carries_its_bytes_and_alt_text():
-    html = show.picture(b"\x89PNG", 'a "shoe"', width=56, pixelated=True)
+def test_a_image_carries_its_bytes_and_alt_text():
+    html = show.image(b"\x89PNG", 'a "shoe"', width=56, pixelated=True)
     assert base64.b64encode(b"\x89PNG").decode() in html
     assert 'alt="a &quot;shoe&quot;"' in html
     assert 'width="56"' in html

@@ -21,10 +21,10 @@ from mlops_lab.cli.options import api_key, in_models, prints
 def predict(
     images: tuple[str, ...], name: str, version: str, folder: str, url: str | None, api_key: str | None
 ) -> tuple[Any, str]:
-    """Classify pictures, PNG or JPEG."""
+    """Classify images, PNG or JPEG."""
     from mlops_lab.serve import codec
     from mlops_lab.serve.client import Client
-    from mlops_lab.serve.client.packing import read_picture
+    from mlops_lab.serve.client.packing import read_image
 
     if url:
         answer = Client(url, models=folder, api_key=api_key).classify(name, version, images).response
@@ -32,8 +32,8 @@ def predict(
         from mlops_lab import store
 
         predictor = store.ModelStore(folder).load(name, version)
-        pictures = [read_picture(path, predictor.input.mode) for path in images]
-        answer = codec.encode(name, predictor.version, predictor.predict(pictures))
+        pixels = [read_image(path, predictor.input.mode) for path in images]
+        answer = codec.encode(name, predictor.version, predictor.predict(pixels))
     found = answer["predictions"]
     lines = [f"{path}: {item['label']} ({item['confidence']:.1%})" for path, item in zip(images, found, strict=True)]
     return {**answer, "files": list(images)}, "\n".join(lines)
@@ -73,7 +73,7 @@ def predict(
     default=1,
     show_default=True,
     type=click.IntRange(1),
-    help="Compute up to so many pictures of requests that come together in one call of the model; 1 is off.",
+    help="Compute up to so many images of requests that come together in one call of the model; 1 is off.",
 )
 @click.option(
     "--batch-wait-ms",

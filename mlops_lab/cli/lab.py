@@ -75,15 +75,15 @@ def train(
     check_name(name)  # before the minutes of training, not after them
     if save and (dataset == "digits" or not save.endswith(".keras")):
         raise WrongUsage(f"--save {save}: a single file holds a Keras model.", "Take a path that ends in .keras.")
-    pictures = data.load(dataset, limit=limit, seed=seed)
+    images = data.load(dataset, limit=limit, seed=seed)
     models = store.ModelStore(folder)
     models.prepare(name)
     if dataset == "digits":
-        run = training.fit_sklearn(pictures, seed=seed)
+        run = training.fit_sklearn(images, seed=seed)
     else:
         course = training.TrainConfig.course(epochs, seed)
         config = course if recipe == "course" else training.TrainConfig(epochs=epochs, seed=seed)
-        run = training.fit(pictures, config, progress="--json" not in sys.argv)
+        run = training.fit(images, config, progress="--json" not in sys.argv)
     if save:
         store.save_keras(run.model, save)
     published = models.publish(run, name, description=description)

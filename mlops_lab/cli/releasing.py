@@ -18,7 +18,7 @@ CLIENTS = click.option("--clients", default=4, show_default=True, help="That ask
 SECONDS = click.option("--seconds", default=5.0, show_default=True, help="For how long they ask.")
 P99 = click.option("--p99", default=500.0, show_default=True, help="Milliseconds: 99 of 100 must be answered in less.")
 RATE = click.option("--per-second", default=10.0, show_default=True, help="At least so many must be answered.")
-BUDGET = click.option("--budget", default=100.0, show_default=True, help="Milliseconds for one picture at a time, p95.")
+BUDGET = click.option("--budget", default=100.0, show_default=True, help="Milliseconds for one image at a time, p95.")
 LEAST = click.option("--accuracy", default=0.0, show_default=True, help="The least accuracy over HTTP, from 0 to 1.")
 
 
@@ -40,7 +40,7 @@ def _tell(good: bool, values: Any, text: str, as_json: bool) -> None:
 def validate(
     url: str, name: str, version: str, folder: str, budget: float, accuracy: float, api_key: str | None, as_json: bool
 ) -> None:
-    """Ask the server at URL what its clients rely on, and classify the test pictures there. Exit 1 if it falls short.
+    """Ask the server at URL what its clients rely on, and classify the test images there. Exit 1 if it falls short.
 
     The server may be ours, TensorFlow Serving, or your own with the course's two routes.
     """
@@ -77,7 +77,7 @@ def measure(
 
     target = Target(url, store.ModelStore(folder).get(name, version), version, api_key=api_key)
     plan = LoadPlan(clients, seconds, milliseconds=p99, per_second=per_second)
-    result = measure_load(target.client, name, target.address, target.pictures, plan)
+    result = measure_load(target.client, name, target.address, target.images, plan)
     _tell(result.good, result.to_dict(), str(result), as_json)
 
 

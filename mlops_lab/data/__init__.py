@@ -1,4 +1,4 @@
-"""Stage 1: data. Labelled pictures, on disk since the package was installed.
+"""Stage 1: data. Labelled images, on disk since the package was installed.
 
 ``load`` answers a :class:`Dataset` of two :class:`Split` s, ``train`` and ``test``.
 """

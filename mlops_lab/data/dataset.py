@@ -1,4 +1,4 @@
-"""What a data set is: two splits of labelled pictures, and what their pixels mean to a model."""
+"""What a data set is: two splits of labelled images, and what their pixels mean to a model."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from mlops_lab.image import InputSpec, encode_png
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Pictures and their labels.
+    """Images and their labels.
 
     Parameters
     ----------
     images
         ``(n, height, width)``, whole numbers 0–255.
     labels
-        ``(n,)``, the class of each picture, 0 to the number of classes less one.
+        ``(n,)``, the class of each image, 0 to the number of classes less one.
     """
 
     images: NDArray[np.uint8]
@@ -49,7 +49,7 @@ class Split:
 
     def __repr__(self) -> str:
         height, width = self.images.shape[1:3]
-        return f"<Split: {len(self):,} pictures of {width}×{height}>"
+        return f"<Split: {len(self):,} images of {width}×{height}>"
 
     def _repr_html_(self) -> str:
         names = tuple(f"class {label}" for label in range(int(self.labels.max(initial=-1)) + 1))
@@ -70,7 +70,7 @@ def _stratified(labels: NDArray[np.int64], limit: int, random: np.random.Generat
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Labelled pictures in two splits.
+    """Labelled images in two splits.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ class Dataset:
     train, test
         The splits. A model never sees ``test`` before it is judged.
     input
-        What a model that is trained on these pictures takes.
+        What a model that is trained on these images takes.
     source
-        Where the pictures come from, and under which licence.
+        Where the images come from, and under which licence.
     task
         What a model that is trained on them does: one sentence.
 
@@ -139,7 +139,7 @@ class Dataset:
     def __repr__(self) -> str:
         height, width = self.train.images.shape[1:3]
         sizes = f"{len(self.train):,} train + {len(self.test):,} test"
-        return f"<Dataset {self.name}: {sizes} pictures of {width}×{height}, {len(self.classes)} classes>"
+        return f"<Dataset {self.name}: {sizes} images of {width}×{height}, {len(self.classes)} classes>"
 
     def _repr_html_(self) -> str:
         return show.card(repr(self)[1:-1], sample_grid(self.test, self.classes))
@@ -149,8 +149,8 @@ def sample_grid(split: Split, classes: tuple[str, ...], per_class: int = 2) -> s
     """Return a grid of examples, a few of each class, each with its label under it and as its alt text."""
     cells = []
     for index, name in enumerate(classes):
-        for picture in split.images[split.labels == index][:per_class]:
-            image = show.picture(encode_png(picture), f"{name}, an example", width=56, pixelated=True)
+        for image in split.images[split.labels == index][:per_class]:
+            image = show.image(encode_png(image), f"{name}, an example", width=56, pixelated=True)
             style = "margin: 0; width: 84px; text-align: center"
             cells.append(f'<figure style="{style}">{image}<figcaption>{escape(name)}</figcaption></figure>')
     return f'<div style="display: flex; flex-wrap: wrap; gap: 6px">{"".join(cells)}</div>'

@@ -1,4 +1,4 @@
-"""Where the pictures come from: files that were installed with the package. No network."""
+"""Where the images come from: files that were installed with the package. No network."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def load(
     Parameters
     ----------
     name
-        ``"fashion-mnist"``: 60,000 + 10,000 grey pictures of garments, 28×28, ten classes (Zalando Research, MIT).
+        ``"fashion-mnist"``: 60,000 + 10,000 grey images of garments, 28×28, ten classes (Zalando Research, MIT).
         ``"digits"``: 1,438 + 359 handwritten digits, 8×8, as scikit-learn ships them (UCI, CC BY 4.0).
     limit
         Take only so many training examples, the classes in proportion, and test examples to match.
@@ -69,7 +69,7 @@ def load(
     Examples
     --------
     >>> load("digits", limit=100)
-    <Dataset digits: 100 train + 25 test pictures of 8×8, 10 classes>
+    <Dataset digits: 100 train + 25 test images of 8×8, 10 classes>
     """
     sources: dict[str, Callable[[], Dataset]] = {
         "fashion-mnist": lambda: _fashion_mnist(folder or FASHION_MNIST),
@@ -123,7 +123,7 @@ def _digits() -> Dataset:
         raise MissingPackage(message, "pip install scikit-learn") from error
 
     bunch = load_digits()
-    # The pixels are whole numbers 0–16; as pictures they are 0–255 like all others.
+    # The pixels are whole numbers 0–16; as images they are 0–255 like all others.
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     labels = bunch.target.astype(np.int64)
     everything = Split(images, labels)

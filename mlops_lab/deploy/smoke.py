@@ -76,9 +76,7 @@ def ask(spec: Spec, url: str) -> Smoke:
     golden = ModelStore(spec.models).get(spec.name, spec.version).manifest.golden
     client = Client(url)
     started = time.perf_counter()
-    answers = np.array(
-        [client.classify(spec.name, spec.version, picture)[0].probabilities for picture in golden.inputs]
-    )
+    answers = np.array([client.classify(spec.name, spec.version, image)[0].probabilities for image in golden.inputs])
     seconds = time.perf_counter() - started
     alike = answers.shape == golden.outputs.shape
     difference = float(np.abs(answers - golden.outputs).max()) if alike else float("inf")

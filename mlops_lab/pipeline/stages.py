@@ -85,7 +85,7 @@ def integration(work: Work) -> Seen:
 
 
 def acceptance(work: Work) -> Seen:
-    """Classify the test pictures over HTTP, and compare with what was promised and with production."""
+    """Classify the test images over HTTP, and compare with what was promised and with production."""
     report = check_acceptance(work.staging, work.version, work.plan.expected, baseline=work.before)
     seen = judged(report)
     figures = [check.says for check in report.checks if check.state == "passed" and check.name in FIGURES]
@@ -95,7 +95,7 @@ def acceptance(work: Work) -> Seen:
 def load(work: Work) -> Seen:
     """Let several clients ask staging at once."""
     target = Target(work.staging, work.version, f"v{work.version.version}")
-    result = measure_load(target.client, work.version.name, target.address, target.pictures, work.plan.load)
+    result = measure_load(target.client, work.version.name, target.address, target.images, work.plan.load)
     if not result.good:
         raise Refused("; ".join(result.unmet), result.to_dict())
     return Seen(result.summary, result.to_dict())
@@ -142,7 +142,7 @@ def _leads_to(target: Target) -> None:
     """Raise unless an address is answered by a version: both when it describes itself, and when it classifies."""
     told = target.client.info(target.name, target.address)["version"]
     expect(told == target.number, f"{target.path} is {told}, not {target.number}")
-    said = target.client.classify(target.name, target.address, target.pictures[0]).response["version"]
+    said = target.client.classify(target.name, target.address, target.images[0]).response["version"]
     expect(said == target.number, f"{target.path} is answered by {said}, not {target.number}")
 
 

@@ -28,7 +28,7 @@ ROUTES = (
     *("/", "/models", "/models/<name>", "/models/<name>/<version>", "/chains", "/chains/<chain>"),
     *("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/v1/models/<name>", "/v2/models/<name>"),
 )
-# Fields that a form may have beside its pictures.
+# Fields that a form may have beside its images.
 FIELDS_BESIDE = 8
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = logging.getLogger("mlops_lab.serve")
@@ -60,7 +60,7 @@ def create_app(
     limits
         What the server takes at most.
     on_prediction
-        Called with the predictor, the pictures and the predictions after each answer; for a log.
+        Called with the predictor, the images and the predictions after each answer; for a log.
     api_keys
         Whoever sends none of these is refused, except where the server's health is asked for. By default it is open.
     access_log
@@ -209,7 +209,7 @@ def _translate(app: Flask, error: HTTPException) -> LabError:
         if request.content_length and request.content_length <= limit:
             parts = app.config["MAX_FORM_PARTS"]
             message = f"The form has more than {parts} parts; the limit is batch={parts - FIELDS_BESIDE}."
-            return TooLarge(message, "Send fewer pictures in one request.")
+            return TooLarge(message, "Send fewer images in one request.")
         return TooLarge(f"The body has {received} bytes; the limit is body_bytes={limit}.", "Send less at a time.")
     if error.code == 404:
         return UnknownRoute(f"There is no route {request.path[:200]!r}.", _nearest_route(request.path[:200]))

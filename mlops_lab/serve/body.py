@@ -1,4 +1,4 @@
-"""The body of a request that carries tensors: whole, unpacked, and JSON as far as it says so. No pictures here."""
+"""The body of a request that carries tensors: whole, unpacked, and JSON as far as it says so. No images here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes of a request to pictures, and predictions to JSON. No HTTP framework here."""
+"""Bytes of a request to images, and predictions to JSON. No HTTP framework here."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from mlops_lab.predict import Prediction
 from mlops_lab.serve.body import check_depth, loads
 from mlops_lab.serve.limits import Limits
 
-Pictures = list[NDArray[Any]] | NDArray[Any]
-# A grey picture just as large as it is, for what looks for something in it: compared by identity.
-WHOLE = InputSpec(shape=(0, 0), size=(0, 0), name="picture", high=255.0)
+Images = list[NDArray[Any]] | NDArray[Any]
+# A grey image just as large as it is, for what looks for something in it: compared by identity.
+WHOLE = InputSpec(shape=(0, 0), size=(0, 0), name="image", high=255.0)
 
 TYPES = ("image/png", "image/jpeg", "multipart/form-data", "application/json", "application/x-npy")
 # A string, which may hold brackets of its own, or a bracket.
@@ -37,8 +37,8 @@ _NPY_HEADER = re.compile(
 _NPY_NUMBER = re.compile(r"'[<>|=]?[uif][1248]'")
 
 
-def decode(kind: str, body: bytes, spec: InputSpec, limits: Limits) -> Pictures:
-    """Return the pictures in a body of any content type but a form.
+def decode(kind: str, body: bytes, spec: InputSpec, limits: Limits) -> Images:
+    """Return the images in a body of any content type but a form.
 
     Raises
     ------
@@ -58,11 +58,11 @@ def decode(kind: str, body: bytes, spec: InputSpec, limits: Limits) -> Pictures:
     raise UnsupportedMedia(received, hint)
 
 
-def decode_form(files: Sequence[bytes], fields: Sequence[str], spec: InputSpec, limits: Limits) -> Pictures:
-    """Return the pictures of a form's ``image`` fields."""
+def decode_form(files: Sequence[bytes], fields: Sequence[str], spec: InputSpec, limits: Limits) -> Images:
+    """Return the images of a form's ``image`` fields."""
     if not files:
         sent = f"it has {', '.join(repr(field[:40]) for field in fields[:8])}" if fields else "it is empty"
-        raise BadRequest(f"The form has no file in a field 'image': {sent}.", "curl -F image=@picture.png sends one.")
+        raise BadRequest(f"The form has no file in a field 'image': {sent}.", "curl -F image=@image.png sends one.")
     check_batch(len(files), limits)
     return _each(files, lambda data: decode_image(data, spec, limits))
 
@@ -70,13 +70,13 @@ def decode_form(files: Sequence[bytes], fields: Sequence[str], spec: InputSpec, 
 def decode_image(data: bytes, spec: InputSpec, limits: Limits) -> NDArray[np.uint8]:
     """Return the pixels of one PNG or JPEG, in the model's mode and size."""
     if spec.size is None:
-        raise UnsupportedMedia("This model does not take pictures.", f"Send JSON or npy arrays of shape {spec.shape}.")
-    picture = image.decode(data, spec.mode, image_pixels=limits.image_pixels, image_side=limits.image_side)
-    return picture if spec is WHOLE else image.fit(picture, spec)
+        raise UnsupportedMedia("This model does not take images.", f"Send JSON or npy arrays of shape {spec.shape}.")
+    pixels = image.decode(data, spec.mode, image_pixels=limits.image_pixels, image_side=limits.image_side)
+    return pixels if spec is WHOLE else image.fit(pixels, spec)
 
 
-def decode_json(body: bytes, spec: InputSpec, limits: Limits) -> Pictures:
-    """Return the pictures of ``{"image": …}`` or ``{"images": […]}``."""
+def decode_json(body: bytes, spec: InputSpec, limits: Limits) -> Images:
+    """Return the images of ``{"image": …}`` or ``{"images": […]}``."""
     message = parse_json(body, limits)
     keys = sorted(message) if isinstance(message, dict) else []
     if keys == ["image"]:
@@ -88,23 +88,23 @@ def decode_json(body: bytes, spec: InputSpec, limits: Limits) -> Pictures:
         received = f"an object with {named}" if isinstance(message, dict) else f"a {type(message).__name__}"
         raise BadRequest(f"The JSON body is {received}.", 'Send {"image": …} or {"images": [ … ]}.')
     check_batch(len(items), limits)
-    return _each(items, lambda item: _json_picture(item, spec, limits))
+    return _each(items, lambda item: _json_image(item, spec, limits))
 
 
 def _each(items: Sequence[Any], read: Callable[[Any], NDArray[Any]]) -> list[NDArray[Any]]:
-    """Read every picture; what is wrong with one of several says with which."""
-    pictures = []
+    """Read every image; what is wrong with one of several says with which."""
+    images = []
     for number, item in enumerate(items, 1):
         try:
-            pictures.append(read(item))
+            images.append(read(item))
         except BadRequest as error:
             if len(items) == 1:
                 raise
-            raise error.about(f"Picture {number} of {len(items)}") from error
-    return pictures
+            raise error.about(f"Image {number} of {len(items)}") from error
+    return images
 
 
-def _json_picture(item: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
+def _json_image(item: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
     if isinstance(item, str):
         try:
             data = base64.b64decode(_DATA_URL.sub("", item, count=1), validate=True)
@@ -113,7 +113,7 @@ def _json_picture(item: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
         return decode_image(data, spec, limits)
     if not isinstance(item, list):
         raise BadImage(
-            f"A picture is a {type(item).__name__}.", "Send base64 of a PNG, or nested lists of pixels 0–255."
+            f"An image is a {type(item).__name__}.", "Send base64 of a PNG, or nested lists of pixels 0–255."
         )
     kinds = _kinds(item)
     if not kinds <= {int, float}:
@@ -122,8 +122,8 @@ def _json_picture(item: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
     try:
         array = np.array(item)
     except (ValueError, OverflowError) as error:
-        raise WrongShape("The rows of a picture differ in length.", f"Send {_wanted(spec)}.") from error
-    return check_picture(array, spec)
+        raise WrongShape("The rows of an image differ in length.", f"Send {_wanted(spec)}.") from error
+    return check_image(array, spec)
 
 
 def _kinds(item: list[Any]) -> set[type]:
@@ -134,8 +134,8 @@ def _kinds(item: list[Any]) -> set[type]:
     return kinds
 
 
-def decode_npy(body: bytes, spec: InputSpec, limits: Limits) -> Pictures:
-    """Return the pictures of an array in NumPy's ``.npy`` format: one, or a batch with the batch first."""
+def decode_npy(body: bytes, spec: InputSpec, limits: Limits) -> Images:
+    """Return the images of an array in NumPy's ``.npy`` format: one, or a batch with the batch first."""
     dtype, order, shape, start = _npy_header(body)
     if len(shape) > 5:
         raise WrongShape(f"The array has {len(shape)} axes.", f"Send {_wanted(spec)}.")
@@ -147,7 +147,7 @@ def decode_npy(body: bytes, spec: InputSpec, limits: Limits) -> Pictures:
     if array.ndim > 0 and array.shape[1:] != () and not _is_one(array, spec):
         check_batch(len(array), limits)
         return check_batch_shape(array, spec)
-    return [check_picture(array, spec)]
+    return [check_image(array, spec)]
 
 
 def _npy_header(body: bytes) -> tuple[np.dtype[Any], Literal["C", "F"], tuple[int, ...], int]:
@@ -167,11 +167,11 @@ def _npy_header(body: bytes) -> tuple[np.dtype[Any], Literal["C", "F"], tuple[in
 def _is_one(array: NDArray[Any], spec: InputSpec) -> bool:
     if spec is WHOLE:
         return array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
-    shapes = [spec.picture_shape, (*spec.picture_shape, 1)]
+    shapes = [spec.image_shape, (*spec.image_shape, 1)]
     return array.shape in (shapes if spec.channels_first else [*shapes, spec.shape])
 
 
-def check_picture(array: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
+def check_image(array: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
     """Return one array of pixels that has just the shape the model takes."""
     if spec.size is None:
         one: NDArray[Any] = image.to_input(array[np.newaxis], spec)[0]
@@ -179,37 +179,35 @@ def check_picture(array: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
     if array.dtype.kind not in "uif":
         raise BadImage(f"The pixels are of the type {array.dtype.name}.", "Send numbers 0–255.")
     if not _is_one(array, spec):
-        raise WrongShape(f"The picture has the shape {array.shape}.", f"Send {_wanted(spec)}.")
-    return image.check_pixels(array.reshape(array.shape[:2] if spec is WHOLE else spec.picture_shape))
+        raise WrongShape(f"The image has the shape {array.shape}.", f"Send {_wanted(spec)}.")
+    return image.check_pixels(array.reshape(array.shape[:2] if spec is WHOLE else spec.image_shape))
 
 
 def check_batch_shape(batch: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
-    """Return an array of pictures whose shape, but for the first number, is just what the model takes."""
+    """Return an array of images whose shape, but for the first number, is just what the model takes."""
     if spec.size is None:
         return image.to_input(batch, spec)
     if not _is_one(batch[0], spec):
         raise WrongShape(f"The array has the shape {batch.shape}.", f"Send {_wanted(spec)}.")
-    shape = batch.shape[1:3] if spec is WHOLE else spec.picture_shape
+    shape = batch.shape[1:3] if spec is WHOLE else spec.image_shape
     return image.check_pixels(batch.reshape(len(batch), *shape))
 
 
 def _wanted(spec: InputSpec) -> str:
     if spec is WHOLE:
-        return "one grey picture of any size: an array of shape (height, width)"
-    shape = ", ".join(map(str, spec.picture_shape or spec.shape))
+        return "one grey image of any size: an array of shape (height, width)"
+    shape = ", ".join(map(str, spec.image_shape or spec.shape))
     # Not the model's own range: whoever scaled pixels to that would be refused.
     numbers = "numbers" if spec.size is None else "pixels 0–255"
     return f"{numbers}: an array of shape ({shape}), or of (n, {shape})"
 
 
 def check_batch(length: int, limits: Limits) -> None:
-    """Raise where there are no pictures, or more than the limit."""
+    """Raise where there are no images, or more than the limit."""
     if length == 0:
-        raise BadRequest("There is no picture in the request.", "Send at least one.")
+        raise BadRequest("There is no image in the request.", "Send at least one.")
     if length > limits.batch:
-        raise TooLarge(
-            f"The request has {length} pictures; the limit is batch={limits.batch}.", "Send several requests."
-        )
+        raise TooLarge(f"The request has {length} images; the limit is batch={limits.batch}.", "Send several requests.")
 
 
 def parse_json(body: bytes, limits: Limits) -> Any:

@@ -14,9 +14,9 @@ class Limits:
     body_bytes
         Of a request's body.
     image_pixels, image_side
-        Of one picture, read from its header before it is decoded.
+        Of one image, read from its header before it is decoded.
     batch
-        Pictures in one request.
+        Images in one request.
     json_depth
         Nesting of a JSON body.
     headers, header_bytes

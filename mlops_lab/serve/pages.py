@@ -1,4 +1,4 @@
-"""The pages at ``/`` and ``/docs``: plain files of the folder ``pages``, and what a model sees of a picture."""
+"""The pages at ``/`` and ``/docs``: plain files of the folder ``pages``, and what a model sees of a image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlops_lab.image import encode_png, to_input
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import codec
 from mlops_lab.serve.limits import Limits
-from mlops_lab.serve.protocols.course import read_pictures
+from mlops_lab.serve.protocols.course import read_images
 from mlops_lab.serve.registry import Registry
 
 FOLDER = Path(__file__).with_name("pages")
@@ -49,20 +49,20 @@ def blueprint(registry: Registry, limits: Limits) -> Blueprint:
     @routes.post("/models/<name>/<version>/input")
     def see(name: str, version: str) -> Response:
         predictor = registry.get(name, version)
-        return Response(seen(predictor, read_pictures(predictor.input, limits)), content_type="image/png")
+        return Response(seen(predictor, read_images(predictor.input, limits)), content_type="image/png")
 
     return routes
 
 
-def seen(predictor: Predictor, pictures: codec.Pictures) -> bytes:
-    r"""Return the first picture as the model is given it, as a PNG.
+def seen(predictor: Predictor, images: codec.Images) -> bytes:
+    r"""Return the first image as the model is given it, as a PNG.
 
-    The picture is made from the model's input, after everything that is done to it, and not beside it.
+    The image is made from the model's input, after everything that is done to it, and not beside it.
 
     Raises
     ------
     UnsupportedMedia
-        The model does not take pictures.
+        The model does not take images.
 
     Examples
     --------
@@ -74,8 +74,8 @@ def seen(predictor: Predictor, pictures: codec.Pictures) -> bytes:
     """
     spec = predictor.input
     if spec.size is None:
-        raise UnsupportedMedia(f"The model {predictor.name!r} does not take pictures.", "There is nothing to see.")
-    given = to_input(pictures[:1], spec)[0].reshape(spec.picture_shape)
+        raise UnsupportedMedia(f"The model {predictor.name!r} does not take images.", "There is nothing to see.")
+    given = to_input(images[:1], spec)[0].reshape(spec.image_shape)
     levels = (given - spec.low) * (255 / (spec.high - spec.low))
     return encode_png(np.rint(levels).clip(0, 255).astype(np.uint8))
 

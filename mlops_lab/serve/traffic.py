@@ -45,7 +45,7 @@ class Tally:
     """What one version has answered from the default address."""
 
     requests: int = 0
-    pictures: int = 0
+    images: int = 0
     confidence: float = 0.0
     milliseconds: float = 0.0
     labels: Counter[str] = field(default_factory=Counter)
@@ -53,7 +53,7 @@ class Tally:
     def add(self, rows: NDArray[Any], labels: Sequence[str], milliseconds: float) -> None:
         """Count one request."""
         self.requests += 1
-        self.pictures += len(rows)
+        self.images += len(rows)
         self.milliseconds += milliseconds
         if len(rows):
             self.confidence += float(rows.max(axis=1).sum())
@@ -63,8 +63,8 @@ class Tally:
         """Return the means."""
         return {
             "requests": self.requests,
-            "pictures": self.pictures,
-            "mean_confidence": round(self.confidence / self.pictures, 4) if self.pictures else None,
+            "images": self.images,
+            "mean_confidence": round(self.confidence / self.images, 4) if self.images else None,
             "mean_milliseconds": round(self.milliseconds / self.requests, 3) if self.requests else None,
             "labels": dict(self.labels.most_common()),
         }
@@ -77,7 +77,7 @@ class Counts:
     settings: TrafficSettings
     served: dict[int, Tally] = field(default_factory=dict)
     compared: int = 0
-    pictures: int = 0
+    images: int = 0
     agreed: int = 0
     dropped: int = 0
     failed: int = 0
@@ -92,7 +92,7 @@ class Copy(NamedTuple):
     counts: Counts
     shadow: Predictor
     served: Predictor
-    pictures: Any
+    images: Any
     rows: NDArray[Any]
     milliseconds: float
     request_id: str
@@ -102,13 +102,13 @@ class Copy(NamedTuple):
 class Routed(Predictor):
     """The version that one request was given; tells the traffic what it answered."""
 
-    note: Callable[[Any, NDArray[Any], float], None] = field(default=lambda pictures, rows, spent: None, repr=False)
+    note: Callable[[Any, NDArray[Any], float], None] = field(default=lambda images, rows, spent: None, repr=False)
 
-    def probabilities(self, pictures: Sequence[NDArray[Any]] | NDArray[Any]) -> NDArray[np.float32]:
+    def probabilities(self, images: Sequence[NDArray[Any]] | NDArray[Any]) -> NDArray[np.float32]:
         """Return what the version answers, and note it."""
         started = time.perf_counter()
-        rows = super().probabilities(pictures)
-        self.note(pictures, rows, 1000 * (time.perf_counter() - started))
+        rows = super().probabilities(images)
+        self.note(images, rows, 1000 * (time.perf_counter() - started))
         return rows
 
 
@@ -153,11 +153,11 @@ class Traffic:
         counts = self._counted(name, settings)
         shadow = entry.ready.get(settings.shadow or 0)
 
-        def note(pictures: Any, rows: NDArray[Any], spent: float) -> None:
+        def note(images: Any, rows: NDArray[Any], spent: float) -> None:
             with self._lock:
                 counts.served.setdefault(chosen.version, Tally()).add(rows, chosen.labels, spent)
             if shadow is not None and shadow is not chosen:
-                self._hand_over(Copy(counts, shadow, chosen, pictures, rows, spent, request_id))
+                self._hand_over(Copy(counts, shadow, chosen, images, rows, spent, request_id))
 
         one = chosen
         return Routed(one.name, one.version, one.input, one.labels, one.engine, one.info, note)
@@ -225,12 +225,12 @@ class Traffic:
         if copy.shadow.input != copy.served.input:
             raise ValueError(f"v{copy.shadow.version} does not take what v{copy.served.version} takes")
         started = time.perf_counter()
-        rows = copy.shadow.probabilities(copy.pictures)
+        rows = copy.shadow.probabilities(copy.images)
         line = side_by_side(copy, rows, 1000 * (time.perf_counter() - started))
         counts = copy.counts
         with self._lock:
             counts.compared += 1
-            counts.pictures += len(line["agree"])
+            counts.images += len(line["agree"])
             counts.agreed += sum(line["agree"])
             counts.last.append(line)
         try:
@@ -296,9 +296,9 @@ def _state(entry: Entry, settings: TrafficSettings | None) -> str:
 def _results(counts: Counts, waiting: int) -> dict[str, Any]:
     shadowed = {
         "compared": counts.compared,
-        "pictures": counts.pictures,
+        "images": counts.images,
         "agreed": counts.agreed,
-        "agreement": round(counts.agreed / counts.pictures, 4) if counts.pictures else None,
+        "agreement": round(counts.agreed / counts.images, 4) if counts.images else None,
         "dropped": counts.dropped,
         "failed": counts.failed,
         "unlogged": counts.unlogged,

@@ -60,7 +60,7 @@ class Run(Protocol):
 
     @property
     def examples(self) -> NDArray[Any]:
-        """Pictures to remember the model's answers by."""
+        """Images to remember the model's answers by."""
 
 
 def export_run(run: Run, folder: Path) -> Engine:

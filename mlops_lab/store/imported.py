@@ -55,11 +55,11 @@ def from_onnx(
     model
         The file or its bytes. It is audited; what was audited is what is published.
     input
-        What the model takes, and how pictures become that.
+        What the model takes, and how images become that.
     labels
         The names of its classes, in the order of its output.
     examples
-        Some pictures, or arrays where the model takes no pictures; the store remembers the answers to them.
+        Some images, or arrays where the model takes no images; the store remembers the answers to them.
     metrics
         How good it is, such as ``{"test_accuracy": 0.91}``.
 
@@ -74,7 +74,7 @@ def from_onnx(
     --------
     >>> from mlops_lab.image import InputSpec
     >>> digits = from_onnx(  # doctest: +SKIP
-    ...     "digits.onnx", input=InputSpec(shape=(64,), size=(8, 8), high=16), labels="0123456789", examples=pictures
+    ...     "digits.onnx", input=InputSpec(shape=(64,), size=(8, 8), high=16), labels="0123456789", examples=images
     ... )
     >>> ModelStore("models").publish(digits, "digits")  # doctest: +SKIP
     """

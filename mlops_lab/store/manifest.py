@@ -34,7 +34,7 @@ class Golden:
     Parameters
     ----------
     inputs
-        Pictures ``(n, height, width)``, 0–255, as they come before preprocessing; so preprocessing is checked too.
+        Images ``(n, height, width)``, 0–255, as they come before preprocessing; so preprocessing is checked too.
     outputs
         ``(n, classes)``.
     tolerance

@@ -23,7 +23,7 @@ class TrainConfig:
     schedule
         ``"cosine"`` lets the learning rate fall to nothing over the epochs; ``"constant"`` keeps it.
     flip
-        Show each picture mirrored half of the time: a mirrored shoe is still a shoe.
+        Show each image mirrored half of the time: a mirrored shoe is still a shoe.
     validation_split
         The share of the training examples, the last ones, that only judge.
     seed

@@ -21,19 +21,19 @@ def batches(part: Split, spec: InputSpec, config: TrainConfig) -> Any:
     """Return the training examples as batches, in a new order each epoch, mirrored half of the time if asked."""
     import tensorflow as tf
 
-    pictures, labels = tf.constant(to_input(part.images, spec)), tf.constant(part.labels, tf.int32)
+    images, labels = tf.constant(to_input(part.images, spec)), tf.constant(part.labels, tf.int32)
 
     def order(draw: Any) -> Any:
-        # Whole numbers are shuffled, and the pictures looked up by the batch: one by one they cost a tenth of an epoch.
+        # Whole numbers are shuffled, and the images looked up by the batch: one by one they cost a tenth of an epoch.
         numbers = tf.random.experimental.stateless_shuffle(tf.range(len(part)), seed=(config.seed, draw))
         return tf.data.Dataset.from_tensor_slices(numbers).batch(config.batch_size)
 
     def look_up(numbers: Any) -> Any:
-        return tf.gather(pictures, numbers), tf.gather(labels, numbers)
+        return tf.gather(images, numbers), tf.gather(labels, numbers)
 
-    def flip(pictures: Any, labels: Any) -> Any:
-        mirrored = tf.random.uniform((tf.shape(pictures)[0], 1, 1, 1), seed=config.seed) < 0.5
-        return tf.where(mirrored, pictures[:, :, ::-1], pictures), labels
+    def flip(images: Any, labels: Any) -> Any:
+        mirrored = tf.random.uniform((tf.shape(images)[0], 1, 1, 1), seed=config.seed) < 0.5
+        return tf.where(mirrored, images[:, :, ::-1], images), labels
 
     found = tf.data.Dataset.random(config.seed, rerandomize_each_iteration=True).take(1).flat_map(order).map(look_up)
     count = math.ceil(len(part) / config.batch_size)

@@ -17,7 +17,7 @@ from mlops_lab.train.run import TrainingRun, accuracy, one_of_each, provenance
 
 
 def lenet5(shape: tuple[int, ...] = (28, 28, 1), classes: int = 10) -> Any:
-    """Return the course's LeNet-5, untrained: 44,426 weights for ten classes of 28×28 pictures.
+    """Return the course's LeNet-5, untrained: 44,426 weights for ten classes of 28×28 images.
 
     Source: Y. LeCun et al., "Gradient-based learning applied to document recognition", 1998, with the course's relu
     and softmax.

@@ -19,7 +19,7 @@ class TrainingRun:
     """A trained model and everything needed to say how it came about.
 
     ``model`` and ``history`` are Keras's own; ``metrics`` holds ``test_accuracy`` and ``validation_accuracy``;
-    ``examples`` are test pictures, one for each class, by which the store remembers the model's answers.
+    ``examples`` are test images, one for each class, by which the store remembers the model's answers.
     """
 
     model: Any = field(repr=False)
@@ -41,7 +41,7 @@ class TrainingRun:
         return str(self.data["sha256"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the run without its model and pictures."""
+        """Return the run without its model and images."""
         return {
             "framework": self.framework,
             "settings": self.settings,
@@ -57,11 +57,11 @@ class TrainingRun:
         return f"{self.framework} model trained on {self.data['name']} in {self.seconds:.0f} s: {numbers}"
 
     def _repr_html_(self) -> str:
-        curves = show.picture(self.curves_png(), f"Accuracy and loss by epoch. {self}") if self.history else ""
+        curves = show.image(self.curves_png(), f"Accuracy and loss by epoch. {self}") if self.history else ""
         return show.card(str(self), curves)
 
     def curves_png(self) -> bytes:
-        """Return a picture of accuracy and loss by epoch, as PNG."""
+        """Return an image of accuracy and loss by epoch, as PNG."""
         from matplotlib.ticker import MaxNLocator
 
         drawing = show.figure(8, 3)
@@ -100,6 +100,6 @@ def provenance(dataset: Dataset) -> dict[str, Any]:
 
 
 def one_of_each(split: Split) -> NDArray[np.uint8]:
-    """Return the first picture of each class, ``(classes, height, width)``."""
+    """Return the first image of each class, ``(classes, height, width)``."""
     _, first = np.unique(split.labels, return_index=True)
     return split.images[first]

@@ -28,14 +28,14 @@ class Expected:
     ----------
     tolerance
         How far the accuracy over HTTP may lie from the manifest's, on the whole test split. Above all of it the server
-        prepares pictures in another way than the training did.
+        prepares images in another way than the training did.
     worse
         How much less accurate than the version in production it may be.
     accuracy
         The least accuracy, whatever the manifest says.
     milliseconds
-        The budget: 95 of 100 pictures, sent one after another, are answered in less.
-    pictures
+        The budget: 95 of 100 images, sent one after another, are answered in less.
+    images
         To time.
 
     Examples
@@ -48,11 +48,11 @@ class Expected:
     worse: float = 0.005
     accuracy: float = 0.0
     milliseconds: float = 100.0
-    pictures: int = 100
+    images: int = 100
 
     def __post_init__(self) -> None:
-        if min(self.tolerance, self.worse, self.accuracy) < 0 or self.accuracy > 1 or self.pictures < 1:
-            raise WrongUsage(f"{self} makes no sense.", "Take shares from 0 to 1, and at least one picture.")
+        if min(self.tolerance, self.worse, self.accuracy) < 0 or self.accuracy > 1 or self.images < 1:
+            raise WrongUsage(f"{self} makes no sense.", "Take shares from 0 to 1, and at least one image.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -69,7 +69,7 @@ class Answers:
 
     @property
     def accuracy(self) -> float:
-        """Share of the pictures that were classified rightly."""
+        """Share of the images that were classified rightly."""
         return float((self.classes == self.truth).mean())
 
 
@@ -119,9 +119,9 @@ def _asked(target: Target, expected: Expected, baseline: ModelVersion | None) ->
     dataset = _dataset(target)
     if dataset is None:
         yield Check("accuracy", "skipped", "the data set that the manifest names is not here")
-        pictures = target.manifest.golden.inputs
+        images = target.manifest.golden.inputs
     else:
-        pictures = dataset.test.images
+        images = dataset.test.images
         try:
             answers = _classified(target, dataset.test)
         except LabError as error:
@@ -130,7 +130,7 @@ def _asked(target: Target, expected: Expected, baseline: ModelVersion | None) ->
         yield ask("labels", partial(_labels, target, answers, dataset.classes))
         yield ask("accuracy", partial(_accuracy, target, answers, expected))
         yield _compared(target, answers, expected, baseline)
-    yield ask("latency", partial(_latency, target, pictures, expected))
+    yield ask("latency", partial(_latency, target, images, expected))
 
 
 def _dataset(target: Target) -> data.Dataset | None:
@@ -163,7 +163,7 @@ def _labels(target: Target, answers: Answers, classes: tuple[str, ...]) -> str:
 
 def _accuracy(target: Target, answers: Answers, expected: Expected) -> str:
     seen, promised = answers.accuracy, target.manifest.metrics.get("test_accuracy")
-    over = f"{seen:.4f} on {len(answers.truth):,} test pictures over HTTP"
+    over = f"{seen:.4f} on {len(answers.truth):,} test images over HTTP"
     expect(seen >= expected.accuracy, f"{over}; at least {expected.accuracy:g} is asked for")
     if promised is None:
         return f"{over}; the manifest promises none"
@@ -189,14 +189,14 @@ def _compared(target: Target, answers: Answers, expected: Expected, baseline: Mo
     return ask(name, question)
 
 
-def _latency(target: Target, pictures: NDArray[Any], expected: Expected) -> str:
+def _latency(target: Target, images: NDArray[Any], expected: Expected) -> str:
     taken = []
-    for place in range(expected.pictures):
-        picture = pictures[place % len(pictures)]
+    for place in range(expected.images):
+        image = images[place % len(images)]
         started = time.perf_counter()
-        target.client.classify(target.name, target.address, picture if target.manifest.input.size else [picture])
+        target.client.classify(target.name, target.address, image if target.manifest.input.size else [image])
         taken.append(1000 * (time.perf_counter() - started))
     p50, p95 = np.percentile(taken, [50, 95])
-    says = f"p50 {p50:.1f} ms, p95 {p95:.1f} ms over {len(taken)} pictures, one after another"
+    says = f"p50 {p50:.1f} ms, p95 {p95:.1f} ms over {len(taken)} images, one after another"
     expect(p95 <= expected.milliseconds, f"{says}; the budget is {expected.milliseconds:g} ms")
     return says

@@ -113,7 +113,7 @@ def described(target: Target) -> str:
 def golden_examples(target: Target) -> str:
     """Send the golden examples one by one: the answers are the manifest's."""
     wanted = target.manifest.golden
-    answers = [target.client.classify(target.name, target.address, one)[0] for one in target.pictures]
+    answers = [target.client.classify(target.name, target.address, one)[0] for one in target.images]
     return _compared(target, [answer.probabilities for answer in answers], wanted.tolerance)
 
 
@@ -133,7 +133,7 @@ def _compared(target: Target, rows: list[tuple[float, ...]], tolerance: float) -
 
 def prediction(target: Target) -> str:
     """Look at one answer: version, label, class, confidence and probabilities belong together."""
-    said = target.client.classify(target.name, target.address, target.pictures[0]).response
+    said = target.client.classify(target.name, target.address, target.images[0]).response
     first = said["predictions"][0]
     expect(said["version"] == target.number, f"{said['version']} answered")
     shares, labels = first["probabilities"], target.manifest.labels
@@ -144,22 +144,22 @@ def prediction(target: Target) -> str:
 
 
 def every_body(target: Target) -> str:
-    """Send one picture in each form that a body may have: the answer is the same."""
+    """Send one image in each form that a body may have: the answer is the same."""
     pixels = target.manifest.golden.inputs[0]
     buffer = io.BytesIO()
     np.save(buffer, pixels[None], allow_pickle=False)
     npy = {"data": buffer.getvalue(), "headers": {"Content-Type": "application/x-npy"}}
     forms: dict[str, dict[str, Any]] = {"npy": npy, "numbers": {"json": {"image": pixels.tolist()}}}
-    drawn = target.pictures[0]
+    drawn = target.images[0]
     if isinstance(drawn, bytes):
         forms["PNG"] = {"data": drawn, "headers": {"Content-Type": "image/png"}}
         forms["base64"] = {"json": {"images": [base64.b64encode(drawn).decode()]}}
-        forms["form"] = {"files": [("image", ("picture.png", drawn))]}
+        forms["form"] = {"files": [("image", ("image.png", drawn))]}
     answers = {name: target.send("POST", target.path, **options) for name, options in forms.items()}
     refusals = {name: answer.status_code for name, answer in answers.items() if answer.status_code != 200}
     expect(not refusals, f"refused: {refusals}")
     said = {name: answer.json()["predictions"] for name, answer in answers.items()}
-    expect(all(one == said["npy"] for one in said.values()), "the same picture is answered differently")
+    expect(all(one == said["npy"] for one in said.values()), "the same image is answered differently")
     return f"the same answer to {', '.join(forms)}"
 
 
@@ -168,7 +168,7 @@ def default_address(target: Target) -> str:
     answer = target.send("GET", f"/models/{target.name}").json()
     if answer["aliases"].get("production") != target.number:
         return f"production is {answer['aliases'].get('production', 'nothing')}, not {target.number}"
-    said = target.client.classify(target.name, "production", target.pictures[0]).response["version"]
+    said = target.client.classify(target.name, "production", target.images[0]).response["version"]
     expect(said == target.number, f"/models/{target.name}/production is answered by {said}")
     return f"/models/{target.name} leads to {said}"
 
@@ -196,16 +196,16 @@ def unknown_servable(target: Target) -> str:
 
 
 def bad_bodies(target: Target) -> str:
-    """Send what is no picture, of no kind, and with the wrong verb: 400, 415 and 405."""
+    """Send what is no image, of no kind, and with the wrong verb: 400, 415 and 405."""
     refused(target, "POST", target.path, 400, data=b"{", headers={"Content-Type": "application/json"})
     refused(target, "POST", target.path, 415, data=b"hello", headers={"Content-Type": "text/plain"})
     refused(target, "DELETE", target.path, 405)
     return "400, 415 and 405, in JSON"
 
 
-def no_picture(target: Target) -> str:
-    """Send what is no picture: the request is refused, and the server goes on."""
-    answer = target.send("POST", target.path, data=b"no picture", headers={"Content-Type": "image/png"})
+def no_image(target: Target) -> str:
+    """Send what is no image: the request is refused, and the server goes on."""
+    answer = target.send("POST", target.path, data=b"no image", headers={"Content-Type": "image/png"})
     expect(400 <= answer.status_code < 500, f"10 bytes of text as image/png were answered {answer.status_code}")
     return f"{answer.status_code}"
 
@@ -254,7 +254,7 @@ QUESTIONS: dict[Question, tuple[str, ...]] = {
     unknown_model: ("course",),
     unknown_servable: ("tfserving",),
     bad_bodies: ("lab",),
-    no_picture: ("lab", "course"),
+    no_image: ("lab", "course"),
     headers: ("lab",),
     other_dialects: ("lab",),
     operations: ("lab",),

@@ -188,9 +188,9 @@ class _Seen:
 
 
 def measure_load(
-    client: Client, name: str, version: int | str, pictures: Iterable[Any], plan: LoadPlan | None = None
+    client: Client, name: str, version: int | str, images: Iterable[Any], plan: LoadPlan | None = None
 ) -> LoadResult:
-    """Send pictures over and over from several clients, and count what comes back.
+    """Send images over and over from several clients, and count what comes back.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def measure_load(
         Of the server: :class:`mlops_lab.serve.Client`.
     name, version
         Of the model, as for :meth:`mlops_lab.serve.Client.classify`.
-    pictures
+    images
         What the requests hold in turn, each as for :meth:`mlops_lab.serve.Client.classify`.
     plan
         How many clients, for how long, and the limits.
@@ -215,15 +215,15 @@ def measure_load(
     Examples
     --------
     >>> from mlops_lab import data, serve
-    >>> pictures = data.load("digits").test.images[:8]
+    >>> images = data.load("digits").test.images[:8]
     >>> with serve.start("models", name="example") as server:
-    ...     measure_load(serve.Client(server), "digits", "v1", pictures, LoadPlan(clients=2, seconds=0.2)).failed
+    ...     measure_load(serve.Client(server), "digits", "v1", images, LoadPlan(clients=2, seconds=0.2)).failed
     0
     """
     plan = plan or LoadPlan()
-    requests = [client.prepare(name, version, picture) for picture in pictures]
+    requests = [client.prepare(name, version, image) for image in images]
     if not requests:
-        raise WrongUsage("There is nothing to send.", "Give at least one picture.")
+        raise WrongUsage("There is nothing to send.", "Give at least one image.")
     seen = [_Seen() for _ in range(plan.clients)]
     started = time.perf_counter()
     threads = [

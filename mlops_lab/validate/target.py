@@ -50,8 +50,8 @@ class Target:
         return f"/models/{self.name}/{self.address}"
 
     @property
-    def pictures(self) -> list[Any]:
-        """The golden examples as one sends them: PNG where the model takes pictures, else arrays."""
+    def images(self) -> list[Any]:
+        """The golden examples as one sends them: PNG where the model takes images, else arrays."""
         drawn = self.manifest.input.size is not None and self.manifest.golden.inputs.dtype == "uint8"
         return [encode_png(one) if drawn else [one] for one in self.manifest.golden.inputs]
 

@@ -49,8 +49,8 @@ function render({ model, el }) {
       return;
     }
     busy = true;
-    const picture = paper.empty ? [] : [await (await paper.picture(on.invert.checked)).arrayBuffer()];
-    model.send({ kind: "drawing", done }, undefined, picture);
+    const image = paper.empty ? [] : [await (await paper.image(on.invert.checked)).arrayBuffer()];
+    model.send({ kind: "drawing", done }, undefined, image);
   }
 
   // A screen reader hears the end of a stroke, not every moment of it.

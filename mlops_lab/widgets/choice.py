@@ -1,4 +1,4 @@
-"""Which pictures to show: of a class, wrongly classified, or least confident. No widgets here."""
+"""Which images to show: of a class, wrongly classified, or least confident. No widgets here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlops_lab.errors import WrongUsage
 from mlops_lab.serve import Client
 
 KINDS = {
-    "all": "all pictures",
+    "all": "all images",
     "wrong": "wrongly classified, surest first",
     "unsure": "least confident first",
 }
@@ -21,12 +21,12 @@ KINDS = {
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model said about many pictures.
+    """What a model said about many images.
 
     Parameters
     ----------
     predicted
-        ``(n,)``, the class it named for each picture.
+        ``(n,)``, the class it named for each image.
     confidence
         ``(n,)``, the probability it gave that class.
 
@@ -40,7 +40,7 @@ class Answers:
     confidence: NDArray[np.float64]
 
     def accuracy(self, labels: NDArray[np.int64]) -> float:
-        """Return the share of pictures whose predicted class is their label."""
+        """Return the share of images whose predicted class is their label."""
         return float((self.predicted == labels).mean())
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def ask_all(
     batch: int = 250,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Answers:
-    """Ask a server about many pictures, in batches of NumPy arrays over HTTP.
+    """Ask a server about many images, in batches of NumPy arrays over HTTP.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ def ask_all(
     images
         ``(n, height, width)``.
     batch
-        Pictures to a request.
+        Images to a request.
     progress
-        Called with the number of pictures answered so far.
+        Called with the number of images answered so far.
 
     Examples
     --------
@@ -87,16 +87,16 @@ def ask_all(
 def choose(
     labels: NDArray[np.int64], kind: str = "all", of_class: int | None = None, answers: Answers | None = None
 ) -> NDArray[np.int64]:
-    """Return the places of the pictures to show, in the order to show them.
+    """Return the places of the images to show, in the order to show them.
 
     Parameters
     ----------
     labels
-        The class of each picture.
+        The class of each image.
     kind
         ``"all"`` in their own order; ``"wrong"``, the surest mistakes first; ``"unsure"``, the least confident first.
     of_class
-        Only pictures of this class.
+        Only images of this class.
     answers
         What the model said; needed for all kinds but ``"all"``.
 
@@ -131,7 +131,7 @@ def captions(
     kind: str = "all",
     answers: Answers | None = None,
 ) -> list[str]:
-    """Return a line for each picture: its number, its label, and what the filter is about.
+    """Return a line for each image: its number, its label, and what the filter is about.
 
     The number is not only for the reader: ipywidgets marks the chosen one of several buttons by its text, so no two may
     read alike.

@@ -1,4 +1,4 @@
-"""Two versions, or two models, side by side on the same picture."""
+"""Two versions, or two models, side by side on the same image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlops_lab.widgets.picking import Gallery
 
 
 class Compare(ipywidgets.VBox):  # type: ignore[misc]
-    """Pick a picture and see what two versions say about it.
+    """Pick an image and see what two versions say about it.
 
     Attributes
     ----------
@@ -66,16 +66,16 @@ class Compare(ipywidgets.VBox):  # type: ignore[misc]
 
     def _show(self, _: Any) -> None:
         picked = self.gallery.picked
-        picture, label = self.dataset.test.images[picked], self.dataset.test.labels[picked]
+        image, label = self.dataset.test.images[picked], self.dataset.test.labels[picked]
         truth = self.dataset.classes[label]
-        parts = [faces.column("The picture", faces.figure(picture, f"Test picture {picked}", truth, pixelated=True))]
-        parts += [self._column(side, picture, truth) for side in self.sides]
+        parts = [faces.column("The image", faces.figure(image, f"Test image {picked}", truth, pixelated=True))]
+        parts += [self._column(side, image, truth) for side in self.sides]
         self.result.value = faces.side_by_side(*parts)
 
-    def _column(self, side: tuple[str, str], picture: Any, truth: str) -> str:
+    def _column(self, side: tuple[str, str], image: Any, truth: str) -> str:
         title = f'<div style="color: {show.MUTED}">{escape(" ".join(side))}</div>'
         try:
-            answer = self.client.classify(*side, picture)
+            answer = self.client.classify(*side, image)
         except LabError as error:
             return f"<div>{title}{faces.problem(error)}</div>"
         return f"<div>{title}{faces.said(answer[0], truth)}</div>"
@@ -89,18 +89,18 @@ def compare(
     *,
     count: int = 16,
 ) -> Compare:
-    """Return two versions, or two models, side by side on the same pictures.
+    """Return two versions, or two models, side by side on the same images.
 
     Parameters
     ----------
     server
         A running server, its address, or a client.
     dataset
-        Whose test pictures to show.
+        Whose test images to show.
     left, right
         The name and version of each side.
     count
-        Pictures on a page.
+        Images on a page.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The confusion matrix, whose cells open the pictures behind them."""
+"""The confusion matrix, whose cells open the images behind them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ CELL, GAP, NAMES = 48, 2, 92  # pixels
 
 
 class Confusion(ipywidgets.VBox):  # type: ignore[misc]
-    """How often each class was taken for each other one; a cell opens its pictures.
+    """How often each class was taken for each other one; a cell opens its images.
 
     Attributes
     ----------
     counts
-        ``counts[row, column]``: how many pictures of class ``row`` the model took for class ``column``.
+        ``counts[row, column]``: how many images of class ``row`` the model took for class ``column``.
     gallery
-        The pictures of the cell that was pressed.
+        The images of the cell that was pressed.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class Confusion(ipywidgets.VBox):  # type: ignore[misc]
             index=None,
         )
         self.buttons.add_class(self._name)
-        self.note = ipywidgets.HTML(faces.muted("Press a number to see its pictures."))
+        self.note = ipywidgets.HTML(faces.muted("Press a number to see its images."))
         self.gallery = Gallery(dataset, count=count, only=[])
         self.gallery.layout.display = "none"
         self.buttons.observe(self._open, "index")
@@ -66,8 +66,8 @@ class Confusion(ipywidgets.VBox):  # type: ignore[misc]
         """Say one number of the matrix in words."""
         actual, said = self.dataset.classes[row], self.dataset.classes[column]
         number = int(self.counts[row, column])
-        pictures = f"{number} picture{'' if number == 1 else 's'} labelled {actual}"
-        return f"{pictures}: rightly called {said}" if row == column else f"{pictures}: called {said}"
+        images = f"{number} image{'' if number == 1 else 's'} labelled {actual}"
+        return f"{images}: rightly called {said}" if row == column else f"{images}: called {said}"
 
     def _open(self, change: Any) -> None:
         if change["new"] is None:
@@ -82,7 +82,7 @@ class Confusion(ipywidgets.VBox):  # type: ignore[misc]
 
 
 def grid_style(name: str, counts: NDArray[np.int64], picked: int | None = None) -> str:
-    """Return a ``<style>`` that lays buttons out as a matrix, darker where a row has more of its pictures.
+    """Return a ``<style>`` that lays buttons out as a matrix, darker where a row has more of its images.
 
     Examples
     --------
@@ -123,7 +123,7 @@ def column_names(classes: tuple[str, ...]) -> str:
 
 
 def row_names(classes: tuple[str, ...]) -> str:
-    """Return the heads of the rows: what is in the pictures."""
+    """Return the heads of the rows: what is in the images."""
     style = f"height: 28px; line-height: 28px; margin-bottom: {GAP}px; text-align: right; white-space: nowrap"
     heads = "".join(f'<div style="{style}">{escape(name)}</div>' for name in classes)
     return (
@@ -135,18 +135,18 @@ def row_names(classes: tuple[str, ...]) -> str:
 def confusion(
     server: Any, dataset: Dataset, name: str = "clothes", version: int | str = "latest", *, count: int = 16
 ) -> Confusion:
-    """Ask a server about every test picture, and return the confusion matrix.
+    """Ask a server about every test image, and return the confusion matrix.
 
     Parameters
     ----------
     server
         A running server, its address, or a client.
     dataset
-        Whose test pictures to ask about.
+        Whose test images to ask about.
     name, version
         The model to ask.
     count
-        Pictures on a page of the gallery that a cell opens.
+        Images on a page of the gallery that a cell opens.
 
     Examples
     --------

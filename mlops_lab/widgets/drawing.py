@@ -115,8 +115,8 @@ class Draw(ipywidgets.VBox):  # type: ignore[misc]
 def instead(reason: str, client: Client, dataset: Dataset, name: str, version: int | str) -> ipywidgets.VBox:
     """Return the ways to a model that need nothing but ipywidgets, and why they stand here."""
     ways = {
-        "Test pictures": SendAndSee(client, dataset, name, version),
-        "A picture of your own": Upload(client, name, version),
+        "Test images": SendAndSee(client, dataset, name, version),
+        "An image of your own": Upload(client, name, version),
     }
     style = f"{show.FONT}; color: {show.TEXT}; line-height: 1.5"
     words = f'<div style="{style}">{show.state("warning", "no drawing area")} · {reason}</div>'
@@ -126,7 +126,7 @@ def instead(reason: str, client: Client, dataset: Dataset, name: str, version: i
 def draw(server: Any, dataset: Dataset, name: str = "clothes", version: int | str = "latest") -> ipywidgets.VBox:
     """Return a drawing area, and under your hand what the model sees and says.
 
-    Without anywidget (``pip install mlops-lab[draw]``), or where the browser does not show it, test pictures and an
+    Without anywidget (``pip install mlops-lab[draw]``), or where the browser does not show it, test images and an
     upload stand in its place, and why.
 
     Parameters
@@ -134,7 +134,7 @@ def draw(server: Any, dataset: Dataset, name: str = "clothes", version: int | st
     server
         A running server, its address, or a client.
     dataset
-        Whose test pictures stand in where nothing can be drawn.
+        Whose test images stand in where nothing can be drawn.
     name, version
         The model to ask.
 

@@ -1,4 +1,4 @@
-"""What one request looks like: the picture, what the model sees, the bars, and the exchange. HTML only, no widgets."""
+"""What one request looks like: the image, what the model sees, the bars, and the exchange. HTML only, no widgets."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mlops_lab.serve import Predictions
 
 
 def figure(pixels: NDArray[Any], alt: str, *caption: str, width: int = 140, pixelated: bool = False) -> str:
-    """Return a picture with lines of text under it; the lines are text, not HTML."""
+    """Return an image with lines of text under it; the lines are text, not HTML."""
     lines = "".join(f"<div>{escape(line)}</div>" for line in caption)
-    image = show.picture(encode_png(pixels), alt, width=width, pixelated=pixelated)
+    image = show.image(encode_png(pixels), alt, width=width, pixelated=pixelated)
     style = f"margin: 0; width: {width + 20}px; color: {show.MUTED}; font-size: 12px; line-height: 1.35"
     return f'<figure style="{style}">{image}<figcaption style="color: inherit">{lines}</figcaption></figure>'
 
@@ -42,16 +42,16 @@ def column(title: str, *parts: str) -> str:
 
 
 def sent(pixels: NDArray[Any], what: str) -> str:
-    """Return the picture that goes over the wire, and its size."""
+    """Return the image that goes over the wire, and its size."""
     height, width = pixels.shape[:2]
     size = len(encode_png(pixels))
     return column(
-        "You send", figure(pixels, f"The picture that is sent: {what}", what, f"a PNG, {width}×{height}, {size} bytes")
+        "You send", figure(pixels, f"The image that is sent: {what}", what, f"a PNG, {width}×{height}, {size} bytes")
     )
 
 
 def seen(pixels: NDArray[Any], spec: InputSpec) -> str:
-    """Return a picture as the model sees it: fitted to its size, its pixels as numbers.
+    """Return an image as the model sees it: fitted to its size, its pixels as numbers.
 
     Examples
     --------
@@ -62,11 +62,11 @@ def seen(pixels: NDArray[Any], spec: InputSpec) -> str:
     numbers = to_input([pixels], spec)[0]
     height, width = spec.size or numbers.shape[:2]
     span = max(spec.high - spec.low, 1e-9)
-    picture = ((numbers.reshape(*spec.picture_shape) - spec.low) * (255 / span)).round().astype(np.uint8)
+    image = ((numbers.reshape(*spec.image_shape) - spec.low) * (255 / span)).round().astype(np.uint8)
     words = f"{numbers.size:,} numbers, {numbers.min():.2g} to {numbers.max():.2g}"
     shape = "shape " + "×".join(map(str, numbers.shape))
     alt = f"What the model sees: {width}×{height} pixels, {words}"
-    return column("The model sees", figure(picture, alt, words, shape, pixelated=True))
+    return column("The model sees", figure(image, alt, words, shape, pixelated=True))
 
 
 def said(prediction: Prediction, truth: str = "") -> str:

@@ -153,7 +153,7 @@ class Training(ipywidgets.VBox):  # type: ignore[misc]
 
 
 def draw(history: dict[str, list[float]], words: str) -> str:
-    """Return the accuracy of training and validation by epoch, as a picture with a text that stands for it."""
+    """Return the accuracy of training and validation by epoch, as an image with a text that stands for it."""
     from matplotlib.ticker import MaxNLocator
 
     drawing = show.figure(6, 2.6)
@@ -164,7 +164,7 @@ def draw(history: dict[str, list[float]], words: str) -> str:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
-    return show.picture(show.figure_png(drawing), f"Accuracy by epoch: {words}")
+    return show.image(show.figure_png(drawing), f"Accuracy by epoch: {words}")
 
 
 def _callback(live: Training) -> Any:

@@ -1,4 +1,4 @@
-"""The gallery: test pictures as buttons, filtered by class and by what a model says."""
+"""The gallery: test images as buttons, filtered by class and by what a model says."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ Ask = Callable[[Callable[[int], None]], Answers]
 
 
 class Gallery(ipywidgets.VBox):  # type: ignore[misc]
-    """Pictures of the test split to pick from.
+    """Images of the test split to pick from.
 
     Attributes
     ----------
     picked
-        The place of the picked picture in ``dataset.test``, or ``None``. ``observe`` it to act on a pick.
+        The place of the picked image in ``dataset.test``, or ``None``. ``observe`` it to act on a pick.
     places
-        The places of the pictures that are shown.
+        The places of the images that are shown.
 
     Examples
     --------
     >>> from mlops_lab import data
-    >>> pictures = Gallery(data.load("digits"), count=10)
-    >>> pictures.picked = 3
-    >>> pictures.caption
-    'Picked: test picture 3, labelled 0.'
+    >>> images = Gallery(data.load("digits"), count=10)
+    >>> images.picked = 3
+    >>> images.caption
+    'Picked: test image 3, labelled 0.'
     """
 
     picked = traitlets.Int(None, allow_none=True)
@@ -51,14 +51,14 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]
         size: int = 56,
     ) -> None:
         if count < 1:
-            raise WrongUsage(f"A gallery of {count} pictures shows nothing.", "Take a count of 1 or more.")
+            raise WrongUsage(f"A gallery of {count} images shows nothing.", "Take a count of 1 or more.")
         super().__init__()
         self.dataset, self.count, self.size = dataset, count, size
         self._ask = ask
         self._answers: Answers | None = None
         self._only = None if only is None else np.asarray(only, np.int64)
         self._page = 0
-        self._name = f"lab-pictures-{self.model_id}"
+        self._name = f"lab-images-{self.model_id}"
         self._build()
         self._filter()
         self.observe(self._mark, "picked")
@@ -72,10 +72,10 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]
         if self.picked is None:
             return "Nothing is picked yet."
         label = self.dataset.classes[self.dataset.test.labels[self.picked]]
-        return f"Picked: test picture {self.picked}, labelled {label}."
+        return f"Picked: test image {self.picked}, labelled {label}."
 
     def show_only(self, places: Sequence[int] | None) -> None:
-        """Show these pictures and no others; ``None`` shows all again."""
+        """Show these images and no others; ``None`` shows all again."""
         self._only = None if places is None else np.asarray(places, np.int64)
         self._filter()
 
@@ -92,8 +92,8 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]
         # Without an index, an option whose value is None would not be chosen at first.
         self.of_class = ipywidgets.Dropdown(options=classes, index=0, description="Class", layout=wide)
         self.kind = ipywidgets.Dropdown(options=kinds, description="Show", layout=wide)
-        self.back = ipywidgets.Button(description="‹", tooltip="the pictures before these", layout=narrow)
-        self.more = ipywidgets.Button(description="›", tooltip="more pictures", layout=narrow)
+        self.back = ipywidgets.Button(description="‹", tooltip="the images before these", layout=narrow)
+        self.more = ipywidgets.Button(description="›", tooltip="more images", layout=narrow)
         self.range = ipywidgets.HTML()
         self.note = ipywidgets.HTML()
         self.style = ipywidgets.HTML(layout=ipywidgets.Layout(display="flex", height="0", margin="0"))
@@ -125,11 +125,11 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]
         self._show()
 
     def _had_answers(self) -> bool:
-        """Ask the model about every picture; on failure say why, and filter no more."""
+        """Ask the model about every image; on failure say why, and filter no more."""
         total = len(self.dataset.test)
         assert self._ask is not None
         try:
-            self._answers = self._ask(lambda done: self._say(f"Asking the server: {done:,} of {total:,} pictures …"))
+            self._answers = self._ask(lambda done: self._say(f"Asking the server: {done:,} of {total:,} images …"))
         except LabError as error:
             self.kind.value = "all"
             self.note.value = faces.problem(error)
@@ -159,7 +159,7 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]
 
     def _say_range(self, start: int) -> None:
         last, total = start + len(self.places), len(self._chosen)
-        text = f"{start + 1:,}–{last:,} of {total:,}" if total else "no picture is like that"
+        text = f"{start + 1:,}–{last:,} of {total:,}" if total else "no image is like that"
         if self._answers is not None:
             text += f" · the model is right about {self._answers.accuracy(self.dataset.test.labels):.1%} of the test"
         self.range.value = f'<span style="{show.FONT}; color: {show.MUTED}">{text}</span>'
@@ -185,14 +185,14 @@ class Gallery(ipywidgets.VBox):  # type: ignore[misc]
 def gallery(
     dataset: Dataset, *, count: int = 24, client: Any = None, name: str = "clothes", version: int | str = "latest"
 ) -> Gallery:
-    """Return a gallery of test pictures.
+    """Return a gallery of test images.
 
     Parameters
     ----------
     dataset
         From :func:`mlops_lab.data.load`.
     count
-        Pictures on a page.
+        Images on a page.
     client
         A client or a running server. With it, the gallery can show what the model gets wrong or is unsure about.
     name, version

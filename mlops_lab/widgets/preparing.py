@@ -18,7 +18,7 @@ CONTRAST = 40  # grey levels by which a thing differs from its ground
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One picture on the way, and what was done."""
+    """One image on the way, and what was done."""
 
     title: str
     pixels: NDArray[Any]
@@ -26,7 +26,7 @@ class Step:
 
 
 def on_bright(pixels: NDArray[Any]) -> bool:
-    """Tell whether the edge of a grey picture is bright: a thing on white, where the model knows things on black.
+    """Tell whether the edge of a grey image is bright: a thing on white, where the model knows things on black.
 
     Examples
     --------
@@ -37,18 +37,18 @@ def on_bright(pixels: NDArray[Any]) -> bool:
 
 
 def edge(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Return the outermost pixels of a picture."""
+    """Return the outermost pixels of a image."""
     return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
 
 
 def trim(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Cut off the ground around the thing in a grey picture; specks on the ground do not count.
+    """Cut off the ground around the thing in a grey image; specks on the ground do not count.
 
     Examples
     --------
-    >>> picture = np.zeros((100, 100), np.uint8)
-    >>> picture[20:50, 30:90] = 200
-    >>> trim(picture).shape
+    >>> image = np.zeros((100, 100), np.uint8)
+    >>> image[20:50, 30:90] = 200
+    >>> trim(image).shape
     (30, 60)
     """
     ground = np.median(edge(pixels))
@@ -69,23 +69,23 @@ def steps(file: bytes, spec: InputSpec, invert: bool | None = None) -> list[Step
     spec
         What the model takes.
     invert
-        Swap bright and dark; by default where the edge of the picture is bright.
+        Swap bright and dark; by default where the edge of the image is bright.
 
     Raises
     ------
     BadImage
-        The bytes are not a picture.
+        The bytes are not a image.
 
     Examples
     --------
     >>> from mlops_lab.image import encode_png
     >>> way = steps(encode_png(np.full((60, 40), 255, np.uint8)), InputSpec(shape=(28, 28, 1), size=(28, 28)))
     >>> [step.title for step in way]
-    ['Your picture', 'Grey', 'Inverted', 'Small']
+    ['Your image', 'Grey', 'Inverted', 'Small']
     """
     colours = decode(file, "rgb", image_pixels=MAX_PIXELS, image_side=MAX_SIDE)
     height, width = colours.shape[:2]
-    found = [Step("Your picture", thumbnail(colours), f"{width}×{height} pixels, {len(file):,} bytes")]
+    found = [Step("Your image", thumbnail(colours), f"{width}×{height} pixels, {len(file):,} bytes")]
     pixels: NDArray[Any] = colours
     if spec.mode == "grey":
         pixels = decode(file, "grey", image_pixels=MAX_PIXELS, image_side=MAX_SIDE)
@@ -94,15 +94,15 @@ def steps(file: bytes, spec: InputSpec, invert: bool | None = None) -> list[Step
             pixels = 255 - pixels
             found.append(Step("Inverted", thumbnail(pixels), "the model knows things on black"))
         # So were the models' own examples made. What has the model's size already is one of them.
-        if pixels.size > math.prod(spec.picture_shape) and (cut := trim(pixels)).size < pixels.size:
+        if pixels.size > math.prod(spec.image_shape) and (cut := trim(pixels)).size < pixels.size:
             pixels = cut
-            found.append(Step("Trimmed", thumbnail(pixels), "the thing fills the picture"))
+            found.append(Step("Trimmed", thumbnail(pixels), "the thing fills the image"))
     small = fit(pixels, spec)
     found.append(Step("Small", small, f"{small.shape[1]}×{small.shape[0]}, in proportion, the rest black"))
     return found
 
 
 def thumbnail(pixels: NDArray[Any], side: int = 280) -> NDArray[Any]:
-    """Return a picture small enough to show, by leaving out pixels."""
+    """Return an image small enough to show, by leaving out pixels."""
     step = max(1, -(-max(pixels.shape[:2]) // side))
     return pixels[::step, ::step]

@@ -1,4 +1,4 @@
-"""*Send and see*: pick a picture, send it over HTTP, and see what the model says and how the request went."""
+"""*Send and see*: pick an image, send it over HTTP, and see what the model says and how the request went."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TABS = ("JSON", "as curl", "as requests")
 
 
 class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
-    """Pick a test picture, press Send, and see the whole exchange.
+    """Pick a test image, press Send, and see the whole exchange.
 
     Attributes
     ----------
@@ -74,16 +74,16 @@ class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
         return f"{self.client.url}/models/{self.name}/{self.version}"
 
     @property
-    def picture(self) -> NDArray[Any]:
-        """The pixels of the picture that is picked."""
+    def image(self) -> NDArray[Any]:
+        """The pixels of the image that is picked."""
         pixels: NDArray[Any] = self.dataset.test.images[self.gallery.picked]
         return pixels
 
     def send(self, _: Any = None) -> None:
-        """Send the picture that is picked, and show what comes back. The button calls this."""
+        """Send the image that is picked, and show what comes back. The button calls this."""
         self.answer = self.error = None
         try:
-            self.answer = self.client.classify(self.name, self.version, self.picture)
+            self.answer = self.client.classify(self.name, self.version, self.image)
             spec = InputSpec.from_dict(self.client.info(self.name, self.version)["input"])
         except LabError as error:
             self.error = error
@@ -121,8 +121,8 @@ class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
         picked = self.gallery.picked
         truth = self.dataset.classes[self.dataset.test.labels[picked]]
         self.result.value = faces.exchange(answer) + faces.side_by_side(
-            faces.sent(self.picture, f"test picture {picked}"),
-            faces.seen(self.picture, spec),
+            faces.sent(self.image, f"test image {picked}"),
+            faces.seen(self.image, spec),
             faces.said(answer[0], truth),
         )
         self.texts[0].value = faces.code(faces.pretty(answer.response))
@@ -134,7 +134,7 @@ class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
         self.texts[0].value = faces.code(faces.pretty(error.to_dict())) if came else faces.muted("Nothing came back.")
 
     def _show_snippets(self) -> None:
-        png = encode_png(self.picture)
+        png = encode_png(self.image)
         self.texts[1].value = faces.code(snippets.as_curl(self.url, png))
         self.texts[2].value = faces.code(snippets.as_requests(self.url, png))
 
@@ -142,7 +142,7 @@ class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
 def send(
     server: Any, dataset: Dataset, name: str = "clothes", version: int | str = "v1", *, count: int = 24
 ) -> SendAndSee:
-    """Return a gallery of test pictures with a Send button, and the whole exchange under it.
+    """Return a gallery of test images with a Send button, and the whole exchange under it.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def send(
     name, version
         The model to ask at first; both can be changed in the widget.
     count
-        Pictures on a page.
+        Images on a page.
 
     Examples
     --------

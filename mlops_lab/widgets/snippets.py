@@ -7,10 +7,10 @@ import shlex
 
 
 def as_curl(url: str, png: bytes) -> str:
-    """Return a shell command that sends a picture.
+    """Return a shell command that sends a image.
 
-    The picture is in the command itself, so there is no file to look for; with a file it would be
-    ``curl --data-binary @picture.png``.
+    The image is in the command itself, so there is no file to look for; with a file it would be
+    ``curl --data-binary @image.png``.
 
     Examples
     --------
@@ -23,7 +23,7 @@ def as_curl(url: str, png: bytes) -> str:
 
 
 def as_requests(url: str, png: bytes) -> str:
-    """Return Python code that sends a picture.
+    """Return Python code that sends a image.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def as_requests(url: str, png: bytes) -> str:
         "import base64\n"
         "import requests\n"
         "\n"
-        f'picture = base64.b64decode("{data}")\n'
-        f'answer = requests.post({url!r}, data=picture, headers={{"Content-Type": "image/png"}})\n'
+        f'image = base64.b64decode("{data}")\n'
+        f'answer = requests.post({url!r}, data=image, headers={{"Content-Type": "image/png"}})\n'
         "print(answer.status_code, answer.json())"
     )

@@ -1,4 +1,4 @@
-"""Many small pictures as one: a sheet, and the style that shows a part of it on each button.
+"""Many small images as one: a sheet, and the style that shows a part of it on each button.
 
 A hundred image widgets take the kernel 150 ms and the browser a second. One row of toggle buttons and one sheet take
 a few milliseconds, and toggle buttons can be used from the keyboard and carry their label as text.
@@ -18,29 +18,29 @@ from mlops_lab.image import encode_png
 COLUMNS = 10
 
 
-def sheet(pictures: NDArray[np.uint8], columns: int = COLUMNS) -> NDArray[np.uint8]:
-    """Return pictures of one size laid out in rows, as one picture.
+def sheet(images: NDArray[np.uint8], columns: int = COLUMNS) -> NDArray[np.uint8]:
+    """Return images of one size laid out in rows, as one image.
 
     Examples
     --------
     >>> sheet(np.ones((3, 8, 8), np.uint8), columns=2).shape
     (16, 16)
     """
-    count, height, width = pictures.shape[:3]
+    count, height, width = images.shape[:3]
     rows = max(1, math.ceil(count / columns))
     cells = np.zeros((rows * columns, height, width), np.uint8)
-    cells[:count] = pictures
+    cells[:count] = images
     return cells.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
 
 
-def stylesheet(name: str, pictures: NDArray[np.uint8], *, size: int = 56, columns: int = COLUMNS) -> str:
-    """Return a ``<style>`` that puts each picture above the text of its button.
+def stylesheet(name: str, images: NDArray[np.uint8], *, size: int = 56, columns: int = COLUMNS) -> str:
+    """Return a ``<style>`` that puts each image above the text of its button.
 
     Parameters
     ----------
     name
         The class of the toggle buttons.
-    pictures
+    images
         ``(n, height, width)``, one for each button.
     size
         Of a thumbnail, in pixels of the screen.
@@ -50,14 +50,14 @@ def stylesheet(name: str, pictures: NDArray[np.uint8], *, size: int = 56, column
     >>> ".shoes button:nth-child(2)::before" in stylesheet("shoes", np.zeros((2, 8, 8), np.uint8))
     True
     """
-    if not len(pictures):
+    if not len(images):
         return ""
-    data = base64.b64encode(encode_png(sheet(pictures, columns))).decode()
-    rows = math.ceil(len(pictures) / columns)
+    data = base64.b64encode(encode_png(sheet(images, columns))).decode()
+    rows = math.ceil(len(images) / columns)
     places = "".join(
         f".{name} button:nth-child({index + 1})::before "
         f"{{background-position: -{index % columns * size}px -{index // columns * size}px}}\n"
-        for index in range(len(pictures))
+        for index in range(len(images))
     )
     return f"""<style>
 .{name} {{height: auto; max-height: none; overflow: visible}}
@@ -78,11 +78,11 @@ def stylesheet(name: str, pictures: NDArray[np.uint8], *, size: int = 56, column
 
 
 def tooltips(captions: Sequence[str]) -> list[str]:
-    """Return the text that a pointer over a picture shows.
+    """Return the text that a pointer over an image shows.
 
     Examples
     --------
     >>> tooltips(["#17 Bag"])
-    ['test picture #17 Bag']
+    ['test image #17 Bag']
     """
-    return [f"test picture {caption}" for caption in captions]
+    return [f"test image {caption}" for caption in captions]

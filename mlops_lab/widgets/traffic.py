@@ -109,7 +109,7 @@ def histogram(version: str, counts: Mapping[str, int]) -> str:
 
     Examples
     --------
-    >>> "clothes v1 said, of 4 pictures" in histogram("clothes v1", {"Bag": 3, "Coat": 1})
+    >>> "clothes v1 said, of 4 images" in histogram("clothes v1", {"Bag": 3, "Coat": 1})
     True
     """
     total = sum(counts.values())
@@ -118,7 +118,7 @@ def histogram(version: str, counts: Mapping[str, int]) -> str:
     longest = max(times)
     shares = [number / max(1, longest) for number in times]
     bars = show.bars(labels, shares, strongest=times.index(longest), words=[f"{number:,}" for number in times])
-    title = f"{version} said, of {total:,} picture{'' if total == 1 else 's'} so far"
+    title = f"{version} said, of {total:,} image{'' if total == 1 else 's'} so far"
     style = f"{show.FONT}; color: {show.TEXT}; font-weight: 600; margin: 10px 0 2px"
     return f'<div style="line-height: 1.3"><div style="{style}">{escape(title)}</div>{bars}</div>'
 

@@ -30,9 +30,9 @@ class Upload(ipywidgets.VBox):  # type: ignore[misc]
         super().__init__()
         self.client, self.name, self.version = client, name, version
         self.answer: Predictions | None = None
-        self.file = ipywidgets.FileUpload(accept=".png,.jpg,.jpeg", description="Choose a picture", multiple=False)
+        self.file = ipywidgets.FileUpload(accept=".png,.jpg,.jpeg", description="Choose an image", multiple=False)
         self.file.layout.width = "auto"
-        choices = [("as the picture asks for it", None), ("always", True), ("never", False)]
+        choices = [("as the image asks for it", None), ("always", True), ("never", False)]
         self.invert = ipywidgets.Dropdown(options=choices, index=0, description="Invert")
         self.result = ipywidgets.HTML(faces.muted("A PNG or JPEG of one garment on a plain ground works best."))
         self.result.add_class("lab-result")
@@ -56,12 +56,12 @@ class Upload(ipywidgets.VBox):  # type: ignore[misc]
         spec = InputSpec.from_dict(self.client.info(self.name, self.version)["input"])
         way = steps(file, spec, self.invert.value)
         self.answer = self.client.classify(self.name, self.version, way[-1].pixels)
-        pictures = [drawn(number, step, last=step is way[-1]) for number, step in enumerate(way, start=1)]
-        return faces.exchange(self.answer) + faces.side_by_side(*pictures, faces.said(self.answer[0]))
+        images = [drawn(number, step, last=step is way[-1]) for number, step in enumerate(way, start=1)]
+        return faces.exchange(self.answer) + faces.side_by_side(*images, faces.said(self.answer[0]))
 
 
 def drawn(number: int, step: Step, *, last: bool) -> str:
-    """Return one step as a picture with its words."""
+    """Return one step as an image with its words."""
     alt = f"Step {number}, {step.title}: {step.words}"
     return faces.column(f"{number} {step.title}", faces.figure(step.pixels, alt, step.words, width=120, pixelated=last))
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-PICTURES = ROOT / "docs" / "pictures"
+IMAGES = ROOT / "docs" / "images"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 FLAGS += " --disable-component-update --disable-sync"
@@ -141,9 +141,9 @@ def chromium():
 
 
 def keep(png, name):
-    """Keep a picture for the docs, in a third of its bytes."""
+    """Keep an image for the docs, in a third of its bytes."""
     shot = Image.open(io.BytesIO(png)).convert("RGB")
-    shot.quantize(128).save(PICTURES / f"{name}.png", optimize=True)
+    shot.quantize(128).save(IMAGES / f"{name}.png", optimize=True)
 
 
 @pytest.fixture
@@ -186,8 +186,8 @@ class Notebook:
     def cell(self, text):
         return self.page.locator(".jp-CodeCell", has_text=text).first
 
-    def picture(self, target, name, places=("lab",)):
-        """Keep a picture for the docs, from the places where it is worth one."""
+    def image(self, target, name, places=("lab",)):
+        """Keep an image for the docs, from the places where it is worth one."""
         if self.place in places:
             target.scroll_into_view_if_needed()
             keep(target.screenshot(), f"{name}-{self.place}")

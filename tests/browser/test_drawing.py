@@ -44,7 +44,7 @@ def test_a_drawn_garment_is_answered(opened):
     cell.get_by_label("Brush").select_option(label="broad")
     draw(book.page, cell.get_by_role("application"), *TROUSER)
     cell.get_by_role("status").get_by_text("Trouser (").wait_for()
-    book.picture(cell, "draw", ("lab", "lab-dark"))
+    book.image(cell, "draw", ("lab", "lab-dark"))
     cell.get_by_label("Invert").check()
     cell.get_by_role("status").filter(has_not_text="Trouser").wait_for()
 
@@ -82,4 +82,4 @@ def test_without_its_front_end_others_stand_in(opened_without_anywidget):
     cell.get_by_role("button", name="#8 Sandal").click()
     cell.get_by_role("button", name="Send").click()
     cell.locator(".lab-result").get_by_text("It says: Sandal").wait_for()
-    book.picture(cell, "stand-in", ("bare",))
+    book.image(cell, "stand-in", ("bare",))

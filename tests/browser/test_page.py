@@ -91,7 +91,7 @@ def verdict(page, pattern):
 
 
 def seen(page):
-    """Return the pixels of the picture that the page shows as what the model sees."""
+    """Return the pixels of the image that the page shows as what the model sees."""
     page.wait_for_function(
         "() => document.querySelector('#seen').complete && document.querySelector('#seen').naturalWidth"
     )
@@ -155,7 +155,7 @@ def test_a_photo_on_white_is_inverted_on_demand(page):
     verdict(page, r", \d")
     assert seen(page)[14, 14] == 0
     page.check("#invert")
-    page.wait_for_function("() => document.querySelector('#curl').textContent.includes('picture.png')")
+    page.wait_for_function("() => document.querySelector('#curl').textContent.includes('image.png')")
     page.wait_for_function("() => document.querySelector('#latency').textContent.includes('last 2')")
     page.wait_for_timeout(300)
     found = seen(page)
@@ -163,7 +163,7 @@ def test_a_photo_on_white_is_inverted_on_demand(page):
     assert found[2, 14] == 0
 
 
-def test_a_picture_can_be_dropped(page):
+def test_a_image_can_be_dropped(page):
     data = list(encode_png(np.full((10, 10), 99, np.uint8)))
     page.evaluate(
         """(bytes) => {
@@ -182,7 +182,7 @@ def test_a_picture_can_be_dropped(page):
 def test_an_error_is_announced_in_the_servers_words(opened, server):
     page = opened(server.url, allowed=["400"])
     page.wait_for_selector("#samples button")
-    page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"not a picture"})
+    page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"not an image"})
     assert "are not a PNG or JPEG image" in verdict(page, "^Error")
     assert page.get_attribute("#verdict", "role") == "status"
 
@@ -193,7 +193,7 @@ def test_the_curl_line_gives_the_same_answer(page, tmp_path):
     verdict(page, r", \d")
     with page.expect_download() as download:
         page.click("#save")
-    download.value.save_as(tmp_path / "picture.png")
+    download.value.save_as(tmp_path / "image.png")
     command = [*shlex.split(page.inner_text("#curl")), "--silent", "--noproxy", "*"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=60)
     page.click("summary")
@@ -278,14 +278,14 @@ def test_docs_lists_every_route_and_sends_a_request(opened, server):
     assert "200 OK" in route.inner_text()
 
 
-def test_docs_sends_a_file_and_shows_the_picture_that_comes_back(opened, server):
+def test_docs_sends_a_file_and_shows_the_image_that_comes_back(opened, server):
     page = opened(server.url)
     page.goto(server.url + "/docs")
     route = page.locator("details.route").filter(has_text="/models/digits/{version}/input").first
     route.locator("summary").click()
     route.locator("select").nth(1).select_option("image/png")
-    picture = io.BytesIO(encode_png(np.full((80, 80), 255, np.uint8))).getvalue()
-    route.locator("input[type=file]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": picture})
+    image = io.BytesIO(encode_png(np.full((80, 80), 255, np.uint8))).getvalue()
+    route.locator("input[type=file]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": image})
     route.locator("button[type=submit]").click()
     route.locator("img").wait_for()
     assert route.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 8

@@ -30,7 +30,7 @@ def test_pick_send_and_replace(opened, notebook):
     sender.get_by_role("button", name="Send").click()
     result.get_by_text("It says: Sandal").wait_for()
     assert "generation 1" in result.inner_text()
-    book.picture(sender, "send", ("lab", "lab-dark", "notebook"))
+    book.image(sender, "send", ("lab", "lab-dark", "notebook"))
     sender.get_by_role("button", name="#18 Bag").click()
     sender.get_by_role("button", name="Send").click()
     result.get_by_text("It says: Bag").wait_for()
@@ -48,10 +48,10 @@ def test_keyboard_and_error(opened, notebook):
     sender = book.cell("widgets.send(server, dataset)")
     result = sender.locator(".lab-result")
 
-    # Without a pointer: focus a picture, press space; focus Send, press Enter.
+    # Without a pointer: focus an image, press space; focus Send, press Enter.
     sender.get_by_role("button", name="#1 Pullover").focus()
     book.page.keyboard.press("Space")
-    sender.get_by_text("test picture 1,").wait_for()
+    sender.get_by_text("test image 1,").wait_for()
     sender.get_by_role("button", name="Send").focus()
     book.page.keyboard.press("Enter")
     result.get_by_text("It says: Pullover").wait_for()

@@ -15,18 +15,18 @@ server
 """
 ASK = """
 client = serve.Client(server)
-for picture in dataset.test.images[:40]:
-    client.classify("clothes", "v1", picture)
+for image in dataset.test.images[:40]:
+    client.classify("clothes", "v1", image)
 """
 
 
-def test_a_cell_of_the_matrix_opens_its_pictures(opened):
+def test_a_cell_of_the_matrix_opens_its_images(opened):
     book = opened([SET_UP, "matrix = widgets.confusion(server, dataset)\nmatrix"])
     book.run_all()
     cell = book.cell("widgets.confusion")
     cell.get_by_title("labelled Shirt: called T-shirt/top").click()
     cell.get_by_role("button", name="Shirt").first.wait_for()
-    book.picture(cell, "confusion")
+    book.image(cell, "confusion")
 
 
 def test_two_versions_side_by_side(opened):
@@ -43,25 +43,25 @@ def test_the_dashboard_moves(opened):
     book = opened([SET_UP, "board = widgets.dashboard(server)\nboard", ASK])
     book.run_all()
     cell = book.cell("widgets.dashboard")
-    cell.get_by_text("clothes v1 said, of 40 pictures").wait_for()
+    cell.get_by_text("clothes v1 said, of 40 images").wait_for()
     cell.get_by_text("POST /models/clothes/v1").wait_for()
-    book.picture(cell, "dashboard")
+    book.image(cell, "dashboard")
     cell.get_by_role("button", name="Stop watching").click()
     cell.get_by_text("stopped watching").wait_for()
 
 
-def test_a_picture_of_ones_own(opened):
+def test_a_image_of_ones_own(opened):
     book = opened([SET_UP, "own = widgets.upload(server)\nown"])
     book.run_all()
     cell = book.cell("widgets.upload")
     boot = np.pad(255 - np.kron(data.load().test.images[0], np.ones((9, 9), np.uint8)), 60, constant_values=255)
     with book.page.expect_file_chooser() as chooser:
-        cell.get_by_text("Choose a picture").click()
+        cell.get_by_text("Choose an image").click()
     chooser.value.set_files({"name": "boot.png", "mimeType": "image/png", "buffer": encode_png(boot)})
     cell.get_by_text("It says:").wait_for()
     cell.get_by_text("It says: Ankle boot").wait_for()
     assert [cell.get_by_text(step).count() for step in ("3 Inverted", "4 Trimmed", "5 Small")] == [1, 1, 1]
-    book.picture(cell, "upload")
+    book.image(cell, "upload")
 
 
 def test_a_training_is_stopped(opened):
@@ -73,4 +73,4 @@ def test_a_training_is_stopped(opened):
     cell.get_by_text(re.compile(r"\d+ epochs, best")).wait_for()
     cell.get_by_role("button", name="Stop").click()
     cell.get_by_text("the model has the weights of epoch").wait_for()
-    book.picture(cell, "training")
+    book.image(cell, "training")

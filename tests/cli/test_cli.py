@@ -14,8 +14,8 @@ def two(models, digits_run):
 
 
 @pytest.fixture
-def picture(digits, tmp_path):
-    path = tmp_path / "picture.png"
+def image(digits, tmp_path):
+    path = tmp_path / "image.png"
     path.write_bytes(encode_png(digits.test.images[0]))
     return path
 
@@ -73,33 +73,33 @@ def test_promote_roll_back_and_history(lab, two):
     assert lab("models", "rollback", "digits", "--alias", "staging", *at)[0] == 1
 
 
-def test_predict(lab, models, picture, digits):
+def test_predict(lab, models, image, digits):
     label = digits.classes[digits.test.labels[0]]
     at = ("--name", "digits", "--models", models.root)
-    status, out, _ = lab("predict", picture, picture, *at)
+    status, out, _ = lab("predict", image, image, *at)
     assert status == 0
-    assert out.count(f"{picture}: {label} (") == 2
-    answer = json.loads(lab("predict", picture, *at, "--json")[1])
-    assert (answer["model"], answer["version"], answer["files"]) == ("digits", "v1", [str(picture)])
+    assert out.count(f"{image}: {label} (") == 2
+    answer = json.loads(lab("predict", image, *at, "--json")[1])
+    assert (answer["model"], answer["version"], answer["files"]) == ("digits", "v1", [str(image)])
     assert answer["predictions"][0]["label"] == label
 
 
-def test_predict_by_a_server(lab, models, picture, no_servers):
+def test_predict_by_a_server(lab, models, image, no_servers):
     server = serve.start(models)
-    here = json.loads(lab("predict", picture, "--name", "digits", "--models", models.root, "--json")[1])
-    there = json.loads(lab("predict", picture, "--name", "digits", "--url", server.url, "--json")[1])
+    here = json.loads(lab("predict", image, "--name", "digits", "--models", models.root, "--json")[1])
+    there = json.loads(lab("predict", image, "--name", "digits", "--url", server.url, "--json")[1])
     assert there == here
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["predict", "PICTURE", "--name", "digit", "--models", "MODELS"], 2, "Did you mean 'digits'"),
-        (["predict", "PICTURE", "--name", "digits", "--version", "v9", "--models", "MODELS"], 2, "'v9'"),
+        (["predict", "IMAGE", "--name", "digit", "--models", "MODELS"], 2, "Did you mean 'digits'"),
+        (["predict", "IMAGE", "--name", "digits", "--version", "v9", "--models", "MODELS"], 2, "'v9'"),
         (["predict", "nowhere.png", "--name", "digits", "--models", "MODELS"], 1, "nowhere.png"),
         (["predict", "MODELS", "--name", "digits", "--models", "MODELS"], 1, "cannot be read"),
-        (["predict", "PICTURE", "TEXT", "--name", "digits", "--models", "MODELS"], 1, "/text: The 10 bytes, which"),
-        (["predict", "PICTURE", "--url", "http://127.0.0.1:9"], 1, "No server answers"),
+        (["predict", "IMAGE", "TEXT", "--name", "digits", "--models", "MODELS"], 1, "/text: The 8 bytes, which"),
+        (["predict", "IMAGE", "--url", "http://127.0.0.1:9"], 1, "No server answers"),
         (["models", "show", "nothing", "--models", "MODELS"], 2, "'digits'"),
         (["models", "promote", "digits", "v9", "--models", "MODELS"], 2, "'v1'"),
         (["models", "promote", "digits", "v1", "--alias", "v2", "--models", "MODELS"], 2, "already means a version"),
@@ -115,10 +115,10 @@ def test_predict_by_a_server(lab, models, picture, no_servers):
         (["serve", "--models", "MODELS", "--host", "203.0.113.7", "--port", "0"], 1, "cannot be listened on"),
     ],
 )
-def test_bad_input_is_two_lines_and_a_status(lab, models, picture, tmp_path, arguments, status, words):
-    (tmp_path / "text").write_text("no picture")
+def test_bad_input_is_two_lines_and_a_status(lab, models, image, tmp_path, arguments, status, words):
+    (tmp_path / "text").write_text("no image")
     (tmp_path / "there.keras").touch()
-    names = {"PICTURE": picture, "MODELS": models.root, "TEXT": tmp_path / "text", "KERAS": tmp_path / "there.keras"}
+    names = {"IMAGE": image, "MODELS": models.root, "TEXT": tmp_path / "text", "KERAS": tmp_path / "there.keras"}
     arguments = [names.get(word, word) for word in arguments]
     found, out, err = lab(*arguments)
     assert (found, out) == (status, "")

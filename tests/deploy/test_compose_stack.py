@@ -80,9 +80,9 @@ def eventually(condition, seconds=60):
 
 
 def test_the_answers_are_the_local_ones(stack):
-    pictures = data.load("fashion-mnist").test.images[:32]
-    there = serve.Client(stack.url).classify("clothes", "v1", pictures)
-    here = ModelStore(ROOT / "models").load("clothes").probabilities(pictures)
+    images = data.load("fashion-mnist").test.images[:32]
+    there = serve.Client(stack.url).classify("clothes", "v1", images)
+    here = ModelStore(ROOT / "models").load("clothes").probabilities(images)
     assert np.allclose([item.probabilities for item in there], here, atol=1e-6)
     assert smoke.ask(stack.spec, stack.url).examples == 10
 
@@ -95,13 +95,13 @@ class Load:
         self.threads = [threading.Thread(target=self._send, args=(url,)) for _ in range(clients)]
 
     def _send(self, url):
-        picture = encode_png(np.zeros((28, 28), np.uint8))
+        image = encode_png(np.zeros((28, 28), np.uint8))
         with requests.Session() as session:
             session.trust_env = False
             while not self.ended.is_set():
                 try:
                     answer = session.post(
-                        f"{url}/models/clothes/v1", data=picture, headers={"Content-Type": "image/png"}, timeout=20
+                        f"{url}/models/clothes/v1", data=image, headers={"Content-Type": "image/png"}, timeout=20
                     )
                     self.counts[answer.status_code] += 1
                 except requests.RequestException as error:

@@ -179,9 +179,9 @@ def test_the_image_is_small(image):
 
 @with_engine
 def test_the_container_answers_as_the_store_does(image, running):
-    pictures = data.load("fashion-mnist").test.images[:32]
-    there = serve.Client(running).classify("clothes", "v1", pictures)
-    here = ModelStore(ROOT / "models").load("clothes").probabilities(pictures)
+    images = data.load("fashion-mnist").test.images[:32]
+    there = serve.Client(running).classify("clothes", "v1", images)
+    here = ModelStore(ROOT / "models").load("clothes").probabilities(images)
     assert np.allclose([item.probabilities for item in there], here, atol=1e-6)
 
 
@@ -284,11 +284,11 @@ def test_an_image_for_models_without_an_onnx_export(tmp_path, name, engine, most
     started = time.monotonic()
     docker.build(spec, deploy.files(spec, "docker"), tmp_path / "image", network="host")
     built = time.monotonic() - started
-    pictures = data.load("fashion-mnist" if name == "clothes" else "digits").test.images[:16]
-    here = ModelStore(ROOT / "models").load(name).probabilities(pictures)
+    images = data.load("fashion-mnist" if name == "clothes" else "digits").test.images[:16]
+    here = ModelStore(ROOT / "models").load(name).probabilities(images)
     try:
         url = docker.start(spec, seconds=120)
-        there = serve.Client(url, timeout=60).classify(name, "v1", pictures)
+        there = serve.Client(url, timeout=60).classify(name, "v1", images)
         assert np.allclose([item.probabilities for item in there], here, atol=1e-5)
         packages = said("docker", "exec", docker.container(spec), "ls", "/opt/lab/lib/python3.11/site-packages").split()
         assert ("keras" in packages, "sklearn" in packages) == (engine == "keras", engine == "sklearn")

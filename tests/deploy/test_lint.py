@@ -16,7 +16,7 @@ from mlops_lab.deploy.spec import Spec
 from mlops_lab.errors import MissingPackage
 from mlops_lab.serve.limits import Limits
 
-GONE = object()
+GONE = "gone"  # a word, so that the ids of the tests are the same in every process
 POD = "spec template spec"
 BOX = f"{POD} containers 0"
 DEPLOYMENT = "base/deployment.yaml"

@@ -16,7 +16,7 @@ def test_it_answers_as_the_model_that_was_trained(shared_models, digits, digits_
     assert engine.predict(inputs).dtype == np.float32
 
 
-def test_pictures_become_rows(digits_run, digits):
+def test_images_become_rows(digits_run, digits):
     inputs = to_input(digits.test.images[:3], digits.input)
     engine = sklearn.SklearnEngine(digits_run.model)
     assert np.array_equal(engine.predict(inputs.reshape(3, 8, 8)), engine.predict(inputs))

@@ -62,11 +62,11 @@ def test_it_says_nothing_on_standard_error(executed):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_every_picture_has_alt_text(executed):
+def test_every_image_has_alt_text(executed):
     html = "".join(output.data.get("text/html", "") for output in outputs(executed) if "data" in output)
-    pictures = re.findall(r"<img [^>]*>", html)
-    assert pictures
-    assert not [tag[:80] for tag in pictures if not re.search(r'alt="[^"]+"', tag)]
+    images = re.findall(r"<img [^>]*>", html)
+    assert images
+    assert not [tag[:80] for tag in images if not re.search(r'alt="[^"]+"', tag)]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

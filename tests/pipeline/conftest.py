@@ -15,7 +15,7 @@ from mlops_lab.pipeline.local import LocalEnvironment
 from mlops_lab.validate import Expected, LoadPlan
 
 QUICK = {
-    "expected": Expected(milliseconds=5000, pictures=5),
+    "expected": Expected(milliseconds=5000, images=5),
     "load": LoadPlan(clients=2, seconds=0.2, milliseconds=60_000, per_second=1),
     "ready_seconds": 5.0,
     "switch_seconds": 5.0,
@@ -68,12 +68,12 @@ class Asking:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self):
-        picture = b"\x89PNG"
+        image = b"\x89PNG"
 
-        picture = encode_png(data.load("digits").test.images[0])
+        image = encode_png(data.load("digits").test.images[0])
         while not self._ended.wait(0.005):
             try:
-                self.found[self._client.classify("digits", "production", picture).response["version"]] += 1
+                self.found[self._client.classify("digits", "production", image).response["version"]] += 1
             except LabError as error:
                 self.found[f"failed: {error}"] += 1
 

@@ -129,7 +129,7 @@ def test_too_many_parts_of_a_form(client):
     def form(parts):
         return {"image": [(io.BytesIO(PNG), "x.png") for _ in range(parts)]}
 
-    assert "257 pictures; the limit is batch=256" in refused(client.post(URL, data=form(257)), 413, "too_large")
+    assert "257 images; the limit is batch=256" in refused(client.post(URL, data=form(257)), 413, "too_large")
     assert "264 parts; the limit is batch=256" in refused(client.post(URL, data=form(400)), 413, "too_large")
 
 
@@ -180,7 +180,7 @@ def test_no_host(client):
     assert "Host" in refused(answer, 400, "bad_request")
 
 
-def test_limits_are_settings(bright, pictures):
+def test_limits_are_settings(bright, images):
     client = create_app(bright, limits=Limits(body_bytes=900, image_side=10, batch=1)).test_client()
     assert "image_side=10" in refused(client.post(URL, data=PNG, content_type="image/png"), 413, "too_large")
     assert "body_bytes=900" in refused(client.post(URL, data=bytes(901), content_type="image/png"), 413, "too_large")

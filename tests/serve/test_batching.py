@@ -224,10 +224,10 @@ def test_many_threads_get_the_answers_they_would_get_alone(shared_models, digits
 )  # fmt: skip
 def test_the_shipped_model_answers_alike_alone_and_in_batches(engine, buckets, pool):
     predictor = ModelStore("models").load("clothes", 1, engine=engine)
-    pictures = np.random.default_rng(0).integers(0, 256, (24, 28, 28), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (24, 28, 28), np.uint8)
     together = Batching(size=8, milliseconds=5, buckets=buckets).wrap(Limits())(predictor)
-    alone = [predictor.probabilities(pictures[place : place + 1]) for place in range(24)]
-    rows = list(pool.map(lambda place: together.probabilities(pictures[place : place + 1]), range(24)))
+    alone = [predictor.probabilities(images[place : place + 1]) for place in range(24)]
+    rows = list(pool.map(lambda place: together.probabilities(images[place : place + 1]), range(24)))
     assert together.engine.calls < 24
     assert np.abs(np.array(rows) - np.array(alone)).max() < 1e-6
 
@@ -275,10 +275,10 @@ def test_the_server_answers_in_batches_and_says_which_limit_fired(bright):
 
 
 def _crowd(app):
-    picture = encode_png(np.zeros((28, 28), np.uint8))
+    image = encode_png(np.zeros((28, 28), np.uint8))
 
     def ask(_):
-        answer = app.test_client().post("/models/slow", data=picture, content_type="image/png")
+        answer = app.test_client().post("/models/slow", data=image, content_type="image/png")
         if answer.status_code == 503:
             assert answer.json["code"] == "overloaded"
             assert "queue=1" in answer.json["error"]

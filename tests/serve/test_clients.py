@@ -43,8 +43,8 @@ def server():
 
 @pytest.fixture(scope="module")
 def tensors():
-    pictures = data.load("fashion-mnist").test.images[:20]
-    return pictures.reshape(20, 28, 28, 1) * np.float32(1 / 255)
+    images = data.load("fashion-mnist").test.images[:20]
+    return images.reshape(20, 28, 28, 1) * np.float32(1 / 255)
 
 
 @pytest.fixture(scope="module")

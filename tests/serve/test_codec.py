@@ -17,9 +17,9 @@ GREY = InputSpec(shape=(28, 28, 1), size=(28, 28))
 FLAT = InputSpec(shape=(64,), size=(8, 8), high=16.0)
 PLAIN = InputSpec(shape=(4,))
 LIMITS = Limits()
-PICTURE = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
-BATCH = np.stack([PICTURE, PICTURE[::-1], PICTURE.T])
-PNG = encode_png(PICTURE)
+IMAGE = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
+BATCH = np.stack([IMAGE, IMAGE[::-1], IMAGE.T])
+PNG = encode_png(IMAGE)
 
 
 def npy(array, **options):
@@ -37,12 +37,12 @@ def of_npy(array, spec=GREY, **options):
 
 
 @pytest.mark.parametrize("kind", ["image/png", "image/jpeg"])
-def test_a_picture_is_told_by_its_bytes_not_by_its_label(kind):
-    assert np.array_equal(codec.decode(kind, PNG, GREY, LIMITS)[0], PICTURE)
+def test_a_image_is_told_by_its_bytes_not_by_its_label(kind):
+    assert np.array_equal(codec.decode(kind, PNG, GREY, LIMITS)[0], IMAGE)
 
 
-def test_a_picture_of_another_size_is_fitted():
-    big = encode_png(np.kron(PICTURE, np.ones((2, 2), np.uint8)))
+def test_a_image_of_another_size_is_fitted():
+    big = encode_png(np.kron(IMAGE, np.ones((2, 2), np.uint8)))
     assert codec.decode("image/png", big, GREY, LIMITS)[0].shape == (28, 28)
 
 
@@ -64,15 +64,13 @@ def test_curl_s_default_gets_a_hint():
 TEXT = base64.b64encode(PNG).decode()
 
 
-@pytest.mark.parametrize(
-    "image", [TEXT, f"data:image/png;base64,{TEXT}", PICTURE.tolist(), PICTURE[..., None].tolist()]
-)
-def test_every_form_of_a_picture_in_json(image):
+@pytest.mark.parametrize("image", [TEXT, f"data:image/png;base64,{TEXT}", IMAGE.tolist(), IMAGE[..., None].tolist()])
+def test_every_form_of_a_image_in_json(image):
     for message in ({"image": image}, {"images": [image]}):
-        assert np.array_equal(json_of(message)[0], PICTURE)
+        assert np.array_equal(json_of(message)[0], IMAGE)
 
 
-def test_pictures_of_several_forms_keep_their_order():
+def test_images_of_several_forms_keep_their_order():
     found = json_of({"images": [BATCH[1].tolist(), TEXT, BATCH[2].tolist()]})
     assert [np.array_equal(one, other) for one, other in zip(found, BATCH[[1, 0, 2]], strict=True)] == [True] * 3
 
@@ -80,7 +78,7 @@ def test_pictures_of_several_forms_keep_their_order():
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"{", b"[]", b"17", b"null", b'"x"', b"{}", b'{"picture": 1}', b'{"image": 1, "images": []}',
+        b"", b"{", b"[]", b"17", b"null", b'"x"', b"{}", b'{"image": 1}', b'{"image": 1, "images": []}',
         b'{"images": {}}', b'{"images": null}', b"\xff\xfe{", b"\x00", b'{"image": NaN}', b'{"image": Infinity}',
         b'{"image": [[1]], "image": [[2]]}', b'{"__proto__": 1}', b'{"images": []}',
         b'{"image": ' + b"9" * 5000 + b"}",
@@ -100,11 +98,11 @@ def test_json_that_makes_no_sense(body):
         ({}, BadImage),
         ("not base64!", BadImage),
         ("é", BadImage),
-        (base64.b64encode(b"no picture").decode(), BadImage),
+        (base64.b64encode(b"no image").decode(), BadImage),
         ([], WrongShape),
         ([[1, 2], [3]], WrongShape),
         ([[1, [2]], [3, 4]], WrongShape),
-        (PICTURE[:27].tolist(), WrongShape),
+        (IMAGE[:27].tolist(), WrongShape),
         (BATCH.tolist(), WrongShape),
         ([["7"] * 28] * 28, BadImage),
         ([[None] * 28] * 28, BadImage),
@@ -114,19 +112,19 @@ def test_json_that_makes_no_sense(body):
         ([[-1] * 28] * 28, BadImage),
         ([[10**400] * 28] * 28, LabError),
         ([[10**30] * 28] * 28, BadImage),
-        ((PICTURE / 255).tolist(), BadImage),
+        ((IMAGE / 255).tolist(), BadImage),
     ],
 )
-def test_pictures_in_json_that_make_no_sense(image, kind):
+def test_images_in_json_that_make_no_sense(image, kind):
     with pytest.raises(kind):
         json_of({"image": image})
 
 
-def test_the_wrong_picture_of_several_is_named():
-    with pytest.raises(BadImage, match="Picture 2 of 3: The 5 bytes"):
+def test_the_wrong_image_of_several_is_named():
+    with pytest.raises(BadImage, match="Image 2 of 3: The 5 bytes"):
         codec.decode_form([PNG, b"hello", PNG], [], GREY, LIMITS)
-    with pytest.raises(WrongShape, match="Picture 2 of 2: The picture has the shape"):
-        json_of({"images": [PICTURE.tolist(), [[1]]]})
+    with pytest.raises(WrongShape, match="Image 2 of 2: The image has the shape"):
+        json_of({"images": [IMAGE.tolist(), [[1]]]})
     with pytest.raises(BadImage, match=r"^The 5 bytes"):
         codec.decode_form([b"hello"], [], GREY, LIMITS)
 
@@ -193,9 +191,9 @@ def test_npy_batches_of_every_kind(array):
     assert np.array_equal(np.stack(list(of_npy(array))), BATCH)
 
 
-@pytest.mark.parametrize("array", [PICTURE, PICTURE[..., None], np.asfortranarray(PICTURE), PICTURE.astype(">u4")])
-def test_npy_of_one_picture(array):
-    assert np.array_equal(of_npy(array)[0], PICTURE)
+@pytest.mark.parametrize("array", [IMAGE, IMAGE[..., None], np.asfortranarray(IMAGE), IMAGE.astype(">u4")])
+def test_npy_of_one_image(array):
+    assert np.array_equal(of_npy(array)[0], IMAGE)
 
 
 def test_npy_for_a_flat_model():
@@ -204,7 +202,7 @@ def test_npy_for_a_flat_model():
     assert len(of_npy(batch[0], FLAT)) == 1
 
 
-def test_npy_for_a_model_without_pictures():
+def test_npy_for_a_model_without_images():
     assert len(of_npy(np.ones((3, 4)), PLAIN)) == 3
     assert len(of_npy(np.ones(4), PLAIN)) == 1
     with pytest.raises(BadRequest, match="finite"):
@@ -234,10 +232,10 @@ def test_npy_of_wrong_types(dtype):
         of_npy(np.zeros((1, 28, 28), dtype), allow_pickle=True)
 
 
-def test_no_pictures_and_too_many():
-    with pytest.raises(BadRequest, match="no picture"):
+def test_no_images_and_too_many():
+    with pytest.raises(BadRequest, match="no image"):
         of_npy(np.zeros((0, 28, 28), np.uint8))
-    with pytest.raises(TooLarge, match="257 pictures; the limit is batch=256"):
+    with pytest.raises(TooLarge, match="257 images; the limit is batch=256"):
         of_npy(np.zeros((257, 28, 28), np.uint8))
     with pytest.raises(TooLarge, match="batch=2"):
         codec.decode_npy(npy(BATCH), GREY, Limits(batch=2))
@@ -292,7 +290,7 @@ def test_truncated_npy(length):
 @settings(max_examples=200, deadline=None)
 @given(place=st.integers(0, 140), piece=st.binary(max_size=12))
 def test_damaged_npy_never_raises_anything_else(place, piece):
-    body = npy(PICTURE)
+    body = npy(IMAGE)
     damaged = body[:place] + piece + body[place + len(piece) :]
     with suppress(BadRequest):
         assert len(codec.decode_npy(damaged, GREY, LIMITS)) >= 1
@@ -302,24 +300,24 @@ def test_damaged_npy_never_raises_anything_else(place, piece):
 
 
 def test_a_form_keeps_its_order():
-    files = [encode_png(picture) for picture in BATCH]
+    files = [encode_png(image) for image in BATCH]
     assert np.array_equal(np.stack(list(codec.decode_form(files, [], GREY, LIMITS))), BATCH)
 
 
-def test_a_form_without_pictures_says_what_it_has():
-    with pytest.raises(BadRequest, match="'picture', 'note'"):
-        codec.decode_form([], ["picture", "note"], GREY, LIMITS)
+def test_a_form_without_images_says_what_it_has():
+    with pytest.raises(BadRequest, match="'image', 'note'"):
+        codec.decode_form([], ["image", "note"], GREY, LIMITS)
     with pytest.raises(BadRequest, match="it is empty"):
         codec.decode_form([], [], GREY, LIMITS)
 
 
-def test_a_model_without_pictures_takes_none():
-    with pytest.raises(UnsupportedMedia, match="does not take pictures"):
+def test_a_model_without_images_takes_none():
+    with pytest.raises(UnsupportedMedia, match="does not take images"):
         codec.decode("image/png", PNG, PLAIN, LIMITS)
 
 
-def test_the_answer_is_the_design_s(bright, pictures):
-    answer = codec.encode("bright", 1, bright.predict(pictures[:1]))
+def test_the_answer_is_the_design_s(bright, images):
+    answer = codec.encode("bright", 1, bright.predict(images[:1]))
     assert answer == {
         "model": "bright",
         "version": "v1",

@@ -76,13 +76,13 @@ def test_a_server_process_keeps_little_before_it_loads_models(monkeypatch):
         command.run(command.Settings("models"), print, print)
 
 
-def test_threads_that_rest_keep_no_version_that_was_removed(bright, pictures):
+def test_threads_that_rest_keep_no_version_that_was_removed(bright, images):
     registry = Registry.of([dataclasses.replace(bright)])
     server = HttpServer(create_app(registry), bind("127.0.0.1", 0), Limits(threads=2))
     server.start()
     try:
         url = f"http://127.0.0.1:{server.port}/models/bright/v1"
-        answer = requests.post(url, data=encode_png(pictures[0]), headers={"Content-Type": "image/png"}, timeout=5)
+        answer = requests.post(url, data=encode_png(images[0]), headers={"Content-Type": "image/png"}, timeout=5)
         assert answer.json()["version"] == "v1"
         version = weakref.ref(registry.get("bright"))
         registry.entries = {}

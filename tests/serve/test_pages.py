@@ -66,7 +66,7 @@ def test_what_the_pages_ask_for_is_there():
     assert wanted <= set(FILES)
 
 
-def test_a_picture_is_seen_in_the_models_size(client):
+def test_a_image_is_seen_in_the_models_size(client):
     tall = np.zeros((100, 50), np.uint8)
     tall[:50] = 255
     seen = pixels(client.post("/models/bright/v1/input", data=encode_png(tall), content_type="image/png"))
@@ -102,12 +102,12 @@ def test_what_cannot_be_seen_is_an_error_like_any_other(client, path, body, stat
     assert answer.json["request_id"] == answer.headers["X-Request-Id"]
 
 
-def test_a_model_without_pictures_shows_none():
+def test_a_model_without_images_shows_none():
     engine = PythonEngine(lambda inputs: np.ones((len(inputs), 1), np.float32))
     client = create_app([Predictor("flat", 1, InputSpec((3,)), ("a",), engine)]).test_client()
     answer = client.post("/models/flat/v1/input", json={"image": [1, 2, 3]})
     assert answer.status_code == 415
-    assert "does not take pictures" in answer.json["error"]
+    assert "does not take images" in answer.json["error"]
 
 
 def test_the_page_is_there_without_any_model():

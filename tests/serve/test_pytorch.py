@@ -45,7 +45,7 @@ def test_an_export_from_pytorch_serves(tmp_path):
     client = create_app([predictor]).test_client()
     answer = client.post("/v1/models/torch:predict", json={"instances": arrays["inputs"].tolist()}).json
     np.testing.assert_allclose(answer["predictions"], arrays["outputs"], atol=1e-6)
-    pictures = np.rint(arrays["inputs"][:, 0] * 255).astype(np.uint8)
-    answer = client.post("/models/torch/v1", json={"images": pictures.tolist()}).json["predictions"]
+    images = np.rint(arrays["inputs"][:, 0] * 255).astype(np.uint8)
+    answer = client.post("/models/torch/v1", json={"images": images.tolist()}).json["predictions"]
     assert [item["class"] for item in answer] == arrays["outputs"].argmax(axis=1).tolist()
     assert client.get("/v2/models/torch").json["platform"] == "onnx_onnxv1"

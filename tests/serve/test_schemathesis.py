@@ -40,7 +40,7 @@ def to_npy(array):
     return stream.getvalue()
 
 
-# Small pictures, so that what schemathesis makes up may be a whole one; both models take arrays of one shape.
+# Small images, so that what schemathesis makes up may be a whole one; both models take arrays of one shape.
 SHAPE = (2, 3)
 MODELS = [
     predictor("tiny", InputSpec((*SHAPE, 1), size=SHAPE), ("a", "b")),
@@ -50,13 +50,13 @@ LEVELS = st.integers(0, 255)
 PNGS = st.tuples(st.integers(1, 9), st.integers(1, 9), LEVELS).map(
     lambda made: encode_png(np.full(made[:2], made[2], np.uint8))
 )
-# What schemathesis cannot know: what a picture and an array look like.
+# What schemathesis cannot know: what an image and an array look like.
 for kind in ("image/png", "image/jpeg"):
     schemathesis.openapi.media_type(kind, PNGS)
 schemathesis.openapi.media_type(
     "application/x-npy", st.tuples(st.integers(1, 4), LEVELS).map(lambda n: to_npy(np.full((n[0], *SHAPE), n[1])))
 )
-schemathesis.openapi.format("picture", PNGS.map(lambda data: base64.b64encode(data).decode()))
+schemathesis.openapi.format("image", PNGS.map(lambda data: base64.b64encode(data).decode()))
 schemathesis.openapi.format("binary", PNGS)
 
 # What is over a limit is refused with 413, which schemathesis does not count as a refusal by itself.
@@ -75,7 +75,7 @@ api = described(create_app(MODELS))
 secured = described(create_app(MODELS, api_keys=[*KEY.values()]), headers=KEY)
 
 
-def is_picture(text):
+def is_image(text):
     try:
         decode(base64.b64decode(text.rpartition(",")[2], validate=True))
     except (ValueError, LabError):
@@ -84,7 +84,7 @@ def is_picture(text):
 
 
 def texts(body):
-    """Return the strings in a JSON body where pictures belong."""
+    """Return the strings in a JSON body where images belong."""
     images = body.get("images") if isinstance(body, dict) else None
     items = [*images] if isinstance(images, list) else [body.get("image")] if isinstance(body, dict) else []
     return [item for item in items if isinstance(item, str)]
@@ -102,8 +102,8 @@ def consistent(body):
 def validate(case):
     """Send a request and check the answer, but for what a schema cannot say, or schemathesis cannot send."""
     excluded = []
-    if case.media_type == "application/json" and not all(map(is_picture, texts(case.body))):
-        # A string that begins like a picture satisfies the schema; whether it is a whole one, no schema can say.
+    if case.media_type == "application/json" and not all(map(is_image, texts(case.body))):
+        # A string that begins like an image satisfies the schema; whether it is a whole one, no schema can say.
         excluded.append(positive_data_acceptance)
     if case.media_type == "multipart/form-data":
         # The parts of an array are sent without file names, so they are text and no files.

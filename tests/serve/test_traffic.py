@@ -17,7 +17,7 @@ from mlops_lab.serve.traffic import Traffic
 from mlops_lab.store.routing import TrafficSettings, shadow_traffic, split_traffic
 
 SPEC = InputSpec(shape=(4,), size=(2, 2))
-PICTURE = np.zeros((1, 2, 2), np.uint8)
+IMAGE = np.zeros((1, 2, 2), np.uint8)
 
 
 def constant(version, row=(0.9, 0.1), function=None, spec=SPEC):
@@ -88,17 +88,17 @@ def test_a_version_that_is_not_ready_gives_its_share_to_the_others():
 def test_what_each_version_answered_is_counted():
     routing = Traffic(registry_of(constant(1), constant(2, (0.2, 0.8)), settings=SPLIT))
     for number in range(100):
-        routing.find("m", "", str(number)).predict(np.repeat(PICTURE, 2, axis=0))
+        routing.find("m", "", str(number)).predict(np.repeat(IMAGE, 2, axis=0))
     served = routing.about("m")["served"]
     assert served["v1"]["requests"] + served["v2"]["requests"] == 100
-    assert served["v1"]["pictures"] == 2 * served["v1"]["requests"] == served["v1"]["labels"]["a"]
+    assert served["v1"]["images"] == 2 * served["v1"]["requests"] == served["v1"]["labels"]["a"]
     assert (served["v1"]["mean_confidence"], served["v2"]["mean_confidence"]) == (0.9, 0.8)
 
 
 def test_both_versions_answers_are_side_by_side():
     lines = []
     routing = Traffic(registry_of(constant(1), constant(2, (0.4, 0.6)), settings=SHADOW), lines.append)
-    answer = routing.find("m", "", "my-id").predict(PICTURE)
+    answer = routing.find("m", "", "my-id").predict(IMAGE)
     assert answer[0].label == "a"
     assert routing.settle()
     (line,) = lines
@@ -115,7 +115,7 @@ def test_comparisons_go_to_a_file_line_by_line(tmp_path):
     log = tmp_path / "shadow.jsonl"
     routing = Traffic(registry_of(constant(1), constant(2), settings=SHADOW), log)
     for number in range(5):
-        routing.find("m", "", str(number)).predict(PICTURE)
+        routing.find("m", "", str(number)).predict(IMAGE)
     assert routing.settle()
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["request_id"] for line in lines] == list("01234")
@@ -132,10 +132,10 @@ def test_a_slow_shadow_holds_nobody_up_and_drops_are_counted(monkeypatch):
         return np.tile(np.array([0.9, 0.1], np.float32), (len(inputs), 1))
 
     routing = Traffic(registry_of(constant(1), constant(2, function=slow), settings=SHADOW))
-    routing.find("m", "", "first").predict(PICTURE)
+    routing.find("m", "", "first").predict(IMAGE)
     assert asked.wait(30)  # the shadow is busy with the first; three may wait
     for number in range(10):
-        assert routing.find("m", "", str(number)).predict(PICTURE)[0].label == "a"
+        assert routing.find("m", "", str(number)).predict(IMAGE)[0].label == "a"
     assert routing.about("m")["shadowed"]["dropped"] == 7
     go.set()
     assert routing.settle()
@@ -156,7 +156,7 @@ def failing(inputs):
 )
 def test_the_shadows_trouble_is_its_own(shadow, reason):
     routing = Traffic(registry_of(constant(1), shadow, settings=SHADOW))
-    assert routing.find("m", "", "id").predict(PICTURE)[0].label == "a"
+    assert routing.find("m", "", "id").predict(IMAGE)[0].label == "a"
     assert routing.settle()
     shadowed = routing.about("m")["shadowed"]
     assert (shadowed["failed"], shadowed["compared"]) == (1, 0)
@@ -170,7 +170,7 @@ def test_a_log_that_cannot_be_written_is_counted(tmp_path):
     folder.mkdir()
     routing = Traffic(registry_of(constant(1), constant(2), settings=SHADOW), folder / "shadow.jsonl")
     shutil.rmtree(folder)
-    routing.find("m", "", "id").predict(PICTURE)
+    routing.find("m", "", "id").predict(IMAGE)
     assert routing.settle()
     shadowed = routing.about("m")["shadowed"]
     assert (shadowed["compared"], shadowed["unlogged"], shadowed["failed"]) == (1, 1, 0)
@@ -179,14 +179,14 @@ def test_a_log_that_cannot_be_written_is_counted(tmp_path):
 def test_the_canary_is_not_its_own_shadow():
     both = TrafficSettings(((2, 1),), production=1, shadow=2)
     routing = Traffic(registry_of(constant(1), constant(2), settings=both))
-    routing.find("m", "", "id").predict(PICTURE)
+    routing.find("m", "", "id").predict(IMAGE)
     assert routing.settle() and routing.about("m")["shadowed"]["compared"] == 0
 
 
 def test_changed_settings_begin_a_new_count():
     registry = registry_of(constant(1), constant(2), settings=SPLIT)
     routing = Traffic(registry)
-    routing.find("m", "", "id").predict(PICTURE)
+    routing.find("m", "", "id").predict(IMAGE)
     registry.entries["m"].traffic = SHADOW
     assert routing.about("m")["served"] == {}
 
@@ -201,14 +201,14 @@ def two(models, digits_run):
     return models
 
 
-def npy(pictures):
+def npy(images):
     buffer = io.BytesIO()
-    np.save(buffer, pictures)
+    np.save(buffer, images)
     return {"data": buffer.getvalue(), "content_type": "application/x-npy"}
 
 
-def ask(client, path, pictures, number):
-    answer = client.post(path, headers={"X-Request-Id": str(number)}, **npy(pictures))
+def ask(client, path, images, number):
+    answer = client.post(path, headers={"X-Request-Id": str(number)}, **npy(images))
     assert answer.status_code == 200
     return answer.json["version"]
 
@@ -216,20 +216,20 @@ def ask(client, path, pictures, number):
 def test_a_split_applies_while_serving_and_ends(two, digits):
     app = serve.create_app(two)
     client, registry = app.test_client(), app.extensions["mlops_lab"]
-    pictures = digits.test.images[:2]
-    assert {ask(client, "/models/digits", pictures, number) for number in range(20)} == {"v1"}
+    images = digits.test.images[:2]
+    assert {ask(client, "/models/digits", images, number) for number in range(20)} == {"v1"}
     split_traffic(two, "digits", {"v1": 1, "v2": 1})
     assert registry.refresh() and not registry.refresh()
-    said = [ask(client, "/models/digits", pictures, number) for number in range(40)]
+    said = [ask(client, "/models/digits", images, number) for number in range(40)]
     assert set(said) == {"v1", "v2"}
-    assert said == [ask(client, "/models/digits/production", pictures, number) for number in range(40)]
-    assert {ask(client, "/models/digits/v1", pictures, number) for number in range(40)} == {"v1"}
+    assert said == [ask(client, "/models/digits/production", images, number) for number in range(40)]
+    assert {ask(client, "/models/digits/v1", images, number) for number in range(40)} == {"v1"}
     told = client.get("/models/digits/traffic").json
     assert told["canary"] == {"v1": 1, "v2": 1} and told["default"] == "v1"
     assert sum(one["requests"] for one in told["served"].values()) == 80
     two.promote("digits", 2)
     registry.refresh()
-    assert {ask(client, "/models/digits", pictures, number) for number in range(20)} == {"v2"}
+    assert {ask(client, "/models/digits", images, number) for number in range(20)} == {"v2"}
 
 
 def test_the_shadow_listens_over_http(two, digits):

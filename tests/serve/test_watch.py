@@ -101,12 +101,12 @@ def test_a_registry_without_a_store_has_nothing_to_refresh():
 def test_the_watch_brings_a_new_version_into_a_running_server(folder):
     with serve.start(folder, name="watched") as server:
         client = serve.Client(server)
-        picture = np.zeros((8, 8), np.uint8)
+        image = np.zeros((8, 8), np.uint8)
         publish_copy(folder, 2)
         deadline = time.monotonic() + 10
         while "v2" not in client.models()[0]["versions"] and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert client.classify("digits", "latest", picture).response["version"] == "v2"
+        assert client.classify("digits", "latest", image).response["version"] == "v2"
 
 
 def test_the_watch_survives_a_folder_that_cannot_be_read(folder, monkeypatch):

@@ -67,8 +67,8 @@ def samples(port, name):
 
 
 @contextmanager
-def load(port, picture, clients=4):
-    """Send pictures from a few clients, each over new connections, and count how every request ended."""
+def load(port, image, clients=4):
+    """Send images from a few clients, each over new connections, and count how every request ended."""
     found, ended = Counter(), threading.Event()
 
     def run():
@@ -82,7 +82,7 @@ def load(port, picture, clients=4):
                 continue
             try:
                 for _ in range(5):
-                    connection.request("POST", "/models/digits/v1", picture, {"Content-Type": "image/png"})
+                    connection.request("POST", "/models/digits/v1", image, {"Content-Type": "image/png"})
                     answer = connection.getresponse()
                     answer.read()
                     found[answer.status] += 1
@@ -105,15 +105,15 @@ def load(port, picture, clients=4):
 
 
 @pytest.fixture
-def picture(pictures):
-    return encode_png(pictures[2])
+def image(images):
+    return encode_png(images[2])
 
 
-def test_two_processes_answer_and_count_each_their_own(shared_models, picture):
+def test_two_processes_answer_and_count_each_their_own(shared_models, image):
     with started(shared_models) as (process, port):
         pids = {child.pid for child in children(process)}
         assert len(pids) == 2
-        with load(port, picture) as found:
+        with load(port, image) as found:
             assert until(lambda: len({w for w, labels, _ in requests_counted(port)}) == 2)
         assert set(found) == {200}
         counted = sum(value for _, _, value in requests_counted(port))
@@ -126,10 +126,10 @@ def requests_counted(port):
     return [sample for sample in samples(port, "mlops_lab_requests_total") if wanted in sample[1]]
 
 
-def test_a_killed_worker_is_replaced_while_the_other_answers(shared_models, picture):
+def test_a_killed_worker_is_replaced_while_the_other_answers(shared_models, image):
     with started(shared_models) as (process, port):
         first = {child.pid for child in children(process)}
-        with load(port, picture) as found:
+        with load(port, image) as found:
             until(lambda: found[200] > 20)
             victim = min(first)
             os.kill(victim, signal.SIGKILL)
@@ -147,9 +147,9 @@ def test_a_killed_worker_is_replaced_while_the_other_answers(shared_models, pict
 
 
 @pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
-def test_the_end_loses_no_accepted_request(shared_models, picture, name):
+def test_the_end_loses_no_accepted_request(shared_models, image, name):
     with started(shared_models) as (process, port):
-        with load(port, picture) as found:
+        with load(port, image) as found:
             until(lambda: found[200] > 50)
             process.send_signal(name)
             assert process.wait(20) == 0
@@ -158,10 +158,10 @@ def test_the_end_loses_no_accepted_request(shared_models, picture, name):
             socket.create_connection(("127.0.0.1", port), timeout=1)
 
 
-def test_one_worker_that_is_told_to_end_drains_and_is_replaced(shared_models, picture):
+def test_one_worker_that_is_told_to_end_drains_and_is_replaced(shared_models, image):
     with started(shared_models) as (process, port):
         first = children(process)
-        with load(port, picture) as found:
+        with load(port, image) as found:
             until(lambda: found[200] > 20)
             first[0].terminate()
             assert until(lambda: {child.pid for child in children(process)} - {child.pid for child in first})

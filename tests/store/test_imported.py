@@ -53,7 +53,7 @@ def test_another_kind_of_model_file_is_refused(digits):
         imported(digits, model=MODEL.parents[2] / "clothes" / "1" / "model.keras")
 
 
-def test_a_model_that_takes_no_pictures(tmp_path, digits):
+def test_a_model_that_takes_no_images(tmp_path, digits):
     """The same graph with its bare input: 64 numbers, already scaled."""
     bare = InputSpec(shape=(64,))
     examples = np.zeros((2, 64), np.float32)
@@ -103,12 +103,12 @@ def test_a_model_that_could_not_answer_is_not_published(tmp_path, shape, said, l
 
 def test_colours_come_first_where_pytorch_wants_them(tmp_path):
     graph, weights = linear(["n", 3, 2, 4])
-    pictures = np.random.default_rng(1).integers(0, 256, (5, 2, 4, 3), np.uint8)
+    images = np.random.default_rng(1).integers(0, 256, (5, 2, 4, 3), np.uint8)
     spec = InputSpec(shape=(3, 2, 4), size=(2, 4), mode="rgb")
     models = store.ModelStore(tmp_path)
-    models.publish(store.from_onnx(graph, input=spec, labels="abc", examples=pictures), "torch")
-    scores = (pictures.transpose(0, 3, 1, 2).reshape(5, -1) / 255) @ weights
-    np.testing.assert_array_equal(models.load("torch").probabilities(pictures).argmax(axis=1), scores.argmax(axis=1))
+    models.publish(store.from_onnx(graph, input=spec, labels="abc", examples=images), "torch")
+    scores = (images.transpose(0, 3, 1, 2).reshape(5, -1) / 255) @ weights
+    np.testing.assert_array_equal(models.load("torch").probabilities(images).argmax(axis=1), scores.argmax(axis=1))
 
 
 def test_a_bare_model_is_told_what_is_missing(tmp_path):

@@ -100,8 +100,8 @@ def test_half_the_bits_only_while_training():
     """After bfloat16 the model answers in float32, and Keras's own evaluation agrees with its predictions."""
     dataset = data.load("fashion-mnist", limit=600)
     run = train.fit(dataset, TrainConfig(epochs=1, bfloat16=True), progress=False)
-    pictures, labels = to_input(dataset.test.images, dataset.input), dataset.test.labels
-    probabilities = run.model.predict(pictures, verbose=0)
+    images, labels = to_input(dataset.test.images, dataset.input), dataset.test.labels
+    probabilities = run.model.predict(images, verbose=0)
     loss = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
-    assert loss == pytest.approx(run.model.evaluate(pictures, labels, verbose=0)[0], abs=1e-5)
+    assert loss == pytest.approx(run.model.evaluate(images, labels, verbose=0)[0], abs=1e-5)
     assert {str(weight.dtype) for weight in run.model.weights} == {"float32"}

@@ -10,7 +10,7 @@ from mlops_lab.engines.python import PythonEngine
 from mlops_lab.errors import WrongUsage
 
 pytestmark = pytest.mark.usefixtures("no_servers")
-PATIENT = validate.Expected(milliseconds=5000, pictures=5)
+PATIENT = validate.Expected(milliseconds=5000, images=5)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_slower_than_the_budget(models, version):
 
 
 def test_data_that_are_not_here(models, version):
-    imported = replace(version, manifest=replace(version.manifest, data={"name": "my pictures"}))
+    imported = replace(version, manifest=replace(version.manifest, data={"name": "my images"}))
     report = validate.check_acceptance(serve.start(models).url, imported, PATIENT)
     assert states(report) == {"accuracy": "skipped", "latency": "passed"}
 
@@ -93,7 +93,7 @@ def test_nobody_answers(version):
     assert [check.name for check in report.failed] == ["accuracy"]
 
 
-@pytest.mark.parametrize("settings", [{"accuracy": 1.5}, {"tolerance": -1}, {"pictures": 0}])
+@pytest.mark.parametrize("settings", [{"accuracy": 1.5}, {"tolerance": -1}, {"images": 0}])
 def test_expectations_that_make_no_sense(settings):
     with pytest.raises(WrongUsage):
         validate.Expected(**settings)

@@ -67,7 +67,7 @@ def api(predictor):
         try:
             row = predictor.probabilities([decode(request.data)])[0].tolist()
         except Exception:
-            return jsonify(error="no picture"), 400
+            return jsonify(error="no image"), 400
         best = int(np.argmax(row))
         entry = {"label": predictor.labels[best], "class": best, "confidence": row[best], "probabilities": row}
         return {"model": "digits", "version": "v1", "predictions": [entry]}

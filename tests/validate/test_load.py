@@ -29,7 +29,7 @@ def test_it_counts_what_the_server_answered(models, images):
     assert result.seconds >= 0.3
 
 
-def test_clients_ask_at_the_same_time_with_pictures_in_turn(models, images):
+def test_clients_ask_at_the_same_time_with_images_in_turn(models, images):
     inside, most, bodies, lock = [], [], set(), threading.Lock()
     app = serve.create_app(models)
 

@@ -8,7 +8,7 @@ from mlops_lab.predict import Predictor
 
 
 class Brightness:
-    """Says ``0`` to dark pictures and ``9`` to bright ones: often wrong, never the same confidence."""
+    """Says ``0`` to dark images and ``9`` to bright ones: often wrong, never the same confidence."""
 
     def predict(self, inputs):
         bright = inputs.mean(axis=1) / 16

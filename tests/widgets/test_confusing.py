@@ -20,11 +20,11 @@ def test_it_counts_what_the_server_said(matrix, digits):
 def test_each_cell_says_its_number_in_words(matrix):
     number = matrix.counts[3, 9]
     assert matrix.buttons.options[39] == (str(number), 39)
-    assert matrix.buttons.tooltips[39] == f"{number} pictures labelled 3: called 9"
+    assert matrix.buttons.tooltips[39] == f"{number} images labelled 3: called 9"
     assert "rightly" in matrix.sentence(9, 9)
 
 
-def test_a_cell_opens_its_pictures(matrix, digits):
+def test_a_cell_opens_its_images(matrix, digits):
     assert matrix.gallery.layout.display == "none"
     matrix.buttons.index = 39
     assert matrix.gallery.layout.display is None
@@ -43,5 +43,5 @@ def test_an_unknown_model_is_an_error_of_the_lab(server, digits):
         widgets.confusion(server, digits, "heavy")
 
 
-def test_a_class_without_pictures_divides_nothing_by_zero():
+def test_a_class_without_images_divides_nothing_by_zero():
     assert "nan" not in grid_style("some", np.zeros((3, 3), np.int64))

@@ -90,9 +90,9 @@ def test_without_anywidget_others_stand_in(server, digits, monkeypatch):
     stand_in = widgets.draw(server, digits, "light", "v1")
     assert "pip install anywidget" in stand_in.children[0].value
     found = ways(stand_in)
-    found["Test pictures"].send()
-    assert found["Test pictures"].answer.request == "POST /models/light/v1"
-    assert (found["A picture of your own"].name, found["A picture of your own"].version) == ("light", "v1")
+    found["Test images"].send()
+    assert found["Test images"].answer.request == "POST /models/light/v1"
+    assert (found["An image of your own"].name, found["An image of your own"].version) == ("light", "v1")
 
 
 def displayed(paper, monkeypatch, meanwhile=lambda: None):
@@ -111,7 +111,7 @@ def test_where_the_browser_shows_nothing_others_stand_in(paper, monkeypatch):
     displayed(paper, monkeypatch)
     others = paper.children[1]
     assert "The browser has not shown the drawing area" in others.children[0].value
-    assert set(ways(others)) == {"Test pictures", "A picture of your own"}
+    assert set(ways(others)) == {"Test images", "An image of your own"}
 
 
 def test_where_the_browser_shows_it_it_stays(paper, monkeypatch):

@@ -11,19 +11,19 @@ from mlops_lab.serve import Predictions
 from mlops_lab.widgets import faces
 
 SPEC = InputSpec(shape=(28, 28, 1), size=(28, 28))
-PICTURE = np.full((14, 14), 255, np.uint8)
+IMAGE = np.full((14, 14), 255, np.uint8)
 
 
 def test_what_the_model_sees_has_the_models_size_and_range():
-    face = faces.seen(PICTURE, SPEC)
+    face = faces.seen(IMAGE, SPEC)
     assert "784 numbers, 1 to 1" in face
     assert "shape 28×28×1" in face
 
 
-def test_every_picture_has_alt_text():
-    pictures = re.findall(r"<img [^>]*>", faces.sent(PICTURE, "a <square>") + faces.seen(PICTURE, SPEC))
-    assert len(pictures) == 2
-    assert all(re.search('alt="[^"]+"', tag) for tag in pictures)
+def test_every_image_has_alt_text():
+    images = re.findall(r"<img [^>]*>", faces.sent(IMAGE, "a <square>") + faces.seen(IMAGE, SPEC))
+    assert len(images) == 2
+    assert all(re.search('alt="[^"]+"', tag) for tag in images)
 
 
 @pytest.mark.parametrize(("truth", "word"), [("a", "✓ right"), ("b", "✗ wrong"), ("", "")])

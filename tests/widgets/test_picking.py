@@ -4,7 +4,7 @@ from mlops_lab import widgets
 from mlops_lab.errors import WrongUsage
 
 
-def test_it_shows_a_page_of_test_pictures(digits):
+def test_it_shows_a_page_of_test_images(digits):
     shown = widgets.gallery(digits, count=10)
     assert shown.places.tolist() == list(range(10))
     assert shown.buttons.options[3] == (f"#3 {digits.classes[digits.test.labels[3]]}", 3)
@@ -18,7 +18,7 @@ def test_a_click_picks(digits):
     shown.observe(lambda change: heard.append(change["new"]), "picked")
     shown.buttons.index = 4
     assert (shown.picked, heard) == (4, [4])
-    assert "Picked: test picture 4" in shown.note.value
+    assert "Picked: test image 4" in shown.note.value
 
 
 def test_a_pick_from_code_shows_on_its_button(digits):
@@ -98,7 +98,7 @@ def test_a_server_that_is_gone_is_said(digits, server):
 def test_an_empty_choice_is_said(digits):
     shown = widgets.gallery(digits)
     shown.show_only([])
-    assert "no picture is like that" in shown.range.value
+    assert "no image is like that" in shown.range.value
     assert shown.buttons.options == ()
     shown.show_only([5, 6])
     assert shown.places.tolist() == [5, 6]

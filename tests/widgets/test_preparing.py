@@ -32,30 +32,30 @@ def test_a_bright_ground_is_inverted(ground, invert, inverted):
 
 def test_the_thing_fills_what_is_sent():
     way = steps(encode_png(shirt_on(0)), SPEC)
-    assert [step.title for step in way] == ["Your picture", "Grey", "Trimmed", "Small"]
+    assert [step.title for step in way] == ["Your image", "Grey", "Trimmed", "Small"]
     assert (way[-1].pixels == fit(shirt_on(0)[80:220, 60:140], SPEC)).all()
 
 
-def test_a_picture_of_the_models_size_is_sent_as_it_is():
-    picture = np.pad(np.full((10, 10), 200, np.uint8), 9)
-    way = steps(encode_png(picture), SPEC)
-    assert (way[-1].pixels == picture).all()
+def test_a_image_of_the_models_size_is_sent_as_it_is():
+    image = np.pad(np.full((10, 10), 200, np.uint8), 9)
+    way = steps(encode_png(image), SPEC)
+    assert (way[-1].pixels == image).all()
 
 
 @pytest.mark.parametrize("ground", [0, 30])
 def test_specks_on_the_ground_are_no_thing(ground):
-    picture = np.full((300, 300), ground, np.uint8)
-    picture[100:200, 100:160] = 200
-    picture[5, 5] = picture[290, 40] = 255
-    assert trim(picture).shape == (100, 60)
+    image = np.full((300, 300), ground, np.uint8)
+    image[100:200, 100:160] = 200
+    image[5, 5] = image[290, 40] = 255
+    assert trim(image).shape == (100, 60)
 
 
-def test_a_garment_on_a_wide_ground_is_known_as_well_as_one_that_fills_its_picture():
+def test_a_garment_on_a_wide_ground_is_known_as_well_as_one_that_fills_its_image():
     garments = data.load("fashion-mnist").test.sample(200)
     model = ModelStore(ROOT / "models").load("clothes", "v1")
 
-    def accuracy(pictures):
-        said = [prediction.class_index for prediction in model.predict(np.stack(pictures))]
+    def accuracy(images):
+        said = [prediction.class_index for prediction in model.predict(np.stack(images))]
         return (np.array(said) == garments.labels).mean()
 
     photos = [255 - np.pad(np.kron(garment, np.ones((9, 9), np.uint8)), 60) for garment in garments.images]
@@ -80,13 +80,13 @@ def test_a_large_photo_becomes_small():
 def test_a_model_of_colours_keeps_them():
     spec = InputSpec(shape=(16, 16, 3), size=(16, 16), mode="rgb")
     way = steps(encode_png(np.full((20, 20, 3), 200, np.uint8)), spec)
-    assert [step.title for step in way] == ["Your picture", "Small"]
+    assert [step.title for step in way] == ["Your image", "Small"]
     assert way[-1].pixels.shape == (16, 16, 3)
 
 
-def test_a_file_that_is_no_picture():
+def test_a_file_that_is_no_image():
     with pytest.raises(BadImage):
-        steps(b"no picture", SPEC)
+        steps(b"no image", SPEC)
 
 
 def test_thumbnails_keep_the_proportion():

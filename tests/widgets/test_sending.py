@@ -20,10 +20,10 @@ def text(html):
 def test_sending_shows_the_whole_exchange(sender, predictors):
     sender.gallery.buttons.index = 5
     sender.button.click()
-    expected = predictors[0].predict([sender.picture])[0]
+    expected = predictors[0].predict([sender.image])[0]
     assert sender.answer[0].label == expected.label
     shown = text(sender.result.value)
-    for part in ("POST /models/light/v1", "✓ 200", " ms", f"It says: {expected}", "test picture 5", "64 numbers"):
+    for part in ("POST /models/light/v1", "✓ 200", " ms", f"It says: {expected}", "test image 5", "64 numbers"):
         assert part in shown
 
 
@@ -33,7 +33,7 @@ def test_the_bars_follow_the_pick(sender, predictors):
     sender.gallery.picked = 30
     sender.send()
     assert sender.result.value != before
-    assert str(predictors[0].predict([sender.picture])[0]) in text(sender.result.value)
+    assert str(predictors[0].predict([sender.image])[0]) in text(sender.result.value)
 
 
 def test_the_tabs_hold_the_json_and_the_request_as_text(sender):

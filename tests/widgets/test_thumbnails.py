@@ -16,17 +16,17 @@ def test_a_sheet_reads_like_a_page():
     assert page[::2, ::2].tolist() == [[1, 2, 3], [4, 5, 0]]
 
 
-def test_the_style_points_each_button_at_its_picture():
-    pictures = numbered(12)
-    css = thumbnails.stylesheet("some", pictures, size=20, columns=5)
+def test_the_style_points_each_button_at_its_image():
+    images = numbered(12)
+    css = thumbnails.stylesheet("some", images, size=20, columns=5)
     page = decode(base64.b64decode(re.search(r"base64,([^)]+)\)", css)[1]))
     for place in range(12):
         found = re.search(rf"button:nth-child\({place + 1}\)::before {{background-position: -(\d+)px -(\d+)px}}", css)
         x, y = (int(number) // 20 * 2 for number in found.groups())
-        assert (page[y : y + 2, x : x + 2] == pictures[place]).all()
+        assert (page[y : y + 2, x : x + 2] == images[place]).all()
 
 
-def test_no_pictures_need_no_style():
+def test_no_images_need_no_style():
     assert thumbnails.stylesheet("some", numbered(0)) == ""
 
 

@@ -47,7 +47,7 @@ def test_the_columns_have_a_text():
 
 def test_the_histogram_says_how_often():
     face = histogram("m <v1>", {"Bag": 3, "Coat": 1, "Shirt": 0})
-    assert "m &lt;v1&gt; said, of 4 pictures" in face
+    assert "m &lt;v1&gt; said, of 4 images" in face
     rows = face.split("<tr")[1:]
     assert [re.findall(r">([^<]+)<", row) for row in rows] == [["Bag", "3"], ["Coat", "1"], ["Shirt", "0"]]
     assert [re.search(r"width: ([\d.]+)%", row)[1] for row in rows] == ["100.0", "33.3", "1.0"]

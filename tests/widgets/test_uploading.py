@@ -20,11 +20,11 @@ def uploader(server):
     return widgets.upload(server, "light", "v2")
 
 
-def test_a_picture_is_prepared_and_sent(uploader):
+def test_a_image_is_prepared_and_sent(uploader):
     uploader.file.value = chosen(encode_png(np.full((90, 60), 230, np.uint8)))
     assert uploader.answer[0].label == "9"
-    assert re.findall(r"(\d) (Your picture|Grey|Inverted|Small)<", uploader.result.value) == [
-        ("1", "Your picture"),
+    assert re.findall(r"(\d) (Your image|Grey|Inverted|Small)<", uploader.result.value) == [
+        ("1", "Your image"),
         ("2", "Grey"),
         ("3", "Inverted"),
         ("4", "Small"),
@@ -39,7 +39,7 @@ def test_inverting_can_be_forbidden(uploader):
     assert "Inverted" not in uploader.result.value
 
 
-def test_a_file_that_is_no_picture_is_said(uploader):
+def test_a_file_that_is_no_image_is_said(uploader):
     uploader.file.value = chosen(b"plain text")
     assert uploader.answer is None
     assert "✗ error" in uploader.result.value

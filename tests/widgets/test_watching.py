@@ -59,7 +59,7 @@ def test_it_counts_what_the_models_said(board, client, digits):
     client.classify("light", "v2", digits.test.images[:3])
     wait_until(lambda: board.traffic.classes)
     assert board.traffic.classes == {"light v2": {**dict.fromkeys("012345678", 0), "9": 3}}
-    wait_until(lambda: "light v2 said, of 3 pictures" in board.numbers.value)
+    wait_until(lambda: "light v2 said, of 3 images" in board.numbers.value)
 
 
 def test_what_the_server_forgets_is_still_in_the_window(board, server, client):

@@ -68,7 +68,7 @@ def ingress_to_nowhere(manifests: Manifests) -> Said:
 
 
 def ingress_without_tls(manifests: Manifests) -> Said:
-    """Pictures and API keys would go over the network in the clear."""
+    """Images and API keys would go over the network in the clear."""
     for ingress in manifests.of("Ingress"):
         hosts = {str(rule.get("host", "*")) for rule in rows(ingress.body, "spec", "rules")}
         safe = {str(host) for entry in rows(ingress.body, "spec", "tls") for host in things(entry, "hosts")}

@@ -106,7 +106,7 @@ class Chain:
                 except WrongUsage as error:
                     raise BrokenChain(error.message, error.hint) from error
                 steps.append(step)
-        if kind.what == "pictures":
+        if kind.what == "images":
             raise BrokenChain(f"The chain {self.name!r} ends with {kind}.", "Let a model be its last link, or 'join'.")
         return steps
 
@@ -118,7 +118,7 @@ class Chain:
         steps
             From :meth:`bind`.
         value
-            What the first link takes: a list of one picture.
+            What the first link takes: a list of one image.
         limits
             The server's.
         admit

@@ -1,4 +1,4 @@
-"""Find the handwritten digits in one picture, and cut each out as the digits model knows them: light on black, centred.
+"""Find the handwritten digits in one image, and cut each out as the digits model knows them: light on black, centred.
 
 Only NumPy and Pillow, because a container that serves has little else. A digit is a connected patch of ink; pieces that
 stand above each other belong together; what is much smaller than the largest digit is dirt.
@@ -17,13 +17,13 @@ from PIL import Image, ImageFilter
 from mlops_lab import show
 from mlops_lab.image import check_pixels, encode_png
 
-WORKING_SIDE = 768  # larger pictures are shrunk first: no model takes so many pixels, and the time stays bounded
+WORKING_SIDE = 768  # larger images are shrunk first: no model takes so many pixels, and the time stays bounded
 FAINTEST = 30  # levels between ink and paper; less is a blank sheet
 MOST_PATCHES = 300  # more than any batch; so the time stays bounded on a sheet of confetti
 
 
 class Box(NamedTuple):
-    """Where a digit is, in pixels of the picture."""
+    """Where a digit is, in pixels of the image."""
 
     left: int
     top: int
@@ -38,7 +38,7 @@ class Digit:
     Parameters
     ----------
     box
-        Where it is in the picture.
+        Where it is in the image.
     pixels
         The digit, light on black, in the middle of a square.
     """
@@ -51,15 +51,15 @@ class Digit:
         return {"box": list(self.box)}
 
     def _repr_html_(self) -> str:
-        return show.picture(encode_png(self.pixels), f"A digit cut out at {tuple(self.box)}", width=56, pixelated=True)
+        return show.image(encode_png(self.pixels), f"A digit cut out at {tuple(self.box)}", width=56, pixelated=True)
 
 
-def find_digits(picture: NDArray[Any], margin: float = 0.0) -> list[Digit]:
-    """Return the digits of a picture, from left to right.
+def find_digits(image: NDArray[Any], margin: float = 0.0) -> list[Digit]:
+    """Return the digits of an image, from left to right.
 
     Parameters
     ----------
-    picture
+    image
         Grey, ``(height, width)``, values 0–255; dark on light or light on dark.
     margin
         The empty border around each digit, as a share of its size. The digits model was trained on digits that
@@ -72,7 +72,7 @@ def find_digits(picture: NDArray[Any], margin: float = 0.0) -> list[Digit]:
     >>> [digit.box for digit in find_digits(sheet)]
     [Box(left=20, top=8, width=4, height=24), Box(left=60, top=8, width=4, height=24)]
     """
-    sheet = check_pixels(picture).astype(np.uint8)
+    sheet = check_pixels(image).astype(np.uint8)
     if 0 in sheet.shape:
         return []
     factor = -(-max(sheet.shape) // WORKING_SIDE)

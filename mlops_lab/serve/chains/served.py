@@ -1,4 +1,4 @@
-"""The chains of a server, and their routes: ``POST /chains/number`` answers the number in a picture."""
+"""The chains of a server, and their routes: ``POST /chains/number`` answers the number in a image."""
 
 from __future__ import annotations
 
@@ -188,21 +188,21 @@ def blueprint(
     def run(chain: str) -> dict[str, Any]:
         found = chains.get(chain)
         steps = found.bind(find or registry.get, on_prediction)
-        pictures = _read_one(steps[0], limits)
+        images = _read_one(steps[0], limits)
         laps.lap("decode")
-        return found.run(steps, pictures, limits, lambda name: gate.admit(name, _waited()))
+        return found.run(steps, images, limits, lambda name: gate.admit(name, _waited()))
 
     return routes
 
 
 def _read_one(first: Step, limits: Limits) -> Any:
-    """Return the one picture of the request, as the first link takes it."""
+    """Return the one image of the request, as the first link takes it."""
     assert first.input is not None  # a step that takes nothing from a request does not bind as the first
-    pictures = course.read_pictures(first.input, limits)
-    if len(pictures) != 1:
-        message = f"The request has {len(pictures)} pictures; a chain answers one at a time."
+    images = course.read_images(first.input, limits)
+    if len(images) != 1:
+        message = f"The request has {len(images)} images; a chain answers one at a time."
         raise BadRequest(message, "Send a request for each.")
-    return pictures
+    return images
 
 
 def _waited() -> float:
@@ -215,5 +215,5 @@ def _about(number: int, step: Step) -> dict[str, Any]:
     if isinstance(step, Ask):
         model = step.predictor
         return {"link": number, "model": model.name, "version": f"v{model.version}", "takes": describe(model.input)}
-    takes = "one grey picture of any size" if step.input is WHOLE else "what the link before gives"
+    takes = "one grey image of any size" if step.input is WHOLE else "what the link before gives"
     return {"link": number, "step": step.name, "takes": takes}

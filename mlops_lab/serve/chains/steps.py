@@ -1,7 +1,7 @@
-"""What a chain is made of besides models: steps that cut pictures up and put answers together.
+"""What a chain is made of besides models: steps that cut images up and put answers together.
 
 A link takes what the link before gives. What that is, is a :class:`Kind`; a link that cannot take it says so when the
-chain is loaded, not when the first picture comes.
+chain is loaded, not when the first image comes.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ class Kind:
     Parameters
     ----------
     what
-        ``"pictures"``, ``"predictions"`` or ``"text"``; ``"request"`` for what the first link is given.
+        ``"images"``, ``"predictions"`` or ``"text"``; ``"request"`` for what the first link is given.
     mode
-        Of pictures: ``"grey"`` or ``"rgb"``.
+        Of images: ``"grey"`` or ``"rgb"``.
     labels
         Of predictions: the names of the classes.
 
     Examples
     --------
-    >>> print(Kind("pictures", mode="grey"))
-    grey pictures
+    >>> print(Kind("images", mode="grey"))
+    grey images
     """
 
     what: str
@@ -91,7 +91,7 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class FindDigits:
-    """Cuts one grey picture into the handwritten digits on it, from left to right."""
+    """Cuts one grey image into the handwritten digits on it, from left to right."""
 
     margin: float = 0.0
     name: str = "find-digits"
@@ -102,17 +102,17 @@ class FindDigits:
             raise WrongUsage(f"The margin of {self.name!r} is {self.margin!r}.", "Take a number from 0 to 1.")
 
     def gives(self, given: Kind) -> Kind:
-        """Return pictures for pictures."""
-        if given.what != "request" and (given.what, given.mode) != ("pictures", "grey"):
-            raise WrongUsage(f"{self.name!r} takes grey pictures, and is given {given}.", "Put it first.")
-        return Kind("pictures", mode="grey")
+        """Return images for images."""
+        if given.what != "request" and (given.what, given.mode) != ("images", "grey"):
+            raise WrongUsage(f"{self.name!r} takes grey images, and is given {given}.", "Put it first.")
+        return Kind("images", mode="grey")
 
     def run(self, value: Any, limits: Limits) -> Outcome:
-        """Return the cut-out digits of all pictures, and tell where they were."""
-        found = [digit for picture in value for digit in find_digits(picture, self.margin)]
+        """Return the cut-out digits of all images, and tell where they were."""
+        found = [digit for image in value for digit in find_digits(image, self.margin)]
         if len(found) > limits.batch:
             message = f"{len(found)} patches of ink look like digits; the limit is batch={limits.batch}."
-            raise TooLarge(message, "Send a smaller part of the picture.")
+            raise TooLarge(message, "Send a smaller part of the image.")
         return Outcome([digit.pixels for digit in found], {"boxes": [list(digit.box) for digit in found]})
 
 
@@ -141,7 +141,7 @@ class Join:
 
 @dataclass(frozen=True, eq=False)
 class Ask:
-    """Asks a loaded model. It takes pictures, or the probabilities of the model before."""
+    """Asks a loaded model. It takes images, or the probabilities of the model before."""
 
     predictor: Predictor
     on_prediction: Callable[[Predictor, Any, Sequence[Prediction]], None] | None = None
@@ -159,16 +159,16 @@ class Ask:
     def gives(self, given: Kind) -> Kind:
         """Return predictions for what the model takes."""
         spec = self.predictor.input
-        pictures = given.what == "pictures" and spec.size is not None and spec.mode == given.mode
+        images = given.what == "images" and spec.size is not None and spec.mode == given.mode
         numbers = given.what == "predictions" and spec.size is None and spec.shape == (len(given.labels),)
-        if given.what != "request" and not (pictures or numbers):
+        if given.what != "request" and not (images or numbers):
             who = f"{self.predictor.name} v{self.predictor.version}"
             hint = "Name a model that takes that, or change the link before."
             raise WrongUsage(f"{who} takes {describe(spec)}, and is given {given}.", hint)
         return Kind("predictions", labels=self.predictor.labels)
 
     def run(self, value: Any, limits: Limits) -> Outcome:
-        """Return a prediction for each picture, or for each prediction of the model before."""
+        """Return a prediction for each image, or for each prediction of the model before."""
         if self.predictor.input.size is None and not isinstance(value, np.ndarray):
             value = np.array([getattr(item, "probabilities", item) for item in value])
         predictions = self.predictor.predict(value) if len(value) else []

@@ -24,7 +24,7 @@ class NoSuchRoute(ServerError):
 
 
 class Predictions(list[Prediction]):
-    """Predictions in the order of the pictures, and how they came.
+    """Predictions in the order of the images, and how they came.
 
     Attributes
     ----------
@@ -121,14 +121,14 @@ class Client:
         return self._speak(lambda dialect: dialect.info(name, version))
 
     def classify(self, name: str, version: int | str, images: Any) -> Predictions:
-        """Send one picture or several, and return a prediction for each, in order.
+        """Send one image or several, and return a prediction for each, in order.
 
         Parameters
         ----------
         name, version
             Of the model: ``"clothes"``, ``"v1"`` (or 1, or an alias).
         images
-            One picture or several: arrays of pixels 0–255, the bytes of PNG or JPEG files, or paths of such files.
+            One image or several: arrays of pixels 0–255, the bytes of PNG or JPEG files, or paths of such files.
 
         Returns
         -------
@@ -167,7 +167,7 @@ class Client:
         milliseconds = 1000 * (time.perf_counter() - started)
         message = dialect.read(asked, _message(answer, "predictions"))
         labels = self._known_labels(dialect, name, message["version"])
-        pictures = _drawable(asked.pictures, len(message["predictions"]))
+        images = _drawable(asked.images, len(message["predictions"]))
         items = [
             Prediction(
                 entry["label"],
@@ -175,9 +175,9 @@ class Client:
                 entry["confidence"],
                 tuple(entry["probabilities"]),
                 labels,
-                picture,
+                image,
             )
-            for entry, picture in zip(message["predictions"], pictures, strict=True)
+            for entry, image in zip(message["predictions"], images, strict=True)
         ]
         return Predictions(items, f"POST {asked.path}", answer.status_code, milliseconds, message, answer.headers)
 
@@ -225,11 +225,11 @@ class Client:
             ) from error
 
 
-def _drawable(pictures: Sequence[Any] | None, wanted: int) -> Sequence[Any]:
-    """Return what can be drawn beside each prediction: nothing for the examples of a model without pictures."""
-    if pictures is None or len(pictures) != wanted or any(picture.ndim < 2 for picture in pictures):
+def _drawable(images: Sequence[Any] | None, wanted: int) -> Sequence[Any]:
+    """Return what can be drawn beside each prediction: nothing for the examples of a model without images."""
+    if images is None or len(images) != wanted or any(image.ndim < 2 for image in images):
         return [None] * wanted
-    return pictures
+    return images
 
 
 def _message(answer: requests.Response, key: str) -> dict[str, Any]:

@@ -39,8 +39,8 @@ class Question:
         Of the model, and where the request goes.
     options
         What ``requests`` is to send.
-    pictures
-        The pictures, where they are known, for drawing.
+    images
+        The images, where they are known, for drawing.
     facts
         What had to be known about the version to ask at all.
     """
@@ -48,7 +48,7 @@ class Question:
     name: str
     path: str
     options: dict[str, Any]
-    pictures: Sequence[NDArray[Any]] | None
+    images: Sequence[NDArray[Any]] | None
     facts: Facts | None = None
 
 
@@ -64,7 +64,7 @@ class Dialect(Protocol):
         ...
 
     def question(self, name: str, version: int | str, images: Any) -> Question:
-        """Return the request that classifies pictures."""
+        """Return the request that classifies images."""
         ...
 
     def read(self, question: Question, message: dict[str, Any]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Dialect(Protocol):
 
 @dataclass(frozen=True)
 class Course:
-    """Our own routes: a server that describes itself, and takes pictures as they are."""
+    """Our own routes: a server that describes itself, and takes images as they are."""
 
     get: Get
 
@@ -89,8 +89,8 @@ class Course:
 
     def question(self, name: str, version: int | str, images: Any) -> Question:
         """See :class:`Dialect`."""
-        options, pictures = pack(images)
-        return Question(name, f"/models/{name}/{word(version)}", options, pictures)
+        options, images = pack(images)
+        return Question(name, f"/models/{name}/{word(version)}", options, images)
 
     def read(self, question: Question, message: dict[str, Any]) -> dict[str, Any]:
         """See :class:`Dialect`."""
@@ -159,12 +159,12 @@ class TensorFlowServing:
     def question(self, name: str, version: int | str, images: Any) -> Question:
         """Ask for a version by its number, so that the answer is of the version that was looked up."""
         facts = self.facts(name, version)
-        packed, pictures = pack(images)
+        packed, images = pack(images)
         rows = to_input(unpack(packed, facts.input), facts.input).astype(np.float64).round(9).tolist()
         path = f"{address(name, facts.version)}:predict"
         body = json.dumps({"instances": rows}, separators=(",", ":"))
         options = {"data": body, "headers": {"Content-Type": "application/json"}}
-        return Question(name, path, options, pictures, facts)
+        return Question(name, path, options, images, facts)
 
     def read(self, question: Question, message: dict[str, Any]) -> dict[str, Any]:
         """See :class:`Dialect`."""
@@ -176,12 +176,12 @@ class TensorFlowServing:
         if facts is None or rows.ndim != 2 or not rows.size:
             raise ServerError(
                 f"{question.path} answered {str(message['predictions'])[:80]!r}, which is not a row of numbers for each"
-                " picture.",
+                " image.",
                 "The client reads models with one output, (n, classes).",
             )
         labels = facts.labels or tuple(map(str, range(rows.shape[1])))  # a signature may leave their number open
         if len(labels) != rows.shape[1]:
-            received = f"{question.name} answers {rows.shape[1]} numbers for a picture; there are {len(labels)} labels."
+            received = f"{question.name} answers {rows.shape[1]} numbers for an image; there are {len(labels)} labels."
             raise WrongShape(received, "Pass the labels of this model.")
         return codec.encode(question.name, facts.version, from_probabilities(rows, labels))
 
@@ -286,8 +286,8 @@ def read_classes(signature: dict[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, range(int(sides[-1]["size"])))) if len(sides) == 2 else ()
 
 
-def unpack(packed: dict[str, Any], spec: InputSpec) -> codec.Pictures:
-    """Return the pictures in the body of a request, in the model's size: what our server would do with it."""
+def unpack(packed: dict[str, Any], spec: InputSpec) -> codec.Images:
+    """Return the images in the body of a request, in the model's size: what our server would do with it."""
     limits = Limits()
     if "files" in packed:
         return codec.decode_form([data for _, (_, data) in packed["files"]], [], spec, limits)

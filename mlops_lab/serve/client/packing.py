@@ -1,4 +1,4 @@
-"""Pictures into the body of a request: what ``codec`` undoes on the other side."""
+"""Images into the body of a request: what ``codec`` undoes on the other side."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mlops_lab.errors import BadImage, LabError, WrongUsage
 
 
 def pack(images: Any) -> tuple[dict[str, Any], list[NDArray[Any]] | None]:
-    """Return what ``requests`` is to send for one picture or several, and the pictures for drawing.
+    """Return what ``requests`` is to send for one image or several, and the images for drawing.
 
     Examples
     --------
-    >>> options, pictures = pack(np.zeros((28, 28), np.uint8))
-    >>> options["headers"], len(pictures)
+    >>> options, images = pack(np.zeros((28, 28), np.uint8))
+    >>> options["headers"], len(images)
     ({'Content-Type': 'image/png'}, 1)
     """
     if isinstance(images, np.ndarray) and images.dtype == np.uint8 and not _is_batch(images):
@@ -32,21 +32,21 @@ def pack(images: Any) -> tuple[dict[str, Any], list[NDArray[Any]] | None]:
     if isinstance(images, bytes | str | PathLike):
         data = read_file(images)
         return _raw(data), _decoded([data])
-    pictures = _several(images)
-    if all(isinstance(item, np.ndarray) for item in pictures) and len({item.shape for item in pictures}) == 1:
-        return _npy(np.stack(pictures)), pictures
-    files = [image.encode_png(item) if isinstance(item, np.ndarray) else read_file(item) for item in pictures]
+    images = _several(images)
+    if all(isinstance(item, np.ndarray) for item in images) and len({item.shape for item in images}) == 1:
+        return _npy(np.stack(images)), images
+    files = [image.encode_png(item) if isinstance(item, np.ndarray) else read_file(item) for item in images]
     return {"files": [("image", ("image", data)) for data in files]}, _decoded(files)
 
 
 def _several(images: Any) -> list[Any]:
     kinds = (np.ndarray, bytes, str, PathLike)
-    pictures = list(images) if isinstance(images, Iterable) else [images]
-    wrong = [item for item in pictures if not isinstance(item, kinds)]
-    if wrong or not pictures:
-        received = f"A {type(wrong[0]).__name__} is no picture" if wrong else "There is no picture to send"
+    items = list(images) if isinstance(images, Iterable) else [images]
+    wrong = [item for item in items if not isinstance(item, kinds)]
+    if wrong or not items:
+        received = f"A {type(wrong[0]).__name__} is no image" if wrong else "There is no image to send"
         raise WrongUsage(f"{received}.", "Pass arrays of pixels 0–255, the bytes of PNG or JPEG files, or their paths.")
-    return pictures
+    return items
 
 
 def _npy(array: NDArray[Any]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def _npy(array: NDArray[Any]) -> dict[str, Any]:
 
 
 def read_file(item: bytes | str | PathLike[str]) -> bytes:
-    """Return the bytes of a picture file, or bytes as they are."""
+    """Return the bytes of an image file, or bytes as they are."""
     if isinstance(item, bytes):
         return item
     try:
@@ -65,8 +65,8 @@ def read_file(item: bytes | str | PathLike[str]) -> bytes:
         raise BadImage(f"The file {item} cannot be read: {error.strerror}.", "Look at the path.") from error
 
 
-def read_picture(path: str | PathLike[str], mode: str) -> NDArray[np.uint8]:
-    """Return the pixels of a picture file, in ``"grey"`` or ``"rgb"``; an error names the file."""
+def read_image(path: str | PathLike[str], mode: str) -> NDArray[np.uint8]:
+    """Return the pixels of an image file, in ``"grey"`` or ``"rgb"``; an error names the file."""
     data = read_file(path)
     try:
         return image.decode(data, mode)
@@ -80,7 +80,7 @@ def _raw(data: bytes) -> dict[str, Any]:
 
 
 def _is_batch(array: NDArray[Any]) -> bool:
-    """Tell a batch, ``(n, h, w)`` or ``(n, h, w, c)``, from one picture, ``(h, w)``, ``(h, w, 1)`` or ``(h, w, 3)``."""
+    """Tell a batch, ``(n, h, w)`` or ``(n, h, w, c)``, from one image, ``(h, w)``, ``(h, w, 1)`` or ``(h, w, 3)``."""
     return array.ndim == 4 or (array.ndim == 3 and array.shape[2] not in (1, 3))
 
 

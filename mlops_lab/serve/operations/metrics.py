@@ -100,7 +100,7 @@ class Metrics:
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
-    def predicted(self, predictor: Predictor, pictures: Any, predictions: Sequence[Prediction]) -> None:
+    def predicted(self, predictor: Predictor, images: Any, predictions: Sequence[Prediction]) -> None:
         """Note who answered and what; this is the moment at which computing ended."""
         watch = laps.current()
         with self._lock:
@@ -185,7 +185,7 @@ class Metrics:
             labels=("model", "version", "stage"),
         )
         classes = CounterMetricFamily(
-            "mlops_lab_predictions", "Pictures classified, by what was seen.", labels=("model", "version", "class")
+            "mlops_lab_predictions", "Images classified, by what was seen.", labels=("model", "version", "class")
         )
         for (name, number), served in self._served.items():
             for stage, histogram in served.stages.items():
@@ -197,7 +197,7 @@ class Metrics:
     def _about_batches(self) -> Iterator[Metric]:
         labels = ("model", "version")
         calls = CounterMetricFamily("mlops_lab_batches", "Batches computed.", labels=labels)
-        examples = CounterMetricFamily("mlops_lab_batched_pictures", "Pictures in these batches.", labels=labels)
+        examples = CounterMetricFamily("mlops_lab_batched_pictures", "Images in these batches.", labels=labels)
         for name, entry in list(self._models.entries.items()):
             for number, predictor in list(entry.ready.items()):
                 if isinstance(predictor.engine, Batched):

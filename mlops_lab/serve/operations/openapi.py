@@ -1,7 +1,7 @@
 """``/openapi.json``: OpenAPI 3.1 of all routes, made from what is loaded at the moment.
 
-Every model has paths of its own, so that the document can say which versions it has, which shape its pictures have and
-how many probabilities it answers. What pictures and predictions look like is in ``schemas.py``; ``tensor_paths.py``
+Every model has paths of its own, so that the document can say which versions it has, which shape its images have and
+how many probabilities it answers. What images and predictions look like is in ``schemas.py``; ``tensor_paths.py``
 has the protocols that speak of tensors.
 """
 
@@ -51,12 +51,12 @@ def document(
         "info": {
             "title": "mlops-lab inference server",
             "version": mlops_lab.__version__,
-            "description": "Classifies pictures with the models that are loaded now.",
+            "description": "Classifies images with the models that are loaded now.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         **({"servers": [{"url": root}]} if root else {}),
         "tags": [
-            {"name": "models", "description": "What is loaded, and what it says about a picture."},
+            {"name": "models", "description": "What is loaded, and what it says about a image."},
             {"name": "operations", "description": "For whoever runs the server."},
             *tensor_paths.TAGS,
         ],
@@ -94,7 +94,7 @@ def _model_paths(name: str, entry: Entry, limits: Limits) -> Json:
     if all(predictor.input.size for predictor in predictors):
         png = {"image/png": {"schema": schemas.binary("image/png")}}
         seen = post(
-            f"{name}.see", "models", f"What {name} sees of the first picture, as it is given to the model", body, png
+            f"{name}.see", "models", f"What {name} sees of the first image, as it is given to the model", body, png
         )
         paths[f"/models/{name}/{{version}}/input"] = {"parameters": [version], "post": seen}
     return paths
@@ -109,7 +109,7 @@ def _chain_paths(chains: Sequence[str]) -> Json:
         paths["/chains/{chain}"] = {
             "parameters": [name],
             "get": get("chain", "models", "What a chain is made of", about, 404, 503),
-            "post": post("runChain", "models", "Send one picture through a chain", schemas.chain_body(), answer),
+            "post": post("runChain", "models", "Send one image through a chain", schemas.chain_body(), answer),
         }
     return paths
 

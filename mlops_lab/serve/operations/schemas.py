@@ -1,4 +1,4 @@
-"""What pictures, predictions and errors look like on the wire, as JSON schemas for ``openapi.py``."""
+"""What images, predictions and errors look like on the wire, as JSON schemas for ``openapi.py``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNT: Json = {"type": "integer", "minimum": 0}
 VERSION: Json = {"type": "string", "pattern": "^v[1-9][0-9]{0,5}$"}
 BASE64: Json = {
     "type": "string",
-    "format": "picture",
+    "format": "image",
     # How every PNG and JPEG file begins, in base64.
     "pattern": "^(data:image/(png|jpeg);base64,)?(iVBORw0KGgo|/9j/)",
     "contentEncoding": "base64",
@@ -75,8 +75,8 @@ def of_models(models: Mapping[str, Entry], limits: Limits) -> Json:
             aliases={"type": "object", "additionalProperties": VERSION},
             states={"type": "object", "additionalProperties": TEXT},
         )
-        found[f"{name}.Picture"] = any_of([_picture(spec) for spec in specs(predictors)])
-        found[f"{name}.Pictures"] = _pictures(name, limits)
+        found[f"{name}.Image"] = any_of([_image(spec) for spec in specs(predictors)])
+        found[f"{name}.Images"] = _images(name, limits)
         found[f"{name}.Prediction"] = _prediction(predictors)
         predictions = {**array({"$ref": f"#/components/schemas/{name}.Prediction"}), "minItems": 1}
         found[f"{name}.Answer"] = record(model={"const": name}, version=VERSION, predictions=predictions)
@@ -84,18 +84,18 @@ def of_models(models: Mapping[str, Entry], limits: Limits) -> Json:
 
 
 def request_body(name: str, spec: InputSpec, limits: Limits) -> Json:
-    """Return every way in which pictures can be sent to a model."""
+    """Return every way in which images can be sent to a model."""
     content = _files(limits.batch) if spec.size else {}
-    schema = {"$ref": f"#/components/schemas/{name}.Pictures"}
+    schema = {"$ref": f"#/components/schemas/{name}.Images"}
     content["application/json"] = {"schema": schema, "example": {"image": _blank(spec)}}
     content["application/x-npy"] = {"schema": binary("application/x-npy")}
     return {"required": True, "description": f"Takes {describe(spec)}.", "content": content}
 
 
 def chain_body() -> Json:
-    """Return the ways in which one picture can be sent to a chain."""
+    """Return the ways in which one image can be sent to a chain."""
     content = _files(1) | {"application/json": {"schema": closed(image=BASE64)}}
-    return {"required": True, "description": "Takes one picture.", "content": content}
+    return {"required": True, "description": "Takes one image.", "content": content}
 
 
 def _files(most: int) -> Json:
@@ -129,13 +129,13 @@ def specs(predictors: Iterable[Predictor]) -> list[InputSpec]:
     return list(dict.fromkeys(predictor.input for predictor in predictors))
 
 
-def _picture(spec: InputSpec) -> Json:
-    """Return the forms in which JSON can hold one picture, or one array for a model that takes no pictures."""
+def _image(spec: InputSpec) -> Json:
+    """Return the forms in which JSON can hold one image, or one array for a model that takes no images."""
     if spec.size is None:
         return nested(spec.shape, number(spec.dtype))
     # Whole numbers: fractions up to 1 are taken for pixels that someone has divided by 255 already, and refused.
     pixel = {"type": "integer", "minimum": 0, "maximum": 255}
-    shapes = dict.fromkeys([spec.picture_shape, (*spec.picture_shape, 1), spec.shape])
+    shapes = dict.fromkeys([spec.image_shape, (*spec.image_shape, 1), spec.shape])
     return any_of([BASE64, *(nested(shape, pixel) for shape in shapes)])
 
 
@@ -149,10 +149,10 @@ def number(dtype: str) -> Json:
     return {"type": "number", "exclusiveMinimum": -edge, "exclusiveMaximum": edge}
 
 
-def _pictures(name: str, limits: Limits) -> Json:
-    picture = {"$ref": f"#/components/schemas/{name}.Picture"}
-    several = {**array(picture), "minItems": 1, "maxItems": limits.batch}
-    return {"oneOf": [closed(image=picture), closed(images=several)]}
+def _images(name: str, limits: Limits) -> Json:
+    image = {"$ref": f"#/components/schemas/{name}.Image"}
+    several = {**array(image), "minItems": 1, "maxItems": limits.batch}
+    return {"oneOf": [closed(image=image), closed(images=several)]}
 
 
 def _prediction(predictors: Iterable[Predictor]) -> Json:
@@ -169,7 +169,7 @@ def _prediction(predictors: Iterable[Predictor]) -> Json:
 def _blank(spec: InputSpec) -> Any:
     if spec.size is None:
         return np.zeros(spec.shape).tolist()
-    return base64.b64encode(encode_png(np.zeros(spec.picture_shape, np.uint8))).decode()
+    return base64.b64encode(encode_png(np.zeros(spec.image_shape, np.uint8))).decode()
 
 
 def nested(shape: tuple[int, ...], item: Json) -> Json:

@@ -1,4 +1,4 @@
-// The drawing area: strokes and pictures on black, and what of it is sent. The page at / and the notebook share it.
+// The drawing area: strokes and images on black, and what of it is sent. The page at / and the notebook share it.
 
 const STEP = 8; // of a key, of 280
 const MOVES = {
@@ -37,7 +37,7 @@ export class Paper {
   clear() {
     this.strokes = []; // each a width and its points, so that the last one can be taken back
     this.drawing = false;
-    this.file = null; // the bytes of a picture that was chosen; null for a drawing
+    this.file = null; // the bytes of an image that was chosen; null for a drawing
     this.redraw();
   }
 
@@ -157,7 +157,7 @@ export class Paper {
   }
 
   // What is sent: a chosen file as it is, a drawing centred, either of them inverted where that is asked for.
-  async picture(inverted) {
+  async image(inverted) {
     if (!this.file) {
       const drawing = this.whole ? copied(this.canvas) : centred(this.canvas);
       return toPng(inverted ? invert(drawing) : drawing);
@@ -178,9 +178,9 @@ function blank(width, height) {
   return canvas;
 }
 
-function copied(picture, scale = 1) {
-  const copy = blank(Math.max(1, picture.width * scale), Math.max(1, picture.height * scale));
-  copy.getContext("2d").drawImage(picture, 0, 0, copy.width, copy.height);
+function copied(image, scale = 1) {
+  const copy = blank(Math.max(1, image.width * scale), Math.max(1, image.height * scale));
+  copy.getContext("2d").drawImage(image, 0, 0, copy.width, copy.height);
   return copy;
 }
 

@@ -124,9 +124,9 @@ async function send(verb, path, request, output) {
 
 async function drawAnswer(bytes) {
   if (bytes.type.startsWith("image/")) {
-    const picture = node("img", { id: "seen", alt: "The picture that came back", src: URL.createObjectURL(bytes) });
-    picture.addEventListener("load", () => URL.revokeObjectURL(picture.src));
-    return picture;
+    const image = node("img", { id: "seen", alt: "The image that came back", src: URL.createObjectURL(bytes) });
+    image.addEventListener("load", () => URL.revokeObjectURL(image.src));
+    return image;
   }
   const text = await bytes.text();
   const shown = bytes.type.includes("json") ? pretty(text) : text;

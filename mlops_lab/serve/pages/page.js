@@ -1,4 +1,4 @@
-// The page at /: ask the server about a picture and show all of its answer. Every address is relative, so that the
+// The page at /: ask the server about an image and show all of its answer. Every address is relative, so that the
 // page works behind a proxy's path as well.
 
 import { KEYS, Paper } from "./canvas.js";
@@ -76,7 +76,7 @@ async function pickVersion() {
   }
   paper.whole = Boolean(chain());
   const how = about.input?.preprocessing ?? {};
-  $("takes").textContent = [about.description, how.size && `Takes ${how.mode} pictures of ${sizeText()}.`]
+  $("takes").textContent = [about.description, how.size && `Takes ${how.mode} images of ${sizeText()}.`]
     .filter(Boolean).map((text) => text.replace(/\.?$/, ".")).join(" ");
   showSamples();
   times = [];
@@ -98,12 +98,12 @@ function showSamples() {
     button.type = "button";
     button.title = label;
     button.setAttribute("aria-pressed", "false");
-    const picture = new Image(42, 42);
-    picture.src = `pages/${file}.png`;
-    picture.alt = `Sample: ${label}`;
-    button.append(picture);
+    const image = new Image(42, 42);
+    image.src = `pages/${file}.png`;
+    image.alt = `Sample: ${label}`;
+    button.append(image);
     button.addEventListener("click", async () => {
-      const bytes = await (await fetch(picture.src)).blob();
+      const bytes = await (await fetch(image.src)).blob();
       await take(new File([bytes], `${file}.png`, { type: "image/png" }), button);
     });
     return button;
@@ -148,17 +148,17 @@ async function classify(wish) {
 }
 
 async function send({ say }) {
-  const picture = await paper.picture($("invert").checked);
+  const image = await paper.image($("invert").checked);
   const path = address();
   if (about?.path !== path) return; // another model is being chosen; it will be asked once it is known
-  const kind = picture.type || "application/octet-stream";
+  const kind = image.type || "application/octet-stream";
   const started = performance.now();
-  const response = await ask(path, { method: "POST", body: picture, headers: { "Content-Type": kind } });
+  const response = await ask(path, { method: "POST", body: image, headers: { "Content-Type": kind } });
   const text = await response.text();
   const milliseconds = performance.now() - started;
   if (about.path !== path) return; // and this answer is the old one's
   $("json").textContent = pretty(text);
-  showCurl(path, kind, picture);
+  showCurl(path, kind, image);
   $("result").hidden = false;
   if (!response.ok) throw Object.assign(new Error(JSON.parse(text).error), { status: response.status });
   const answer = JSON.parse(text);
@@ -166,7 +166,7 @@ async function send({ say }) {
   document.querySelector("figure").hidden = !answer.predictions;
   if (answer.predictions) {
     showBars(answer.predictions[0]);
-    await showSeen(path, kind, picture);
+    await showSeen(path, kind, image);
   } else showLinks(answer.links);
   // A screen reader hears the end of a stroke, not every moment of it.
   if (say) verdict(summary(answer));
@@ -245,26 +245,26 @@ function showTime(milliseconds, stages) {
     ? `Of this in the server: ${parts.map(([stage, ms]) => `${stage} ${Number(ms).toFixed(2)} ms`).join(", ")}.` : "";
 }
 
-async function showSeen(path, kind, picture) {
-  const response = await ask(`${path}/input`, { method: "POST", body: picture, headers: { "Content-Type": kind } });
+async function showSeen(path, kind, image) {
+  const response = await ask(`${path}/input`, { method: "POST", body: image, headers: { "Content-Type": kind } });
   if (!response.ok) return;
   const old = seenUrl;
   seenUrl = URL.createObjectURL(await response.blob());
   $("seen").src = seenUrl;
-  $("seen").alt = `The picture as the model is given it, ${sizeText()}`;
+  $("seen").alt = `The image as the model is given it, ${sizeText()}`;
   $("seen-text").textContent = `What the model sees: ${sizeText()}`;
   if (old) URL.revokeObjectURL(old);
 }
 
-function showCurl(path, kind, picture) {
-  const name = picture.name ?? "picture.png";
+function showCurl(path, kind, image) {
+  const name = image.name ?? "image.png";
   const url = new URL(path, document.baseURI);
   const key = $("key-form").hidden ? "" : ' -H "Authorization: Bearer $KEY"';
   // Single quotes, so that a file's name is nothing but a name to the shell.
   const file = /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
   $("curl").textContent = `curl${key} -H "Content-Type: ${kind}" --data-binary @${file} ${url}`;
   if (sentUrl) URL.revokeObjectURL(sentUrl);
-  sentUrl = URL.createObjectURL(picture);
+  sentUrl = URL.createObjectURL(image);
   $("save").href = sentUrl;
   $("save").download = name;
 }

@@ -15,7 +15,7 @@ from mlops_lab.serve.operations import laps
 from mlops_lab.serve.registry import Registry, describe
 
 Find = Callable[[str, str], Predictor]
-OnPrediction = Callable[[Predictor, codec.Pictures, Sequence[Prediction]], None]
+OnPrediction = Callable[[Predictor, codec.Images, Sequence[Prediction]], None]
 
 
 def blueprint(
@@ -42,18 +42,18 @@ def blueprint(
     @routes.post("/models/<name>/<version>")
     def classify(name: str, version: str = "") -> dict[str, Any]:
         predictor = find(name, version)
-        pictures = read_pictures(predictor.input, limits)
+        images = read_images(predictor.input, limits)
         laps.lap("decode")
-        predictions = predictor.predict(pictures)
+        predictions = predictor.predict(images)
         if on_prediction is not None:
-            on_prediction(predictor, pictures, predictions)
+            on_prediction(predictor, images, predictions)
         return codec.encode(predictor.name, predictor.version, predictions)
 
     return routes
 
 
-def read_pictures(spec: InputSpec, limits: Limits) -> codec.Pictures:
-    """Return the pictures in the body of the current request, of whatever content type."""
+def read_images(spec: InputSpec, limits: Limits) -> codec.Images:
+    """Return the images in the body of the current request, of whatever content type."""
     if request.mimetype == "multipart/form-data":
         files = [file.read() for file in request.files.getlist("image")]
         # A part whose header is malformed has no name, and werkzeug gives None for it.

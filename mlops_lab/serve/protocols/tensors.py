@@ -1,4 +1,4 @@
-"""Tensors on the wire to arrays and back, for the protocols that speak of tensors and not of pictures.
+"""Tensors on the wire to arrays and back, for the protocols that speak of tensors and not of images.
 
 Nothing here looks at single numbers in Python: lists become an array in one step, and bytes are one already.
 """
@@ -50,10 +50,10 @@ def answer(
     started = time.perf_counter()
     rows = predictor.infer(batch)
     if isinstance(predictor, Routed):  # a canary or a shadow has its part in this request
-        predictor.note(to_pictures(batch, predictor.input), rows, 1000 * (time.perf_counter() - started))
+        predictor.note(to_images(batch, predictor.input), rows, 1000 * (time.perf_counter() - started))
     if on_prediction is not None:
         names = predictor.labels or [label(predictor, place) for place in range(rows.shape[1])]
-        on_prediction(predictor, to_pictures(batch, predictor.input), from_probabilities(rows, names))
+        on_prediction(predictor, to_images(batch, predictor.input), from_probabilities(rows, names))
     return rows
 
 
@@ -169,7 +169,7 @@ def _widened(halves: NDArray[np.uint16]) -> NDArray[np.float32]:
 def check_datatype(datatype: Any, spec: InputSpec) -> str:
     """Return the name of a type once the model takes it.
 
-    Whole numbers are refused where the model takes pictures: they would be pixels 0–255, and the model takes tensors
+    Whole numbers are refused where the model takes images: they would be pixels 0–255, and the model takes tensors
     that are scaled already.
     """
     taken = datatypes(spec)
@@ -202,12 +202,12 @@ def datatype_of(spec: InputSpec) -> str:
     return f"FP{8 * np.dtype(spec.dtype).itemsize}"
 
 
-def to_pictures(batch: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
-    """Return the pictures of which :func:`mlops_lab.image.to_input` makes these tensors, for logs that hold pictures.
+def to_images(batch: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
+    """Return the images of which :func:`mlops_lab.image.to_input` makes these tensors, for logs that hold images.
 
     Examples
     --------
-    >>> to_pictures(np.array([[0, 1]], np.float32), InputSpec((2,), size=(1, 2)))
+    >>> to_images(np.array([[0, 1]], np.float32), InputSpec((2,), size=(1, 2)))
     array([[[  0, 255]]], dtype=uint8)
     """
     if spec.size is None:
@@ -215,4 +215,4 @@ def to_pictures(batch: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         levels = (batch.astype(np.float64) - spec.low) * (255 / ((spec.high - spec.low) or 1))
     pixels: NDArray[np.uint8] = np.rint(levels.clip(0, 255)).astype(np.uint8)
-    return pixels.reshape(len(batch), *spec.picture_shape)
+    return pixels.reshape(len(batch), *spec.image_shape)

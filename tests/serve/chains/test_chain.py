@@ -35,13 +35,13 @@ def registry():
 
 @pytest.fixture
 def two_marks():
-    picture = np.zeros((40, 60), np.uint8)
-    picture[5:35, 10:16] = picture[5:35, 40:46] = 255
-    return picture
+    image = np.zeros((40, 60), np.uint8)
+    image[5:35, 10:16] = image[5:35, 40:46] = 255
+    return image
 
 
-def run(chain, registry, picture, **options):
-    return chain.run(chain.bind(registry.get), [picture], Limits(), **options)
+def run(chain, registry, image, **options):
+    return chain.run(chain.bind(registry.get), [image], Limits(), **options)
 
 
 def test_each_link_is_fed_with_what_the_one_before_gave(registry, two_marks):
@@ -68,7 +68,7 @@ def test_a_model_can_feed_a_model(registry):
     assert answer["answer"] == answer["links"][1]["predictions"]
 
 
-def test_a_blank_picture_has_an_empty_answer(registry):
+def test_a_blank_image_has_an_empty_answer(registry):
     answer = run(Chain(["find-digits", "broken", "join"]), registry, np.zeros((40, 60), np.uint8))
     assert answer["answer"] == "" and answer["links"][1]["predictions"] == []
 
@@ -82,7 +82,7 @@ def test_a_blank_picture_has_an_empty_answer(registry):
         (["join"], BrokenChain, "Link 1 (join)"),
         (["find-digits", "join"], BrokenChain, "Link 2 (join) of the chain 'c': 'join' takes predictions"),
         (["reader", "find-digits"], BrokenChain, "Link 2 (find-digits)"),
-        (["find-digits"], BrokenChain, "ends with grey pictures"),
+        (["find-digits"], BrokenChain, "ends with grey images"),
         (["find-digits", "raeder", "join"], UnknownModel, "Link 2 (raeder) of the chain 'c': There is no model"),
         (["find-digits", "reader/v9", "join"], UnknownVersion, "Link 2 (reader) of the chain 'c': The model 'reader'"),
     ],
@@ -146,7 +146,7 @@ def test_a_step_and_a_predictor_of_ones_own(registry, two_marks):
             return given
 
         def run(self, value, limits):
-            return Outcome([part for picture in value for part in np.array_split(picture, 2)], {"parts": 2})
+            return Outcome([part for image in value for part in np.array_split(image, 2)], {"parts": 2})
 
     answer = run(Chain(["find-digits", Halves(), model("mine", 7), "join"]), registry, two_marks)
     assert answer["answer"] == "aaaa"

@@ -8,12 +8,12 @@ from mlops_lab.serve.chains.finder import Box, bridge, find_digits, label_patche
 
 def sheet(paper=0, ink=255):
     """A tall bar, a ring, and a wide bar, from left to right."""
-    picture = np.full((60, 140), paper, np.uint8)
-    picture[10:50, 15:21] = ink
-    picture[12:48, 50:80] = ink
-    picture[20:40, 58:72] = paper
-    picture[8:52, 105:125] = ink
-    return picture
+    image = np.full((60, 140), paper, np.uint8)
+    image[10:50, 15:21] = ink
+    image[12:48, 50:80] = ink
+    image[20:40, 58:72] = paper
+    image[8:52, 105:125] = ink
+    return image
 
 
 BOXES = [Box(15, 10, 6, 40), Box(50, 12, 30, 36), Box(105, 8, 20, 44)]
@@ -77,21 +77,21 @@ def test_a_crop_is_square_and_keeps_the_proportions():
 
 def test_a_crop_has_its_mass_in_the_middle():
     # An L: its box is centred elsewhere than its mass.
-    picture = np.zeros((60, 60), np.uint8)
-    picture[10:50, 20:26] = 255
-    picture[44:50, 20:36] = 255
-    (digit,) = find_digits(picture)
+    image = np.zeros((60, 60), np.uint8)
+    image[10:50, 20:26] = 255
+    image[44:50, 20:36] = 255
+    (digit,) = find_digits(image)
     columns = digit.pixels.sum(axis=0) @ (np.arange(40) + 0.5) / digit.pixels.sum()
     assert abs(columns - 20) <= 0.5
 
 
 def test_a_crop_holds_nothing_of_its_neighbour():
     # The second stroke leans over the first; their boxes overlap, less than half.
-    picture = np.zeros((60, 80), np.uint8)
+    image = np.zeros((60, 80), np.uint8)
     for row in range(10, 50):
-        picture[row, 60 - row : 66 - row] = 255
-        picture[row, 72 - row : 78 - row] = 255
-    first, second = find_digits(picture)
+        image[row, 60 - row : 66 - row] = 255
+        image[row, 72 - row : 78 - row] = 255
+    first, second = find_digits(image)
     assert (first.pixels > 0).sum() == (second.pixels > 0).sum() == 40 * 6
 
 
@@ -100,7 +100,7 @@ def test_the_margin_is_a_share_of_the_digit(margin):
     assert find_digits(sheet(), margin)[0].pixels.shape == (round(40 * (1 + 2 * margin)),) * 2
 
 
-def test_a_large_picture_is_shrunk_and_its_boxes_are_not():
+def test_a_large_image_is_shrunk_and_its_boxes_are_not():
     large = np.asarray(Image.fromarray(sheet()).resize((1400, 600), Image.Resampling.NEAREST))
     found = find_digits(large)
     assert np.abs(np.array([digit.box for digit in found]) - 10 * np.array(BOXES)).max() <= 4

@@ -27,7 +27,7 @@ def composed(split, places, size=40):
 
 @pytest.fixture(scope="session")
 def sheet(digits, shared_models):
-    """A picture of three test digits that the model alone reads right, and their number."""
+    """An image of three test digits that the model alone reads right, and their number."""
     said = shared_models.load("digits", 1).predict(digits.test.images)
     right = [
         place
@@ -52,10 +52,10 @@ def client(models, folder, monkeypatch):
     return serve.create_app(models).test_client()
 
 
-def test_the_picture_of_the_documentation_is_read():
+def test_the_image_of_the_documentation_is_read():
     shipped = serve.create_app(ROOT / "models").test_client()
     answer = shipped.post(
-        "/chains/number", data=(ROOT / "docs/pictures/number.png").read_bytes(), content_type="image/png"
+        "/chains/number", data=(ROOT / "docs/images/number.png").read_bytes(), content_type="image/png"
     )
     assert answer.json["answer"] == "4207"
 
@@ -66,24 +66,24 @@ def npy(array):
     return {"data": buffer.getvalue(), "content_type": "application/x-npy"}
 
 
-def form(picture):
-    return {"data": {"image": (io.BytesIO(encode_png(picture)), "number.png")}}
+def form(image):
+    return {"data": {"image": (io.BytesIO(encode_png(image)), "number.png")}}
 
 
 BODIES = {
-    "png": lambda picture: {"data": encode_png(picture), "content_type": "image/png"},
+    "png": lambda image: {"data": encode_png(image), "content_type": "image/png"},
     "form": form,
-    "json": lambda picture: {"json": {"image": picture.tolist()}},
+    "json": lambda image: {"json": {"image": image.tolist()}},
     "npy": npy,
-    "npy with an axis for one": lambda picture: npy(picture[np.newaxis]),
-    "npy with channels": lambda picture: npy(picture[:, :, np.newaxis]),
+    "npy with an axis for one": lambda image: npy(image[np.newaxis]),
+    "npy with channels": lambda image: npy(image[:, :, np.newaxis]),
 }
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_a_number_is_read_from_every_kind_of_body(client, sheet, body):
-    picture, number = sheet
-    answer = client.post("/chains/number", **body(picture))
+    image, number = sheet
+    answer = client.post("/chains/number", **body(image))
     assert answer.status_code == 200
     assert answer.json["answer"] == number
     assert [len(answer.json["links"][0]["boxes"]), answer.json["links"][1]["version"]] == [3, "v1"]
@@ -94,8 +94,8 @@ def test_whole_numbers_are_read_about_as_well_as_the_model_allows(client, digits
     right = 0
     for _ in range(60):
         places = random.integers(len(digits.test), size=3)
-        picture = composed(digits.test, places, int(random.integers(30, 60)))
-        answer = client.post("/chains/number", **npy(picture)).json["answer"]
+        image = composed(digits.test, places, int(random.integers(30, 60)))
+        answer = client.post("/chains/number", **npy(image)).json["answer"]
         right += answer == "".join(str(digits.test.labels[place]) for place in places)
     assert right / 60 > 0.85
 
@@ -110,7 +110,7 @@ def test_the_shipped_chain_serves_the_shipped_models(sheet):
 def test_chains_are_listed_and_described(client):
     assert client.get("/chains").json == {"chains": [{"name": "number", "description": "", "state": "ready"}]}
     links = client.get("/chains/number").json["links"]
-    assert links[0] == {"link": 1, "step": "find-digits", "takes": "one grey picture of any size"}
+    assert links[0] == {"link": 1, "step": "find-digits", "takes": "one grey image of any size"}
     assert (links[1]["model"], links[1]["version"]) == ("digits", "v1")
 
 
@@ -120,9 +120,9 @@ def test_an_unknown_chain_is_told_with_the_nearest(client):
     assert "Did you mean 'number'?" in answer.json["hint"]
 
 
-def test_a_chain_answers_one_picture_at_a_time(client, sheet):
+def test_a_chain_answers_one_image_at_a_time(client, sheet):
     answer = client.post("/chains/number", **npy(np.stack([sheet[0]] * 2)))
-    assert answer.status_code == 400 and "2 pictures" in answer.json["error"]
+    assert answer.status_code == 400 and "2 images" in answer.json["error"]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_file_that_does_not_fit_is_told_and_keeps_nothing_else_from_serving(cl
     (folder / "wrong.json").write_text('{"links": ["digits", "digits"]}')
     states = {entry["name"]: entry["state"] for entry in client.get("/chains").json["chains"]}
     assert states["number"] == "ready"
-    assert states["wrong"].startswith("failed: Link 2 (digits) of the chain 'wrong': digits v1 takes grey pictures")
+    assert states["wrong"].startswith("failed: Link 2 (digits) of the chain 'wrong': digits v1 takes grey images")
     answer = client.post("/chains/wrong", **npy(sheet[0]))
     assert (answer.status_code, answer.json["code"]) == (503, "broken_chain")
     assert client.post("/chains/number", **npy(sheet[0])).status_code == 200
@@ -211,7 +211,7 @@ def test_a_chain_of_python_that_does_not_fit_is_refused_at_once(shared_models):
 def test_the_models_of_a_chain_tell_the_hook(models, folder, sheet):
     seen = []
     app = serve.create_app(
-        models, on_prediction=lambda who, pictures, found: seen.append((who.name, len(pictures), len(found)))
+        models, on_prediction=lambda who, images, found: seen.append((who.name, len(images), len(found)))
     )
     app.test_client().post("/chains/number", **npy(sheet[0]))
     assert seen == [("digits", 3, 3)]

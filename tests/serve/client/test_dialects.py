@@ -51,19 +51,19 @@ def theirs(models):
         yield server.url
 
 
-def asked(client, pictures, tmp_path):
+def asked(client, images, tmp_path):
     """What a notebook does with a client, whoever answers."""
     path = tmp_path / "x.png"
-    path.write_bytes(encode_png(pictures[0]))
+    path.write_bytes(encode_png(images[0]))
     versions = ("v1", 1, "1", "latest", "production")
     forms = (
-        pictures[0],
-        pictures[0][..., None],
+        images[0],
+        images[0][..., None],
         path,
         path.read_bytes(),
-        pictures,
-        list(pictures),
-        [path, pictures[1]],
+        images,
+        list(images),
+        [path, images[1]],
     )
     answers = [client.classify("digits", version, form) for version in versions for form in forms]
     return [
@@ -74,9 +74,9 @@ def asked(client, pictures, tmp_path):
 
 
 def test_changing_the_address_changes_nothing(ours, theirs, models, digits, tmp_path):
-    pictures = digits.test.images[:4].astype(np.uint8)
-    first = asked(Client(ours), pictures, tmp_path)
-    second = asked(Client(theirs, models=models.root), pictures, tmp_path)
+    images = digits.test.images[:4].astype(np.uint8)
+    first = asked(Client(ours), images, tmp_path)
+    second = asked(Client(theirs, models=models.root), images, tmp_path)
     assert len(first) == len(second) == 5 * 14
     for one, other in zip(first, second, strict=True):
         assert one[:4] + one[5:] == other[:4] + other[5:]
@@ -128,10 +128,10 @@ def test_the_request_is_of_the_version_that_was_looked_up(theirs, models, digits
 
 
 def test_errors_are_those_of_our_own_routes(theirs, models, digits):
-    client, picture = Client(theirs, models=models), digits.test.images[0]
+    client, image = Client(theirs, models=models), digits.test.images[0]
     wrong = {
-        UnknownModel: lambda: client.classify("digts", "latest", picture),
-        UnknownVersion: lambda: client.classify("digits", "v9", picture),
+        UnknownModel: lambda: client.classify("digts", "latest", image),
+        UnknownVersion: lambda: client.classify("digits", "v9", image),
         WrongShape: lambda: client.classify("digits", "v1", np.zeros((2, 5, 5), np.uint8)),
         TooLarge: lambda: client.classify("digits", "v1", np.zeros((300, 8, 8), np.uint8)),
     }
@@ -140,7 +140,7 @@ def test_errors_are_those_of_our_own_routes(theirs, models, digits):
             ask()
         assert caught.value.hint
     with pytest.raises(UnknownVersion, match="Unrecognized servable version label: stagin"):
-        client.classify("digits", "stagin", picture)
+        client.classify("digits", "stagin", image)
 
 
 # What TensorFlow Serving answers, written down from its sources: no code words, no hints, and metadata nested twice.
@@ -201,9 +201,9 @@ def recorded():
 
 def test_answers_written_down(recorded):
     url, _, bodies = recorded
-    pictures = np.stack([np.zeros((28, 28), np.uint8), np.full((28, 28), 51, np.uint8)])
+    images = np.stack([np.zeros((28, 28), np.uint8), np.full((28, 28), 51, np.uint8)])
     for version in (7, "v7", "latest", "stable"):
-        answer = Client(url, labels=("dark", "bright")).classify("clothes", version, pictures)
+        answer = Client(url, labels=("dark", "bright")).classify("clothes", version, images)
         assert [(item.label, item.confidence) for item in answer] == [("bright", 0.75), ("dark", 0.75)]
         assert (answer[0].labels, answer.response["version"]) == (("dark", "bright"), "v7")
         assert np.shape(bodies[-1]["instances"]) == (2, 28, 28, 1)
@@ -218,20 +218,20 @@ def test_classes_without_names_are_numbers(recorded):
 
 
 def test_too_few_labels(recorded):
-    with pytest.raises(WrongShape, match="2 numbers for a picture; there are 1 labels"):
+    with pytest.raises(WrongShape, match="2 numbers for an image; there are 1 labels"):
         Client(recorded[0], labels=["dark"]).classify("clothes", 7, np.zeros((2, 28, 28), np.uint8))
 
 
 def test_their_errors(recorded):
-    client, picture = Client(recorded[0]), np.zeros((28, 28), np.uint8)
+    client, image = Client(recorded[0]), np.zeros((28, 28), np.uint8)
     with pytest.raises(UnknownModel, match=r"Latest\(nope\)") as caught:
-        client.classify("nope", "latest", picture)
+        client.classify("nope", "latest", image)
     assert "--lint" in caught.value.hint
     with pytest.raises(UnknownVersion, match=r"Specific\(clothes, 9\)") as caught:
-        client.classify("clothes", 9, picture)
+        client.classify("clothes", 9, image)
     assert "'v7'" in caught.value.hint and "v6" not in caught.value.hint
     with pytest.raises(UnknownVersion, match="label: odd"):
-        client.classify("clothes", "odd", picture)
+        client.classify("clothes", "odd", image)
 
 
 def test_another_refusal_stays_one(recorded):

@@ -107,7 +107,7 @@ def _file(data):
     return io.BytesIO(data)
 
 
-def test_a_refused_picture_is_no_prediction(client):
+def test_a_refused_image_is_no_prediction(client):
     assert client.post("/models/bright/v1", data=b"no", content_type="image/png").status_code == 400
     assert not [key for key in samples(client) if key[0] == "mlops_lab_predictions_total"]
 

@@ -16,7 +16,7 @@ jsonschema = pytest.importorskip("jsonschema")
 
 
 def flat_model(name="flat", version=1, labels=("a", "b")):
-    """Return a model that takes three numbers and no pictures."""
+    """Return a model that takes three numbers and no images."""
     engine = PythonEngine(lambda inputs: np.full((len(inputs), len(labels)), 1 / len(labels), np.float32))
     return Predictor(name, version, InputSpec((3,)), labels, engine)
 
@@ -88,14 +88,14 @@ TENSOR_BODIES = {
     ],
     "/v1/models/digits:classify": [
         ({"examples": [{"image": [0] * 64, "more": "x"}], "context": {}}, True),
-        ({"examples": [{"picture": [0] * 64}]}, False),
+        ({"examples": [{"scan": [0] * 64}]}, False),
         ({"examples": [{"image": [0] * 64}], "context": []}, False),
         ({"examples": []}, False),
     ],
     "/v2/models/digits/infer": [
         ({"inputs": [TENSOR], "id": None}, True),
         ({"inputs": [{"name": "image", "shape": [2, 64], "datatype": "FP64", "data": [[0] * 64] * 2}]}, True),
-        ({"inputs": [TENSOR | {"name": "picture"}]}, False),
+        ({"inputs": [TENSOR | {"name": "scan"}]}, False),
         ({"inputs": [TENSOR | {"shape": [1, 63]}]}, False),
         ({"inputs": [TENSOR | {"datatype": "BYTES"}]}, False),
         ({"inputs": []}, False),
@@ -198,7 +198,7 @@ def test_the_example_is_a_request_that_works(client, api, name):
 
 
 def body_accepted(api, name, body):
-    schema = api["components"]["schemas"][f"{name}.Pictures"]
+    schema = api["components"]["schemas"][f"{name}.Images"]
     return validator(api, schema).is_valid(body)
 
 
@@ -218,7 +218,7 @@ BLACK = np.zeros((8, 8), int).tolist()
         {"image": np.full((8, 8), 256).tolist()},
         {"image": np.full((8, 8), -1).tolist()},
         {"images": [BLACK] * 257},
-        {"picture": BLACK},
+        {"scan": BLACK},
         {"image": None},
         {"image": {}},
         {"image": 5},
@@ -266,7 +266,7 @@ def test_every_content_type_that_is_described_is_read(client, api):
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
-def test_a_model_without_pictures_takes_arrays():
+def test_a_model_without_images_takes_arrays():
     client = create_app([flat_model()]).test_client()
     api = client.get("/openapi.json").json
     content = api["paths"]["/models/flat"]["post"]["requestBody"]["content"]
@@ -323,7 +323,7 @@ def test_a_proxys_path_is_named(client):
 
 def test_limits_are_named_with_their_values(bright):
     schemas = document(Registry.of([bright]), Limits(batch=7))["components"]["schemas"]
-    assert schemas["bright.Pictures"]["oneOf"][1]["properties"]["images"]["maxItems"] == 7
+    assert schemas["bright.Images"]["oneOf"][1]["properties"]["images"]["maxItems"] == 7
 
 
 def test_a_part_without_a_name_is_refused_and_breaks_nothing(client):

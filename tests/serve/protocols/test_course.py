@@ -26,11 +26,11 @@ def brightness(answer):
     return [item["probabilities"][1] for item in answer.json["predictions"]]
 
 
-def jpeg(picture):
+def jpeg(image):
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG")
+    Image.fromarray(image).save(buffer, "JPEG")
     return buffer.getvalue()
 
 
@@ -66,9 +66,9 @@ def test_what_a_version_is(client):
 
 
 @pytest.mark.parametrize("word", ["/v1", "/latest", "", "/1"])
-def test_the_words_for_a_version(client, pictures, word):
+def test_the_words_for_a_version(client, images, word):
     assert client.get(f"/models/digits{word}").status_code == 200
-    answer = client.post(f"/models/bright{word}", data=encode_png(pictures[3]), content_type="image/png")
+    answer = client.post(f"/models/bright{word}", data=encode_png(images[3]), content_type="image/png")
     assert answer.json["version"] == "v1"
     assert brightness(answer) == [0.6]
 
@@ -85,73 +85,73 @@ def test_an_alias(models, digits, digits_run):
 
 
 @pytest.mark.parametrize(("kind", "write"), [("image/png", encode_png), ("image/jpeg", jpeg)])
-def test_a_raw_picture(client, pictures, kind, write):
-    assert brightness(client.post(URL, data=write(pictures[1]), content_type=kind)) == pytest.approx([0.2], abs=0.01)
+def test_a_raw_image(client, images, kind, write):
+    assert brightness(client.post(URL, data=write(images[1]), content_type=kind)) == pytest.approx([0.2], abs=0.01)
 
 
-def test_a_form_of_several_pictures_keeps_its_order(client, pictures):
-    files = [(io.BytesIO(encode_png(pictures[place])), "../../x.png") for place in (4, 0, 2)]
+def test_a_form_of_several_images_keeps_its_order(client, images):
+    files = [(io.BytesIO(encode_png(images[place])), "../../x.png") for place in (4, 0, 2)]
     answer = client.post(URL, data={"image": files, "note": "ignored"})
     assert brightness(answer) == pytest.approx([1, 0, 0.4])
 
 
-def test_every_form_of_json(client, pictures):
-    text = base64.b64encode(encode_png(pictures[2])).decode()
+def test_every_form_of_json(client, images):
+    text = base64.b64encode(encode_png(images[2])).decode()
     assert brightness(client.post(URL, json={"image": text})) == [0.4]
-    assert brightness(client.post(URL, json={"image": pictures[2].tolist()})) == [0.4]
-    several = [text, pictures[4].tolist(), pictures[0][..., None].tolist()]
+    assert brightness(client.post(URL, json={"image": images[2].tolist()})) == [0.4]
+    several = [text, images[4].tolist(), images[0][..., None].tolist()]
     assert brightness(client.post(URL, json={"images": several})) == pytest.approx([0.4, 1, 0])
 
 
 @pytest.mark.parametrize("shape", [(5, 28, 28), (5, 28, 28, 1)])
-def test_a_batch_of_arrays(client, pictures, shape):
-    answer = client.post(URL, data=npy(pictures.reshape(shape)), content_type="application/x-npy")
+def test_a_batch_of_arrays(client, images, shape):
+    answer = client.post(URL, data=npy(images.reshape(shape)), content_type="application/x-npy")
     assert brightness(answer) == pytest.approx([0, 0.2, 0.4, 0.6, 1])
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1)])
-def test_one_array(client, pictures, shape):
-    answer = client.post(URL, data=npy(pictures[3].reshape(shape)), content_type="application/x-npy")
+def test_one_array(client, images, shape):
+    answer = client.post(URL, data=npy(images[3].reshape(shape)), content_type="application/x-npy")
     assert brightness(answer) == [0.6]
 
 
-def test_the_shape_of_a_prediction(client, pictures):
-    (entry,) = client.post(URL, data=encode_png(pictures[4]), content_type="image/png").json["predictions"]
+def test_the_shape_of_a_prediction(client, images):
+    (entry,) = client.post(URL, data=encode_png(images[4]), content_type="image/png").json["predictions"]
     assert entry == {"label": "bright", "class": 1, "confidence": 1.0, "probabilities": [0.0, 1.0]}
 
 
 def test_every_way_of_sending_gives_the_same_answer(client, digits):
-    picture = digits.test.images[7]
-    png = encode_png(picture)
+    image = digits.test.images[7]
+    png = encode_png(image)
     url = "/models/digits/v1"
     answers = [
         client.post(url, data=png, content_type="image/png"),
         client.post(url, data={"image": (io.BytesIO(png), "x.png")}),
         client.post(url, json={"image": base64.b64encode(png).decode()}),
-        client.post(url, json={"image": picture.tolist()}),
-        client.post(url, data=npy(picture), content_type="application/x-npy"),
-        client.post(url, data=npy(picture[None]), content_type="application/x-npy"),
+        client.post(url, json={"image": image.tolist()}),
+        client.post(url, data=npy(image), content_type="application/x-npy"),
+        client.post(url, data=npy(image[None]), content_type="application/x-npy"),
     ]
     assert [answer.status_code for answer in answers] == [200] * 6
     assert all(answer.json == answers[0].json for answer in answers)
 
 
-def test_both_models_answer_at_once(client, digits, pictures):
+def test_both_models_answer_at_once(client, digits, images):
     one = client.post("/models/digits/v1", data=npy(digits.test.images[:50]), content_type="application/x-npy")
     assert (
         sum(item["class"] == label for item, label in zip(one.json["predictions"], digits.test.labels, strict=False))
         > 45
     )
-    assert brightness(client.post(URL, data=encode_png(pictures[1]), content_type="image/png")) == [0.2]
+    assert brightness(client.post(URL, data=encode_png(images[1]), content_type="image/png")) == [0.2]
 
 
-def test_predictions_are_reported(bright, pictures):
+def test_predictions_are_reported(bright, images):
     seen = []
     app = create_app(bright, on_prediction=lambda *arguments: seen.append(arguments))
-    app.test_client().post(URL, data=npy(pictures), content_type="application/x-npy")
+    app.test_client().post(URL, data=npy(images), content_type="application/x-npy")
     ((predictor, received, predictions),) = seen
     assert predictor is bright
-    assert np.array_equal(np.stack(list(received)), pictures)
+    assert np.array_equal(np.stack(list(received)), images)
     assert [item.label for item in predictions] == ["dark", "dark", "dark", "bright", "bright"]
 
 
@@ -162,7 +162,7 @@ def test_a_refused_request_is_not_reported(bright):
     assert seen == []
 
 
-def test_a_model_without_pictures():
+def test_a_model_without_images():
     engine = PythonEngine(lambda inputs: inputs[:, :2])
     client = create_app(Predictor("rows", 1, InputSpec(shape=(2,)), ("a", "b"), engine)).test_client()
     answer = client.post("/models/rows", json={"images": [[0.25, 0.75], [1, 0]]})
@@ -171,17 +171,17 @@ def test_a_model_without_pictures():
 
 @pytest.mark.parametrize("encoding, pack", [("gzip", gzip.compress), ("deflate", zlib.compress), ("identity", bytes)])
 @pytest.mark.parametrize("kind", ["image/png", "application/x-npy"])
-def test_packed_bodies_are_unpacked(client, pictures, kind, encoding, pack):
-    body = encode_png(pictures[0]) if kind == "image/png" else npy(pictures[:1])
+def test_packed_bodies_are_unpacked(client, images, kind, encoding, pack):
+    body = encode_png(images[0]) if kind == "image/png" else npy(images[:1])
     plain = brightness(client.post(URL, data=body, content_type=kind))
     packed = client.post(URL, data=pack(body), content_type=kind, headers={"Content-Encoding": encoding})
     assert brightness(packed) == plain
 
 
 @pytest.mark.parametrize("encoding, status", [("br", 415), ("gzip", 400)])
-def test_a_body_that_is_not_packed_as_it_says(client, pictures, encoding, status):
+def test_a_body_that_is_not_packed_as_it_says(client, images, encoding, status):
     answer = client.post(
-        URL, data=encode_png(pictures[0]), content_type="image/png", headers={"Content-Encoding": encoding}
+        URL, data=encode_png(images[0]), content_type="image/png", headers={"Content-Encoding": encoding}
     )
     assert answer.status_code == status
     assert encoding in answer.json["error"]

@@ -55,7 +55,7 @@ def chance():
 
 @pytest.fixture
 def small(bright):
-    """The bright model for pictures of 2×2 pixels: what is hostile about a body is not its length."""
+    """The bright model for images of 2×2 pixels: what is hostile about a body is not its length."""
     return replace(bright, name="small", input=InputSpec(shape=(2, 2, 1), size=(2, 2)))
 
 
@@ -176,7 +176,7 @@ def test_a_model_of_numbers_takes_whole_numbers_too():
 @pytest.mark.parametrize(
     "changes, text",
     [
-        ({"name": "picture"}, "takes the input 'image'"),
+        ({"name": "scan"}, "takes the input 'image'"),
         ({"name": None}, "takes the input 'image'"),
         ({"datatype": "UINT8"}, "UINT8"),
         ({"datatype": "BYTES"}, "BYTES"),

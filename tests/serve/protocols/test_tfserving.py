@@ -26,7 +26,7 @@ def post(client, path, message):
 
 @pytest.fixture
 def small(bright):
-    """The bright model for pictures of 2×2 pixels: what is hostile about a body is not its length."""
+    """The bright model for images of 2×2 pixels: what is hostile about a body is not its length."""
     return replace(bright, name="small", input=InputSpec(shape=(2, 2, 1), size=(2, 2)))
 
 
@@ -73,10 +73,10 @@ def test_an_answer_keeps_every_bit(client, app, digits):
     assert np.array_equal(np.array(answer, np.float32), direct)
 
 
-def test_pictures_and_tensors_get_the_same_answer(client, digits):
-    pictures = digits.test.images[:5]
-    tensors = (pictures * np.float32(16 / 255)).reshape(5, 64)
-    asked = client.post("/models/digits/v1", json={"images": pictures.tolist()}).json["predictions"]
+def test_images_and_tensors_get_the_same_answer(client, digits):
+    images = digits.test.images[:5]
+    tensors = (images * np.float32(16 / 255)).reshape(5, 64)
+    asked = client.post("/models/digits/v1", json={"images": images.tolist()}).json["predictions"]
     answer = post(client, "/v1/models/digits:predict", {"instances": tensors.tolist()}).json["predictions"]
     assert np.allclose(answer, [item["probabilities"] for item in asked], atol=1e-6)
 
@@ -117,7 +117,7 @@ def test_a_packed_body_is_not_unpacked_beyond_the_limit(bright):
         ({"instances": [np.full((28, 28, 1), None).tolist()]}, "NoneType"),
         ({"instances": [np.full((28, 28, 1), 1e300).tolist()]}, "too large"),
         ({"instances": [np.full((28, 28, 1), 10**400).tolist()]}, "too large"),
-        ({"inputs": {"picture": [ONE]}}, "no 'image'"),
+        ({"inputs": {"scan": [ONE]}}, "no 'image'"),
         ({"inputs": 0.5}, "batch is empty"),
         ({"inputs": []}, "batch is empty"),
         ({"instances": [ONE], "signature_name": 3}, "signature_name"),
@@ -270,13 +270,13 @@ def test_a_classifier_does_not_regress(client):
     assert answer.status_code == 400 and "regression signature" in answer.json["error"]
 
 
-def test_whoever_watches_predictions_sees_pictures(bright):
+def test_whoever_watches_predictions_sees_images(bright):
     seen = []
     app = create_app([bright], on_prediction=lambda *told: seen.append(told))
     post(app.test_client(), f"{BRIGHT}:predict", {"instances": [HALF, ONE]})
-    predictor, pictures, predictions = seen[0]
+    predictor, images, predictions = seen[0]
     assert predictor is bright and [item.label for item in predictions] == ["dark", "bright"]
-    assert pictures.shape == (2, 28, 28) and pictures[:, 0, 0].tolist() == [128, 255]
+    assert images.shape == (2, 28, 28) and images[:, 0, 0].tolist() == [128, 255]
 
 
 def test_a_canary_and_a_shadow_have_their_part_in_tensors_too(bright):
