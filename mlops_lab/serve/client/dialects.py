@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from mlops_lab.errors import BadRequest, NotFound, ServerError, UnknownModel, UnknownVersion, WrongShape, nearest
 from mlops_lab.image import InputSpec, to_input
 from mlops_lab.predict import from_probabilities
-from mlops_lab.serve import codec
 from mlops_lab.serve.client.packing import pack
-from mlops_lab.serve.limits import Limits
+from mlops_lab.serve.codecs import images as codec
+from mlops_lab.serve.core.limits import Limits
 from mlops_lab.store import ModelStore
 
 # A path and a key that must be in the answer → the answer, an object.
