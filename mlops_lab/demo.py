@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mlops_lab import data, predict, show, store, train
+from mlops_lab.client import Client
 from mlops_lab.errors import ServerError
 from mlops_lab.pipeline.process import ServerProcess
-from mlops_lab.serve.client import Client
 
 CLIENTS = 4
 

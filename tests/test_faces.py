@@ -15,12 +15,12 @@ import pytest
 
 import mlops_lab
 from mlops_lab import data, deploy, doctor, engines, image, pipeline, predict, serve, store, train, validate
+from mlops_lab.client import Predictions
 from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
 from mlops_lab.deploy.lint.findings import Finding, Findings
 from mlops_lab.pipeline.outcome import Outcome, Release
 from mlops_lab.predict import Prediction
-from mlops_lab.serve import Predictions
 from mlops_lab.serve.background import Exchange
 from mlops_lab.serve.background.places import Reach
 from mlops_lab.serve.chains.finder import find_digits

@@ -22,9 +22,9 @@ def predict(
     images: tuple[str, ...], name: str, version: str, folder: str, url: str | None, api_key: str | None
 ) -> tuple[Any, str]:
     """Classify images, PNG or JPEG."""
+    from mlops_lab.client import Client
+    from mlops_lab.client.encoding import read_image
     from mlops_lab.serve import codec
-    from mlops_lab.serve.client import Client
-    from mlops_lab.serve.client.packing import read_image
 
     if url:
         answer = Client(url, models=folder, api_key=api_key).classify(name, version, images).response

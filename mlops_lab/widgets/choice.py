@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_lab.client import Client
 from mlops_lab.errors import WrongUsage
-from mlops_lab.serve import Client
 
 KINDS = {
     "all": "all images",

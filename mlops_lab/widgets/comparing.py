@@ -8,9 +8,9 @@ from typing import Any
 import ipywidgets
 
 from mlops_lab import show
+from mlops_lab.client import Client
 from mlops_lab.data import Dataset
 from mlops_lab.errors import LabError
-from mlops_lab.serve import Client
 from mlops_lab.widgets import faces
 from mlops_lab.widgets.choice import Answers, ask_all, disagreements
 from mlops_lab.widgets.picking import Gallery

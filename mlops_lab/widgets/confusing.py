@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import show
+from mlops_lab.client import Client
 from mlops_lab.data import Dataset
-from mlops_lab.serve import Client
 from mlops_lab.widgets import faces
 from mlops_lab.widgets.choice import Answers, ask_all, confusion_counts
 from mlops_lab.widgets.picking import Gallery

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from mlops_lab import show
+from mlops_lab.client import Client, Predictions
 from mlops_lab.data import Dataset
 from mlops_lab.errors import LabError
 from mlops_lab.image import InputSpec, decode
-from mlops_lab.serve import Client, Predictions
 from mlops_lab.widgets import faces
 from mlops_lab.widgets.sending import SendAndSee
 from mlops_lab.widgets.uploading import Upload

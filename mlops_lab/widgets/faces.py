@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import show
+from mlops_lab.client import Predictions
 from mlops_lab.errors import LabError, ServerError
 from mlops_lab.image import InputSpec, encode_png, to_input
 from mlops_lab.predict import Prediction
-from mlops_lab.serve import Predictions
 
 
 def figure(pixels: NDArray[Any], alt: str, *caption: str, width: int = 140, pixelated: bool = False) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 import traitlets
 
 from mlops_lab import show
+from mlops_lab.client import Client
 from mlops_lab.data import Dataset
 from mlops_lab.errors import LabError, WrongUsage
-from mlops_lab.serve import Client
 from mlops_lab.widgets import faces, thumbnails
 from mlops_lab.widgets.choice import KINDS, Answers, ask_all, captions, choose
 

@@ -7,10 +7,10 @@ from typing import Any
 import ipywidgets
 from numpy.typing import NDArray
 
+from mlops_lab.client import Client, Predictions
 from mlops_lab.data import Dataset
 from mlops_lab.errors import LabError, ServerError
 from mlops_lab.image import InputSpec, encode_png
-from mlops_lab.serve import Client, Predictions
 from mlops_lab.widgets import faces, snippets
 from mlops_lab.widgets.choice import ask_all
 from mlops_lab.widgets.picking import Gallery

@@ -6,9 +6,9 @@ from typing import Any
 
 import ipywidgets
 
+from mlops_lab.client import Client, Predictions
 from mlops_lab.errors import LabError
 from mlops_lab.image import InputSpec
-from mlops_lab.serve import Client, Predictions
 from mlops_lab.widgets import faces
 from mlops_lab.widgets.preparing import Step, steps
 

@@ -4,10 +4,10 @@ import re
 import numpy as np
 import pytest
 
+from mlops_lab.client import Predictions
 from mlops_lab.errors import ServerError, UnknownVersion
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Prediction
-from mlops_lab.serve import Predictions
 from mlops_lab.widgets import faces
 
 SPEC = InputSpec(shape=(28, 28, 1), size=(28, 28))
