@@ -40,7 +40,7 @@ def doctor(folder: str, port: int) -> tuple[Any, str]:
     from mlops_lab.doctor import examine
 
     checkup = examine(folder, port)
-    if not checkup.healthy:
+    if not checkup.passed:
         click.get_current_context().call_on_close(lambda: sys.exit(1))
     return checkup.to_dict(), str(checkup)
 

@@ -161,7 +161,7 @@ def test_doctor(lab, models):
     (models.root / "digits/1/manifest.json").write_text("")
     status, out, _ = lab("doctor", "--models", models.root, "--json")
     assert status == 1
-    assert json.loads(out)["healthy"] is False
+    assert json.loads(out)["passed"] is False
 
 
 @pytest.mark.tensorflow
