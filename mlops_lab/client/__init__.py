@@ -3,7 +3,10 @@
 It imports nothing of the server, so it costs little where only a client is needed.
 """
 
-from mlops_lab.client.client import Client as Client
-from mlops_lab.client.client import Predictions as Predictions
+from mlops_lab.client.client import Client, Predictions
 
 __all__ = ["Client", "Predictions"]
+
+
+def __dir__() -> list[str]:
+    return __all__

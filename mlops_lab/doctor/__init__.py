@@ -1,8 +1,7 @@
 """Diagnose common problems of the environment, with the fix for each: ``doctor.examine()`` in a cell or a script."""
 
-from mlops_lab.doctor.checkup import Checkup as Checkup
-from mlops_lab.doctor.checkup import examine as examine
-from mlops_lab.findings import Finding as Finding
+from mlops_lab.doctor.checkup import Checkup, examine
+from mlops_lab.findings import Finding
 
 __all__ = ["Checkup", "Finding", "examine"]
 

@@ -5,14 +5,14 @@ browser needs no access to the server's port, so the same cell works in JupyterL
 hub.
 """
 
-from mlops_lab.widgets.comparison import compare as compare
-from mlops_lab.widgets.confusion_matrix import confusion as confusion
-from mlops_lab.widgets.drawing import draw as draw
-from mlops_lab.widgets.file_upload import upload as upload
-from mlops_lab.widgets.image_gallery import gallery as gallery
-from mlops_lab.widgets.send_form import send as send
-from mlops_lab.widgets.server_dashboard import dashboard as dashboard
-from mlops_lab.widgets.training_curves import training as training
+from mlops_lab.widgets.comparison import compare
+from mlops_lab.widgets.confusion_matrix import confusion
+from mlops_lab.widgets.drawing import draw
+from mlops_lab.widgets.file_upload import upload
+from mlops_lab.widgets.image_gallery import gallery
+from mlops_lab.widgets.send_form import send
+from mlops_lab.widgets.server_dashboard import dashboard
+from mlops_lab.widgets.training_curves import training
 
 __all__ = ["compare", "confusion", "dashboard", "draw", "gallery", "send", "training", "upload"]
 
