@@ -18,6 +18,7 @@ ORDER = [
     {"predict"},
     {"data", "engines"},
     {"train", "store"},
+    {"client"},
     {"serve"},
     {"validate", "monitor", "deploy"},
     {"doctor", "demo", "pipeline", "grade", "widgets"},

@@ -1,4 +1,4 @@
-"""What one request looks like: the image, what the model sees, the bars, and the exchange. HTML only, no widgets."""
+"""HTML of one exchange: the image, the model's input, the bars of the prediction, and the request line. No widgets."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import show
+from mlops_lab.client import Predictions
 from mlops_lab.errors import LabError, ServerError
 from mlops_lab.image import InputSpec, encode_png, to_input
 from mlops_lab.predict import Prediction
-from mlops_lab.serve import Predictions
 
 
 def figure(pixels: NDArray[Any], alt: str, *caption: str, width: int = 140, pixelated: bool = False) -> str:
@@ -25,7 +25,7 @@ def figure(pixels: NDArray[Any], alt: str, *caption: str, width: int = 140, pixe
 
 
 def side_by_side(*parts: str) -> str:
-    """Return pieces of HTML next to each other, or below each other where there is no room."""
+    """Return HTML fragments in a row, wrapped where there is no room."""
     style = "display: flex; flex-wrap: wrap; gap: 20px; align-items: flex-start; line-height: 1.3; "
     style += f"{show.FONT}; color: {show.TEXT}; margin: 4px 0"
     return f'<div style="{style}">{"".join(parts)}</div>'
@@ -37,12 +37,12 @@ def heading(text: str) -> str:
 
 
 def column(title: str, *parts: str) -> str:
-    """Return pieces of HTML below each other under a heading."""
+    """Return HTML fragments stacked under a heading."""
     return f"<div>{heading(title)}{''.join(parts)}</div>"
 
 
-def sent(pixels: NDArray[Any], what: str) -> str:
-    """Return the image that goes over the wire, and its size."""
+def sent_image(pixels: NDArray[Any], what: str) -> str:
+    """Return the image that is sent, with its size."""
     height, width = pixels.shape[:2]
     size = len(encode_png(pixels))
     return column(
@@ -50,34 +50,34 @@ def sent(pixels: NDArray[Any], what: str) -> str:
     )
 
 
-def seen(pixels: NDArray[Any], spec: InputSpec) -> str:
-    """Return an image as the model sees it: fitted to its size, its pixels as numbers.
+def model_input(pixels: NDArray[Any], spec: InputSpec) -> str:
+    """Return an image as the model receives it: resized, with the range and the shape of its values.
 
     Examples
     --------
-    >>> face = seen(np.zeros((28, 28), np.uint8), InputSpec(shape=(28, 28, 1), size=(28, 28)))
-    >>> "784 numbers" in face
+    >>> html = model_input(np.zeros((28, 28), np.uint8), InputSpec(shape=(28, 28, 1), size=(28, 28)))
+    >>> "784 numbers" in html
     True
     """
     numbers = to_input([pixels], spec)[0]
     height, width = spec.size or numbers.shape[:2]
     span = max(spec.high - spec.low, 1e-9)
     image = ((numbers.reshape(*spec.image_shape) - spec.low) * (255 / span)).round().astype(np.uint8)
-    words = f"{numbers.size:,} numbers, {numbers.min():.2g} to {numbers.max():.2g}"
+    text = f"{numbers.size:,} numbers, {numbers.min():.2g} to {numbers.max():.2g}"
     shape = "shape " + "×".join(map(str, numbers.shape))
-    alt = f"What the model sees: {width}×{height} pixels, {words}"
-    return column("The model sees", figure(image, alt, words, shape, pixelated=True))
+    alt = f"What the model sees: {width}×{height} pixels, {text}"
+    return column("The model sees", figure(image, alt, text, shape, pixelated=True))
 
 
-def said(prediction: Prediction, truth: str = "") -> str:
-    """Return the bars of a prediction, and whether it is right where the truth is known."""
+def prediction_bars(prediction: Prediction, truth: str = "") -> str:
+    """Return the bars of a prediction, and whether it is correct where the label is known."""
     labels = prediction.labels or tuple(map(str, range(len(prediction.probabilities))))
     bars = show.bars(labels, prediction.probabilities, strongest=prediction.class_index)
-    return column(f"It says: {prediction}", bars, judged(prediction, truth))
+    return column(f"It says: {prediction}", bars, verdict(prediction, truth))
 
 
-def judged(prediction: Prediction, truth: str) -> str:
-    """Return whether a prediction is right, in a word."""
+def verdict(prediction: Prediction, truth: str) -> str:
+    """Return whether a prediction matches the label."""
     if not truth:
         return ""
     if prediction.label == truth:
@@ -86,7 +86,7 @@ def judged(prediction: Prediction, truth: str) -> str:
 
 
 def exchange(answer: Predictions) -> str:
-    """Return the request line, the status and the milliseconds of an answer in one line."""
+    """Return the request line, the status code and the latency in one line."""
     generation = answer.headers.get("X-Lab-Generation")
     by = f" · answered by generation {escape(generation)}" if generation else ""
     return _line(
@@ -95,8 +95,8 @@ def exchange(answer: Predictions) -> str:
     )
 
 
-def failure(request: str, error: LabError) -> str:
-    """Return what came back instead of an answer: the status, the sentence and the hint."""
+def failed_request(request: str, error: LabError) -> str:
+    """Return the request line, the status code, the message and the hint of an error response."""
     status = "no answer" if isinstance(error, ServerError) else str(error.status)
     hint = f'<div style="margin-top: 2px">→ {escape(error.hint)}</div>' if error.hint else ""
     return _line(
@@ -105,8 +105,8 @@ def failure(request: str, error: LabError) -> str:
     )
 
 
-def problem(error: LabError) -> str:
-    """Return an error as its sentence and its hint."""
+def error_text(error: LabError) -> str:
+    """Return the message and the hint of an error."""
     hint = f'<div style="margin-top: 2px">→ {escape(error.hint)}</div>' if error.hint else ""
     return _line(f"{show.state('error')} {escape(error.message)}{hint}")
 
@@ -147,7 +147,7 @@ def _pretty(value: Any, indent: str) -> list[str]:
 
 
 def code(text: str) -> str:
-    """Return text to copy: one click selects all of it."""
+    """Return code to copy: one click selects all of it."""
     style = (
         "user-select: all; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; padding: 8px; max-height: 260px; "
         f"overflow: auto; font-family: var(--jp-code-font-family, monospace); font-size: 12px; line-height: 1.4; "
@@ -157,7 +157,7 @@ def code(text: str) -> str:
 
 
 def muted(text: str) -> str:
-    """Return text that stands back."""
+    """Return text in the secondary colour."""
     return f'<span style="{show.FONT}; color: {show.MUTED}">{escape(text)}</span>'
 
 

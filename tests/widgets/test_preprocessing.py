@@ -9,7 +9,7 @@ from mlops_lab import data
 from mlops_lab.errors import BadImage
 from mlops_lab.image import InputSpec, encode_png, fit
 from mlops_lab.store import ModelStore
-from mlops_lab.widgets.preparing import on_bright, steps, thumbnail, trim
+from mlops_lab.widgets.preprocessing import has_bright_background, steps, thumbnail, trim
 
 ROOT = Path(__file__).parents[2]
 SPEC = InputSpec(shape=(28, 28, 1), size=(28, 28))
@@ -26,20 +26,20 @@ def shirt_on(ground, size=(300, 200)):
     [(255, None, True), (0, None, False), (255, False, False), (0, True, True)],
 )
 def test_a_bright_ground_is_inverted(ground, invert, inverted):
-    way = steps(encode_png(shirt_on(ground)), SPEC, invert)
-    assert ("Inverted" in [step.title for step in way]) is inverted
+    taken = steps(encode_png(shirt_on(ground)), SPEC, invert)
+    assert ("Inverted" in [step.title for step in taken]) is inverted
 
 
 def test_the_thing_fills_what_is_sent():
-    way = steps(encode_png(shirt_on(0)), SPEC)
-    assert [step.title for step in way] == ["Your image", "Grey", "Trimmed", "Small"]
-    assert (way[-1].pixels == fit(shirt_on(0)[80:220, 60:140], SPEC)).all()
+    taken = steps(encode_png(shirt_on(0)), SPEC)
+    assert [step.title for step in taken] == ["Your image", "Grey", "Trimmed", "Small"]
+    assert (taken[-1].pixels == fit(shirt_on(0)[80:220, 60:140], SPEC)).all()
 
 
-def test_a_image_of_the_models_size_is_sent_as_it_is():
+def test_an_image_of_the_models_size_is_sent_unchanged():
     image = np.pad(np.full((10, 10), 200, np.uint8), 9)
-    way = steps(encode_png(image), SPEC)
-    assert (way[-1].pixels == image).all()
+    taken = steps(encode_png(image), SPEC)
+    assert (taken[-1].pixels == image).all()
 
 
 @pytest.mark.parametrize("ground", [0, 30])
@@ -71,17 +71,17 @@ def test_nothing_but_ground_stays_whole():
 def test_a_large_photo_becomes_small():
     buffer = io.BytesIO()
     Image.new("RGB", (4000, 3000), "white").save(buffer, format="JPEG")
-    way = steps(buffer.getvalue(), SPEC)
-    assert way[-1].pixels.shape == (28, 28)
-    assert max(max(step.pixels.shape[:2]) for step in way) <= 280
-    assert way[0].words.startswith("4000×3000")
+    taken = steps(buffer.getvalue(), SPEC)
+    assert taken[-1].pixels.shape == (28, 28)
+    assert max(max(step.pixels.shape[:2]) for step in taken) <= 280
+    assert taken[0].caption.startswith("4000×3000")
 
 
 def test_a_model_of_colours_keeps_them():
     spec = InputSpec(shape=(16, 16, 3), size=(16, 16), mode="rgb")
-    way = steps(encode_png(np.full((20, 20, 3), 200, np.uint8)), spec)
-    assert [step.title for step in way] == ["Your image", "Small"]
-    assert way[-1].pixels.shape == (16, 16, 3)
+    taken = steps(encode_png(np.full((20, 20, 3), 200, np.uint8)), spec)
+    assert [step.title for step in taken] == ["Your image", "Small"]
+    assert taken[-1].pixels.shape == (16, 16, 3)
 
 
 def test_a_file_that_is_no_image():
@@ -94,4 +94,4 @@ def test_thumbnails_keep_the_proportion():
 
 
 def test_only_the_edge_decides():
-    assert not on_bright(np.pad(np.full((10, 10), 255, np.uint8), 1))
+    assert not has_bright_background(np.pad(np.full((10, 10), 255, np.uint8), 1))

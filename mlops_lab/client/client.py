@@ -1,4 +1,4 @@
-"""Ask an inference server over HTTP."""
+"""The client: it sends images to an inference server over HTTP and returns predictions."""
 
 from __future__ import annotations
 
@@ -6,38 +6,40 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 
 from mlops_lab import errors, show
+from mlops_lab.client.backends import Backend, Course, TensorFlowServing
 from mlops_lab.errors import LabError, NotFound, ServerError
 from mlops_lab.predict import Prediction, draw
-from mlops_lab.serve.client.dialects import Course, Dialect, TensorFlowServing
-from mlops_lab.store import ModelStore
 
-Answer = TypeVar("Answer")
+if TYPE_CHECKING:
+    from mlops_lab.store import ModelStore
+
+Result = TypeVar("Result")
 
 
 class NoSuchRoute(ServerError):
-    """The server has no such route, and does not say so as ours would: it may be another kind of server."""
+    """A 404 whose body is not the JSON of ``serve``: it may be another kind of server."""
 
 
 class Predictions(list[Prediction]):
-    """Predictions in the order of the images, and how they came.
+    """Predictions in the order of the images, with the request and the response.
 
     Attributes
     ----------
     request
         The request line: ``POST /models/clothes/v1``.
     status
-        Of the answer.
+        The status code of the response.
     milliseconds
-        From sending the request to having read the answer.
+        The latency, from sending the request to reading the last byte of the response.
     response
-        The JSON: as it came, or as the course's server would have said it where another one answered.
+        The JSON body, in the format of ``serve`` whichever server answered.
     headers
-        Of the answer.
+        The headers of the response.
     """
 
     def __init__(
@@ -64,20 +66,20 @@ class Predictions(list[Prediction]):
 
 
 class Client:
-    """A client of one inference server: ours, or TensorFlow Serving, which it finds out by asking.
+    """A client of one inference server. It detects whether that is TensorFlow Serving.
 
     Parameters
     ----------
     url
         Such as ``"http://127.0.0.1:8000"``, or a :class:`~mlops_lab.serve.RunningServer`.
     timeout
-        Seconds to wait for an answer.
+        Seconds to wait for a response.
     models
-        For TensorFlow Serving, which knows neither labels nor preprocessing: the store, or its folder, that it serves.
+        For TensorFlow Serving, which has neither labels nor preprocessing: the store that it serves, or its folder.
     labels
         For TensorFlow Serving without the store: the names of the classes.
     api_key
-        For a server that asks for one.
+        The key of a server that requires one.
 
     Examples
     --------
@@ -100,11 +102,12 @@ class Client:
     ) -> None:
         self.url = str(getattr(url, "url", url)).rstrip("/")
         self.timeout = timeout
-        self._store = models if models is None or isinstance(models, ModelStore) else ModelStore(Path(models))
+        self._store = models
         self._labels = labels
-        self._dialect: Dialect = Course(self._get)
+        self._backend: Backend = Course(self._get)
+        self._labels_by_version: dict[tuple[str, str], tuple[str, ...]] = {}
         self._session = requests.Session()
-        # A proxy that is meant for the internet would catch requests to this machine.
+        # A proxy configured for the internet would intercept requests to this machine.
         self._session.trust_env = False
         if api_key:
             self._session.headers["Authorization"] = f"Bearer {api_key}"
@@ -114,11 +117,11 @@ class Client:
 
     def models(self) -> list[dict[str, Any]]:
         """Return the models of the server, with their versions and aliases."""
-        return self._speak(lambda dialect: dialect.models())
+        return self._with_backend(lambda backend: backend.models())
 
     def info(self, name: str, version: int | str = "latest") -> dict[str, Any]:
-        """Return what the server tells about one version of a model."""
-        return self._speak(lambda dialect: dialect.info(name, version))
+        """Return the metadata of one version of a model."""
+        return self._with_backend(lambda backend: backend.info(name, version))
 
     def classify(self, name: str, version: int | str, images: Any) -> Predictions:
         """Send one image or several, and return a prediction for each, in order.
@@ -126,24 +129,24 @@ class Client:
         Parameters
         ----------
         name, version
-            Of the model: ``"clothes"``, ``"v1"`` (or 1, or an alias).
+            The model and its version: ``"clothes"``, ``"v1"`` (or 1, or an alias).
         images
             One image or several: arrays of pixels 0–255, the bytes of PNG or JPEG files, or paths of such files.
 
         Returns
         -------
         Predictions
-            A list of :class:`~mlops_lab.predict.Prediction` that also knows the request and its milliseconds.
+            A list of :class:`~mlops_lab.predict.Prediction` that also has the request and its latency.
 
         Raises
         ------
         LabError
-            The server's own error, as the class it had there; :class:`ServerError` where no server answers.
+            The server's error, with the class it has there; :class:`ServerError` where no server answers.
         """
-        return self._speak(lambda dialect: self._classify(dialect, name, version, images))
+        return self._with_backend(lambda backend: self._classify(backend, name, version, images))
 
     def prepare(self, name: str, version: int | str, images: Any) -> requests.PreparedRequest:
-        """Return the request that :meth:`classify` would send, to be sent by other means, or many times.
+        """Return the request that :meth:`classify` would send, to send it by other means or many times.
 
         Raises
         ------
@@ -156,18 +159,18 @@ class Client:
         >>> client.prepare("clothes", "v1", dataset.test.images[0]).headers["Content-Type"]  # doctest: +SKIP
         'image/png'
         """
-        self.info(name, version)  # what kind of server it is shows when it is asked
-        asked = self._speak(lambda dialect: dialect.question(name, version, images))
-        return self._session.prepare_request(requests.Request("POST", self.url + asked.path, **asked.options))
+        self.info(name, version)  # detects the kind of server
+        request = self._with_backend(lambda backend: backend.build_request(name, version, images))
+        return self._session.prepare_request(requests.Request("POST", self.url + request.path, **request.options))
 
-    def _classify(self, dialect: Dialect, name: str, version: int | str, images: Any) -> Predictions:
-        asked = dialect.question(name, version, images)
+    def _classify(self, backend: Backend, name: str, version: int | str, images: Any) -> Predictions:
+        request = backend.build_request(name, version, images)
         started = time.perf_counter()
-        answer = self._ask("POST", asked.path, **asked.options)
+        answer = self._request("POST", request.path, **request.options)
         milliseconds = 1000 * (time.perf_counter() - started)
-        message = dialect.read(asked, _message(answer, "predictions"))
-        labels = self._known_labels(dialect, name, message["version"])
-        images = _drawable(asked.images, len(message["predictions"]))
+        message = backend.parse_response(request, _parse_json(answer, "predictions"))
+        labels = self._labels_of(backend, name, message["version"])
+        images = _drawable(request.images, len(message["predictions"]))
         items = [
             Prediction(
                 entry["label"],
@@ -179,37 +182,35 @@ class Client:
             )
             for entry, image in zip(message["predictions"], images, strict=True)
         ]
-        return Predictions(items, f"POST {asked.path}", answer.status_code, milliseconds, message, answer.headers)
+        return Predictions(items, f"POST {request.path}", answer.status_code, milliseconds, message, answer.headers)
 
-    def _known_labels(self, dialect: Dialect, name: str, version: str) -> tuple[str, ...]:
-        known: dict[tuple[str, str], tuple[str, ...]] = self.__dict__.setdefault("_labels_of", {})
+    def _labels_of(self, backend: Backend, name: str, version: str) -> tuple[str, ...]:
+        known = self._labels_by_version
         if (name, version) not in known:
             try:
-                known[name, version] = tuple(dialect.info(name, version).get("labels", ()))
-            except (
-                NotFound
-            ):  # while servers are replaced, the next one asked may not have what the last one answered with
+                known[name, version] = tuple(backend.info(name, version).get("labels", ()))
+            except NotFound:  # during a rollout another replica may answer, which does not have this version
                 return ()
         return known[name, version]
 
-    def _speak(self, ask: Callable[[Dialect], Answer]) -> Answer:
-        """Ask in the course's words, and in TensorFlow Serving's once a server turns out to know no others."""
+    def _with_backend(self, call: Callable[[Backend], Result]) -> Result:
+        """Call with the routes of ``serve``, and with TensorFlow Serving's where the server turns out to be that."""
         try:
-            return ask(self._dialect)
+            return call(self._backend)
         except NoSuchRoute:
-            refused = self._send("GET", "/v1/models")  # it has no list, and says in JSON that a name is missing
-            if refused.status_code != 400 or "Missing model name" not in refused.text:
+            answer = self._send("GET", "/v1/models")  # TensorFlow Serving answers that the model's name is missing
+            if answer.status_code != 400 or "Missing model name" not in answer.text:
                 raise
-        self._dialect = TensorFlowServing(self._get, self._store, self._labels)
-        return ask(self._dialect)
+        self._backend = TensorFlowServing(self._get, _open_store(self._store), self._labels)
+        return call(self._backend)
 
     def _get(self, path: str, key: str) -> dict[str, Any]:
-        return _message(self._ask("GET", path), key)
+        return _parse_json(self._request("GET", path), key)
 
-    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         answer = self._send(method, path, **options)
         if not answer.ok:
-            raise _error(answer)
+            raise _to_error(answer)
         return answer
 
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
@@ -221,18 +222,24 @@ class Client:
             ) from error
         except requests.RequestException as error:
             raise ServerError(
-                f"{method} {self.url}{path} failed: {error}.", "Look at the address and try again."
+                f"{method} {self.url}{path} failed: {error}.", "Check the address and try again."
             ) from error
 
 
+def _open_store(models: ModelStore | str | PathLike[str] | None) -> ModelStore | None:
+    from mlops_lab.store import ModelStore
+
+    return models if models is None or isinstance(models, ModelStore) else ModelStore(Path(models))
+
+
 def _drawable(images: Sequence[Any] | None, wanted: int) -> Sequence[Any]:
-    """Return what can be drawn beside each prediction: nothing for the examples of a model without images."""
+    """Return the image of each prediction, or ``None`` for the rows of a model that does not take images."""
     if images is None or len(images) != wanted or any(image.ndim < 2 for image in images):
         return [None] * wanted
     return images
 
 
-def _message(answer: requests.Response, key: str) -> dict[str, Any]:
+def _parse_json(answer: requests.Response, key: str) -> dict[str, Any]:
     """Return the JSON object of an answer, which must have a key."""
     try:
         message = answer.json()
@@ -244,8 +251,8 @@ def _message(answer: requests.Response, key: str) -> dict[str, Any]:
     return message
 
 
-def _error(answer: requests.Response) -> LabError:
-    """Return the server's error as the class it had there."""
+def _to_error(answer: requests.Response) -> LabError:
+    """Return the error in a response as the exception class that it has at the server."""
     try:
         message = answer.json()
         text, hint, code = message["error"], message.get("hint") or "", message.get("code")
@@ -254,7 +261,7 @@ def _error(answer: requests.Response) -> LabError:
         return kind(f"The server answered {answer.status_code}: {answer.text[:200]!r}.", "Is it an inference server?")
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, LabError)]
     by_code = {kind.code: kind for kind in kinds}
-    # A code of its own, such as "draining", keeps the status of its class; the first class of a status is the widest.
+    # An unknown code, such as "draining", falls back on the status; the first class of a status is the most general.
     by_status = {kind.status: kind for kind in reversed(kinds) if kind.status != LabError.status}
     found = by_code.get(code) or by_status.get(answer.status_code, ServerError)
     return found(text.removesuffix(hint).strip(), hint, code=code)

@@ -12,12 +12,13 @@ from flask import Flask, Response, request
 from werkzeug.wrappers import Response as Answer
 
 from mlops_lab import data, serve
+from mlops_lab.client import Client
+from mlops_lab.client.backends import model_path, read_signature
 from mlops_lab.errors import BadRequest, NotFound, ServerError, TooLarge, UnknownModel, UnknownVersion, WrongShape
 from mlops_lab.image import encode_png
-from mlops_lab.serve import Client, create_app
-from mlops_lab.serve.client.dialects import address, read_signature
+from mlops_lab.serve import create_app
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 def only_v1(app):
@@ -294,7 +295,7 @@ def test_signatures_that_the_client_cannot_fill(inputs):
 
 
 def test_names_are_quoted():
-    assert address("a b/c", "x:y") == "/v1/models/a%20b%2Fc/labels/x%3Ay"
+    assert model_path("a b/c", "x:y") == "/v1/models/a%20b%2Fc/labels/x%3Ay"
 
 
 def test_the_number_of_classes_may_be_left_open(recorded):

@@ -4,20 +4,20 @@ import pytest
 
 from mlops_lab import train, widgets
 from mlops_lab.errors import WrongUsage
-from mlops_lab.widgets.fitting import Training
+from mlops_lab.widgets.training_curves import Training
 
 
 def test_the_best_epoch_keeps_its_weights():
     live = widgets.training()
     for number, accuracy in enumerate([0.5, 0.8, 0.7], start=1):
-        live.heard({"accuracy": accuracy, "val_accuracy": accuracy}, weights=number)
+        live.record_epoch({"accuracy": accuracy, "val_accuracy": accuracy}, weights=number)
     assert (live.best, live.weights) == (2, 2)
     assert "3 epochs, best validation accuracy 0.8000 in epoch 2" in live.state.value
 
 
 def test_the_curves_have_a_text():
     live = widgets.training()
-    live.heard({"accuracy": 0.5, "val_accuracy": 0.4}, weights=None)
+    live.record_epoch({"accuracy": 0.5, "val_accuracy": 0.4}, weights=None)
     assert re.search('alt="Accuracy by epoch: 1 epoch, best validation accuracy 0.4000', live.curves.value)
 
 

@@ -1,4 +1,4 @@
-"""Two versions, or two models, side by side on the same image."""
+"""The predictions of two versions or models for the same image, side by side."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 import ipywidgets
 
 from mlops_lab import show
+from mlops_lab.client import Client
 from mlops_lab.data import Dataset
 from mlops_lab.errors import LabError
-from mlops_lab.serve import Client
-from mlops_lab.widgets import faces
-from mlops_lab.widgets.choice import Answers, ask_all, disagreements
-from mlops_lab.widgets.picking import Gallery
+from mlops_lab.widgets import fragments
+from mlops_lab.widgets.image_gallery import Gallery
+from mlops_lab.widgets.selection import ModelPredictions, classify_all, disagreements
 
 
 class Compare(ipywidgets.VBox):  # type: ignore[misc]
-    """Pick an image and see what two versions say about it.
+    """A gallery, and the predictions of two versions for the picked image.
 
     Attributes
     ----------
     gallery
-        Where to pick.
+        The images to pick from.
     sides
-        The two (name, version) that are asked.
+        The two pairs (name, version).
 
     Examples
     --------
@@ -36,7 +36,7 @@ class Compare(ipywidgets.VBox):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.client, self.dataset, self.sides = client, dataset, (left, right)
-        self._said: list[Answers] | None = None
+        self._predictions: list[ModelPredictions] | None = None
         self.gallery = Gallery(dataset, count=count)
         self.only = ipywidgets.Checkbox(description="only where they disagree", indent=False)
         self.result = ipywidgets.HTML()
@@ -44,7 +44,7 @@ class Compare(ipywidgets.VBox):  # type: ignore[misc]
         self.children = [self.gallery, self.only, self.result]
         self.only.observe(self._filter, "value")
         self.gallery.observe(self._show, "picked")
-        self.gallery.picked = int(self.gallery.places[0])
+        self.gallery.picked = int(self.gallery.indices[0])
 
     def __repr__(self) -> str:
         left, right = (" ".join(side) for side in self.sides)
@@ -56,29 +56,29 @@ class Compare(ipywidgets.VBox):  # type: ignore[misc]
             return
         images = self.dataset.test.images
         try:
-            if self._said is None:
-                self._said = [ask_all(self.client, *side, images) for side in self.sides]
+            if self._predictions is None:
+                self._predictions = [classify_all(self.client, *side, images) for side in self.sides]
         except LabError as error:
             self.only.value = False
-            self.result.value = faces.problem(error)
+            self.result.value = fragments.error_text(error)
             return
-        self.gallery.show_only(disagreements(*self._said).tolist())
+        self.gallery.show_only(disagreements(*self._predictions).tolist())
 
     def _show(self, _: Any) -> None:
         picked = self.gallery.picked
         image, label = self.dataset.test.images[picked], self.dataset.test.labels[picked]
         truth = self.dataset.classes[label]
-        parts = [faces.column("The image", faces.figure(image, f"Test image {picked}", truth, pixelated=True))]
+        parts = [fragments.column("The image", fragments.figure(image, f"Test image {picked}", truth, pixelated=True))]
         parts += [self._column(side, image, truth) for side in self.sides]
-        self.result.value = faces.side_by_side(*parts)
+        self.result.value = fragments.side_by_side(*parts)
 
     def _column(self, side: tuple[str, str], image: Any, truth: str) -> str:
         title = f'<div style="color: {show.MUTED}">{escape(" ".join(side))}</div>'
         try:
             answer = self.client.classify(*side, image)
         except LabError as error:
-            return f"<div>{title}{faces.problem(error)}</div>"
-        return f"<div>{title}{faces.said(answer[0], truth)}</div>"
+            return f"<div>{title}{fragments.error_text(error)}</div>"
+        return f"<div>{title}{fragments.prediction_bars(answer[0], truth)}</div>"
 
 
 def compare(
@@ -89,18 +89,18 @@ def compare(
     *,
     count: int = 16,
 ) -> Compare:
-    """Return two versions, or two models, side by side on the same images.
+    """Return a widget that compares two versions or models on the same images.
 
     Parameters
     ----------
     server
-        A running server, its address, or a client.
+        A running server, its URL, or a client.
     dataset
-        Whose test images to show.
+        The data set whose test images are shown.
     left, right
         The name and version of each side.
     count
-        Images on a page.
+        The number of images on a page.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The confusion matrix, whose cells open the images behind them."""
+"""The confusion matrix; each cell opens its images."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import show
+from mlops_lab.client import Client
 from mlops_lab.data import Dataset
-from mlops_lab.serve import Client
-from mlops_lab.widgets import faces
-from mlops_lab.widgets.choice import Answers, ask_all, confusion_counts
-from mlops_lab.widgets.picking import Gallery
+from mlops_lab.widgets import fragments
+from mlops_lab.widgets.image_gallery import Gallery
+from mlops_lab.widgets.selection import ModelPredictions, classify_all, confusion_counts
 
 CELL, GAP, NAMES = 48, 2, 92  # pixels
 
 
 class Confusion(ipywidgets.VBox):  # type: ignore[misc]
-    """How often each class was taken for each other one; a cell opens its images.
+    """A confusion matrix whose cells open their images.
 
     Attributes
     ----------
     counts
-        ``counts[row, column]``: how many images of class ``row`` the model took for class ``column``.
+        ``counts[row, column]``: the number of images of class ``row`` that were classified as ``column``.
     gallery
-        The images of the cell that was pressed.
+        The images of the selected cell.
 
     Examples
     --------
     >>> from mlops_lab import data
     >>> digits = data.load("digits")
-    >>> right = Answers(digits.test.labels, np.ones(len(digits.test)))
-    >>> Confusion(digits, right)
-    <Confusion digits: 359 of 359 right>
+    >>> correct = ModelPredictions(digits.test.labels, np.ones(len(digits.test)))
+    >>> Confusion(digits, correct)
+    <Confusion digits: 359 of 359 correct>
     """
 
-    def __init__(self, dataset: Dataset, answers: Answers, *, count: int = 16) -> None:
+    def __init__(self, dataset: Dataset, predictions: ModelPredictions, *, count: int = 16) -> None:
         super().__init__()
-        self.dataset, self.answers = dataset, answers
-        self.counts = confusion_counts(dataset.test.labels, answers.predicted, len(dataset.classes))
+        self.dataset, self.predictions = dataset, predictions
+        self.counts = confusion_counts(dataset.test.labels, predictions.predicted, len(dataset.classes))
         self._name = f"lab-matrix-{self.model_id}"
         self.style = ipywidgets.HTML(layout=ipywidgets.Layout(height="0", margin="0"))
         self.buttons = ipywidgets.ToggleButtons(
-            options=[(str(number), place) for place, number in enumerate(self.counts.ravel().tolist())],
-            tooltips=[self.sentence(*divmod(place, len(dataset.classes))) for place in range(self.counts.size)],
+            options=[(str(number), cell) for cell, number in enumerate(self.counts.ravel().tolist())],
+            tooltips=[self.describe(*divmod(cell, len(dataset.classes))) for cell in range(self.counts.size)],
             index=None,
         )
         self.buttons.add_class(self._name)
-        self.note = ipywidgets.HTML(faces.muted("Press a number to see its images."))
+        self.note = ipywidgets.HTML(fragments.muted("Select a number to see its images."))
         self.gallery = Gallery(dataset, count=count, only=[])
         self.gallery.layout.display = "none"
         self.buttons.observe(self._open, "index")
@@ -60,29 +60,29 @@ class Confusion(ipywidgets.VBox):  # type: ignore[misc]
         self.children = [self.style, grid, self.note, self.gallery]
 
     def __repr__(self) -> str:
-        return f"<Confusion {self.dataset.name}: {np.trace(self.counts)} of {self.counts.sum()} right>"
+        return f"<Confusion {self.dataset.name}: {np.trace(self.counts)} of {self.counts.sum()} correct>"
 
-    def sentence(self, row: int, column: int) -> str:
-        """Say one number of the matrix in words."""
-        actual, said = self.dataset.classes[row], self.dataset.classes[column]
+    def describe(self, row: int, column: int) -> str:
+        """Return the text of one cell."""
+        actual, predicted = self.dataset.classes[row], self.dataset.classes[column]
         number = int(self.counts[row, column])
         images = f"{number} image{'' if number == 1 else 's'} labelled {actual}"
-        return f"{images}: rightly called {said}" if row == column else f"{images}: called {said}"
+        return f"{images}: correctly classified" if row == column else f"{images}: classified as {predicted}"
 
     def _open(self, change: Any) -> None:
         if change["new"] is None:
             return
         row, column = divmod(change["new"], len(self.dataset.classes))
-        found = np.flatnonzero((self.dataset.test.labels == row) & (self.answers.predicted == column))
-        surest_first = found[np.argsort(-self.answers.confidence[found], kind="stable")]
+        found = np.flatnonzero((self.dataset.test.labels == row) & (self.predictions.predicted == column))
+        by_confidence = found[np.argsort(-self.predictions.confidence[found], kind="stable")]
         self.gallery.layout.display = None
-        self.gallery.show_only(surest_first.tolist())
+        self.gallery.show_only(by_confidence.tolist())
         self.style.value = grid_style(self._name, self.counts, change["new"])
-        self.note.value = f'<span style="{show.FONT}; color: {show.TEXT}">{escape(self.sentence(row, column))}</span>'
+        self.note.value = f'<span style="{show.FONT}; color: {show.TEXT}">{escape(self.describe(row, column))}</span>'
 
 
-def grid_style(name: str, counts: NDArray[np.int64], picked: int | None = None) -> str:
-    """Return a ``<style>`` that lays buttons out as a matrix, darker where a row has more of its images.
+def grid_style(name: str, counts: NDArray[np.int64], selected: int | None = None) -> str:
+    """Return a ``<style>`` that arranges the buttons as a matrix, darker where a cell has a larger share of its row.
 
     Examples
     --------
@@ -91,14 +91,14 @@ def grid_style(name: str, counts: NDArray[np.int64], picked: int | None = None) 
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cells = []
-    for place, share in enumerate(shares.ravel().tolist()):
-        right = place % (len(counts) + 1) == 0
-        colour = "46, 125, 50" if right else "198, 40, 40"
-        # A square root, so that rare mistakes can be seen beside the many right answers.
-        cells.append(f".{name} button:nth-child({place + 1}) {{background: rgba({colour}, {0.75 * share**0.5:.2f})}}")
-    if picked is not None:
+    for cell, share in enumerate(shares.ravel().tolist()):
+        correct = cell % (len(counts) + 1) == 0
+        colour = "46, 125, 50" if correct else "198, 40, 40"
+        # A square root, so that rare errors are visible beside the many correct predictions.
+        cells.append(f".{name} button:nth-child({cell + 1}) {{background: rgba({colour}, {0.75 * share**0.5:.2f})}}")
+    if selected is not None:
         border = f"outline: 3px solid {show.BAR}; outline-offset: -1px; font-weight: 700"
-        cells.append(f".{name} button:nth-child({picked + 1}) {{{border}}}")
+        cells.append(f".{name} button:nth-child({selected + 1}) {{{border}}}")
     lines = "\n".join(cells)
     return f"""<style>
 .{name} {{height: auto; max-height: none; overflow: visible; margin: 0}}
@@ -110,20 +110,20 @@ def grid_style(name: str, counts: NDArray[np.int64], picked: int | None = None) 
 
 
 def column_names(classes: tuple[str, ...]) -> str:
-    """Return the heads of the columns: what the model said."""
+    """Return the column headings: the predicted classes."""
     style = f"width: {CELL}px; overflow-wrap: anywhere; text-align: center; align-self: end; flex: none"
     # A long name breaks after its slash, and never after its hyphen.
     names = [name.replace("-", "\N{NON-BREAKING HYPHEN}").replace("/", "/\N{ZERO WIDTH SPACE}") for name in classes]
     heads = "".join(f'<div style="{style}">{escape(name)}</div>' for name in names)
     return (
         f'<div style="{show.FONT}; color: {show.TEXT}; line-height: 1.2"><div style="color: {show.MUTED}">'
-        f"the model said →</div>"
+        f"predicted →</div>"
         f'<div style="display: flex; gap: {GAP}px; height: 32px; padding: 0 3px; font-size: 11px">{heads}</div></div>'
     )
 
 
 def row_names(classes: tuple[str, ...]) -> str:
-    """Return the heads of the rows: what is in the images."""
+    """Return the row headings: the labels."""
     style = f"height: 28px; line-height: 28px; margin-bottom: {GAP}px; text-align: right; white-space: nowrap"
     heads = "".join(f'<div style="{style}">{escape(name)}</div>' for name in classes)
     return (
@@ -135,23 +135,23 @@ def row_names(classes: tuple[str, ...]) -> str:
 def confusion(
     server: Any, dataset: Dataset, name: str = "clothes", version: int | str = "latest", *, count: int = 16
 ) -> Confusion:
-    """Ask a server about every test image, and return the confusion matrix.
+    """Classify every test image on a server, and return the confusion matrix.
 
     Parameters
     ----------
     server
-        A running server, its address, or a client.
+        A running server, its URL, or a client.
     dataset
-        Whose test images to ask about.
+        The data set whose test images are classified.
     name, version
-        The model to ask.
+        The model and its version.
     count
-        Images on a page of the gallery that a cell opens.
+        The number of images on a page of the gallery that a cell opens.
 
     Examples
     --------
     >>> confusion(server, dataset, "clothes", "v1")  # doctest: +SKIP
-    <Confusion fashion-mnist: 9081 of 10000 right>
+    <Confusion fashion-mnist: 9081 of 10000 correct>
     """
     client = server if isinstance(server, Client) else Client(server)
-    return Confusion(dataset, ask_all(client, name, version, dataset.test.images), count=count)
+    return Confusion(dataset, classify_all(client, name, version, dataset.test.images), count=count)

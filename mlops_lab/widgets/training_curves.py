@@ -1,6 +1,6 @@
-"""Training as it happens: the curves while ``train.fit`` runs, and a button that stops it.
+"""Live training curves, with buttons that start and stop the run.
 
-A kernel that runs a cell hears no click, so the training runs in a thread and its cell ends at once.
+A kernel that is busy with a cell handles no clicks, so the training runs in a thread and its cell returns immediately.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ class Training(ipywidgets.VBox):  # type: ignore[misc]
     Parameters
     ----------
     fit
-        What the Start button runs: it is called with a Keras callback, and returns the run.
+        The function behind the Start button: it is called with a Keras callback, and returns the run.
 
     Attributes
     ----------
     run
         The finished run, or ``None``.
     history
-        The numbers of each epoch so far.
+        The metrics of each epoch so far.
     best
-        The epoch with the highest validation accuracy, counted from 1; 0 before the first.
+        The epoch with the highest validation accuracy, counted from 1; 0 before the first epoch ends.
 
     Examples
     --------
     >>> live = Training()
-    >>> live.heard({"accuracy": 0.5, "val_accuracy": 0.4}, weights=["of epoch 1"])
+    >>> live.record_epoch({"accuracy": 0.5, "val_accuracy": 0.4}, weights=[])
     >>> live
     <Training: 1 epoch, best validation accuracy 0.4000 in epoch 1>
     """
@@ -61,19 +61,19 @@ class Training(ipywidgets.VBox):  # type: ignore[misc]
         self.children = [ipywidgets.HBox([*([self.go] if fit else []), self.button, self.state]), self.curves]
         self.begin()
         self.button.disabled, self.go.disabled = True, False
-        self._say("info", "ready" if fit else "waiting for train.fit")
+        self._show_state("info", "ready" if fit else "waiting for train.fit")
 
     def __repr__(self) -> str:
         return f"<Training: {self.caption}>"
 
     @property
     def stopping(self) -> bool:
-        """Whether the button was pressed."""
+        """Whether the Stop button was pressed."""
         return self._stop.is_set()
 
     @property
     def caption(self) -> str:
-        """How far the run is, in words."""
+        """A sentence about the progress of the run."""
         epochs = len(self.history["val_accuracy"])
         if not epochs:
             return "no epoch yet"
@@ -83,11 +83,11 @@ class Training(ipywidgets.VBox):  # type: ignore[misc]
 
     @property
     def callback(self) -> Any:
-        """A Keras callback that draws here: ``train.fit(dataset, callbacks=[live.callback])``."""
+        """A Keras callback that updates the widget: ``train.fit(dataset, callbacks=[live.callback])``."""
         return _callback(self)
 
     def start(self) -> None:
-        """Train in a thread, so that this cell ends at once and the buttons are heard."""
+        """Train in a thread, so that the cell returns immediately and the buttons work."""
         if self._fit is None:
             raise WrongUsage("There is nothing to train.", "Pass a data set: widgets.training(dataset).")
         if not self._thread.is_alive():
@@ -97,7 +97,7 @@ class Training(ipywidgets.VBox):  # type: ignore[misc]
             self._thread.start()
 
     def wait(self) -> train.TrainingRun:
-        """Wait for the end of the training and return the run. Its cell blocks, so the buttons are not heard."""
+        """Wait for the end of the training and return the run. The cell blocks, and so do the buttons."""
         if self._thread.ident is not None:
             self._thread.join()
         if self.error is not None:
@@ -110,50 +110,50 @@ class Training(ipywidgets.VBox):  # type: ignore[misc]
         assert self._fit is not None
         try:
             self.run = self._fit(self.callback)
-        except Exception as error:  # a thread has nobody to raise to: the face says it, wait() raises it
+        except Exception as error:  # a thread has no caller: the widget shows the error, and wait() raises it
             self.error = error
             self.button.disabled, self.go.disabled = True, False
-            self._say("error", f"failed: {error}")
+            self._show_state("error", f"failed: {error}")
 
     def stop(self) -> None:
-        """End the run after the step it is in, and give the model the weights of its best epoch."""
+        """Stop the run after the current step, and restore the weights of the best epoch."""
         self._stop.set()
         self.button.disabled = True
-        self._say("info", "stopping …")
+        self._show_state("info", "stopping …")
 
     def begin(self) -> None:
-        """Forget an earlier run."""
+        """Reset the widget for a new run."""
         self._stop.clear()
         self.history: dict[str, list[float]] = defaultdict(list)
         self.best = 0
         self.weights: Any = None
         self.button.disabled, self.go.disabled = False, True
         self.curves.value = ""
-        self._say("info", "training …")
+        self._show_state("info", "training …")
 
-    def heard(self, logs: dict[str, float], weights: Any) -> None:
-        """Note the numbers of one epoch, and its weights if none before it were better."""
+    def record_epoch(self, logs: dict[str, float], weights: Any) -> None:
+        """Record the metrics of one epoch, and its weights if it is the best so far."""
         for name, value in logs.items():
             self.history[name].append(float(value))
         accuracy = self.history["val_accuracy"]
         if accuracy[-1] >= max(accuracy):
             self.best, self.weights = len(accuracy), weights
-        self.curves.value = draw(self.history, self.caption)
+        self.curves.value = plot_accuracy(self.history, self.caption)
         if not self.stopping:
-            self._say("info", f"training … {self.caption}")
+            self._show_state("info", f"training … {self.caption}")
 
     def end(self) -> None:
-        """Say how the run ended."""
+        """Show how the run ended."""
         self.button.disabled, self.go.disabled = True, False
         word = f"stopped; the model has the weights of epoch {self.best}" if self.stopping and self.best else "done"
-        self._say("ok", word)
+        self._show_state("ok", word)
 
-    def _say(self, kind: str, word: str) -> None:
+    def _show_state(self, kind: str, word: str) -> None:
         self.state.value = f'<span style="{show.FONT}; color: {show.TEXT}">{show.state(kind, word)}</span>'
 
 
-def draw(history: dict[str, list[float]], words: str) -> str:
-    """Return the accuracy of training and validation by epoch, as an image with a text that stands for it."""
+def plot_accuracy(history: dict[str, list[float]], caption: str) -> str:
+    """Return a plot of the training and validation accuracy by epoch, as an image with a text alternative."""
     from matplotlib.ticker import MaxNLocator
 
     drawing = show.figure(6, 2.6)
@@ -164,11 +164,11 @@ def draw(history: dict[str, list[float]], words: str) -> str:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
-    return show.image(show.figure_png(drawing), f"Accuracy by epoch: {words}")
+    return show.image(show.figure_png(drawing), f"Accuracy by epoch: {caption}")
 
 
 def _callback(live: Training) -> Any:
-    import_keras()  # quietly
+    import_keras()  # without its log messages
     import keras
 
     class Live(keras.callbacks.Callback):  # type: ignore[misc]
@@ -179,7 +179,7 @@ def _callback(live: Training) -> Any:
             self.model.stop_training |= live.stopping
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            live.heard(dict(logs), self.model.get_weights())
+            live.record_epoch(dict(logs), self.model.get_weights())
             self.model.stop_training |= live.stopping
 
         def on_train_end(self, logs: Any = None) -> None:
@@ -193,14 +193,14 @@ def _callback(live: Training) -> Any:
 def training(
     dataset: Dataset | None = None, config: train.TrainConfig | None = None, *, build: Callable[[], Any] | None = None
 ) -> Training:
-    """Return a face for a training run, with buttons to start and to stop it.
+    """Return live training curves, with buttons that start and stop the run.
 
     Parameters
     ----------
     dataset, config, build
-        For :func:`mlops_lab.train.fit`. The Start button trains with them in the background; ``live.run`` is the run.
-        Without a data set there is no Start button: pass ``live.callback`` to a ``train.fit`` of your own. The curves
-        grow while its cell runs, but most kernels hear the Stop button only when that cell has ended.
+        Arguments of :func:`mlops_lab.train.fit`. The Start button trains with them in the background; ``live.run`` is
+        the run. Without a data set there is no Start button: pass ``live.callback`` to your own ``train.fit``. The
+        curves are updated while its cell runs, but most kernels handle the Stop button only after the cell.
 
     Examples
     --------

@@ -20,10 +20,10 @@ def test_a_pick_asks_both_sides(both, server):
 
 def test_only_where_they_disagree(both, digits, predictors):
     both.only.value = True
-    first, second = (one.probabilities(digits.test.images[both.gallery.places]) for one in predictors)
+    first, second = (one.probabilities(digits.test.images[both.gallery.indices]) for one in predictors)
     assert (first.argmax(axis=1) != second.argmax(axis=1)).all()
     both.only.value = False
-    assert both.gallery.places.tolist() == list(range(16))
+    assert both.gallery.indices.tolist() == list(range(16))
 
 
 def test_one_side_that_is_not_there(server, digits):

@@ -4,6 +4,7 @@ import requests
 from flask import Flask
 
 from mlops_lab import serve
+from mlops_lab.client import Client
 from mlops_lab.engines.python import PythonEngine
 from mlops_lab.errors import (
     BadImage,
@@ -19,7 +20,7 @@ from mlops_lab.errors import (
 )
 from mlops_lab.image import InputSpec, encode_png
 from mlops_lab.predict import Predictor
-from mlops_lab.serve import Client, create_app
+from mlops_lab.serve import create_app
 
 
 @pytest.fixture(scope="module")
@@ -138,14 +139,14 @@ def test_the_server_s_errors_come_back_as_their_classes(client, images):
 def test_a_content_type_error_is_one_too(server):
     client = Client(server)
     with pytest.raises(UnsupportedMedia):
-        client._ask("POST", "/models/bright/v1", data=b"x", headers={"Content-Type": "text/plain"})
+        client._request("POST", "/models/bright/v1", data=b"x", headers={"Content-Type": "text/plain"})
 
 
 def test_a_code_of_its_own_keeps_its_class(bright):
     app = create_app(bright)
     app.config["DRAINING"] = True
     with serve.start(app, name="draining") as server, pytest.raises(Unavailable) as caught:
-        Client(server)._ask("GET", "/readyz")
+        Client(server)._request("GET", "/readyz")
     assert caught.value.code == "draining"
 
 

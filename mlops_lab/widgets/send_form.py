@@ -1,4 +1,4 @@
-"""*Send and see*: pick an image, send it over HTTP, and see what the model says and how the request went."""
+"""The send form: pick an image, send it over HTTP, and display the prediction, the request and the response."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Any
 import ipywidgets
 from numpy.typing import NDArray
 
+from mlops_lab.client import Client, Predictions
 from mlops_lab.data import Dataset
 from mlops_lab.errors import LabError, ServerError
 from mlops_lab.image import InputSpec, encode_png
-from mlops_lab.serve import Client, Predictions
-from mlops_lab.widgets import faces, snippets
-from mlops_lab.widgets.choice import ask_all
-from mlops_lab.widgets.picking import Gallery
+from mlops_lab.widgets import fragments, snippets
+from mlops_lab.widgets.image_gallery import Gallery
+from mlops_lab.widgets.selection import classify_all
 
 TABS = ("JSON", "as curl", "as requests")
 
 
 class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
-    """Pick a test image, press Send, and see the whole exchange.
+    """A gallery with a Send button that displays the complete HTTP exchange.
 
     Attributes
     ----------
     gallery
-        Where to pick; ``gallery.picked = 17`` picks from code.
+        The images; ``gallery.picked = 17`` picks one from code.
     answer
-        The last answer, as :meth:`Client.classify` returned it, or ``None``.
+        The result of the last :meth:`Client.classify`, or ``None``.
     error
-        What the server said instead, or ``None``.
+        The error that was raised instead, or ``None``.
 
     Examples
     --------
@@ -45,22 +45,24 @@ class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
         self.gallery = Gallery(
             dataset,
             count=count,
-            ask=lambda progress: ask_all(self.client, self.name, self.version, dataset.test.images, progress=progress),
+            classify=lambda progress: classify_all(
+                self.client, self.name, self.version, dataset.test.images, progress=progress
+            ),
         )
         self._build(name, str(version))
-        self.gallery.picked = int(self.gallery.places[0])
+        self.gallery.picked = int(self.gallery.indices[0])
 
     def __repr__(self) -> str:
         return f"<SendAndSee {self.request} at {self.client.url}>"
 
     @property
     def name(self) -> str:
-        """The model that is asked."""
+        """The name of the model."""
         return str(self._name_box.value).strip()
 
     @property
     def version(self) -> str:
-        """The version that is asked: ``v1``, an alias or ``latest``."""
+        """The version: ``v1``, an alias or ``latest``."""
         return str(self._version_box.value).strip()
 
     @property
@@ -70,17 +72,17 @@ class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
 
     @property
     def url(self) -> str:
-        """The whole address that the request goes to."""
+        """The full URL of the request."""
         return f"{self.client.url}/models/{self.name}/{self.version}"
 
     @property
     def image(self) -> NDArray[Any]:
-        """The pixels of the image that is picked."""
+        """The pixels of the picked image."""
         pixels: NDArray[Any] = self.dataset.test.images[self.gallery.picked]
         return pixels
 
     def send(self, _: Any = None) -> None:
-        """Send the image that is picked, and show what comes back. The button calls this."""
+        """Send the picked image, and display the response. The button calls this."""
         self.answer = self.error = None
         try:
             self.answer = self.client.classify(self.name, self.version, self.image)
@@ -98,7 +100,7 @@ class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
         self._version_box = ipywidgets.Text(value=version, description="Version", layout=small, continuous_update=False)
         for box in (self._name_box, self._version_box):
             box.style.description_width = "56px"
-            box.observe(lambda _: self.gallery.forget(), "value")
+            box.observe(lambda _: self.gallery.clear_predictions(), "value")
         self.button = ipywidgets.Button(description="Send", icon="paper-plane", button_style="primary")
         self.button.add_class("lab-send")
         self.button.on_click(self.send)
@@ -110,50 +112,51 @@ class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
         controls = ipywidgets.HBox([self._name_box, self._version_box, self.button, self.line])
         controls.layout.flex_flow, controls.layout.align_items = "row wrap", "center"
         self.children = [self.gallery, controls, self.result, self.tabs]
-        self.line.value = faces.muted(f"to {self.client.url}")
-        self._waiting()
+        self.line.value = fragments.muted(f"to {self.client.url}")
+        self._reset()
 
-    def _waiting(self) -> None:
+    def _reset(self) -> None:
         for text in self.texts:
-            text.value = faces.muted("Press Send.")
+            text.value = fragments.muted("Press Send.")
 
     def _show_answer(self, answer: Predictions, spec: InputSpec) -> None:
         picked = self.gallery.picked
         truth = self.dataset.classes[self.dataset.test.labels[picked]]
-        self.result.value = faces.exchange(answer) + faces.side_by_side(
-            faces.sent(self.image, f"test image {picked}"),
-            faces.seen(self.image, spec),
-            faces.said(answer[0], truth),
+        self.result.value = fragments.exchange(answer) + fragments.side_by_side(
+            fragments.sent_image(self.image, f"test image {picked}"),
+            fragments.model_input(self.image, spec),
+            fragments.prediction_bars(answer[0], truth),
         )
-        self.texts[0].value = faces.code(faces.pretty(answer.response))
+        self.texts[0].value = fragments.code(fragments.pretty(answer.response))
 
     def _show_error(self, error: LabError) -> None:
-        self.result.value = faces.failure(self.request, error)
-        # The server's own errors are JSON; where nothing came back there is none to show.
-        came = not isinstance(error, ServerError)
-        self.texts[0].value = faces.code(faces.pretty(error.to_dict())) if came else faces.muted("Nothing came back.")
+        self.result.value = fragments.failed_request(self.request, error)
+        # The server's errors are JSON; without a response there is nothing to show.
+        answered = not isinstance(error, ServerError)
+        body = fragments.code(fragments.pretty(error.to_dict()))
+        self.texts[0].value = body if answered else fragments.muted("There was no response.")
 
     def _show_snippets(self) -> None:
         png = encode_png(self.image)
-        self.texts[1].value = faces.code(snippets.as_curl(self.url, png))
-        self.texts[2].value = faces.code(snippets.as_requests(self.url, png))
+        self.texts[1].value = fragments.code(snippets.as_curl(self.url, png))
+        self.texts[2].value = fragments.code(snippets.as_requests(self.url, png))
 
 
 def send(
     server: Any, dataset: Dataset, name: str = "clothes", version: int | str = "v1", *, count: int = 24
 ) -> SendAndSee:
-    """Return a gallery of test images with a Send button, and the whole exchange under it.
+    """Return a gallery of test images with a Send button, and the complete HTTP exchange below it.
 
     Parameters
     ----------
     server
-        A running server, its address, or a :class:`~mlops_lab.serve.Client`.
+        A running server, its URL, or a :class:`~mlops_lab.client.Client`.
     dataset
         From :func:`mlops_lab.data.load`.
     name, version
-        The model to ask at first; both can be changed in the widget.
+        The initial model and version; both can be changed in the widget.
     count
-        Images on a page.
+        The number of images on a page.
 
     Examples
     --------

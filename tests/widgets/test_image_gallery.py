@@ -6,7 +6,7 @@ from mlops_lab.errors import WrongUsage
 
 def test_it_shows_a_page_of_test_images(digits):
     shown = widgets.gallery(digits, count=10)
-    assert shown.places.tolist() == list(range(10))
+    assert shown.indices.tolist() == list(range(10))
     assert shown.buttons.options[3] == (f"#3 {digits.classes[digits.test.labels[3]]}", 3)
     assert shown.picked is None
     assert "1–10 of 359" in shown.range.value
@@ -34,10 +34,10 @@ def test_turning_pages(digits):
     assert (shown.back.disabled, shown.more.disabled) == (True, False)
     for _ in range(5):
         shown.more.click()
-    assert shown.places.tolist() == list(range(300, 359))
+    assert shown.indices.tolist() == list(range(300, 359))
     assert (shown.back.disabled, shown.more.disabled) == (False, True)
     shown.back.click()
-    assert shown.places[0] == 200
+    assert shown.indices[0] == 200
 
 
 def test_turning_pages_keeps_the_pick(digits):
@@ -52,56 +52,56 @@ def test_turning_pages_keeps_the_pick(digits):
 def test_only_one_class(digits):
     shown = widgets.gallery(digits, count=10)
     shown.more.click()
-    shown.of_class.value = 3
-    assert set(digits.test.labels[shown.places]) == {3}
+    shown.class_filter.value = 3
+    assert set(digits.test.labels[shown.indices]) == {3}
     assert shown.back.disabled
 
 
 def test_without_a_client_there_is_no_filter_on_answers(digits):
-    assert widgets.gallery(digits).kind not in widgets.gallery(digits).children[0].children
+    assert widgets.gallery(digits).prediction_filter not in widgets.gallery(digits).children[0].children
 
 
 def test_wrongly_classified(digits, client):
     shown = widgets.gallery(digits, client=client, name="light", version="v2", count=30)
-    shown.kind.value = "wrong"
-    assert 9 not in digits.test.labels[shown.places]
+    shown.prediction_filter.value = "wrong"
+    assert 9 not in digits.test.labels[shown.indices]
     assert all("→ 9" in caption for caption, _ in shown.buttons.options)
-    assert "right about" in shown.range.value
+    assert "test accuracy" in shown.range.value
 
 
 def test_least_confident(digits, client, predictors):
     shown = widgets.gallery(digits, client=client, name="light", version="v1", count=30)
-    shown.kind.value = "unsure"
+    shown.prediction_filter.value = "unsure"
     confidence = predictors[0].probabilities(digits.test.images).max(axis=1)
-    assert confidence[shown.places].tolist() == sorted(confidence)[:30]
+    assert confidence[shown.indices].tolist() == sorted(confidence)[:30]
 
 
 def test_the_model_is_asked_once(digits, server):
     shown = widgets.gallery(digits, client=server, name="light", version="v1")
-    shown.kind.value = "wrong"
+    shown.prediction_filter.value = "wrong"
     asked = len(server.requests)
-    shown.kind.value = "unsure"
+    shown.prediction_filter.value = "unsure"
     assert len(server.requests) == asked > 0
-    shown.forget()
+    shown.clear_predictions()
     assert len(server.requests) > asked
 
 
 def test_a_server_that_is_gone_is_said(digits, server):
     shown = widgets.gallery(digits, client=server, name="light")
     server.stop()
-    shown.kind.value = "wrong"
-    assert shown.kind.value == "all"
+    shown.prediction_filter.value = "wrong"
+    assert shown.prediction_filter.value == "all"
     assert "No server answers" in shown.note.value
-    assert len(shown.places) == 24
+    assert len(shown.indices) == 24
 
 
 def test_an_empty_choice_is_said(digits):
     shown = widgets.gallery(digits)
     shown.show_only([])
-    assert "no image is like that" in shown.range.value
+    assert "no image matches" in shown.range.value
     assert shown.buttons.options == ()
     shown.show_only([5, 6])
-    assert shown.places.tolist() == [5, 6]
+    assert shown.indices.tolist() == [5, 6]
 
 
 def test_a_count_that_shows_nothing(digits):

@@ -71,7 +71,7 @@ def test_a_server_that_is_gone(sender, server):
     sender.send()
     assert type(sender.error) is ServerError
     assert "✗ no answer" in text(sender.result.value)
-    assert "Nothing came back." in text(sender.texts[0].value)
+    assert "There was no response." in text(sender.texts[0].value)
 
 
 def test_a_server_that_was_replaced_answers_as_the_next_generation(sender, server, predictors):
@@ -83,8 +83,8 @@ def test_a_server_that_was_replaced_answers_as_the_next_generation(sender, serve
     assert f"answered by generation {first + 1}" in text(sender.result.value)
 
 
-def test_another_version_forgets_what_the_first_one_said(sender, digits):
-    sender.gallery.kind.value = "wrong"
+def test_another_version_clears_the_predictions(sender, digits):
+    sender.gallery.prediction_filter.value = "wrong"
     sender._version_box.value = "v2"
     assert all("→ 9" in caption for caption, _ in sender.gallery.buttons.options)
 
