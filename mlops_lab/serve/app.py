@@ -149,7 +149,7 @@ def _add_middleware(app: Flask, state: ServerState) -> None:
         response.headers.extend(common_headers(context, traceparent))
         rule, received, sent = request.url_rule, request.content_length or 0, response.content_length or 0
         exchange = Exchange(
-            request.method, rule and rule.rule, request.path, response.status_code, received, sent, traceparent
+            request.method, rule.rule if rule else None, request.path, response.status_code, received, sent, traceparent
         )
         state.record(exchange, context)
         name = (request.view_args or {}).get("name")

@@ -12,7 +12,7 @@ import pytest
 from jupyter_servers import JupyterServer
 
 from mlops_lab.doctor import notebook
-from mlops_lab.serve.background.places import Jupyter
+from mlops_lab.serve.background.public_url import Jupyter
 
 EXAMINE = """
 import json
