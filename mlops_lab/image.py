@@ -287,7 +287,10 @@ def to_input(images: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -> 
     else:
         items = [images] if isinstance(images, np.ndarray) and images.ndim == 0 else list(images)
         fitted = [fit(check_pixels(image), spec) for image in items]
-        batch = np.stack(fitted) if fitted else np.empty((0, *spec.image_shape), np.uint8)
+        if len(fitted) == 1:  # without a copy
+            batch = fitted[0][np.newaxis]
+        else:
+            batch = np.stack(fitted) if fitted else np.empty((0, *spec.image_shape), np.uint8)
     scaled = batch.astype(spec.dtype)
     if spec.channels_first:
         scaled = np.ascontiguousarray(np.moveaxis(scaled, -1, 1))

@@ -1,7 +1,7 @@
 """Plain PNG files, decoded by libspng: five times as fast as Pillow, which decodes all others.
 
-A file is plain when it is 8-bit grey or RGB, and every chunk is whole and has no influence on the pixels. Both libraries
-decode such a file to the same pixels; all other files, and whatever is wrong, are left to Pillow.
+A file is plain when it is 8-bit grey or RGB, and every chunk is whole and has no influence on the pixels. Both
+libraries decode such a file to the same pixels; all other files, and whatever is wrong, are left to Pillow.
 """
 
 from __future__ import annotations

@@ -70,7 +70,8 @@ def create_app(
     limits
         The limits of the server.
     on_prediction
-        Called with a :class:`~mlops_lab.predict.PredictionEvent` for each answer; for a log.
+        Called with a :class:`~mlops_lab.predict.PredictionEvent` for each answer; for a log. With an attribute
+        ``nonblocking`` that is true it may be called on the event loop.
     api_keys
         Requests without one of these keys are refused, except health checks. By default the server is open.
     access_log
@@ -100,6 +101,7 @@ def create_app(
     service.hooks.append(metrics.predicted)
     if on_prediction is not None:
         service.hooks.append(_event_hook(on_prediction))
+        service.blocking = not getattr(on_prediction, "nonblocking", False)
     log = AccessLog(access_log) if access_log is not None else None
     linked = chain_routes.ChainRegistry(registry, chains)
     state = ServerState(

@@ -23,7 +23,6 @@ from mlops_lab.serve.http.bridge import (
     Send,
     WsgiApp,
     WsgiBridge,
-    declared_length,
     read_body,
     send_reply,
 )
@@ -42,6 +41,7 @@ class Head(NamedTuple):
     """The header fields that the short road reads."""
 
     content_type: str
+    content_length: int | None
     content_encoding: str
     request_id: str
     traceparent: str
@@ -90,7 +90,7 @@ class AsgiApp:
         body = b""
         try:
             self.state.keys.check(head.authorization, head.api_key)
-            body = await read_body(scope, receive, self.limits) or b""
+            body = await read_body(receive, head.content_length, self.limits) or b""
             request = ImageRequest(name, version, head.content_type, head.content_encoding, lambda: body)
             reply = await self.classify(request, body, context)
         except ClientDisconnected:
@@ -98,7 +98,7 @@ class AsgiApp:
         except LabError as error:
             reply = error_reply(error, context.request_id)
         context.finish()
-        received = declared_length(scope) or len(body)
+        received = head.content_length or len(body)
         route = ROUTES[3 if not version else 4]
         exchange = Exchange("POST", route, scope["path"], reply.status, received, len(reply.body), head.traceparent)
         common = common_headers(context, head.traceparent)
@@ -122,7 +122,12 @@ class AsgiApp:
     def is_quick(self, request: ImageRequest, body: bytes) -> bool:
         """Return whether a request takes less time than handing it to a thread: one small image, a fast version."""
         limits = self.limits
-        if request.content_type not in IMAGE_TYPES or request.content_encoding or len(body) > limits.loop_bytes:
+        if (
+            self.service.blocking
+            or request.content_type not in IMAGE_TYPES
+            or request.content_encoding
+            or len(body) > limits.loop_bytes
+        ):
             return False
         size = png.read_size(body)
         if size is None or size[0] * size[1] > limits.loop_pixels:
@@ -139,6 +144,7 @@ def read_head(scope: Scope) -> Head | None:
     get = found.get
     return Head(
         get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower(),
+        int(get(b"content-length", b"")) if b"content-length" in found else None,
         get(b"content-encoding", b"").decode("latin-1"),
         get(b"x-request-id", b"").decode("latin-1"),
         get(b"traceparent", b"").decode("latin-1"),
