@@ -195,7 +195,8 @@ class HttpServer:
 
     def _forget(self) -> None:
         """Close what a forked child has inherited: it must not keep the port, or a connection, from being closed."""
-        self._listener.close()
+        with suppress(OSError):
+            os.close(self._listener.detach())  # close() would wait for the loop, which holds it too
         for connection in self._uvicorn._connections():
             with suppress(OSError, AttributeError):
                 os.close(connection.transport.get_extra_info("socket").fileno())
