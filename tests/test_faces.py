@@ -15,12 +15,12 @@ import pytest
 
 import mlops_lab
 from mlops_lab import data, deploy, doctor, engines, image, pipeline, predict, serve, store, train, validate
+from mlops_lab.client import Predictions
 from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
 from mlops_lab.deploy.lint.findings import Finding, Findings
 from mlops_lab.pipeline.outcome import Outcome, Release
 from mlops_lab.predict import Prediction
-from mlops_lab.serve import Predictions
 from mlops_lab.serve.background import Exchange
 from mlops_lab.serve.background.places import Reach
 from mlops_lab.serve.chains.finder import find_digits
@@ -28,7 +28,7 @@ from mlops_lab.store.compat import CompatReport, MigrationReport
 from mlops_lab.store.safety.report import AuditReport, finding
 from mlops_lab.store.trial import TrialReport
 from mlops_lab.validate.load import LoadPlan, LoadResult
-from mlops_lab.widgets.traffic import Traffic
+from mlops_lab.widgets.request_stats import RequestStats
 
 HOSTILE = "<script>alert('x')</script>"
 STAGES = (data, train, predict, store, serve, deploy, validate, pipeline, doctor, image, engines)
@@ -79,9 +79,10 @@ def examples(digits, digits_run, shared_models, bright):
             *(check, validate.Report(HOSTILE, "http://127.0.0.1", (check,), 0.1)),
             LoadResult("http://127.0.0.1", LoadPlan(), 5.0, {"200": 9, "503": 1}, 4.0, 9.0, 20.0, 31.0),
             *(outcome, Release("m", 2, HOSTILE, 1, 1, "now", HOSTILE, state="refused", outcomes=(outcome,))),
-            doctor.Checkup((doctor.Finding(HOSTILE, "warning", HOSTILE, HOSTILE),)),
+            doctor.Finding(True, HOSTILE, HOSTILE),
+            doctor.Checkup((doctor.Finding(False, HOSTILE, HOSTILE, HOSTILE, HOSTILE),)),
             Demonstration(0.9, 0.9, HOSTILE, 1, "clothes v1", {}, "http://127.0.0.1", 1, 1.0, 1.0, 1.0, 1.0, "a.png"),
-            Traffic.of([Exchange("GET", HOSTILE, 404, 1.0, 9, 9.0)], now=10.0, classes={HOSTILE: {HOSTILE: 3}}),
+            RequestStats.of([Exchange("GET", HOSTILE, 404, 1.0, 9, 9.0)], now=10.0, classes={HOSTILE: {HOSTILE: 3}}),
         ]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from mlops_lab.client import Client
 from mlops_lab.deploy.spec import Spec
 from mlops_lab.errors import LabError
-from mlops_lab.serve.client import Client
 from mlops_lab.store import ModelStore
 
 

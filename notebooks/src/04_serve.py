@@ -158,7 +158,7 @@ sender
 # %% [markdown]
 # > **Try this.**
 # >
-# > 1. Set *Show* to *wrongly classified, surest first* and send a few. Which mistakes would you have made yourself?
+# > 1. Set *Show* to *wrongly classified, most confident first* and send a few. Which mistakes would you have made yourself?
 # > 2. Set *Class* to *Shirt* and *Show* to *least confident first*. Why is `Shirt` the hardest class?
 # > 3. Write `v9` into *Version* and press Send. What does the server say? Then put `v1` back.
 

@@ -73,16 +73,16 @@ def test_a_release_that_was_killed_is_told_as_it_stood(lab, two):
     pipeline.journal.keep(two, kept)
     status, out, _ = lab("pipeline", "status", "digits", "--models", two.root)
     assert status == 1
-    assert "ended without a word" in out and "v2 is being released; production is v2" in out
+    assert "was interrupted" in out and "v2 is being released; production is v2" in out
     with pipeline.journal.alone(two.root / "digits"):
         status, out, _ = lab("pipeline", "status", "digits", "--models", two.root)
-    assert (status, "ended without a word" in out) == (0, False)
+    assert (status, "was interrupted" in out) == (0, False)
 
 
 def test_no_release_yet(lab, two):
     assert lab("pipeline", "status", "digits", "--models", two.root)[:2] == (
         0,
-        "digits was never released by the pipeline.\n",
+        "digits has no releases.\n",
     )
 
 
