@@ -36,6 +36,7 @@ ROWS: dict[str, Callable[[Effort], Iterator[Result]]] = {
     "start": footprint.cold_start,
     "versions": footprint.versions,
     "workers": rates.workers,
+    "accesslog": rates.access_log,
     "connections": rates.connections,
     "anatomy": anatomy.anatomy,
 }

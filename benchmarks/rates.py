@@ -75,3 +75,10 @@ def workers(effort: Effort) -> Iterator[Result]:
     yield Result(
         "requests/s with two workers over those with one, 16 connections", ratios.median, details=asdict(ratios)
     )
+
+
+def access_log(effort: Effort) -> Iterator[Result]:
+    """Compare a server that writes an access log with one that does not, at sixteen connections."""
+    with started(ours("--access-log", "stderr")) as logging, started(ours()) as silent:
+        found = compare((logging, CLASSIFY), (silent, CLASSIFY), 16, effort.pairs, effort.seconds)
+    yield Result("requests/s with the access log over those without", found.ratios.median, details=found.to_dict())
