@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mlops_lab.serve.background.places import Reach
 
 import mlops_lab
 from mlops_lab import data, deploy, doctor, engines, image, pipeline, predict, serve, store, train, validate
@@ -22,7 +23,6 @@ from mlops_lab.deploy.lint.findings import Finding, Findings
 from mlops_lab.pipeline.outcome import Outcome, Release
 from mlops_lab.predict import Prediction
 from mlops_lab.serve.background import Exchange
-from mlops_lab.serve.background.places import Reach
 from mlops_lab.serve.chains.finder import find_digits
 from mlops_lab.store.compat import CompatReport, MigrationReport
 from mlops_lab.store.safety.report import AuditReport, finding

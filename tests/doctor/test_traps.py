@@ -2,14 +2,13 @@
 
 import threading
 
-import nbformat
 import pytest
 from flask import Flask
+from mlops_lab.serve.background.left import left_servers
 from werkzeug.serving import make_server
 
 from mlops_lab.doctor import traps
 from mlops_lab.serve import stop_all
-from mlops_lab.serve.background.left import left_servers
 
 SET_UP = """
 import socket, threading, time
@@ -49,6 +48,7 @@ print(requests.get(server.url).status_code, doctor.examine("models").to_dict()["
 
 def run(*cells):
     """Run cells in one real kernel, on past errors; return what the last one printed."""
+    import nbformat  # a second and a half, which only the process that runs these tests should take
     from nbclient import NotebookClient
 
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in (SET_UP, *cells)])
