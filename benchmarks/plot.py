@@ -55,11 +55,10 @@ def draw_connections(axes: Axes, runs: list[dict[str, Any]]) -> None:
     for place, server in enumerate(servers):
         own = [run for run in runs if run["server"] == server]
         counts, rates = [run["connections"] for run in own], [run["per_second"] for run in own]
-        axes.plot(counts, rates, marker=MARKERS[place], color=COLOURS[(0, 4, 2)[place]], label=server)
-        axes.annotate(f"p99 {own[-1]['p99']:.0f} ms", (counts[-1], rates[-1]), (6, 0), textcoords="offset points")
+        label = f"{server} (p99 {own[-1]['p99']:.0f} ms with {counts[-1]})"
+        axes.plot(counts, rates, marker=MARKERS[place], color=COLOURS[(0, 4, 2)[place]], label=label)
     axes.set_xscale("log", base=2)
     axes.set_xticks(counts, [str(count) for count in counts])
-    axes.set_xlim(right=2.2 * counts[-1])
     axes.set_ylim(bottom=0)
     axes.set_xlabel("connections")
     axes.set_ylabel("requests/s")
@@ -73,11 +72,11 @@ def draw_versions(axes: Axes, runs: list[dict[str, Any]]) -> None:
     counts = list(seen)
     axes.plot(counts, [seen[n]["seconds"] for n in counts], "o-", color=COLOURS[0], label="start, seconds (left)")
     axes.set_ylabel("seconds to the first answer")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.4 * max(run["seconds"] for run in runs))
     memory = axes.twinx()
     memory.plot(counts, [seen[n]["megabytes"] for n in counts], "s--", color=COLOURS[4], label="memory, MB (right)")
     memory.set_ylabel("megabytes")
-    memory.set_ylim(bottom=0)
+    memory.set_ylim(0, 1.4 * max(run["megabytes"] for run in runs))
     axes.set_xlabel("versions in the store")
     axes.set_title("Start and memory by the number of versions")
     lines = [*axes.lines, *memory.lines]

@@ -22,21 +22,18 @@ from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from mlops_lab import png
 from mlops_lab.errors import BadImage, BadRequest, TooLarge, WrongShape
 
 MAX_PIXELS = 4_000_000
 MAX_SIDE = 4096
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-# Chunks that have no influence on the pixels as Pillow gives them. A file with any other is left to Pillow.
-_PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"tIME", b"bKGD", b"sBIT"})
-_GREY, _RGB = 0, 2
 
 # What Pillow raises on damaged or hostile files; SyntaxError and struct.error come from its PNG and JPEG parsers, and
 # a Warning is raised only where warnings are errors.
 _PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, struct.error, zlib.error, Warning)
 # Readers by the first bytes of a file. Image.open would warn or raise at limits of its own before ours are looked at.
-_READERS = {_PNG: PngImageFile, b"\xff\xd8\xff": JpegImageFile}
+_READERS = {png.SIGNATURE: PngImageFile, b"\xff\xd8\xff": JpegImageFile}
 _EXIF_ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -168,9 +165,9 @@ def decode(
     array([[7, 7, 7],
            [7, 7, 7]], dtype=uint8)
     """
-    plain = _plain_png(data)
-    if plain is not None and max(plain[:2]) <= image_side and plain[0] * plain[1] <= image_pixels:
-        pixels = _decode_plain(data, plain[2], mode)
+    plain = png.read_plain_header(data)
+    if plain is not None and max(plain.size) <= image_side and math.prod(plain.size) <= image_pixels:
+        pixels = png.decode_plain(data, plain, mode)
         if pixels is not None:
             return pixels
     image = _open(data)
@@ -187,46 +184,6 @@ def decode(
         raise BadImage(
             f"The {image.format} image of {len(data)} bytes is damaged: {error}.", "Save it again and send that."
         ) from error
-
-
-def png_size(data: bytes) -> tuple[int, int] | None:
-    """Return width and height from the header of a PNG file; None where it is not one."""
-    if not data.startswith(_PNG) or len(data) < 33 or data[12:16] != b"IHDR":
-        return None
-    width, height = struct.unpack_from(">II", data, 16)
-    return width, height
-
-
-def _plain_png(data: bytes) -> tuple[int, int, int] | None:
-    """Return width, height and colour type of an 8-bit grey or RGB PNG whose chunks are all plain and whole."""
-    size = png_size(data)
-    if size is None or data[24] != 8 or data[25] not in (_GREY, _RGB):
-        return None
-    place, kind = len(_PNG), b""
-    while kind != b"IEND":
-        kind = data[place + 4 : place + 8]
-        end = place + 12 + int.from_bytes(data[place : place + 4], "big")
-        if kind not in _PLAIN_CHUNKS or end > len(data):
-            return None
-        if zlib.crc32(data[place + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
-            return None
-        place = end
-    return (*size, data[25])
-
-
-def _decode_plain(data: bytes, colour: int, mode: str) -> NDArray[np.uint8] | None:
-    """Decode a plain PNG with libspng, five times as fast as Pillow; None where only Pillow can tell what is wrong."""
-    try:
-        import pyspng
-    except ModuleNotFoundError:  # a platform without a wheel
-        return None
-    try:
-        pixels: NDArray[np.uint8] = pyspng.load(data)
-    except Exception:  # its own exceptions share no base class
-        return None
-    if mode == "rgb":
-        return pixels if colour == _RGB else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
-    return pixels if colour == _GREY else np.asarray(Image.fromarray(pixels).convert("L"))
 
 
 def _open(data: bytes) -> Image.Image:
@@ -330,7 +287,10 @@ def to_input(images: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -> 
     else:
         items = [images] if isinstance(images, np.ndarray) and images.ndim == 0 else list(images)
         fitted = [fit(check_pixels(image), spec) for image in items]
-        batch = np.stack(fitted) if fitted else np.empty((0, *spec.image_shape), np.uint8)
+        if len(fitted) == 1:  # without a copy
+            batch = fitted[0][np.newaxis]
+        else:
+            batch = np.stack(fitted) if fitted else np.empty((0, *spec.image_shape), np.uint8)
     scaled = batch.astype(spec.dtype)
     if spec.channels_first:
         scaled = np.ascontiguousarray(np.moveaxis(scaled, -1, 1))

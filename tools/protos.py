@@ -41,7 +41,9 @@ def module(proto: Path) -> str:
     """Return the text of the module for one file."""
     found = descriptor(proto)
     needs = [Path(name).stem for name in found.dependency if not name.startswith("google/")]
-    imports = [f"from mlops_lab.serve.grpc_server.protos import {name}_pb2 as _{name}_pb2  # noqa: F401\n" for name in needs]
+    imports = [
+        f"from mlops_lab.serve.grpc_server.protos import {name}_pb2 as _{name}_pb2  # noqa: F401\n" for name in needs
+    ]
     data = found.SerializeToString(deterministic=True)
     lines = [f"    {data[start : start + 24]!r}\n" for start in range(0, len(data), 24)]
     classes = [f'{message.name} = _classes["{message.name}"]\n' for message in found.message_type]

@@ -110,7 +110,7 @@ def port(port: int) -> Finding:
         taken = probe.connect_ex(("127.0.0.1", port)) == 0
     if taken:
         found = holder("127.0.0.1", port)
-        return warning(name, f"The port is in use by {found.who}.", found.fix)
+        return warning(name, f"The port is in use by {found.description}.", found.hint)
     return Finding(True, "free", name=name)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mlops_lab.doctor.machine import warning
 from mlops_lab.findings import Finding
-from mlops_lab.serve.background.places import Jupyter, find_jupyter
+from mlops_lab.serve.background.public_url import Jupyter, find_jupyter
 
 SECONDS = 20.0
 # Only the server's own Python knows its prefix and where it looks for the front ends of widgets.

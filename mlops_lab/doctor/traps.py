@@ -8,17 +8,20 @@ from types import TracebackType
 
 from mlops_lab.doctor.machine import warning
 from mlops_lab.findings import Finding
-from mlops_lab.serve.background.left import Left, left_servers
+from mlops_lab.serve.background.werkzeug_servers import WerkzeugServer, find_werkzeug_servers
 
 INSTEAD = "Remove app.run, and write server = serve.start(app) in a cell."
 
 
 def check() -> list[Finding]:
     """Detect servers left running in threads of this process, and explain the last exception."""
-    return [*map(_left, left_servers()), *_last(getattr(sys, "last_value", None), getattr(sys, "last_traceback", None))]
+    return [
+        *map(_left, find_werkzeug_servers()),
+        *_last(getattr(sys, "last_value", None), getattr(sys, "last_traceback", None)),
+    ]
 
 
-def _left(server: Left) -> Finding:
+def _left(server: WerkzeugServer) -> Finding:
     name, exposed = f"app.run on port {server.port}", server.host not in ("127.0.0.1", "localhost", "::1")
     if server.debugger and exposed:
         message = "Flask's debugger is open to the network, and executes any code for whoever guesses its PIN."

@@ -70,7 +70,8 @@ def create_app(
     limits
         The limits of the server.
     on_prediction
-        Called with a :class:`~mlops_lab.predict.PredictionEvent` for each answer; for a log.
+        Called with a :class:`~mlops_lab.predict.PredictionEvent` for each answer; for a log. With an attribute
+        ``nonblocking`` that is true it may be called on the event loop.
     api_keys
         Requests without one of these keys are refused, except health checks. By default the server is open.
     access_log
@@ -100,6 +101,7 @@ def create_app(
     service.hooks.append(metrics.predicted)
     if on_prediction is not None:
         service.hooks.append(_event_hook(on_prediction))
+        service.blocking = not getattr(on_prediction, "nonblocking", False)
     log = AccessLog(access_log) if access_log is not None else None
     linked = chain_routes.ChainRegistry(registry, chains)
     state = ServerState(
@@ -149,7 +151,7 @@ def _add_middleware(app: Flask, state: ServerState) -> None:
         response.headers.extend(common_headers(context, traceparent))
         rule, received, sent = request.url_rule, request.content_length or 0, response.content_length or 0
         exchange = Exchange(
-            request.method, rule and rule.rule, request.path, response.status_code, received, sent, traceparent
+            request.method, rule.rule if rule else None, request.path, response.status_code, received, sent, traceparent
         )
         state.record(exchange, context)
         name = (request.view_args or {}).get("name")

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from flask import Flask
 
+from mlops_lab import png
 from mlops_lab.errors import LabError
-from mlops_lab.image import png_size
 from mlops_lab.serve.core.admission import Ticket
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.timing import RequestContext
@@ -21,8 +21,8 @@ from mlops_lab.serve.http.bridge import (
     Receive,
     Scope,
     Send,
+    WsgiApp,
     WsgiBridge,
-    declared_length,
     read_body,
     send_reply,
 )
@@ -41,6 +41,7 @@ class Head(NamedTuple):
     """The header fields that the short road reads."""
 
     content_type: str
+    content_length: int | None
     content_encoding: str
     request_id: str
     traceparent: str
@@ -78,9 +79,9 @@ class AsgiApp:
                 name, version = parts[2], parts[3] if len(parts) == 4 else ""
                 head = read_head(scope)
                 # A version that is not loaded yet takes the long road, where a thread may wait for it.
-                if head.content_type in SHORT_TYPES and (version or len(parts) == 3):
-                    if self.service.registry.peek(name, version) is not None:
-                        return await self.answer(scope, receive, send, name, version, head)
+                known = (version or len(parts) == 3) and self.service.registry.peek(name, version) is not None
+                if known and head is not None and head.content_type in SHORT_TYPES:
+                    return await self.answer(scope, receive, send, name, version, head)
         await self.flask(scope, receive, send)
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str, head: Head) -> None:
@@ -89,7 +90,7 @@ class AsgiApp:
         body = b""
         try:
             self.state.keys.check(head.authorization, head.api_key)
-            body = await read_body(scope, receive, self.limits) or b""
+            body = await read_body(receive, head.content_length, self.limits) or b""
             request = ImageRequest(name, version, head.content_type, head.content_encoding, lambda: body)
             reply = await self.classify(request, body, context)
         except ClientDisconnected:
@@ -97,7 +98,7 @@ class AsgiApp:
         except LabError as error:
             reply = error_reply(error, context.request_id)
         context.finish()
-        received = declared_length(scope) or len(body)
+        received = head.content_length or len(body)
         route = ROUTES[3 if not version else 4]
         exchange = Exchange("POST", route, scope["path"], reply.status, received, len(reply.body), head.traceparent)
         common = common_headers(context, head.traceparent)
@@ -121,21 +122,29 @@ class AsgiApp:
     def is_quick(self, request: ImageRequest, body: bytes) -> bool:
         """Return whether a request takes less time than handing it to a thread: one small image, a fast version."""
         limits = self.limits
-        if request.content_type not in IMAGE_TYPES or request.content_encoding or len(body) > limits.loop_bytes:
+        if (
+            self.service.blocking
+            or request.content_type not in IMAGE_TYPES
+            or request.content_encoding
+            or len(body) > limits.loop_bytes
+        ):
             return False
-        size = png_size(body)
+        size = png.read_size(body)
         if size is None or size[0] * size[1] > limits.loop_pixels:
             return False
         predictor = self.service.registry.peek(request.name, request.version)
         return predictor is not None and self.service.registry.seconds(predictor) < limits.loop_seconds
 
 
-def read_head(scope: Scope) -> Head:
-    """Return the header fields that the short road reads."""
-    found = {name: value for name, value in scope["headers"]}
+def read_head(scope: Scope) -> Head | None:
+    """Return the header fields that the short road reads; None where a field appears twice."""
+    found = dict(scope["headers"])
+    if len(found) != len(scope["headers"]):
+        return None
     get = found.get
     return Head(
         get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower(),
+        int(get(b"content-length", b"")) if b"content-length" in found else None,
         get(b"content-encoding", b"").decode("latin-1"),
         get(b"x-request-id", b"").decode("latin-1"),
         get(b"traceparent", b"").decode("latin-1"),
@@ -144,7 +153,7 @@ def read_head(scope: Scope) -> Head:
     )
 
 
-def create_asgi(app: Flask) -> AsgiApp | WsgiBridge:
+def create_asgi(app: WsgiApp) -> AsgiApp | WsgiBridge:
     """Return an ASGI application for a Flask application, or for any other WSGI application.
 
     Examples
@@ -154,6 +163,8 @@ def create_asgi(app: Flask) -> AsgiApp | WsgiBridge:
     'AsgiApp'
     """
     state = state_of(app)
-    if state is None:  # somebody else's application: of its body the lab knows no limit but its own
+    if state is None or not isinstance(
+        app, Flask
+    ):  # somebody else's application: of its body the lab knows no limit but its own
         return WsgiBridge(app, Limits(body_bytes=8 * Limits.body_bytes))
     return AsgiApp(app, state)

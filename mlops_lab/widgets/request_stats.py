@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlops_lab import show
-from mlops_lab.serve.background import Exchange
+from mlops_lab.serve.background import RecordedRequest
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RequestStats:
 
     Examples
     --------
-    >>> exchange = Exchange("GET", "/models", 200, 1.5, 100, at=99.5)
+    >>> exchange = RecordedRequest("GET", "/models", 200, 1.5, 100, at=99.5)
     >>> RequestStats.of([exchange], now=100.0, window=10).per_second
     0.1
     """
@@ -52,7 +52,7 @@ class RequestStats:
     @classmethod
     def of(
         cls,
-        exchanges: Iterable[Exchange],
+        exchanges: Iterable[RecordedRequest],
         *,
         now: float,
         window: int = 30,

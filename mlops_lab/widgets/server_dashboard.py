@@ -10,7 +10,8 @@ import ipywidgets
 
 from mlops_lab import show
 from mlops_lab.serve import RunningServer
-from mlops_lab.serve.background import Exchange
+from mlops_lab.serve.background import RecordedRequest
+from mlops_lab.serve.state import state_of
 from mlops_lab.widgets.request_stats import RequestStats
 
 SECONDS = 0.25  # the refresh interval: four per second are as many as an eye can follow
@@ -36,7 +37,7 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
         super().__init__()
         self.server, self.window = server, window
         # The server keeps only its last requests; those seen here are kept for the whole window.
-        self._seen: dict[int, Exchange] = {}
+        self._seen: dict[int, RecordedRequest] = {}
         self._stopped = threading.Event()
         self.head = ipywidgets.HTML()
         self.numbers = ipywidgets.HTML()
@@ -86,8 +87,8 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
 def count_classes(server: Any) -> dict[str, dict[str, int]]:
     """Return the number of predictions by version and class; empty for an application that has no such metrics."""
     application = getattr(server, "app", None)
-    metrics = getattr(application, "extensions", {}).get("mlops_lab_metrics")
-    return metrics.classes() if metrics is not None else {}
+    state = state_of(application)
+    return state.metrics.classes() if state is not None else {}
 
 
 def dashboard(server: Any, *, window: int = 30) -> Dashboard:

@@ -109,7 +109,7 @@ def test_a_server_that_asks_for_a_key(bright, images):
         assert brightness(Client(running, api_key="sesame").classify("bright", "v1", images[1])) == [0.2]
         with pytest.raises(Unauthorized, match="not one of this server's"):
             Client(running, api_key="other").models()
-        with pytest.raises(Unauthorized, match="asks for an API key"):
+        with pytest.raises(Unauthorized, match="requires an API key"):
             Client(running).models()
 
 
@@ -144,7 +144,7 @@ def test_a_content_type_error_is_one_too(server):
 
 def test_a_code_of_its_own_keeps_its_class(bright):
     app = create_app(bright)
-    app.config["DRAINING"] = True
+    app.extensions["mlops_lab"].draining = True
     with serve.start(app, name="draining") as server, pytest.raises(Unavailable) as caught:
         Client(server)._request("GET", "/readyz")
     assert caught.value.code == "draining"

@@ -25,7 +25,7 @@ def workflow():
 
 @pytest.fixture(scope="module")
 def schema():
-    import jsonschema  # a second and a half, which only the process that runs these tests should take
+    import jsonschema  # it takes a second and a half, which only the process that runs these tests should spend
 
     return jsonschema.Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 

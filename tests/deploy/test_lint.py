@@ -14,7 +14,7 @@ from mlops_lab.deploy import lint, render
 from mlops_lab.deploy.lint.pods import DRAIN_SECONDS
 from mlops_lab.deploy.spec import Spec
 from mlops_lab.errors import MissingPackage
-from mlops_lab.serve.limits import Limits
+from mlops_lab.serve import Limits
 
 GONE = "gone"  # a word, so that the ids of the tests are the same in every process
 POD = "spec template spec"

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from jupyter_servers import JupyterServer
-from mlops_lab.serve.background.places import Jupyter
 
 from mlops_lab.doctor import notebook
+from mlops_lab.serve.background.public_url import Jupyter
 
 EXAMINE = """
 import json

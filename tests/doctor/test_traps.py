@@ -4,11 +4,11 @@ import threading
 
 import pytest
 from flask import Flask
-from mlops_lab.serve.background.left import left_servers
 from werkzeug.serving import make_server
 
 from mlops_lab.doctor import traps
 from mlops_lab.serve import stop_all
+from mlops_lab.serve.background.werkzeug_servers import find_werkzeug_servers
 
 SET_UP = """
 import socket, threading, time
@@ -48,7 +48,7 @@ print(requests.get(server.url).status_code, doctor.examine("models").to_dict()["
 
 def run(*cells):
     """Run cells in one real kernel, on past errors; return what the last one printed."""
-    import nbformat  # a second and a half, which only the process that runs these tests should take
+    import nbformat  # it takes a second and a half, which only the process that runs these tests should spend
     from nbclient import NotebookClient
 
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in (SET_UP, *cells)])
@@ -100,9 +100,9 @@ def test_servers_in_threads_are_found_and_ended():
     server = make_server("127.0.0.1", 0, Flask("left"))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    (left,) = left_servers()
+    (left,) = find_werkzeug_servers()
     assert (left.port, left.debugger) == (server.server_port, False)
     assert traps.check()[0].name == f"app.run on port {left.port}"
     stop_all()
     thread.join(5)
-    assert not thread.is_alive() and left_servers() == []
+    assert not thread.is_alive() and find_werkzeug_servers() == []

@@ -2,12 +2,12 @@ import re
 
 import pytest
 
-from mlops_lab.serve.background import Exchange
+from mlops_lab.serve.background import RecordedRequest
 from mlops_lab.widgets.request_stats import RequestStats, columns, histogram
 
 
 def seen(at, milliseconds=1.0, status=200, path="/models"):
-    return Exchange("GET", path, status, milliseconds, 10, at)
+    return RecordedRequest("GET", path, status, milliseconds, 10, at)
 
 
 def test_only_the_window_counts():

@@ -80,7 +80,7 @@ class RunningServer(ABC):
         return ""
 
     def start(self) -> None:
-        """Begin to answer, and make sure that it is this server that answers. :func:`mlops_lab.serve.start` calls this."""
+        """Begin to answer, and check that it is this server that answers; :func:`mlops_lab.serve.start` calls this."""
         try:
             self._begin()
             self._probe()

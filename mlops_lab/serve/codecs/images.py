@@ -219,13 +219,14 @@ def parse_json(body: bytes, limits: Limits) -> Any:
 
 
 def encode(predictor: Predictor, rows: NDArray[np.floating[Any]]) -> bytes:
-    """Return the JSON answer for ``(n, classes)`` probabilities.
+    r"""Return the JSON answer for ``(n, classes)`` probabilities.
 
     Examples
     --------
     >>> from mlops_lab.image import InputSpec
-    >>> encode(Predictor("coin", 1, InputSpec((4,)), ("heads", "tails"), engine=None), np.array([[0.25, 0.75]]))[-60:]
-    b'bel":"tails","class":1,"confidence":0.75,"probabilities":[0.25,0.75]}]}'
+    >>> coin = Predictor("coin", 1, InputSpec((4,)), ("heads", "tails"), engine=None)
+    >>> encode(coin, np.array([[0.25, 0.75]])).partition(b":[")[2]
+    b'{"label":"tails","class":1,"confidence":0.75,"probabilities":[0.25,0.75]}]}\n'
     """
     labels = predictor.class_names(rows.shape[1])
     best = rows.argmax(axis=1).tolist()

@@ -141,10 +141,10 @@ class AdmissionController:
     async def wait(self, model: str, elapsed: float = 0.0) -> Ticket:
         """Return a granted ticket without blocking the event loop; the errors are those of :meth:`admit`."""
         loop = asyncio.get_running_loop()
-        turn = asyncio.Event()
-        ticket = self.enter(model, lambda: loop.call_soon_threadsafe(turn.set))
+        ticket = self.enter(model, lambda: loop.call_soon_threadsafe(lambda: turn.set()))
         if ticket.granted:
             return ticket
+        turn = asyncio.Event()  # before the loop can call what is granted from another thread
         try:
             await asyncio.wait_for(turn.wait(), self._patience(elapsed))
         except TimeoutError:

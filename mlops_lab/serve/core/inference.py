@@ -40,7 +40,9 @@ class Batch:
 
     def __len__(self) -> int:
         examples = self.images if self.tensor is None else self.tensor
-        return 0 if examples is None or not np.ndim(examples) else len(examples)
+        if examples is None or (isinstance(examples, np.ndarray) and examples.ndim == 0):
+            return 0
+        return len(examples)
 
 
 Decode = Callable[[Predictor], Batch]
@@ -82,7 +84,7 @@ class Inference:
 Hook = Callable[[Inference], object]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class InferenceService:
     """Answers requests for predictions, whatever protocol they came by.
 
@@ -98,6 +100,8 @@ class InferenceService:
         Chooses the version that answers.
     hooks
         Called with each :class:`Inference` before it is encoded, in order.
+    blocking
+        Whether a hook may block, so that requests must not be computed on an event loop.
 
     Examples
     --------
@@ -114,6 +118,7 @@ class InferenceService:
     admission: AdmissionController
     router: TrafficRouter
     hooks: list[Hook] = field(default_factory=list)
+    blocking: bool = False
 
     @classmethod
     def over(cls, registry: Registry, limits: Limits | None = None, on_shadow: Any = None) -> InferenceService:

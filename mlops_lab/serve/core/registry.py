@@ -81,7 +81,7 @@ class ModelEntry:
     def eager(self) -> set[int]:
         """Return the versions to load before the server is ready."""
         shared = self.traffic
-        routed = {number for number, _ in shared.canary} | {shared.shadow} if shared else set()
+        routed = [*(number for number, _ in shared.canary), shared.shadow or 0] if shared else []
         return {self.by_version.get("", 0), *self.answering_aliases().values(), *routed} & self.available
 
     def answering_aliases(self) -> dict[str, int]:

@@ -61,7 +61,7 @@ class WsgiBridge:
         try:
             if scope["method"] == "POST":
                 self.dispatcher.check()
-            content = await read_body(scope, receive, self.limits, reject=False)
+            content = await read_body(receive, declared_length(scope), self.limits, reject=False)
             environ = make_environ(scope, content)
             reply = await self.dispatcher.run(lambda: call_app(self.app, environ))
         except ClientDisconnected:
@@ -95,11 +95,13 @@ def declared_length(scope: Scope) -> int | None:
     return next((int(value) for name, value in scope["headers"] if name == b"content-length"), None)
 
 
-async def read_body(scope: Scope, receive: Receive, limits: Limits, *, reject: bool = True) -> bytes | None:
+async def read_body(receive: Receive, declared: int | None, limits: Limits, *, reject: bool = True) -> bytes | None:
     """Return the body of a request.
 
     Parameters
     ----------
+    declared
+        The ``Content-Length``, if there is one.
     reject
         Whether a declared length over the limit raises; else None is returned, and nothing is read.
 
@@ -110,7 +112,6 @@ async def read_body(scope: Scope, receive: Receive, limits: Limits, *, reject: b
     ClientDisconnected
         The client is gone.
     """
-    declared = declared_length(scope)
     if declared is not None and declared > limits.body_bytes:
         if reject:
             raise too_large(declared, limits)

@@ -102,12 +102,13 @@ class StrictProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Check a head, and hand the request to the application."""
-        problem = self._problem()
+        size = self._head_size() if self._unparsed > self._limits.header_bytes else 0
+        problem = self._problem(size)
         if problem is not None:
             self._refuse(*problem)
             return
         self._reading = "body"
-        self._unparsed = 0
+        self._unparsed = self._unparsed - size if size else 0  # from now on: what came after the head
         self.deadline = self.loop.time() + self._limits.body_seconds
         super().on_headers_complete()
         if self.server_state.draining:  # type: ignore[attr-defined]
@@ -141,23 +142,19 @@ class StrictProtocol(HttpToolsProtocol):
     def _idle_deadline(self) -> float:
         return self.loop.time() + self._limits.idle_seconds
 
-    def _problem(self) -> tuple[LabError, int] | None:
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _problem(self, size: int) -> tuple[LabError, int] | None:
         """Return what is wrong with a head that is valid HTTP otherwise, and the status code to answer."""
         headers, limits = self.headers, self._limits
-        if len(headers) > limits.headers:
+        if len(headers) > limits.headers or size > limits.header_bytes:
             return self._head_too_large(), 431
-        if self._unparsed > limits.header_bytes:  # the body may have come along: count exactly
-            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
-            if size > limits.header_bytes:
-                return self._head_too_large(), 431
         hosts = [value for name, value in headers if name == b"host"]
         version = self.parser.get_http_version()
-        if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
-            if hosts or version != "1.0":
-                message = (
-                    "The request has no Host header." if not hosts else "There is more than one Host, or it is none."
-                )
-                return BadRequest(message, "HTTP/1.1 requires exactly one."), 400
+        if (len(hosts) != 1 or not _HOST.fullmatch(hosts[0])) and (hosts or version != "1.0"):
+            message = "There is more than one Host, or it is malformed." if hosts else "The request has no Host header."
+            return BadRequest(message, "HTTP/1.1 requires exactly one."), 400
         if version not in ("1.0", "1.1"):
             return BadRequest(f"The request is HTTP/{version[:8]}.", "Use HTTP/1.1."), 400
         if version == "1.0" and any(name == b"transfer-encoding" for name, _ in headers):

@@ -115,7 +115,8 @@ class _Uvicorn(uvicorn.Server):
         loop, config = asyncio.get_running_loop(), self.config
         for connection in accepted:
             connection.setblocking(False)
-            factory = partial(config.http_protocol_class, config, self.server_state, {}, _loop=loop)  # type: ignore[arg-type]
+            protocol: Any = config.http_protocol_class
+            factory = partial(protocol, config, self.server_state, {}, _loop=loop)
             await loop.connect_accepted_socket(factory, connection)
 
 

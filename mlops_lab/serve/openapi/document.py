@@ -20,7 +20,7 @@ from mlops_lab.serve.openapi import schemas, tensor_paths
 from mlops_lab.serve.openapi.components import HEADERS, Json, error, error_responses, get, in_json, in_path, post
 
 
-def document(
+def make_document(
     registry: Registry, limits: Limits, *, chains: Sequence[str] = (), secured: bool = False, root: str = ""
 ) -> Json:
     """Return the description of a server.
@@ -40,7 +40,7 @@ def document(
 
     Examples
     --------
-    >>> list(document(Registry(), Limits())["paths"])[:3]
+    >>> list(make_document(Registry(), Limits())["paths"])[:3]
     ['/models', '/chains', '/healthz']
     """
     models = {name: entry for name, entry in sorted(registry.entries.items()) if entry.loaded}
@@ -158,6 +158,6 @@ def blueprint(
     @routes.get("/openapi.json")
     def openapi() -> Json:
         names = [chain["name"] for chain in chains()]
-        return document(service.registry, service.limits, chains=names, secured=secured, root=request.script_root)
+        return make_document(service.registry, service.limits, chains=names, secured=secured, root=request.script_root)
 
     return routes

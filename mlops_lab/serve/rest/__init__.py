@@ -1,1 +1,1 @@
-"""HTTP endpoints: the course's routes, TensorFlow Serving and the Open Inference Protocol. These files only translate."""
+"""HTTP endpoints: the course's routes, TensorFlow Serving, the Open Inference Protocol. They only translate."""

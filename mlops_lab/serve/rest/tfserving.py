@@ -138,7 +138,7 @@ def infer(
     decode: Callable[[Predictor], Batch],
     context: RequestContext,
 ) -> Inference:
-    """Return the inference of a version given by number or label; an unknown one is reported as by TensorFlow Serving."""
+    """Return the inference of a version by number or label; errors are worded as by TensorFlow Serving."""
     with as_servable(service.registry, name, version, label) as wanted:
         service.registry.get(name, wanted)
     return service.infer(name, wanted, decode, context)

@@ -9,7 +9,9 @@ import pytest
 import requests
 
 from mlops_lab.image import encode_png
-from mlops_lab.serve import Limits, Registry, command, create_app, memory
+from mlops_lab.serve import Limits, Registry, command, create_app
+from mlops_lab.serve.asgi import create_asgi
+from mlops_lab.serve.core import memory
 from mlops_lab.serve.http import HttpServer
 from mlops_lab.serve.ports import bind
 
@@ -17,7 +19,7 @@ from mlops_lab.serve.ports import bind
 CHILD = """
 import sys, threading
 from pathlib import Path
-from mlops_lab.serve.memory import keep_little
+from mlops_lab.serve.core.memory import keep_little
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
@@ -78,7 +80,7 @@ def test_a_server_process_keeps_little_before_it_loads_models(monkeypatch):
 
 def test_threads_that_rest_keep_no_version_that_was_removed(bright, images):
     registry = Registry.of([dataclasses.replace(bright)])
-    server = HttpServer(create_app(registry), bind("127.0.0.1", 0), Limits(threads=2))
+    server = HttpServer(create_asgi(create_app(registry)), bind("127.0.0.1", 0), Limits(threads=2))
     server.start()
     try:
         url = f"http://127.0.0.1:{server.port}/models/bright/v1"

@@ -18,10 +18,10 @@ from mlops_lab.errors import MissingPackage, PortTaken  # noqa: E402
 from mlops_lab.image import InputSpec  # noqa: E402
 from mlops_lab.predict import Predictor  # noqa: E402
 from mlops_lab.serve import Batching, Limits, create_app  # noqa: E402
-from mlops_lab.serve.operations.gate import Gate, Keys  # noqa: E402
-from mlops_lab.serve.registry import Registry  # noqa: E402
-from mlops_lab.serve.rpc.protos import health_pb2, inference_pb2, tensorflow_pb2, tensorflow_serving_pb2  # noqa: E402
-from mlops_lab.serve.rpc.server import serve_grpc  # noqa: E402
+from mlops_lab.serve.core.batching import BatchCounts  # noqa: E402
+from mlops_lab.serve.core.registry import Registry  # noqa: E402
+from mlops_lab.serve.grpc_server.protos import health_pb2, inference_pb2, tensorflow_pb2, tensorflow_serving_pb2  # noqa: E402
+from mlops_lab.serve.grpc_server.server import serve_grpc  # noqa: E402
 
 TENSORS = np.stack([np.full((28, 28, 1), level, np.float32) for level in (0.0, 0.25, 1.0)])
 ANSWERS = [[1.0, 0.0], [0.75, 0.25], [0.0, 1.0]]
@@ -47,6 +47,11 @@ class Caller:
         return raised.value.code().name, raised.value.details()
 
 
+def state_of(models):
+    """Return the parts of an application over models, which gRPC shares."""
+    return create_app(models).extensions["mlops_lab"]
+
+
 @pytest.fixture(scope="module")
 def registry(bright):
     registry = Registry.of([bright, replace(bright, name="small", input=InputSpec(shape=(2, 2, 1), size=(2, 2)))])
@@ -58,7 +63,7 @@ def registry(bright):
 
 @pytest.fixture(scope="module")
 def server(registry):
-    server = serve_grpc(registry)
+    server = serve_grpc(state_of(registry))
     yield server
     server.stop().wait()
 
@@ -239,7 +244,7 @@ def test_health(call, service, status):
 def test_health_of_an_unknown_service_and_of_an_empty_server(call):
     path = "/grpc.health.v1.Health/Check"
     assert call.refusal(path, health_pb2.HealthCheckRequest(service="x"))[0] == "NOT_FOUND"
-    empty = serve_grpc(Registry())
+    empty = serve_grpc(state_of(Registry()))
     answer = Caller(empty.port)(path, health_pb2.HealthCheckRequest(), health_pb2.HealthCheckResponse)
     assert answer.status == 2
     empty.stop().wait()
@@ -303,16 +308,16 @@ def test_server_and_model_describe_themselves(call):
 
 
 def test_a_full_model_is_unavailable_over_grpc_too(registry):
-    gate = Gate(Limits(in_flight=1, queue=0, threads=4))
-    server = serve_grpc(registry, gate=gate)
-    with gate.admit("bright"):
+    state = create_app(registry, limits=Limits(in_flight=1, queue=0, threads=4)).extensions["mlops_lab"]
+    server = serve_grpc(state)
+    with state.service.admission.admit("bright"):
         code, details = Caller(server.port).refusal(PREDICT, predict_request())
     assert code == "UNAVAILABLE" and "in_flight=1" in details
     server.stop().wait()
 
 
 def test_keys_are_asked_for(registry):
-    server = serve_grpc(registry, keys=Keys(["sesame"]))
+    server = serve_grpc(create_app(registry, api_keys=["sesame"]).extensions["mlops_lab"])
     assert Caller(server.port).refusal(PREDICT, predict_request())[0] == "UNAUTHENTICATED"
     for header in (("authorization", "Bearer sesame"), ("x-api-key", "sesame")):
         assert answer_of(Caller(server.port, [header]), predict_request()) == ANSWERS
@@ -326,7 +331,7 @@ def test_an_engine_that_breaks_tells_nothing_about_itself(bright, caplog):
         def predict(self, inputs):
             raise RuntimeError("secret path")
 
-    server = serve_grpc(Registry.of([Predictor("broken", 1, bright.input, (), Broken())]))
+    server = serve_grpc(state_of(Registry.of([Predictor("broken", 1, bright.input, (), Broken())])))
     refused = Caller(server.port).refusal(PREDICT, predict_request(name="broken"))
     assert refused == ("INTERNAL", "Something went wrong inside the server.")
     assert "secret path" in caplog.text
@@ -335,11 +340,11 @@ def test_an_engine_that_breaks_tells_nothing_about_itself(bright, caplog):
 
 def test_calls_are_counted_and_predictions_seen(bright):
     seen = []
-    app = create_app([bright], on_prediction=lambda *told: seen.append(told))
-    server = serve_grpc(app.extensions["mlops_lab"], **app.extensions["mlops_lab_grpc"])
+    app = create_app([bright], on_prediction=seen.append)
+    server = serve_grpc(app.extensions["mlops_lab"])
     answer_of(Caller(server.port), predict_request())
     server.stop(5).wait()
-    assert [item.label for item in seen[0][2]] == ["dark", "dark", "bright"]
+    assert [item.label for item in seen[0].predictions] == ["dark", "dark", "bright"]
     text = app.test_client().get("/metrics").text
     assert f'mlops_lab_requests_total{{method="POST",route="{PREDICT}",status="200"}} 1.0' in text
     assert 'mlops_lab_predictions_total{class="dark",model="bright",version="v1"} 2.0' in text
@@ -354,7 +359,7 @@ def test_a_call_in_flight_is_answered_while_the_server_stops(bright):
             go_on.wait(20)
             return bright.engine.predict(inputs)
 
-    server = serve_grpc(Registry.of([Predictor("slow", 1, bright.input, bright.labels, Slow())]))
+    server = serve_grpc(state_of(Registry.of([Predictor("slow", 1, bright.input, bright.labels, Slow())])))
     caller = Caller(server.port)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(answer_of, caller, predict_request(name="slow"))
@@ -369,13 +374,13 @@ def test_a_call_in_flight_is_answered_while_the_server_stops(bright):
 
 def test_a_port_that_is_taken_is_an_error_of_ours(server, registry):
     with pytest.raises(PortTaken, match=f"Port {server.port}"):
-        serve_grpc(registry, port=server.port)
+        serve_grpc(state_of(registry), port=server.port)
 
 
 def test_without_grpcio_the_install_line_is_said(registry, monkeypatch):
     monkeypatch.setitem(sys.modules, "grpc", None)
     with pytest.raises(MissingPackage, match="pip install grpcio protobuf"):
-        serve_grpc(registry)
+        serve_grpc(state_of(registry))
 
 
 @pytest.mark.parametrize("path", [PREDICT, INFER])
@@ -422,7 +427,7 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.core.example import example_pb2
-from mlops_lab.serve.rpc.protos import tensorflow_pb2, tensorflow_serving_pb2
+from mlops_lab.serve.grpc_server.protos import tensorflow_pb2, tensorflow_serving_pb2
 
 real = tf.make_tensor_proto([[1.5, 2.5]])
 ours = tensorflow_pb2.TensorProto.FromString(real.SerializeToString())
@@ -459,8 +464,8 @@ print(len(seen))
 
 def test_calls_are_computed_in_batches_with_those_of_http(bright):
     app = create_app(bright, batching=Batching(size=8, milliseconds=60_000))
-    registry = app.extensions["mlops_lab"]
-    server = serve_grpc(registry, **app.extensions["mlops_lab_grpc"])
+    state = app.extensions["mlops_lab"]
+    registry, server = state.registry, serve_grpc(state)
     caller = Caller(server.port)
     try:
         with ThreadPoolExecutor(8) as pool:
@@ -469,7 +474,7 @@ def test_calls_are_computed_in_batches_with_those_of_http(bright):
             theirs = [pool.submit(app.test_client().post, "/v1/models/bright:predict", json=body) for _ in range(4)]
         assert [one.result() for one in ours] == [ANSWERS[:1]] * 4
         assert [one.result().json["predictions"] for one in theirs] == [[ANSWERS[2]]] * 4
-        assert (registry.get("bright").engine.calls, registry.get("bright").engine.examples) == (1, 8)
+        assert registry.get("bright").engine.batch_counts == BatchCounts(1, 8)
     finally:
         caller.channel.close()
         server.stop().wait()

@@ -1,6 +1,7 @@
 import base64
 import gzip
 import io
+import time
 import zlib
 
 import numpy as np
@@ -147,17 +148,20 @@ def test_both_models_answer_at_once(client, digits, images):
 
 def test_predictions_are_reported(bright, images):
     seen = []
-    app = create_app(bright, on_prediction=lambda *arguments: seen.append(arguments))
-    app.test_client().post(URL, data=npy(images), content_type="application/x-npy")
-    ((predictor, received, predictions),) = seen
-    assert predictor is bright
-    assert np.array_equal(np.stack(list(received)), images)
-    assert [item.label for item in predictions] == ["dark", "dark", "dark", "bright", "bright"]
+    app = create_app(bright, on_prediction=seen.append)
+    headers = {"X-Request-Id": "an-id"}
+    app.test_client().post(URL, data=npy(images), content_type="application/x-npy", headers=headers)
+    (event,) = seen
+    assert event.predictor is bright
+    assert event.request_id == "an-id"
+    assert abs(event.time - time.time()) < 60 and event.seconds > 0
+    assert np.array_equal(np.stack(list(event.images)), images)
+    assert [item.label for item in event.predictions] == ["dark", "dark", "dark", "bright", "bright"]
 
 
 def test_a_refused_request_is_not_reported(bright):
     seen = []
-    app = create_app(bright, on_prediction=lambda *arguments: seen.append(arguments))
+    app = create_app(bright, on_prediction=seen.append)
     assert app.test_client().post(URL, data=b"x", content_type="image/png").status_code == 400
     assert seen == []
 

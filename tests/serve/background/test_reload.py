@@ -3,8 +3,8 @@ import sys
 import pytest
 from flask import Flask
 
-from mlops_lab.serve.background import sources
-from mlops_lab.serve.background.sources import Broken, Sources, explain, load
+from mlops_lab.serve.background import reload
+from mlops_lab.serve.background.reload import LoadErrorApp, Sources, explain, load
 
 APP = "from flask import Flask\n"
 LAYOUTS = {
@@ -74,7 +74,7 @@ def test_a_large_folder_is_walked_less_often(folder, monkeypatch):
     (folder / "api.py").write_text("")
     files, looks = Sources("api.py"), []
     times = iter([100, 100, 102, 102, 102, 200, 200, 202, 202])
-    monkeypatch.setattr(sources.time, "monotonic", lambda: next(times, 202))
+    monkeypatch.setattr(reload.time, "monotonic", lambda: next(times, 202))
     monkeypatch.setattr(files, "_look", lambda: looks.append(1) or files._before)
     assert not files.changed() and not files.changed() and not files.changed()
     assert len(looks) == 2
@@ -96,7 +96,7 @@ def test_an_explanation_begins_with_the_students_own_code(folder):
 
 
 def test_an_explanation_is_never_long(folder):
-    assert len(failure(folder, "def f(): f()\nf()\n").splitlines()) <= sources.LINES
+    assert len(failure(folder, "def f(): f()\nf()\n").splitlines()) <= reload.LINES
 
 
 def test_the_flask_commands_own_words(folder):
@@ -106,7 +106,7 @@ def test_the_flask_commands_own_words(folder):
 
 def test_a_broken_file_answers_with_one_line():
     client = Flask("x")
-    client.wsgi_app = Broken("Traceback\n  File secret.py\nNameError: x")
+    client.wsgi_app = LoadErrorApp("Traceback\n  File secret.py\nNameError: x")
     answer = client.test_client().get("/")
     assert answer.status_code == 500
     assert answer.json["code"] == "broken_file"

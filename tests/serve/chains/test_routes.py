@@ -10,7 +10,7 @@ from mlops_lab import serve
 from mlops_lab.errors import LabError, UnknownModel
 from mlops_lab.image import encode_png
 from mlops_lab.serve import Chain, Limits
-from mlops_lab.serve.chains import served as chains
+from mlops_lab.serve.chains import routes as chains
 
 ROOT = Path(__file__).parents[3]
 NUMBER = {"links": [{"step": "find-digits"}, {"model": "digits", "version": "v1"}, {"step": "join"}]}

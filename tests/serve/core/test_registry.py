@@ -20,7 +20,7 @@ def constant(version, name="m"):
 def test_a_store_or_its_folder(shared_models, wrap):
     registry = Registry.of(wrap(shared_models))
     assert registry.get("digits", "v1").version == 1
-    assert registry.ready()
+    assert registry.is_ready()
 
 
 def test_predictors_and_registries():
@@ -78,13 +78,13 @@ def test_a_damaged_version_does_not_keep_the_others_from_serving(models, digits_
     assert states["v2"].startswith("failed: ")
     with pytest.raises(UnknownVersion, match="not the file that was published"):
         registry.get("digits", "v2")
-    assert registry.ready()
+    assert registry.is_ready()
 
 
 def test_a_model_without_a_version_is_not_ready(models):
     (models.root / "digits/1/model.onnx").write_bytes(b"damaged")
-    assert not Registry.of(models).ready()
-    assert not Registry.of([]).ready()
+    assert not Registry.of(models).is_ready()
+    assert not Registry.of([]).is_ready()
 
 
 def test_the_nearest_model_is_named():

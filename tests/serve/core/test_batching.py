@@ -15,8 +15,8 @@ from mlops_lab.errors import DeadlineExceeded, LabError, Unavailable, WrongUsage
 from mlops_lab.image import encode_png
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import Batching, Limits, Registry, create_app
-from mlops_lab.serve.batching import Batched
 from mlops_lab.serve.command import Settings, build
+from mlops_lab.serve.core.batching import BatchingEngine
 from mlops_lab.store import ModelStore
 
 
@@ -79,7 +79,7 @@ def behind(engine, pool):
 
 
 def test_what_comes_while_the_engine_computes_is_one_call(engine, behind):
-    batched = Batched(engine, Batching(milliseconds=0))
+    batched = BatchingEngine(engine, Batching(milliseconds=0))
     futures = behind(batched, row(1), row(2, 3), row(3))
     assert [future.result(10).tolist() for future in futures] == [
         (2 * row(1)).tolist(),
@@ -87,30 +87,32 @@ def test_what_comes_while_the_engine_computes_is_one_call(engine, behind):
         (2 * row(3)).tolist(),
     ]
     assert engine.lengths == [1, 5]
-    assert (batched.calls, batched.examples) == (2, 6)
+    assert (batched.batch_counts.calls, batched.batch_counts.examples) == (2, 6)
 
 
 def test_a_batch_is_no_longer_than_its_size_but_for_one_long_request(engine, behind):
-    futures = behind(Batched(engine, Batching(size=4, milliseconds=0)), row(1, 3), row(2, 2), row(3), row(4, 9), row(5))
+    futures = behind(
+        BatchingEngine(engine, Batching(size=4, milliseconds=0)), row(1, 3), row(2, 2), row(3), row(4, 9), row(5)
+    )
     assert [len(future.result(10)) for future in futures] == [3, 2, 1, 9, 1]
     assert engine.lengths == [1, 3, 3, 9, 1]
 
 
 def test_the_first_waits_for_others_until_the_batch_is_full(engine, pool):
-    batched = Batched(engine, Batching(size=3, milliseconds=60_000))
+    batched = BatchingEngine(engine, Batching(size=3, milliseconds=60_000))
     futures = [pool.submit(batched.predict, row(number)) for number in range(3)]
     assert sorted(future.result(10)[0, 0] for future in futures) == [0, 2, 4]
     assert engine.lengths == [3]
 
 
 def test_nobody_is_refused_while_the_first_only_waits(engine, pool):
-    batched = Batched(engine, Batching(size=32, milliseconds=60_000, queue=3))
+    batched = BatchingEngine(engine, Batching(size=32, milliseconds=60_000, queue=3))
     futures = [pool.submit(batched.predict, row(number)) for number in range(3)]
     assert sorted(future.result(10)[0, 0] for future in futures) == [0, 2, 4]
 
 
 def test_the_first_does_not_wait_longer_than_told(engine):
-    batched = Batched(engine, Batching(size=3, milliseconds=20))
+    batched = BatchingEngine(engine, Batching(size=3, milliseconds=20))
     started = time.perf_counter()
     batched.predict(row(1))
     assert time.perf_counter() - started >= 0.02
@@ -118,18 +120,18 @@ def test_the_first_does_not_wait_longer_than_told(engine):
 
 
 def test_who_was_alone_does_not_wait_for_nobody(engine, behind):
-    batched = Batched(engine, Batching(size=3, milliseconds=500))
+    batched = BatchingEngine(engine, Batching(size=3, milliseconds=500))
     batched.predict(row(0))
     started = time.perf_counter()
     batched.predict(row(1))
     assert time.perf_counter() - started < 0.5
     futures = behind(batched, row(2), row(3))
     assert [future.result(10)[0, 0] for future in futures] == [4, 6]
-    assert not batched._alone
+    assert not batched._was_single
 
 
 def test_one_bad_request_does_not_spoil_its_neighbours(engine, behind):
-    futures = behind(Batched(engine, Batching(milliseconds=0)), row(1), row(-1), row(2), row(-2))
+    futures = behind(BatchingEngine(engine, Batching(milliseconds=0)), row(1), row(-1), row(2), row(-2))
     for future, value in zip(futures[::2], (1, 2), strict=True):
         assert future.result(10).tolist() == (2 * row(value)).tolist()
     for future, value in zip(futures[1::2], (-1, -2), strict=True):
@@ -139,7 +141,7 @@ def test_one_bad_request_does_not_spoil_its_neighbours(engine, behind):
 
 
 def test_an_error_of_one_batch_does_not_reach_the_next(engine, behind):
-    batched = Batched(engine, Batching(size=2, milliseconds=0))
+    batched = BatchingEngine(engine, Batching(size=2, milliseconds=0))
     futures = behind(batched, row(-1), row(-1), row(1))
     assert [type(future.exception(10)) for future in futures] == [ValueError, ValueError, type(None)]
     assert batched.predict(row(4)).tolist() == (2 * row(4)).tolist()
@@ -148,12 +150,12 @@ def test_an_error_of_one_batch_does_not_reach_the_next(engine, behind):
 def test_an_engine_that_answers_too_few_rows_mixes_nothing_up(engine, behind):
     whole = engine.predict
     engine.predict = lambda inputs: whole(inputs)[:1]
-    futures = behind(Batched(engine, Batching(milliseconds=0)), row(1), row(2))
+    futures = behind(BatchingEngine(engine, Batching(milliseconds=0)), row(1), row(2))
     assert [future.result(10)[0, 0] for future in futures] == [2, 4]
 
 
 def test_a_full_queue_names_the_limit_its_value_and_its_setting(engine, behind, pool):
-    batched = Batched(engine, Batching(milliseconds=0, queue=2))
+    batched = BatchingEngine(engine, Batching(milliseconds=0, queue=2))
     engine.open.clear()
     futures = [pool.submit(batched.predict, row(0))]
     assert engine.inside.wait(10)
@@ -167,7 +169,7 @@ def test_a_full_queue_names_the_limit_its_value_and_its_setting(engine, behind, 
 
 
 def test_a_request_that_waited_too_long_is_given_up_and_not_computed(engine, pool):
-    batched = Batched(engine, Batching(milliseconds=0), seconds=0.05)
+    batched = BatchingEngine(engine, Batching(milliseconds=0), seconds=0.05)
     engine.open.clear()
     first = pool.submit(batched.predict, row(1))
     assert engine.inside.wait(10)
@@ -181,7 +183,7 @@ def test_a_request_that_waited_too_long_is_given_up_and_not_computed(engine, poo
 
 @pytest.mark.parametrize(("length", "asked"), [(1, [1]), (2, [2]), (3, [4]), (5, [8]), (8, [8]), (19, [8, 8, 4])])
 def test_batches_are_filled_up_to_buckets(engine, length, asked):
-    batched = Batched(engine, Batching(size=8, milliseconds=0, buckets=(1, 2, 4, 8)))
+    batched = BatchingEngine(engine, Batching(size=8, milliseconds=0, buckets=(1, 2, 4, 8)))
     inputs = np.arange(2 * length, dtype=np.float32).reshape(length, 2)
     assert (batched.predict(inputs) == 2 * inputs).all()
     assert engine.lengths == asked
@@ -213,8 +215,8 @@ def test_many_threads_get_the_answers_they_would_get_alone(shared_models, digits
 
     for place, rows in zip(range(150), pool.map(ask, range(150)), strict=True):
         assert np.abs(rows - alone.probabilities(images[place : place + 1 + place % 3])).max() < 1e-6
-    assert together.engine.calls < 150
-    assert together.engine.examples == sum(1 + place % 3 for place in range(150))
+    assert together.engine.batch_counts.calls < 150
+    assert together.engine.batch_counts.examples == sum(1 + place % 3 for place in range(150))
 
 
 @pytest.mark.parametrize(
@@ -228,7 +230,7 @@ def test_the_shipped_model_answers_alike_alone_and_in_batches(engine, buckets, p
     together = Batching(size=8, milliseconds=5, buckets=buckets).wrap(Limits())(predictor)
     alone = [predictor.probabilities(images[place : place + 1]) for place in range(24)]
     rows = list(pool.map(lambda place: together.probabilities(images[place : place + 1]), range(24)))
-    assert together.engine.calls < 24
+    assert together.engine.batch_counts.calls < 24
     assert np.abs(np.array(rows) - np.array(alone)).max() < 1e-6
 
 
@@ -244,7 +246,7 @@ def test_an_unloaded_version_goes_and_leaves_no_thread(models, digits_run):
     registry.refresh()
     gc.collect()
     assert engine() is None
-    assert isinstance(registry.get("digits", "v2").engine, Batched)
+    assert isinstance(registry.get("digits", "v2").engine, BatchingEngine)
     assert set(threading.enumerate()) <= threads
 
 
@@ -260,11 +262,11 @@ def test_the_server_answers_in_batches_and_says_which_limit_fired(bright):
 
         with ThreadPoolExecutor(16) as pool:
             found = list(pool.map(ask, levels))
-        engine = server.app.extensions["mlops_lab"].get("slow").engine
-        assert engine.examples == len(levels)
-        assert engine.calls < len(levels) / 2
+        engine = server.app.extensions["mlops_lab"].registry.get("slow").engine
+        assert engine.batch_counts.examples == len(levels)
+        assert engine.batch_counts.calls < len(levels) / 2
         told = requests.get(f"{server.url}/metrics", timeout=5).text
-        assert f'mlops_lab_batches_total{{model="slow",version="v1"}} {engine.calls}.0' in told
+        assert f'mlops_lab_batches_total{{model="slow",version="v1"}} {engine.batch_counts.calls}.0' in told
         assert f'mlops_lab_batched_pictures_total{{model="slow",version="v1"}} {len(levels)}.0' in told
         for level, prediction in zip(levels, found, strict=True):
             assert prediction.probabilities[1] == pytest.approx(level / 255, abs=1e-6)
@@ -308,13 +310,13 @@ def test_a_registry_and_an_application_have_theirs_already(bright):
 def test_a_batch_may_be_in_flight_unless_limits_say_otherwise(bright):
     for options, in_flight in [({}, 40), ({"limits": Limits(in_flight=3)}, 3)]:
         app = create_app(bright, batching=Batching(size=40), **options)
-        assert app.extensions["mlops_lab_grpc"]["limits"].in_flight == in_flight
+        assert app.extensions["mlops_lab"].service.limits.in_flight == in_flight
 
 
 def test_the_command_has_it(shared_models):
-    for options, kind in [({}, OnnxEngine), ({"batch_size": 8, "batch_wait_ms": 1.5}, Batched)]:
-        app = build(Settings(str(shared_models.root), **options), print)
-        engine = app.extensions["mlops_lab"].get("digits").engine
+    for options, kind in [({}, OnnxEngine), ({"batch_size": 8, "batch_wait_ms": 1.5}, BatchingEngine)]:
+        app, _ = build(Settings(str(shared_models.root), **options), print)
+        engine = app.extensions["mlops_lab"].registry.get("digits").engine
         assert type(engine) is kind
     assert engine._batching == Batching(size=8, milliseconds=1.5)
 
@@ -325,4 +327,4 @@ def test_errors_of_ours_pass_through(engine):
 
     engine.predict = refuse
     with pytest.raises(LabError, match="No"):
-        Batched(engine, Batching(milliseconds=0)).predict(row(1))
+        BatchingEngine(engine, Batching(milliseconds=0)).predict(row(1))

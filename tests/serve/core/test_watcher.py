@@ -7,8 +7,8 @@ import pytest
 
 from mlops_lab import serve, store
 from mlops_lab.errors import StoreError
-from mlops_lab.serve.registry import Registry
-from mlops_lab.serve.watch import Watch
+from mlops_lab.serve.core.registry import Registry
+from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.store.manifest import Manifest
 
 
@@ -118,7 +118,7 @@ def test_the_watch_survives_a_folder_that_cannot_be_read(folder, monkeypatch):
         raise store.models.StoreError("The folder cannot be read.", "Make it readable.")
 
     monkeypatch.setattr(store.ModelStore, "names", fail)
-    watch = Watch(registry, seconds=0.01)
+    watch = StoreWatcher(registry, seconds=0.01)
     watch.start()
     while len(looked) < 3:
         time.sleep(0.01)
@@ -140,7 +140,7 @@ def test_a_store_that_stays_unreadable_is_said_once(folder, monkeypatch, caplog)
         raise StoreError("The folder cannot be read.")
 
     monkeypatch.setattr(registry, "refresh", refuse)
-    watch = Watch(registry, seconds=0.001)
+    watch = StoreWatcher(registry, seconds=0.001)
     watch.start()
     while len(looks) < 5:
         time.sleep(0.001)

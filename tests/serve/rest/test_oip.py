@@ -12,8 +12,8 @@ from hostile_bodies import bodies, mangle
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import create_app
-from mlops_lab.serve.protocols.oip_tensors import pack
-from mlops_lab.serve.registry import Registry
+from mlops_lab.serve.codecs.oip import pack
+from mlops_lab.serve.core.registry import Registry
 
 INFER = "/v2/models/bright/infer"
 HEADER = "Inference-Header-Content-Length"
@@ -33,7 +33,7 @@ def ask(client, path=INFER, **changes):
 
 
 def binary(client, raw, *, path=INFER, declared=None, **changes):
-    """Send a tensor as bytes behind the JSON."""
+    """Send a tensor as bytes after the JSON."""
     message = question(**changes)
     del message["inputs"][0]["data"]
     message["inputs"][0]["parameters"] = {"binary_data_size": len(raw) if declared is None else declared}
@@ -230,7 +230,7 @@ def test_a_header_that_lies_is_refused(client, header):
 def test_bytes_that_belong_to_no_input_are_refused(client):
     text = json.dumps(question()).encode()
     answer = client.post(INFER, data=text + b"1234", headers={HEADER: str(len(text))})
-    assert answer.status_code == 400 and "4 bytes behind the JSON" in answer.json["error"]
+    assert answer.status_code == 400 and "4 bytes after the JSON" in answer.json["error"]
 
 
 def test_numbers_that_are_not_finite_are_refused(client):

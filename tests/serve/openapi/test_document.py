@@ -10,7 +10,7 @@ from mlops_lab.image import InputSpec, encode_png
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import Limits, Registry, create_app
 from mlops_lab.serve.chains.chain import Chain
-from mlops_lab.serve.operations.openapi import document
+from mlops_lab.serve.openapi.document import make_document
 
 jsonschema = pytest.importorskip("jsonschema")
 
@@ -284,7 +284,7 @@ def test_a_model_without_images_takes_arrays():
 
 def test_versions_that_differ_are_all_described():
     registry = Registry.of([flat_model(), flat_model(version=2, labels=("a", "b", "c"))])
-    schemas = document(registry, Limits())["components"]["schemas"]
+    schemas = make_document(registry, Limits())["components"]["schemas"]
     prediction = schemas["flat.Prediction"]["properties"]
     assert prediction["label"]["enum"] == ["a", "b", "c"]
     assert (prediction["probabilities"]["minItems"], prediction["probabilities"]["maxItems"]) == (2, 3)
@@ -322,7 +322,7 @@ def test_a_proxys_path_is_named(client):
 
 
 def test_limits_are_named_with_their_values(bright):
-    schemas = document(Registry.of([bright]), Limits(batch=7))["components"]["schemas"]
+    schemas = make_document(Registry.of([bright]), Limits(batch=7))["components"]["schemas"]
     assert schemas["bright.Images"]["oneOf"][1]["properties"]["images"]["maxItems"] == 7
 
 

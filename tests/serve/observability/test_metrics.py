@@ -8,9 +8,9 @@ from mlops_lab.engines.python import PythonEngine
 from mlops_lab.image import InputSpec, encode_png
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import Limits, Registry, create_app
-from mlops_lab.serve.operations import laps
-from mlops_lab.serve.operations.gate import Gate
-from mlops_lab.serve.operations.metrics import BUCKETS, Histogram, Metrics, then
+from mlops_lab.serve.core.admission import AdmissionController
+from mlops_lab.serve.core.timing import STAGES, RequestContext
+from mlops_lab.serve.observability.metrics import BUCKETS, Histogram, Metrics
 
 PNG = encode_png(np.full((28, 28), 200, np.uint8))
 
@@ -75,10 +75,10 @@ def test_the_time_is_told_to_the_stage_that_took_it():
     client = create_app([model]).test_client()
     answer = classify(client, "/models/slow/v1")
     found = samples(client)
-    spent = {s: found["mlops_lab_stage_seconds_sum", *sorted(["slow", s, "v1"])] for s in laps.STAGES}
+    spent = {s: found["mlops_lab_stage_seconds_sum", *sorted(["slow", s, "v1"])] for s in STAGES}
     assert spent["infer"] >= 0.03 > spent["decode"] + spent["queue"]
     timing = dict(part.split(";dur=") for part in answer.headers["Server-Timing"].split(", "))
-    assert list(timing) == list(laps.STAGES)
+    assert list(timing) == list(STAGES)
     assert float(timing["infer"]) >= 30
 
 
@@ -93,7 +93,7 @@ def test_predictions_are_counted_by_class(client):
 
 def test_the_classes_of_a_version_are_told_in_their_order(bright):
     app = create_app([bright])
-    metrics = app.extensions["mlops_lab_metrics"]
+    metrics = app.extensions["mlops_lab"].metrics
     assert metrics.classes() == {}
     classify(app.test_client())
     assert [(version, list(seen.items())) for version, seen in metrics.classes().items()] == [
@@ -166,20 +166,15 @@ def test_a_histogram_cumulates():
 
 def test_the_links_of_a_chain_are_timed_apart(bright):
     finder = Predictor("finder", 1, bright.input, bright.labels, bright.engine)
-    metrics = Metrics(Registry.of([bright, finder]), Gate(Limits()))
-    watch = laps.begin()
-    watch.lap("decode")
-    metrics.predicted(finder, [], finder.predict([np.zeros((28, 28), np.uint8)]))
-    metrics.predicted(bright, [], bright.predict([np.zeros((28, 28), np.uint8)]))
-    metrics.count("/chains/<name>", "POST", 200, watch)
+    metrics = Metrics(Registry.of([bright, finder]), AdmissionController(Limits()))
+    context = RequestContext.begin()
+    for predictor, stages in ((finder, ("decode", "infer")), (bright, ("infer",))):
+        link = context.link()
+        link.predictor = predictor
+        for stage in stages:
+            link.record_stage(stage)
+    metrics.count("/chains/<name>", "POST", 200, context)
     text = metrics.text()[0].decode()
     assert 'mlops_lab_stage_seconds_count{model="finder",stage="infer",version="v1"} 1.0' in text
     assert 'mlops_lab_stage_seconds_count{model="bright",stage="infer",version="v1"} 1.0' in text
     assert 'mlops_lab_stage_seconds_count{model="bright",stage="decode",version="v1"} 0.0' in text
-
-
-def test_both_hooks_are_called(bright):
-    called = []
-    hook = then(lambda *_: called.append("first"), lambda *_: called.append("second"))
-    hook(bright, [], [])
-    assert called == ["first", "second"]

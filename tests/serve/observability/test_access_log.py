@@ -11,7 +11,7 @@ import pytest
 
 from mlops_lab.image import encode_png
 from mlops_lab.serve import create_app
-from mlops_lab.serve.operations.access import AccessLog, trace_id
+from mlops_lab.serve.observability.access_log import AccessLog, trace_id
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PNG = encode_png(np.zeros((28, 28), np.uint8))

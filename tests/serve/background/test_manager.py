@@ -14,7 +14,8 @@ from flask import Flask
 from mlops_lab import serve
 from mlops_lab.errors import LabError, PortTaken, ServerError, WrongUsage
 from mlops_lab.serve import ports
-from mlops_lab.serve.background import GENERATION_HEADER, known, noted, running, starting
+from mlops_lab.serve.background import GENERATION_HEADER, manager, recorder, server_table
+from mlops_lab.serve.background import server as server_module
 
 pytestmark = pytest.mark.usefixtures("no_servers")
 
@@ -111,10 +112,10 @@ def test_a_port_taken_by_oneself_names_the_server():
 
 def test_another_server_on_the_port_is_not_taken_for_ours(monkeypatch):
     other = serve.start(saying("other"), name="other")
-    threads, listens = threading.active_count(), running.bind
-    monkeypatch.setattr(running, "bind", lambda host, port: listens(host, 0))
+    threads, listens = threading.active_count(), server_module.bind
+    monkeypatch.setattr(server_module, "bind", lambda host, port: listens(host, 0))
     # As where two programs may share a port: the probe meets the other one, of the same generation.
-    monkeypatch.setattr(running, "ask", lambda host, port, seconds: ports.ask(host, other.port, seconds))
+    monkeypatch.setattr(server_module, "probe", lambda host, port, seconds: ports.probe(host, other.port, seconds))
     with pytest.raises(ServerError, match="not the server that was started"):
         serve.start(saying("mine"), name="mine")
     assert [server.name for server in serve.servers()] == ["other"]
@@ -127,7 +128,7 @@ def test_the_application_hears_nothing_of_the_probe():
     app.before_request(lambda: heard.append(1))
     server = serve.start(app, name="probed")
     assert (heard, list(server.requests)) == ([], [])
-    assert ports.ask("127.0.0.1", server.port) == server.identity
+    assert ports.probe("127.0.0.1", server.port) == server.identity
     assert (heard, list(server.requests)) == ([], [])
 
 
@@ -139,7 +140,7 @@ def test_the_probe_takes_no_notice_of_proxy_variables(monkeypatch):
 
 def test_reloading_the_modules_loses_no_server():
     old = serve.start(saying("old"), name="reloaded")
-    for module in (known, noted, running, starting, serve.background, serve):
+    for module in (server_table, recorder, server_module, manager, serve.background, serve):
         importlib.reload(module)
     assert [server.name for server in serve.servers()] == ["reloaded"]
     new = serve.start(saying("new"), name="reloaded")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from mlops_lab.errors import BadImage, BadRequest, LabError, TooLarge, UnsupportedMedia, WrongShape
 from mlops_lab.image import InputSpec, encode_png
-from mlops_lab.serve import Limits, codec
+from mlops_lab.serve import Limits
+from mlops_lab.serve.codecs import images as codec
 
 GREY = InputSpec(shape=(28, 28, 1), size=(28, 28))
 FLAT = InputSpec(shape=(64,), size=(8, 8), high=16.0)
@@ -317,7 +318,7 @@ def test_a_model_without_images_takes_none():
 
 
 def test_the_answer_is_the_design_s(bright, images):
-    answer = codec.encode("bright", 1, bright.predict(images[:1]))
+    answer = json.loads(codec.encode(bright, bright.probabilities(images[:1])))
     assert answer == {
         "model": "bright",
         "version": "v1",

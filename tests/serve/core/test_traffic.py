@@ -11,9 +11,13 @@ from mlops_lab import serve
 from mlops_lab.engines.python import PythonEngine
 from mlops_lab.errors import LabError, WrongUsage
 from mlops_lab.image import InputSpec
-from mlops_lab.predict import Predictor
-from mlops_lab.serve import Registry, traffic
-from mlops_lab.serve.traffic import Traffic
+from mlops_lab.predict import Predictor, from_probabilities
+from mlops_lab.serve import Limits, Registry
+from mlops_lab.serve.core import traffic
+from mlops_lab.serve.core.admission import AdmissionController
+from mlops_lab.serve.core.inference import Batch, InferenceService
+from mlops_lab.serve.core.timing import RequestContext
+from mlops_lab.serve.core.traffic import TrafficRouter
 from mlops_lab.store.routing import TrafficSettings, shadow_traffic, split_traffic
 
 SPEC = InputSpec(shape=(4,), size=(2, 2))
@@ -35,28 +39,36 @@ def registry_of(*predictors, settings=None, production=1):
     return registry
 
 
+def answers(routing, request_id, images):
+    """Return the predictions of a service that routes a request that names no version."""
+    limits = Limits()
+    service = InferenceService(routing._registry, limits, AdmissionController(limits), routing)
+    found = service.infer("m", "", lambda _: Batch(images), RequestContext.begin(request_id))
+    return from_probabilities(found.rows, found.predictor.labels)
+
+
 SPLIT = TrafficSettings(((1, 90), (2, 10)), production=1)
 SHADOW = TrafficSettings(shadow=2)
 
 
 def test_without_settings_the_registrys_own_predictor_answers():
     registry = registry_of(constant(1), constant(2))
-    assert Traffic(registry).find("m", "", "id") is registry.get("m", "v1")
+    assert TrafficRouter(registry).route("m", "", "id").predictor is registry.get("m", "v1")
 
 
 def test_weights_hold_and_the_same_id_meets_the_same_version():
-    routing = Traffic(registry_of(constant(1), constant(2), settings=SPLIT))
-    first = {number: routing.find("m", "", f"request-{number}").version for number in range(4000)}
-    assert {number: routing.find("m", "", f"request-{number}").version for number in range(4000)} == first
+    routing = TrafficRouter(registry_of(constant(1), constant(2), settings=SPLIT))
+    first = {number: routing.route("m", "", f"request-{number}").predictor.version for number in range(4000)}
+    assert {number: routing.route("m", "", f"request-{number}").predictor.version for number in range(4000)} == first
     assert 330 < Counter(first.values())[2] < 470
 
 
 def test_a_larger_share_keeps_whom_it_had():
-    routing = Traffic(registry_of(constant(1), constant(2), settings=SPLIT))
-    few = {number for number in range(1000) if routing.find("m", "", str(number)).version == 2}
+    routing = TrafficRouter(registry_of(constant(1), constant(2), settings=SPLIT))
+    few = {number for number in range(1000) if routing.route("m", "", str(number)).predictor.version == 2}
     larger = TrafficSettings(((1, 50), (2, 50)), production=1)
-    routing = Traffic(registry_of(constant(1), constant(2), settings=larger))
-    many = {number for number in range(1000) if routing.find("m", "", str(number)).version == 2}
+    routing = TrafficRouter(registry_of(constant(1), constant(2), settings=larger))
+    many = {number for number in range(1000) if routing.route("m", "", str(number)).predictor.version == 2}
     assert few < many
 
 
@@ -65,30 +77,33 @@ def test_whoever_names_a_version_gets_it():
     registry = registry_of(constant(1), constant(2), settings=everything_to_2)
     registry.entries["m"].aliases["staging"] = 1
     registry.entries["m"].index()
-    routing = Traffic(registry)
-    said = {word: routing.find("m", word, "id").version for word in ("", "production", "v1", "1", "staging", "latest")}
+    routing = TrafficRouter(registry)
+    said = {
+        word: routing.route("m", word, "id").predictor.version
+        for word in ("", "production", "v1", "1", "staging", "latest")
+    }
     assert said == {"": 2, "production": 2, "v1": 1, "1": 1, "staging": 1, "latest": 2}
-    assert routing.find("m", "v1", "id") is registry.get("m", "v1")
+    assert routing.route("m", "v1", "id").predictor is registry.get("m", "v1")
 
 
 def test_promoting_ends_the_split():
-    routing = Traffic(registry_of(constant(1), constant(2), settings=TrafficSettings(((1, 1),), 1), production=2))
-    assert routing.find("m", "", "id").version == 2
+    routing = TrafficRouter(registry_of(constant(1), constant(2), settings=TrafficSettings(((1, 1),), 1), production=2))
+    assert routing.route("m", "", "id").predictor.version == 2
     assert "the canary is over" in routing.about("m")["state"]
 
 
 def test_a_version_that_is_not_ready_gives_its_share_to_the_others():
-    routing = Traffic(registry_of(constant(1), settings=TrafficSettings(((1, 1), (2, 99)), 1)))
-    assert {routing.find("m", "", str(number)).version for number in range(50)} == {1}
+    routing = TrafficRouter(registry_of(constant(1), settings=TrafficSettings(((1, 1), (2, 99)), 1)))
+    assert {routing.route("m", "", str(number)).predictor.version for number in range(50)} == {1}
     assert "v2 is not ready" in routing.about("m")["state"]
-    routing = Traffic(registry_of(constant(1), settings=TrafficSettings(((2, 1),), 1)))
-    assert routing.find("m", "", "id").version == 1
+    routing = TrafficRouter(registry_of(constant(1), settings=TrafficSettings(((2, 1),), 1)))
+    assert routing.route("m", "", "id").predictor.version == 1
 
 
 def test_what_each_version_answered_is_counted():
-    routing = Traffic(registry_of(constant(1), constant(2, (0.2, 0.8)), settings=SPLIT))
+    routing = TrafficRouter(registry_of(constant(1), constant(2, (0.2, 0.8)), settings=SPLIT))
     for number in range(100):
-        routing.find("m", "", str(number)).predict(np.repeat(IMAGE, 2, axis=0))
+        answers(routing, str(number), np.repeat(IMAGE, 2, axis=0))
     served = routing.about("m")["served"]
     assert served["v1"]["requests"] + served["v2"]["requests"] == 100
     assert served["v1"]["images"] == 2 * served["v1"]["requests"] == served["v1"]["labels"]["a"]
@@ -97,8 +112,8 @@ def test_what_each_version_answered_is_counted():
 
 def test_both_versions_answers_are_side_by_side():
     lines = []
-    routing = Traffic(registry_of(constant(1), constant(2, (0.4, 0.6)), settings=SHADOW), lines.append)
-    answer = routing.find("m", "", "my-id").predict(IMAGE)
+    routing = TrafficRouter(registry_of(constant(1), constant(2, (0.4, 0.6)), settings=SHADOW), lines.append)
+    answer = answers(routing, "my-id", IMAGE)
     assert answer[0].label == "a"
     assert routing.settle()
     (line,) = lines
@@ -113,9 +128,9 @@ def test_both_versions_answers_are_side_by_side():
 
 def test_comparisons_go_to_a_file_line_by_line(tmp_path):
     log = tmp_path / "shadow.jsonl"
-    routing = Traffic(registry_of(constant(1), constant(2), settings=SHADOW), log)
+    routing = TrafficRouter(registry_of(constant(1), constant(2), settings=SHADOW), log)
     for number in range(5):
-        routing.find("m", "", str(number)).predict(IMAGE)
+        answers(routing, str(number), IMAGE)
     assert routing.settle()
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["request_id"] for line in lines] == list("01234")
@@ -123,7 +138,7 @@ def test_comparisons_go_to_a_file_line_by_line(tmp_path):
 
 
 def test_a_slow_shadow_holds_nobody_up_and_drops_are_counted(monkeypatch):
-    monkeypatch.setattr(traffic, "WAITING", 3)
+    monkeypatch.setattr(traffic, "MAX_QUEUED", 3)
     asked, go = threading.Event(), threading.Event()
 
     def slow(inputs):
@@ -131,11 +146,11 @@ def test_a_slow_shadow_holds_nobody_up_and_drops_are_counted(monkeypatch):
         assert go.wait(30)
         return np.tile(np.array([0.9, 0.1], np.float32), (len(inputs), 1))
 
-    routing = Traffic(registry_of(constant(1), constant(2, function=slow), settings=SHADOW))
-    routing.find("m", "", "first").predict(IMAGE)
+    routing = TrafficRouter(registry_of(constant(1), constant(2, function=slow), settings=SHADOW))
+    answers(routing, "first", IMAGE)
     assert asked.wait(30)  # the shadow is busy with the first; three may wait
     for number in range(10):
-        assert routing.find("m", "", str(number)).predict(IMAGE)[0].label == "a"
+        assert answers(routing, str(number), IMAGE)[0].label == "a"
     assert routing.about("m")["shadowed"]["dropped"] == 7
     go.set()
     assert routing.settle()
@@ -155,8 +170,8 @@ def failing(inputs):
     ],
 )
 def test_the_shadows_trouble_is_its_own(shadow, reason):
-    routing = Traffic(registry_of(constant(1), shadow, settings=SHADOW))
-    assert routing.find("m", "", "id").predict(IMAGE)[0].label == "a"
+    routing = TrafficRouter(registry_of(constant(1), shadow, settings=SHADOW))
+    assert answers(routing, "id", IMAGE)[0].label == "a"
     assert routing.settle()
     shadowed = routing.about("m")["shadowed"]
     assert (shadowed["failed"], shadowed["compared"]) == (1, 0)
@@ -166,11 +181,11 @@ def test_the_shadows_trouble_is_its_own(shadow, reason):
 def test_a_log_that_cannot_be_written_is_counted(tmp_path):
     folder = tmp_path / "removed"
     with pytest.raises(WrongUsage, match=r"shadow\.jsonl cannot be written"):
-        Traffic(registry_of(constant(1)), folder / "shadow.jsonl")
+        TrafficRouter(registry_of(constant(1)), folder / "shadow.jsonl")
     folder.mkdir()
-    routing = Traffic(registry_of(constant(1), constant(2), settings=SHADOW), folder / "shadow.jsonl")
+    routing = TrafficRouter(registry_of(constant(1), constant(2), settings=SHADOW), folder / "shadow.jsonl")
     shutil.rmtree(folder)
-    routing.find("m", "", "id").predict(IMAGE)
+    answers(routing, "id", IMAGE)
     assert routing.settle()
     shadowed = routing.about("m")["shadowed"]
     assert (shadowed["compared"], shadowed["unlogged"], shadowed["failed"]) == (1, 1, 0)
@@ -178,15 +193,15 @@ def test_a_log_that_cannot_be_written_is_counted(tmp_path):
 
 def test_the_canary_is_not_its_own_shadow():
     both = TrafficSettings(((2, 1),), production=1, shadow=2)
-    routing = Traffic(registry_of(constant(1), constant(2), settings=both))
-    routing.find("m", "", "id").predict(IMAGE)
+    routing = TrafficRouter(registry_of(constant(1), constant(2), settings=both))
+    answers(routing, "id", IMAGE)
     assert routing.settle() and routing.about("m")["shadowed"]["compared"] == 0
 
 
 def test_changed_settings_begin_a_new_count():
     registry = registry_of(constant(1), constant(2), settings=SPLIT)
-    routing = Traffic(registry)
-    routing.find("m", "", "id").predict(IMAGE)
+    routing = TrafficRouter(registry)
+    answers(routing, "id", IMAGE)
     registry.entries["m"].traffic = SHADOW
     assert routing.about("m")["served"] == {}
 
@@ -215,7 +230,7 @@ def ask(client, path, images, number):
 
 def test_a_split_applies_while_serving_and_ends(two, digits):
     app = serve.create_app(two)
-    client, registry = app.test_client(), app.extensions["mlops_lab"]
+    client, registry = app.test_client(), app.extensions["mlops_lab"].registry
     images = digits.test.images[:2]
     assert {ask(client, "/models/digits", images, number) for number in range(20)} == {"v1"}
     split_traffic(two, "digits", {"v1": 1, "v2": 1})
@@ -239,7 +254,7 @@ def test_the_shadow_listens_over_http(two, digits):
     client = app.test_client()
     assert ask(client, "/models/digits", digits.test.images[:3], "abc") == "v1"
     assert ask(client, "/models/digits/v1", digits.test.images[:3], "def") == "v1"
-    assert app.extensions["mlops_lab_traffic"].settle()
+    assert app.extensions["mlops_lab"].service.router.settle()
     assert [(line["request_id"], line["agree"]) for line in lines] == [("abc", [True] * 3)]
     assert client.get("/models/digits/traffic").json["shadowed"]["agreement"] == 1.0
 
@@ -247,7 +262,7 @@ def test_the_shadow_listens_over_http(two, digits):
 def test_a_damaged_file_leaves_the_last_good_settings(two, digits):
     split_traffic(two, "digits", {"v2": 1})
     app = serve.create_app(two)
-    client, registry = app.test_client(), app.extensions["mlops_lab"]
+    client, registry = app.test_client(), app.extensions["mlops_lab"].registry
     (two.root / "digits" / "traffic.json").write_text('{"canary": {"v1":')
     registry.refresh()
     assert ask(client, "/models/digits", digits.test.images[:1], 1) == "v2"
@@ -270,4 +285,4 @@ def test_unknown_models_are_told(two):
     client = serve.create_app(two).test_client()
     assert client.get("/models/letters/traffic").json["code"] == "unknown_model"
     with pytest.raises(LabError):
-        Traffic(Registry()).find("m", "", "id")
+        TrafficRouter(Registry()).route("m", "", "id")

@@ -1,4 +1,4 @@
-import hmac
+import asyncio
 import http.client
 import threading
 import time
@@ -9,11 +9,11 @@ import pytest
 
 from mlops_lab import serve
 from mlops_lab.engines.python import PythonEngine
-from mlops_lab.errors import DeadlineExceeded, Unavailable, WrongUsage
+from mlops_lab.errors import DeadlineExceeded, Unavailable
 from mlops_lab.image import encode_png
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import Limits, create_app
-from mlops_lab.serve.operations.gate import Gate, Keys
+from mlops_lab.serve.core.admission import AdmissionController
 
 PNG = encode_png(np.zeros((28, 28), np.uint8))
 
@@ -26,12 +26,12 @@ def wait_until(condition):
 
 
 def test_no_more_are_in_flight_than_the_limit_and_all_are_served():
-    gate = Gate(Limits(in_flight=3, queue=32))
+    admission = AdmissionController(Limits(in_flight=3, queue=32))
     lock, now, most = threading.Lock(), 0, 0
 
     def work(_):
         nonlocal now, most
-        with gate.admit("m"):
+        with admission.admit("m"):
             with lock:
                 now += 1
                 most = max(most, now)
@@ -41,68 +41,107 @@ def test_no_more_are_in_flight_than_the_limit_and_all_are_served():
 
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(work, range(100)))
-    lane = gate.lane("m")
+    queue = admission.queue("m")
     assert most == 3
-    assert (lane.flying, len(lane.waiting), gate._inside) == (0, 0, 0)
+    assert (queue.in_flight, len(queue.waiting), admission._total) == (0, 0, 0)
 
 
 def test_who_waits_is_served_in_order():
-    gate = Gate(Limits(in_flight=1, queue=5))
+    admission = AdmissionController(Limits(in_flight=1, queue=5))
     served = []
 
     def work(number):
-        with gate.admit("m"):
+        with admission.admit("m"):
             served.append(number)
 
-    gate.enter("m")
+    first = admission.enter("m")
     threads = []
     for number in range(5):
         threads.append(threading.Thread(target=work, args=(number,)))
         threads[-1].start()
-        wait_until(lambda number=number: len(gate.lane("m").waiting) == number + 1)
-    gate.leave("m")
+        wait_until(lambda number=number: len(admission.queue("m").waiting) == number + 1)
+    admission.leave(first)
     for thread in threads:
         thread.join()
     assert served == [0, 1, 2, 3, 4]
 
 
 def test_a_full_queue_names_the_limit_its_value_and_its_setting():
-    gate = Gate(Limits(in_flight=1, queue=0))
-    gate.enter("m")
+    admission = AdmissionController(Limits(in_flight=1, queue=0))
+    ticket = admission.enter("m")
     with pytest.raises(Unavailable, match=r"'m' has 1 requests .*in_flight=1 and queue=0") as caught:
-        gate.enter("m")
+        admission.enter("m")
     assert (caught.value.status, caught.value.code, caught.value.retry_after) == (503, "overloaded", 1)
-    gate.enter("another model")
-    gate.leave("m")
-    gate.enter("m")
+    admission.enter("another model")
+    admission.leave(ticket)
+    assert admission.enter("m").granted
 
 
 def test_one_thread_is_left_for_health():
-    gate = Gate(Limits(threads=3))
-    gate.enter("a")
-    gate.enter("b")
+    admission = AdmissionController(Limits(threads=3))
+    first, _ = admission.enter("a"), admission.enter("b")
     with pytest.raises(Unavailable, match="threads=3"):
-        gate.enter("c")
-    gate.leave("a")
-    gate.enter("c")
+        admission.enter("c")
+    admission.leave(first)
+    assert admission.enter("c").granted
 
 
-def test_who_waits_too_long_gives_up_and_leaves_nothing_behind():
-    gate = Gate(Limits(in_flight=1, queue=1, request_seconds=0.02))
-    gate.enter("m")
-    with pytest.raises(DeadlineExceeded, match=r"request_seconds=0.02") as caught:
-        gate.enter("m")
-    assert caught.value.status == 504
-    assert not gate.lane("m").waiting
-    gate.leave("m")
-    assert gate.lane("m").flying == gate._inside == 0
+@pytest.mark.parametrize(
+    ("limits", "error", "setting"),
+    [
+        ({"request_seconds": 0.02}, DeadlineExceeded, "request_seconds=0.02"),
+        ({"queue_seconds": 0.02}, Unavailable, "queue_seconds=0.02"),
+    ],
+)
+def test_a_request_that_waits_too_long_gives_up_and_leaves_nothing_behind(limits, error, setting):
+    admission = AdmissionController(Limits(in_flight=1, queue=1, **limits))
+    ticket = admission.enter("m")
+    with pytest.raises(error, match=setting) as caught, admission.admit("m"):
+        pytest.fail("it was admitted")
+    assert caught.value.status == (504 if error is DeadlineExceeded else 503)
+    assert not admission.queue("m").waiting
+    admission.leave(ticket)
+    assert admission.queue("m").in_flight == admission._total == 0
 
 
-def test_time_spent_before_counts_against_the_deadline():
-    gate = Gate(Limits(in_flight=1, queue=1, request_seconds=60))
-    gate.enter("m")
-    with pytest.raises(DeadlineExceeded):
-        gate.enter("m", waited=61)
+@pytest.mark.parametrize("limits", [{"request_seconds": 60, "queue_seconds": 90}, {"queue_seconds": 60}])
+def test_time_spent_before_counts_against_the_deadline(limits):
+    admission = AdmissionController(Limits(in_flight=1, queue=1, **limits))
+    admission.enter("m")
+    with pytest.raises(Unavailable), admission.admit("m", elapsed=61):
+        pytest.fail("it was admitted")
+
+
+def test_the_event_loop_waits_without_blocking():
+    admission = AdmissionController(Limits(in_flight=1, queue=2))
+
+    async def both():
+        first = await admission.wait("m")
+        second = asyncio.ensure_future(admission.wait("m"))
+        await asyncio.sleep(0.01)
+        assert not second.done()
+        admission.leave(first)
+        admission.leave(await second)
+
+    asyncio.run(both())
+    assert admission.queue("m").in_flight == admission._total == 0
+
+
+def test_a_client_that_leaves_while_it_waits_leaves_nothing_behind():
+    admission = AdmissionController(Limits(in_flight=1, queue=2))
+
+    async def leave():
+        first = await admission.wait("m")
+        second = asyncio.ensure_future(admission.wait("m"))
+        await asyncio.sleep(0.01)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        admission.leave(first)
+
+    asyncio.run(leave())
+    assert not admission.queue("m").waiting
+    assert admission.queue("m").in_flight == admission._total == 0
 
 
 @pytest.fixture
@@ -175,72 +214,6 @@ def test_a_place_is_given_back_whatever_comes_of_the_request(bright, body, kind)
     assert 'mlops_lab_in_flight{model="bright"} 0.0' in client.get("/metrics").text
 
 
-def test_unknown_models_get_no_lane(bright):
+def test_unknown_models_get_no_queue(bright):
     client = create_app([bright], limits=Limits(in_flight=1, queue=0)).test_client()
     assert client.post("/models/nobody", data=PNG, content_type="image/png").status_code == 404
-
-
-@pytest.fixture(scope="module")
-def secured(bright):
-    return create_app([bright], api_keys=["open sesame", "zweiter"]).test_client()
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Authorization": "Bearer open sesame"},
-        {"Authorization": "bearer  zweiter "},
-        {"X-API-Key": "open sesame"},
-    ],
-)
-def test_a_key_opens(secured, headers):
-    assert secured.get("/models", headers=headers).status_code == 200
-    answer = secured.post("/models/bright", data=PNG, content_type="image/png", headers=headers)
-    assert answer.status_code == 200
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        {"Authorization": "Bearer"},
-        {"Authorization": "Bearer open"},
-        {"Authorization": "Basic open sesame"},
-        {"Authorization": "Bearer ", "X-API-Key": "open sesame"},
-        {"X-API-Key": "open sesame and more"},
-        {"X-API-Key": "ungültig"},
-    ],
-)
-@pytest.mark.parametrize("path", ["/models", "/metrics", "/openapi.json", "/nowhere", "/v1/models/bright"])
-def test_without_a_key_everything_is_refused(secured, path, headers):
-    answer = secured.get(path, headers=headers)
-    assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="mlops-lab"'
-    assert answer.json["code"] == "unauthorized"
-    assert "sesame" not in answer.text
-
-
-@pytest.mark.parametrize(
-    "path", ["/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/", "/docs", "/pages/page.js"]
-)
-def test_health_and_the_empty_pages_stay_open(secured, path):
-    assert secured.get(path).status_code == 200
-
-
-def test_keys_are_compared_in_constant_time(monkeypatch):
-    compared = []
-    real = hmac.compare_digest
-    monkeypatch.setattr("hmac.compare_digest", lambda a, b: compared.append((len(a), len(b))) or real(a, b))
-    assert Keys(["one", "a much longer key"]).open_with("one")
-    assert compared == [(32, 32), (32, 32)]
-
-
-def test_an_empty_key_would_open_everything():
-    with pytest.raises(WrongUsage, match="empty"):
-        Keys(["", "x"])
-
-
-def test_one_key_may_be_a_string():
-    keys = Keys("secret")
-    assert keys.open_with("secret")
-    assert not keys.open_with("s")

@@ -11,7 +11,7 @@ from hostile_bodies import bodies
 
 from mlops_lab.image import InputSpec
 from mlops_lab.serve import Limits, create_app
-from mlops_lab.serve.registry import Registry
+from mlops_lab.serve.core.registry import Registry
 from mlops_lab.store.routing import TrafficSettings
 
 HALF = np.full((28, 28, 1), 0.5).tolist()
@@ -69,7 +69,7 @@ def test_columns_answer_outputs(client, inputs):
 def test_an_answer_keeps_every_bit(client, app, digits):
     tensors = digits.test.images[:5].reshape(5, 64) * np.float32(16 / 255)
     answer = post(client, "/v1/models/digits:predict", {"instances": tensors.tolist()}).json["predictions"]
-    direct = app.extensions["mlops_lab"].get("digits").infer(tensors)
+    direct = app.extensions["mlops_lab"].registry.get("digits").infer(tensors)
     assert np.array_equal(np.array(answer, np.float32), direct)
 
 
@@ -272,11 +272,11 @@ def test_a_classifier_does_not_regress(client):
 
 def test_whoever_watches_predictions_sees_images(bright):
     seen = []
-    app = create_app([bright], on_prediction=lambda *told: seen.append(told))
+    app = create_app([bright], on_prediction=seen.append)
     post(app.test_client(), f"{BRIGHT}:predict", {"instances": [HALF, ONE]})
-    predictor, images, predictions = seen[0]
-    assert predictor is bright and [item.label for item in predictions] == ["dark", "bright"]
-    assert images.shape == (2, 28, 28) and images[:, 0, 0].tolist() == [128, 255]
+    (event,) = seen
+    assert event.predictor is bright and [item.label for item in event.predictions] == ["dark", "bright"]
+    assert event.images.shape == (2, 28, 28) and event.images[:, 0, 0].tolist() == [128, 255]
 
 
 def test_a_canary_and_a_shadow_have_their_part_in_tensors_too(bright):
@@ -286,7 +286,7 @@ def test_a_canary_and_a_shadow_have_their_part_in_tensors_too(bright):
     entry.index()
     entry.traffic = TrafficSettings(canary=((2, 1),), production=1, shadow=1)
     app = create_app(registry)
-    client, traffic = app.test_client(), app.extensions["mlops_lab_traffic"]
+    client, traffic = app.test_client(), app.extensions["mlops_lab"].service.router
     post(client, f"{BRIGHT}:predict", {"instances": [DARK, ONE]})
     inputs = [{"name": "image", "shape": [1, 28, 28, 1], "datatype": "FP32", "data": np.ravel(ONE).tolist()}]
     assert client.post("/v2/models/bright/infer", json={"inputs": inputs}).json["model_version"] == "2"

@@ -9,9 +9,9 @@ from mlops_lab.engines.python import PythonEngine
 from mlops_lab.image import InputSpec, encode_png
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import Registry, create_app
-from mlops_lab.serve.pages import FOLDER
+from mlops_lab.serve.pages import FOLDER, KINDS
 
-FILES = sorted(path.name for path in FOLDER.iterdir())
+FILES = sorted(path.name for path in FOLDER.iterdir() if path.suffix in KINDS)
 
 
 def pixels(answer):

@@ -14,7 +14,7 @@ import requests
 from mlops_lab import serve
 from mlops_lab.errors import PortTaken, ServerError, WrongUsage
 from mlops_lab.serve.background import GENERATION_HEADER
-from mlops_lab.serve.background.process import ProcessServer
+from mlops_lab.serve.background.file_server import FileServer
 
 pytestmark = pytest.mark.usefixtures("no_servers")
 
@@ -238,7 +238,7 @@ def test_ctrl_c_while_it_loads_leaves_no_process(api, monkeypatch):
         raise KeyboardInterrupt
 
     children = psutil.Process().children()
-    monkeypatch.setattr(ProcessServer, "_probe", interrupted)
+    monkeypatch.setattr(FileServer, "_probe", interrupted)
     with pytest.raises(KeyboardInterrupt):
         serve.start("api.py", mode="process")
     assert psutil.Process().children() == children
@@ -250,14 +250,14 @@ def test_no_process_to_be_had_leaves_the_port_free(api, monkeypatch):
         raise OSError("Resource temporarily unavailable")
 
     before = psutil.Process().num_fds()
-    monkeypatch.setattr("mlops_lab.serve.background.process.subprocess.Popen", refuse)
+    monkeypatch.setattr("mlops_lab.serve.background.file_server.subprocess.Popen", refuse)
     with pytest.raises(OSError, match="unavailable"):
         serve.start("api.py", mode="process")
     assert psutil.Process().num_fds() == before
 
 
 def test_the_file_is_saved_in_the_moment_of_the_probe(api, monkeypatch):
-    probed = ProcessServer._probe
+    probed = FileServer._probe
 
     def save_first(self):
         api.write_text(API.replace('"one"', '"two"'))
@@ -265,7 +265,7 @@ def test_the_file_is_saved_in_the_moment_of_the_probe(api, monkeypatch):
         until(lambda: self.generation > generation)
         probed(self)
 
-    monkeypatch.setattr(ProcessServer, "_probe", save_first)
+    monkeypatch.setattr(FileServer, "_probe", save_first)
     assert ask(serve.start("api.py", mode="process")).text == "two"
 
 

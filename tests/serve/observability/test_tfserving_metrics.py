@@ -5,7 +5,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mlops_lab.serve import create_app
-from mlops_lab.serve.operations.tf_metrics import PATH
+from mlops_lab.serve.observability.tfserving_metrics import PATH
 
 ROWS = {"instances": np.zeros((2, 28, 28, 1)).tolist()}
 COUNT, LATENCY = ":tensorflow:serving:request_count", ":tensorflow:serving:request_latency"
@@ -20,8 +20,8 @@ def samples(app):
     answer = app.test_client().get(PATH)
     assert answer.content_type == "text/plain"
     assert list(text_string_to_metric_families(answer.text))  # Prometheus' own reader takes it
-    lines = re.findall(r"^(\S+)\{(.*)\} (\d+)$", answer.text, re.MULTILINE)
-    return {(name, *sorted(re.findall(r'="(.*?)"', labels))): int(value) for name, labels, value in lines}
+    lines = re.findall(r"^(\S+)\{(.*)\} (\S+)$", answer.text, re.MULTILINE)
+    return {(name, *sorted(re.findall(r'="(.*?)"', labels))): float(value) for name, labels, value in lines}
 
 
 def test_requests_are_counted_by_model_and_status(app):
@@ -46,13 +46,13 @@ def test_times_are_in_microseconds_and_in_their_buckets(app):
     app.test_client().post("/v1/models/bright:predict", json=ROWS)
     lines = app.test_client().get(PATH).text.splitlines()
     bounds = [line.split('le="')[1].split('"')[0] for line in lines if line.startswith(f"{LATENCY}_bucket")]
-    assert bounds[:4] == ["10", "18", "32.4", "58.32"]
+    assert bounds[:4] == ["10.0", "18.0", "32.400000000000006", "58.32000000000001"]
     assert bounds[-1] == "+Inf"
     assert len(bounds) == 34
-    labels = '{model_name="bright",API="predict",entrypoint="REST"}'
-    total = next(int(line.split()[1]) for line in lines if line.startswith(f"{LATENCY}_sum{labels}"))
+    labels = '{API="predict",entrypoint="REST",model_name="bright"}'
+    total = next(float(line.split()[1]) for line in lines if line.startswith(f"{LATENCY}_sum{labels}"))
     assert 50 < total < 10_000_000
-    below = [int(line.split()[1]) for line in lines if line.startswith(f"{LATENCY}_bucket")]
+    below = [float(line.split()[1]) for line in lines if line.startswith(f"{LATENCY}_bucket")]
     for bound, number in zip(map(float, bounds), below, strict=True):
         if not np.isclose(bound, total, rtol=0.01):
             assert number == (bound > total)
@@ -60,10 +60,10 @@ def test_times_are_in_microseconds_and_in_their_buckets(app):
 
 def test_calls_over_grpc_are_counted_too(app):
     grpc = pytest.importorskip("grpc")
-    from mlops_lab.serve.rpc.protos import tensorflow_serving_pb2
-    from mlops_lab.serve.rpc.server import serve_grpc
+    from mlops_lab.serve.grpc_server.protos import tensorflow_serving_pb2
+    from mlops_lab.serve.grpc_server.server import serve_grpc
 
-    server = serve_grpc(app.extensions["mlops_lab"], **app.extensions["mlops_lab_grpc"])
+    server = serve_grpc(app.extensions["mlops_lab"])
     request = tensorflow_serving_pb2.ClassificationRequest(model_spec={"name": "bright"})
     example = request.input.example_list.examples.add()
     example.features.feature["image"].float_list.value.extend([0.0] * 784)
