@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jsonschema
 import pytest
 import yaml
 
@@ -26,6 +25,8 @@ def workflow():
 
 @pytest.fixture(scope="module")
 def schema():
+    import jsonschema  # it takes a second and a half, which only the process that runs these tests should spend
+
     return jsonschema.Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 

@@ -2,7 +2,6 @@
 
 import threading
 
-import nbformat
 import pytest
 from flask import Flask
 from werkzeug.serving import make_server
@@ -49,6 +48,7 @@ print(requests.get(server.url).status_code, doctor.examine("models").to_dict()["
 
 def run(*cells):
     """Run cells in one real kernel, on past errors; return what the last one printed."""
+    import nbformat  # it takes a second and a half, which only the process that runs these tests should spend
     from nbclient import NotebookClient
 
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in (SET_UP, *cells)])

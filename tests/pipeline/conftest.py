@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections import Counter
 from functools import partial
 
@@ -79,7 +80,15 @@ class Asking:
 
     def __enter__(self):
         self._thread.start()
+        self.wait_for(lambda word: True)
         return self
+
+    def wait_for(self, wanted, seconds=30):
+        """Wait until an answer of some kind has come."""
+        deadline = time.monotonic() + seconds
+        while not any(wanted(word) for word in list(self.found)):
+            assert time.monotonic() < deadline, f"only {dict(self.found)} in {seconds} s"
+            time.sleep(0.005)
 
     def __exit__(self, *_):
         self._ended.set()

@@ -38,7 +38,7 @@ def test_a_good_version_is_released(two, plan, staged, production):
     assert release.good, str(release)
     assert names(release) == [*BEFORE_PROMOTION, "verify"]
     assert two.aliases("digits") == {"production": 2}
-    time.sleep(0.1)
+    production.asking.wait_for(lambda word: word == "v2")
     assert set(production.asking.found) == {"v1", "v2"}
     assert [entry["event"] for entry in two.history("digits")[-2:]] == ["promoted", "pipeline"]
 
@@ -164,8 +164,7 @@ def test_production_that_does_not_answer(two, plan, staged, production):
 
 def test_the_client_that_asks_all_the_while_notices_a_failure(two, production):
     production.stop()
-    time.sleep(0.1)
-    assert any(word.startswith("failed: ") for word in production.asking.found)
+    production.asking.wait_for(lambda word: word.startswith("failed: "))
 
 
 def deaf(store):

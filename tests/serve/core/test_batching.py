@@ -207,7 +207,7 @@ def test_numbers_that_make_no_sense(wrong):
 
 def test_many_threads_get_the_answers_they_would_get_alone(shared_models, digits, pool):
     alone = shared_models.load("digits", 1)
-    together = Registry.of(shared_models, Batching(milliseconds=1).wrap(Limits())).get("digits")
+    together = Registry.of(shared_models, Batching(milliseconds=20).wrap(Limits())).get("digits")
     images = digits.test.images[:160]
 
     def ask(place):
