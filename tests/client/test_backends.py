@@ -330,5 +330,5 @@ def test_our_own_server_is_asked_nothing_more(ours, digits, monkeypatch):
 
 @pytest.mark.parametrize("ask", [Client.models, lambda client: client.info("clothes")])
 def test_a_web_server_is_neither(ask):
-    with serve.start(Flask("web"), name="web") as server, pytest.raises(ServerError, match="answered 404"):
+    with serve.start(Flask("web"), name="web") as server, pytest.raises(ServerError, match="was answered 404"):
         ask(Client(server))
