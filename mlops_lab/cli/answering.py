@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlops_lab.cli.options import api_key, in_models, prints
+from mlops_lab.errors import BadRequest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @click.command()
@@ -23,7 +28,6 @@ def predict(
 ) -> tuple[Any, str]:
     """Classify PNG or JPEG images."""
     from mlops_lab.client import Client
-    from mlops_lab.client.encoding import read_image
 
     if url:
         answer = Client(url, models=folder, api_key=api_key).classify(name, version, images).response
@@ -31,12 +35,23 @@ def predict(
         from mlops_lab import store
 
         predictor = store.ModelStore(folder).load(name, version)
-        pixels = [read_image(path, predictor.input.mode) for path in images]
+        pixels = [_read_image(path, predictor.input.mode) for path in images]
         predictions = [item.to_dict() for item in predictor.predict(pixels)]
         answer = {"model": name, "version": f"v{predictor.version}", "predictions": predictions}
     found = answer["predictions"]
     lines = [f"{path}: {item['label']} ({item['confidence']:.1%})" for path, item in zip(images, found, strict=True)]
     return {**answer, "files": list(images)}, "\n".join(lines)
+
+
+def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
+    """Return the pixels of an image file; an error names the file."""
+    from mlops_lab.client.encoding import read_file
+    from mlops_lab.image import decode
+
+    try:
+        return decode(read_file(path), mode)
+    except BadRequest as error:
+        raise error.about(path) from error
 
 
 @click.command()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
@@ -64,8 +66,8 @@ class Backend(Protocol):
         """Return the metadata of one version."""
         ...
 
-    def build_request(self, name: str, version: int | str, images: Any) -> RequestSpec:
-        """Return the request that classifies the images."""
+    def build_requests(self, name: str, version: int | str, images: Any) -> list[RequestSpec]:
+        """Return the requests that classify the images: one, or one for each image."""
         ...
 
     def parse_response(self, request: RequestSpec, message: dict[str, Any]) -> dict[str, Any]:
@@ -75,9 +77,14 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Course:
-    """The routes of ``serve``: the server describes its models, and decodes and scales the images itself."""
+    """The routes of the course: the server decodes and scales the images itself.
+
+    A server that describes the input of its models, as ``serve`` does, takes batches. To any other, such as a student's
+    own ``api.py``, each image is sent in a request of its own.
+    """
 
     get: Get
+    _takes_batches: dict[str, bool] = field(default_factory=dict, repr=False)
 
     def models(self) -> list[dict[str, Any]]:
         """See :class:`Backend`."""
@@ -88,10 +95,20 @@ class Course:
         """See :class:`Backend`."""
         return self.get(version_path(name, version), "name")
 
-    def build_request(self, name: str, version: int | str, images: Any) -> RequestSpec:
+    def build_requests(self, name: str, version: int | str, images: Any) -> list[RequestSpec]:
         """See :class:`Backend`."""
-        payload = encode_images(images)
-        return RequestSpec(name, version_path(name, version), payload.request_options(), payload.images)
+        payload, path = encode_images(images), version_path(name, version)
+        whole = len(payload.files) == 1 or self._describes_input(path)
+        parts = [payload] if whole else payload.split()
+        return [RequestSpec(name, path, part.request_options(), part.images) for part in parts]
+
+    def _describes_input(self, path: str) -> bool:
+        if path not in self._takes_batches:
+            try:
+                self._takes_batches[path] = "input" in self.get(path, "name")
+            except NotFound:  # the response to the POST tells what is not found
+                return True
+        return self._takes_batches[path]
 
     def parse_response(self, request: RequestSpec, message: dict[str, Any]) -> dict[str, Any]:
         """See :class:`Backend`."""
@@ -132,16 +149,19 @@ class TensorFlowServing:
     get
         The client's function for GET requests.
     store
-        The store whose models are served: its manifests have the preprocessing and the labels. Without it, pixels are
-        scaled to 0–1 and the size comes from the signature.
+        The store whose models are served, or its folder: its manifests have the preprocessing and the labels. Without
+        it, pixels are scaled to 0–1 and the size comes from the signature.
     labels
         The names of the classes, where there is no store; by default their numbers.
     """
 
-    def __init__(self, get: Get, store: ModelStore | None = None, labels: Sequence[str] = ()) -> None:
-        self.get = get
-        self.store = store
-        self.labels = tuple(labels)
+    def __init__(
+        self, get: Get, store: ModelStore | str | PathLike[str] | None = None, labels: Sequence[str] = ()
+    ) -> None:
+        from mlops_lab.store import ModelStore
+
+        self.get, self.labels = get, tuple(labels)
+        self.store = ModelStore(Path(store)) if isinstance(store, str | PathLike) else store
         self._cache: dict[tuple[str, int], ModelMetadata] = {}
 
     def models(self) -> list[dict[str, Any]]:
@@ -151,17 +171,17 @@ class TensorFlowServing:
                 "TensorFlow Serving does not list its models.",
                 "Name one, client.info('clothes'), or say which there may be: Client(url, models='models').",
             )
-        return [
-            {"name": name, "versions": versions, "aliases": self._aliases(name)}
-            for name in self.store.names()
-            if (versions := self._versions(name))
-        ]
+        found = []
+        for name in self.store.names():
+            aliases = {alias: version_name(number) for alias, number in self.store.aliases(name).items()}
+            found.append({"name": name, "versions": self._versions(name), "aliases": aliases})
+        return [model for model in found if model["versions"]]
 
     def info(self, name: str, version: int | str) -> dict[str, Any]:
         """See :class:`Backend`."""
         return self.metadata(name, version).info
 
-    def build_request(self, name: str, version: int | str, images: Any) -> RequestSpec:
+    def build_requests(self, name: str, version: int | str, images: Any) -> list[RequestSpec]:
         """Return a request to a version's number, so that the answer comes from the version that was looked up."""
         metadata = self.metadata(name, version)
         payload = encode_images(images)
@@ -169,7 +189,7 @@ class TensorFlowServing:
         path = f"{model_path(name, metadata.version)}:predict"
         body = json.dumps({"instances": rows}, separators=(",", ":"))
         options = {"data": body, "headers": {"Content-Type": "application/json"}}
-        return RequestSpec(name, path, options, payload.images, metadata)
+        return [RequestSpec(name, path, options, payload.images, metadata)]
 
     def parse_response(self, request: RequestSpec, message: dict[str, Any]) -> dict[str, Any]:
         """See :class:`Backend`."""
@@ -179,11 +199,9 @@ class TensorFlowServing:
         except (TypeError, ValueError):
             rows = np.empty(0)
         if metadata is None or rows.ndim != 2 or not rows.size:
-            raise ServerError(
-                f"{request.path} answered {str(message['predictions'])[:80]!r}, which is not a row of numbers for each"
-                " image.",
-                "The client reads models with one output, (n, classes).",
-            )
+            received = f"{request.path} answered {str(message['predictions'])[:80]!r}"
+            hint = "The client supports models with one output, (n, classes)."
+            raise ServerError(f"{received}, which is not a row of numbers for each image.", hint)
         labels = metadata.labels or tuple(map(str, range(rows.shape[1])))  # a signature may leave their number open
         if len(labels) != rows.shape[1]:
             received = f"{request.name} answers {rows.shape[1]} numbers for an image; there are {len(labels)} labels."
@@ -196,14 +214,13 @@ class TensorFlowServing:
         digits = str(version).removeprefix("v")
         if digits.isdecimal() and (name, int(digits)) in self._cache:
             return self._cache[name, int(digits)]
-        message = self._fetch_metadata(name, version)
+        found = self._fetch_metadata(name, version)
         try:
-            number = int(message["model_spec"]["version"])
-            signature = message["metadata"]["signature_def"]["signature_def"][SIGNATURE]
+            number = int(found["model_spec"]["version"])
+            signature = found["metadata"]["signature_def"]["signature_def"][SIGNATURE]
         except (KeyError, TypeError, ValueError) as error:
-            raise ServerError(
-                f"The metadata of {name} has no signature {SIGNATURE!r}.", "Export it with one."
-            ) from error
+            message = f"The metadata of {name} has no signature {SIGNATURE!r}."
+            raise ServerError(message, "Export the model with one.") from error
         labels = self.labels or read_classes(signature)
         self._cache[name, number] = self._describe(name, number, read_signature(name, signature), labels)
         return self._cache[name, number]
@@ -232,9 +249,6 @@ class TensorFlowServing:
             if "/labels/" not in path:
                 raise
             raise UnknownVersion(error.message, nearest(version_name(version), self._versions(name))) from error
-
-    def _aliases(self, name: str) -> dict[str, str]:
-        return {alias: version_name(number) for alias, number in self.store.aliases(name).items()} if self.store else {}
 
     def _versions(self, name: str) -> list[str]:
         """Return the available versions, oldest first."""

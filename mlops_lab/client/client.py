@@ -5,24 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 
-from mlops_lab import errors, show
-from mlops_lab.client.backends import Backend, Course, TensorFlowServing
-from mlops_lab.errors import LabError, NotFound, ServerError
+from mlops_lab import show
+from mlops_lab.client.backends import Backend, Course, RequestSpec, TensorFlowServing
+from mlops_lab.client.responses import NoSuchRoute, merge_answers, parse_json, to_error
+from mlops_lab.errors import NotFound, ServerError, WrongUsage
 from mlops_lab.predict import Prediction, draw
 
 if TYPE_CHECKING:
     from mlops_lab.store import ModelStore
 
 Result = TypeVar("Result")
-
-
-class NoSuchRoute(ServerError):
-    """A 404 whose body is not the JSON of ``serve``: it may be another kind of server."""
 
 
 class Predictions(list[Prediction]):
@@ -100,10 +96,8 @@ class Client:
         labels: Sequence[str] = (),
         api_key: str | None = None,
     ) -> None:
-        self.url = str(getattr(url, "url", url)).rstrip("/")
-        self.timeout = timeout
-        self._store = models
-        self._labels = labels
+        self.url, self.timeout = str(getattr(url, "url", url)).rstrip("/"), timeout
+        self._store, self._labels = models, labels
         self._backend: Backend = Course(self._get)
         self._labels_by_version: dict[tuple[str, str], tuple[str, ...]] = {}
         self._session = requests.Session()
@@ -160,29 +154,26 @@ class Client:
         'image/png'
         """
         self.info(name, version)  # detects the kind of server
-        request = self._with_backend(lambda backend: backend.build_request(name, version, images))
+        request, *others = self._with_backend(lambda backend: backend.build_requests(name, version, images))
+        if others:
+            received = f"{self.url} takes one image per request; received {1 + len(others)}."
+            raise WrongUsage(received, "Prepare one request per image.")
         return self._session.prepare_request(requests.Request("POST", self.url + request.path, **request.options))
 
     def _classify(self, backend: Backend, name: str, version: int | str, images: Any) -> Predictions:
-        request = backend.build_request(name, version, images)
+        specs = backend.build_requests(name, version, images)
         started = time.perf_counter()
-        answer = self._request("POST", request.path, **request.options)
+        responses = [self._request("POST", spec.path, **spec.options) for spec in specs]
         milliseconds = 1000 * (time.perf_counter() - started)
-        message = backend.parse_response(request, _parse_json(answer, "predictions"))
-        labels = self._labels_of(backend, name, message["version"])
-        images = _drawable(request.images, len(message["predictions"]))
+        bodies = [parse_json(response, "predictions") for response in responses]
+        message = merge_answers(map(backend.parse_response, specs, bodies), specs[0].path)
+        entries, labels = message["predictions"], self._labels_of(backend, name, message["version"])
         items = [
-            Prediction(
-                entry["label"],
-                entry["class"],
-                entry["confidence"],
-                tuple(entry["probabilities"]),
-                labels,
-                image,
-            )
-            for entry, image in zip(message["predictions"], images, strict=True)
+            Prediction(item["label"], item["class"], item["confidence"], tuple(item["probabilities"]), labels, pixels)
+            for item, pixels in zip(entries, _drawable(specs, len(entries)), strict=True)
         ]
-        return Predictions(items, f"POST {request.path}", answer.status_code, milliseconds, message, answer.headers)
+        line = f"POST {specs[0].path}" + (f" ({len(specs)} requests)" if len(specs) > 1 else "")
+        return Predictions(items, line, responses[-1].status_code, milliseconds, message, responses[-1].headers)
 
     def _labels_of(self, backend: Backend, name: str, version: str) -> tuple[str, ...]:
         known = self._labels_by_version
@@ -201,67 +192,32 @@ class Client:
             answer = self._send("GET", "/v1/models")  # TensorFlow Serving answers that the model's name is missing
             if answer.status_code != 400 or "Missing model name" not in answer.text:
                 raise
-        self._backend = TensorFlowServing(self._get, _open_store(self._store), self._labels)
+        self._backend = TensorFlowServing(self._get, self._store, self._labels)
         return call(self._backend)
 
     def _get(self, path: str, key: str) -> dict[str, Any]:
-        return _parse_json(self._request("GET", path), key)
+        return parse_json(self._request("GET", path), key)
 
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         answer = self._send(method, path, **options)
         if not answer.ok:
-            raise _to_error(answer)
+            raise to_error(answer)
         return answer
 
     def _send(self, method: str, path: str, **options: Any) -> requests.Response:
         try:
             return self._session.request(method, self.url + path, timeout=self.timeout, **options)
         except requests.ConnectionError as error:
-            raise ServerError(
-                f"No server answers at {self.url}.", "Start one: mlops-lab serve, or serve.start()."
-            ) from error
+            hint = "Start one: mlops-lab serve, or serve.start()."
+            raise ServerError(f"No server answers at {self.url}.", hint) from error
         except requests.RequestException as error:
-            raise ServerError(
-                f"{method} {self.url}{path} failed: {error}.", "Check the address and try again."
-            ) from error
+            message = f"{method} {self.url}{path} failed: {error}."
+            raise ServerError(message, "Check the address and try again.") from error
 
 
-def _open_store(models: ModelStore | str | PathLike[str] | None) -> ModelStore | None:
-    from mlops_lab.store import ModelStore
-
-    return models if models is None or isinstance(models, ModelStore) else ModelStore(Path(models))
-
-
-def _drawable(images: Sequence[Any] | None, wanted: int) -> Sequence[Any]:
+def _drawable(specs: Sequence[RequestSpec], count: int) -> Sequence[Any]:
     """Return the image of each prediction, or ``None`` for the rows of a model that does not take images."""
-    if images is None or len(images) != wanted or any(image.ndim < 2 for image in images):
-        return [None] * wanted
+    images = [pixels for spec in specs for pixels in spec.images or ()]
+    if len(images) != count or any(pixels.ndim < 2 for pixels in images):
+        return [None] * count
     return images
-
-
-def _parse_json(answer: requests.Response, key: str) -> dict[str, Any]:
-    """Return the JSON object of an answer, which must have a key."""
-    try:
-        message = answer.json()
-    except ValueError:
-        message = None
-    if not isinstance(message, dict) or key not in message:
-        received = f"{answer.url} answered {answer.text[:80]!r}"
-        raise ServerError(f"{received}, which has no {key!r}.", "Is it an inference server?")
-    return message
-
-
-def _to_error(answer: requests.Response) -> LabError:
-    """Return the error in a response as the exception class that it has at the server."""
-    try:
-        message = answer.json()
-        text, hint, code = message["error"], message.get("hint") or "", message.get("code")
-    except (ValueError, KeyError, TypeError):
-        kind = NoSuchRoute if answer.status_code == 404 else ServerError
-        return kind(f"The server answered {answer.status_code}: {answer.text[:200]!r}.", "Is it an inference server?")
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, LabError)]
-    by_code = {kind.code: kind for kind in kinds}
-    # An unknown code, such as "draining", falls back on the status; the first class of a status is the most general.
-    by_status = {kind.status: kind for kind in reversed(kinds) if kind.status != LabError.status}
-    found = by_code.get(code) or by_status.get(answer.status_code, ServerError)
-    return found(text.removesuffix(hint).strip(), hint, code=code)

@@ -46,6 +46,14 @@ class Payload:
         kind = "image/jpeg" if self.files[0][:2] == b"\xff\xd8" else "image/png"
         return {"data": self.files[0], "headers": {"Content-Type": kind}}
 
+    def split(self) -> list[Payload]:
+        """Return a payload with one PNG or JPEG file for each image, for a server that takes no batches."""
+        if self.array is None:
+            return [Payload([data], images=_decode_all([data])) for data in self.files]
+        if self.images is None or any(pixels.ndim < 2 for pixels in self.images):
+            return [self]  # rows of numbers are not images
+        return [Payload([image.encode_png(pixels)], images=[pixels]) for pixels in self.images]
+
     def decode(self, spec: InputSpec) -> Sequence[NDArray[Any]] | NDArray[Any]:
         """Return the batch of images that a model of this input is given, in the model's mode and size.
 
@@ -113,15 +121,6 @@ def read_file(item: bytes | str | PathLike[str]) -> bytes:
         return Path(item).read_bytes()
     except OSError as error:
         raise BadImage(f"The file {item} cannot be read: {error.strerror}.", "Check the path.") from error
-
-
-def read_image(path: str | PathLike[str], mode: str) -> NDArray[np.uint8]:
-    """Return the pixels of an image file, in ``"grey"`` or ``"rgb"``; an error names the file."""
-    data = read_file(path)
-    try:
-        return image.decode(data, mode)
-    except LabError as error:
-        raise error.about(str(path)) from error
 
 
 def _check_items(images: Any) -> list[Any]:

@@ -14,6 +14,7 @@ from mlops_lab.errors import LabError
 from mlops_lab.image import InputSpec, decode
 from mlops_lab.widgets import fragments
 from mlops_lab.widgets.file_upload import Upload
+from mlops_lab.widgets.preprocessing import fetch_input
 from mlops_lab.widgets.send_form import SendAndSee
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Draw(ipywidgets.VBox):  # type: ignore[misc]
         super().__init__()
         self.client, self.dataset, self.name, self.version = client, dataset, name, version
         self.answer: Predictions | None = None
-        self._inputs: dict[str, InputSpec] = {}
+        self._inputs: dict[str, InputSpec | None] = {}
         self.canvas = canvas
         self.canvas.on_drawing = self.classify
         self.canvas.observe(lambda _: self._show(), "alive")
@@ -82,13 +83,14 @@ class Draw(ipywidgets.VBox):  # type: ignore[misc]
 
     def _render(self, png: bytes, answer: Predictions) -> str:
         spec = self._input(answer.response["version"])
-        parts = fragments.model_input(decode(png, spec.mode), spec), fragments.prediction_bars(answer[0])
+        seen = [fragments.model_input(decode(png, spec.mode), spec)] if spec else []
+        parts = *seen, fragments.prediction_bars(answer[0])
         return fragments.exchange(answer) + fragments.side_by_side(*parts)
 
-    def _input(self, version: str) -> InputSpec:
+    def _input(self, version: str) -> InputSpec | None:
         """Return the input of a version; it never changes, so it is requested once."""
         if version not in self._inputs:
-            self._inputs[version] = InputSpec.from_dict(self.client.info(self.name, version)["input"])
+            self._inputs[version] = fetch_input(self.client, self.name, version)
         return self._inputs[version]
 
     def _reset(self) -> None:

@@ -8,9 +8,8 @@ import ipywidgets
 
 from mlops_lab.client import Client, Predictions
 from mlops_lab.errors import LabError
-from mlops_lab.image import InputSpec
 from mlops_lab.widgets import fragments
-from mlops_lab.widgets.preprocessing import PreprocessingStep, steps
+from mlops_lab.widgets.preprocessing import PreprocessingStep, fetch_input, steps
 
 
 class Upload(ipywidgets.VBox):  # type: ignore[misc]
@@ -53,9 +52,9 @@ class Upload(ipywidgets.VBox):  # type: ignore[misc]
             self.result.value = fragments.error_text(error)
 
     def _render(self, file: bytes) -> str:
-        spec = InputSpec.from_dict(self.client.info(self.name, self.version)["input"])
+        spec = fetch_input(self.client, self.name, self.version)
         taken = steps(file, spec, self.invert.value)
-        self.answer = self.client.classify(self.name, self.version, taken[-1].pixels)
+        self.answer = self.client.classify(self.name, self.version, taken[-1].pixels if spec else file)
         parts = [render_step(number, step, last=step is taken[-1]) for number, step in enumerate(taken, start=1)]
         parts.append(fragments.prediction_bars(self.answer[0]))
         return fragments.exchange(self.answer) + fragments.side_by_side(*parts)

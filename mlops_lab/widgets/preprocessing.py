@@ -9,11 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_lab.client import Client
 from mlops_lab.image import InputSpec, decode, fit
 
 # A photo is larger than a server's limits, and is scaled down before it is sent.
 MAX_PIXELS, MAX_SIDE = 60_000_000, 12_000
 CONTRAST = 40  # grey levels between an object and its background
+
+
+def fetch_input(client: Client, name: str, version: int | str) -> InputSpec | None:
+    """Return the input of a version, or ``None`` where the server does not describe it, as a student's own may not."""
+    info = client.info(name, version)
+    return InputSpec.from_dict(info["input"]) if "input" in info else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +66,7 @@ def trim(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def steps(file: bytes, spec: InputSpec, invert: bool | None = None) -> list[PreprocessingStep]:
+def steps(file: bytes, spec: InputSpec | None, invert: bool | None = None) -> list[PreprocessingStep]:
     """Return the steps from a PNG or JPEG file to the size and mode of a model; the last image is the one to send.
 
     Parameters
@@ -67,7 +74,7 @@ def steps(file: bytes, spec: InputSpec, invert: bool | None = None) -> list[Prep
     file
         The bytes of the file.
     spec
-        The input of the model.
+        The input of the model; where it is not known, the image is only decoded.
     invert
         Invert the grey levels; by default where the edge of the image is bright.
 
@@ -86,6 +93,8 @@ def steps(file: bytes, spec: InputSpec, invert: bool | None = None) -> list[Prep
     colours = decode(file, "rgb", image_pixels=MAX_PIXELS, image_side=MAX_SIDE)
     height, width = colours.shape[:2]
     found = [PreprocessingStep("Your image", thumbnail(colours), f"{width}×{height} pixels, {len(file):,} bytes")]
+    if spec is None:
+        return found
     pixels: NDArray[Any] = colours
     if spec.mode == "grey":
         pixels = decode(file, "grey", image_pixels=MAX_PIXELS, image_side=MAX_SIDE)

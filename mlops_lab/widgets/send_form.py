@@ -13,6 +13,7 @@ from mlops_lab.errors import LabError, ServerError
 from mlops_lab.image import InputSpec, encode_png
 from mlops_lab.widgets import fragments, snippets
 from mlops_lab.widgets.image_gallery import Gallery
+from mlops_lab.widgets.preprocessing import fetch_input
 from mlops_lab.widgets.selection import classify_all
 
 TABS = ("JSON", "as curl", "as requests")
@@ -86,7 +87,7 @@ class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
         self.answer = self.error = None
         try:
             self.answer = self.client.classify(self.name, self.version, self.image)
-            spec = InputSpec.from_dict(self.client.info(self.name, self.version)["input"])
+            spec = fetch_input(self.client, self.name, self.version)
         except LabError as error:
             self.error = error
             self._show_error(error)
@@ -119,12 +120,12 @@ class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
         for text in self.texts:
             text.value = fragments.muted("Press Send.")
 
-    def _show_answer(self, answer: Predictions, spec: InputSpec) -> None:
+    def _show_answer(self, answer: Predictions, spec: InputSpec | None) -> None:
         picked = self.gallery.picked
         truth = self.dataset.classes[self.dataset.test.labels[picked]]
         self.result.value = fragments.exchange(answer) + fragments.side_by_side(
             fragments.sent_image(self.image, f"test image {picked}"),
-            fragments.model_input(self.image, spec),
+            fragments.model_input(self.image, spec) if spec else "",
             fragments.prediction_bars(answer[0], truth),
         )
         self.texts[0].value = fragments.code(fragments.pretty(answer.response))

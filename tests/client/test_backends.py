@@ -102,9 +102,9 @@ def test_the_same_cells_of_the_notebook(capsys):
             space = {"serve": place, "server": server.url, "dataset": data.load("fashion-mnist")}
             for cell in cells("# ## 6. A client", "# ## 7. Send and see")[1:]:
                 exec(cell, space)
-            printed.append((capsys.readouterr().out.partition(";")[0], space["said"]))
+            printed.append((capsys.readouterr().out.partition(";")[0], space["predicted"]))
     assert printed[0] == printed[1]
-    assert "of 200 are right" in printed[0][0]
+    assert "of 200 are correct" in printed[0][0]
 
 
 def test_models_and_info_come_from_the_store(ours, theirs, models):
@@ -330,5 +330,5 @@ def test_our_own_server_is_asked_nothing_more(ours, digits, monkeypatch):
 
 @pytest.mark.parametrize("ask", [Client.models, lambda client: client.info("clothes")])
 def test_a_web_server_is_neither(ask):
-    with serve.start(Flask("web"), name="web") as server, pytest.raises(ServerError, match="answered 404"):
+    with serve.start(Flask("web"), name="web") as server, pytest.raises(ServerError, match="was answered 404"):
         ask(Client(server))

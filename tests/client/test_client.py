@@ -8,6 +8,7 @@ from mlops_lab.client import Client
 from mlops_lab.engines.python import PythonEngine
 from mlops_lab.errors import (
     BadImage,
+    MethodNotAllowed,
     ServerError,
     TooLarge,
     Unauthorized,
@@ -168,9 +169,11 @@ def test_a_server_of_something_else(images):
     app.get("/models/<name>/<version>", endpoint="version")(lambda name, version: ["a"])
     with serve.start(app, name="other") as server:
         client = Client(server)
-        for ask in (client.models, lambda: client.info("x"), lambda: client.classify("x", 1, images[0])):
+        for ask in (client.models, lambda: client.info("x")):
             with pytest.raises(ServerError, match="Is it an inference server"):
                 ask()
+        with pytest.raises(MethodNotAllowed, match=r"POST is not implemented \(405\) at /models/x/v1"):
+            client.classify("x", 1, images[0])
 
 
 def test_a_slow_server_and_a_proxy(server, monkeypatch):

@@ -23,5 +23,5 @@ def test_the_client_loads_few_modules_and_no_server():
 
 
 def test_the_tensorflow_serving_backend_needs_no_server_either():
-    code = CODE + "from mlops_lab.client import client\nclient._open_store('models')\n"
+    code = CODE + "from mlops_lab.client.backends import TensorFlowServing\nTensorFlowServing(None, 'models')\n"
     subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

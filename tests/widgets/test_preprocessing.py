@@ -25,12 +25,12 @@ def shirt_on(ground, size=(300, 200)):
     ("ground", "invert", "inverted"),
     [(255, None, True), (0, None, False), (255, False, False), (0, True, True)],
 )
-def test_a_bright_ground_is_inverted(ground, invert, inverted):
+def test_a_bright_background_is_inverted(ground, invert, inverted):
     taken = steps(encode_png(shirt_on(ground)), SPEC, invert)
     assert ("Inverted" in [step.title for step in taken]) is inverted
 
 
-def test_the_thing_fills_what_is_sent():
+def test_the_object_fills_the_image_that_is_sent():
     taken = steps(encode_png(shirt_on(0)), SPEC)
     assert [step.title for step in taken] == ["Your image", "Grey", "Trimmed", "Small"]
     assert (taken[-1].pixels == fit(shirt_on(0)[80:220, 60:140], SPEC)).all()
@@ -43,14 +43,14 @@ def test_an_image_of_the_models_size_is_sent_unchanged():
 
 
 @pytest.mark.parametrize("ground", [0, 30])
-def test_specks_on_the_ground_are_no_thing(ground):
+def test_specks_in_the_background_are_ignored(ground):
     image = np.full((300, 300), ground, np.uint8)
     image[100:200, 100:160] = 200
     image[5, 5] = image[290, 40] = 255
     assert trim(image).shape == (100, 60)
 
 
-def test_a_garment_on_a_wide_ground_is_known_as_well_as_one_that_fills_its_image():
+def test_a_garment_on_a_wide_background_is_classified_as_well_as_one_that_fills_its_image():
     garments = data.load("fashion-mnist").test.sample(200)
     model = ModelStore(ROOT / "models").load("clothes", "v1")
 
@@ -64,7 +64,7 @@ def test_a_garment_on_a_wide_ground_is_known_as_well_as_one_that_fills_its_image
     assert trimmed > accuracy(garments.images) - 0.05
 
 
-def test_nothing_but_ground_stays_whole():
+def test_a_plain_background_is_not_cropped():
     assert trim(np.full((40, 40), 90, np.uint8)).shape == (40, 40)
 
 
