@@ -18,7 +18,7 @@ from mlops_lab.deploy.render import Files
 from mlops_lab.deploy.smoke import Smoke
 from mlops_lab.deploy.spec import Spec
 from mlops_lab.errors import MissingPackage, WrongUsage
-from mlops_lab.serve import Limits
+from mlops_lab.serve.core.limits import Limits
 from mlops_lab.store import ModelStore
 
 IMAGES = {"nginx": "nginx:1.30", "prometheus": "prom/prometheus:v3.5.3"}

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from flask import Flask
 
-from mlops_lab import png
 from mlops_lab.errors import LabError
-from mlops_lab.serve.core.admission import Ticket
+from mlops_lab.image import read_png_size
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.http.bridge import (
@@ -63,13 +62,10 @@ class AsgiApp:
     def __init__(self, app: Flask, state: ServerState) -> None:
         self.state = state
         self.service = state.service
+        self.limits = state.service.limits
+        self.secured = bool(state.keys)
         self.dispatcher = Dispatcher(max(self.limits.threads, self.limits.in_flight + 1))
         self.flask = WsgiBridge(app, self.limits, self.dispatcher, state.record_refusal)
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of the server."""
-        return self.service.limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -79,7 +75,7 @@ class AsgiApp:
                 name, version = parts[2], parts[3] if len(parts) == 4 else ""
                 head = read_head(scope)
                 # A version that is not loaded yet takes the long road, where a thread may wait for it.
-                known = (version or len(parts) == 3) and self.service.registry.peek(name, version) is not None
+                known = (version or len(parts) == 3) and self.service.loaded(name, version) is not None
                 if known and head is not None and head.content_type in SHORT_TYPES:
                     return await self.answer(scope, receive, send, name, version, head)
         await self.flask(scope, receive, send)
@@ -89,8 +85,9 @@ class AsgiApp:
         context = RequestContext.begin(head.request_id)
         body = b""
         try:
-            self.state.keys.check(head.authorization, head.api_key)
-            body = await read_body(receive, head.content_length, self.limits) or b""
+            if self.secured:
+                self.state.keys.check(head.authorization, head.api_key)
+            body = await self.read(receive, head.content_length)
             request = ImageRequest(name, version, head.content_type, head.content_encoding, lambda: body)
             reply = await self.classify(request, body, context)
         except ClientDisconnected:
@@ -105,35 +102,36 @@ class AsgiApp:
         self.state.record(exchange, context)
         await send_reply(send, reply._replace(headers=[*reply.headers, *common]))
 
+    async def read(self, receive: Receive, declared: int | None) -> bytes:
+        """Return the body of a request; most come whole in one message."""
+        if declared is None or declared > self.limits.body_bytes:
+            return await read_body(receive, declared, self.limits)
+        message = await receive()
+        if message.get("more_body", True):
+            return await read_body(receive, declared, self.limits, message)
+        body: bytes = message["body"]
+        return body
+
     async def classify(self, request: ImageRequest, body: bytes, context: RequestContext) -> Reply:
         """Return the reply, computed on the event loop where that is quick, else in a thread."""
-        admission = self.service.admission
-        predictor = self.service.registry.peek(request.name, request.version)
+        predictor = self.service.loaded(request.name, request.version)
         model = predictor.name if predictor is not None else request.name
-        ticket: Ticket = await admission.wait(model, context.elapsed())
+        ticket = await self.service.admission.wait(model, context.elapsed())
         try:
             call = partial(respond, self.service, request, context, ticket)
-            if self.is_quick(request, body):
+            if predictor is not None and self.is_small(request, body) and self.service.is_quick(predictor):
                 return call()
             return await self.dispatcher.run(call)
         finally:
-            admission.leave(ticket)
+            self.service.admission.leave(ticket)
 
-    def is_quick(self, request: ImageRequest, body: bytes) -> bool:
-        """Return whether a request takes less time than handing it to a thread: one small image, a fast version."""
+    def is_small(self, request: ImageRequest, body: bytes) -> bool:
+        """Return whether a request holds one image that is small enough to be decoded on the event loop."""
         limits = self.limits
-        if (
-            self.service.blocking
-            or request.content_type not in IMAGE_TYPES
-            or request.content_encoding
-            or len(body) > limits.loop_bytes
-        ):
+        if request.content_type != "image/png" or request.content_encoding or len(body) > limits.loop_bytes:
             return False
-        size = png.read_size(body)
-        if size is None or size[0] * size[1] > limits.loop_pixels:
-            return False
-        predictor = self.service.registry.peek(request.name, request.version)
-        return predictor is not None and self.service.registry.seconds(predictor) < limits.loop_seconds
+        size = read_png_size(body)
+        return size is not None and size[0] * size[1] <= limits.loop_pixels
 
 
 def read_head(scope: Scope) -> Head | None:

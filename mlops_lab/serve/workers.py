@@ -240,7 +240,7 @@ def work(listener: socket.socket, channel: socket.socket) -> None:
     def drain() -> None:
         state.draining = True
 
-    server = HttpServer(create_asgi(app), listener, state.service.limits, shared=True, on_refused=state.record_refusal)
+    server = HttpServer(create_asgi(app), listener, state.service.limits, on_refused=state.record_refusal)
     serve_until(server, asked_to_end, lambda: channel.sendall(b'{"ready": true}\n'), drain)
     watcher.stop()
 

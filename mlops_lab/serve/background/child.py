@@ -50,7 +50,7 @@ def main() -> NoReturn:
         Identity(**order["identity"]),
         lambda item: send({"recorded": asdict(item)}),
     )
-    server = HttpServer(recorded, listener, Limits(drain_seconds=DRAIN_SECONDS), shared=True)
+    server = HttpServer(recorded, listener, Limits(drain_seconds=DRAIN_SECONDS), take_waiting=False)
     server.start()
     send({"loaded": True})
     while not saved.wait(LOOK_SECONDS) and not sources.changed():

@@ -17,6 +17,7 @@ from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.core.limits import Limits
 
+DEFAULT_SIGNATURE = "serving_default"
 # The Open Inference Protocol's names for types, as they lie in bytes.
 DATATYPES = {
     "BOOL": "<?",
@@ -47,6 +48,11 @@ def output_name(predictor: Predictor) -> str:
     if isinstance(named, str) and named:
         return named
     return "output_0" if predictor.info.get("framework") == "keras" else "probabilities"
+
+
+def signature_names(predictor: Predictor) -> tuple[str, ...]:
+    """Return the names of the signature of a model: Keras exports it under two."""
+    return (DEFAULT_SIGNATURE, "serve") if predictor.info.get("framework") == "keras" else (DEFAULT_SIGNATURE,)
 
 
 def classes(predictor: Predictor) -> int | None:

@@ -149,13 +149,27 @@ class InferenceService:
         """
         return self.answer(self.route(name, version, context), decode, context, ticket)
 
+    def loaded(self, name: str, version: str) -> Predictor | None:
+        """Return a version that is in memory, by any name for it; None where it must be loaded first, or is unknown."""
+        entry = self.registry.entries.get(name)
+        return entry.loaded.get(entry.by_version.get(version, 0)) if entry is not None else None
+
+    def is_quick(self, predictor: Predictor) -> bool:
+        """Return whether one prediction takes less time than handing it to a thread would."""
+        entry = self.registry.entries.get(predictor.name)
+        seconds = entry.seconds.get(predictor.version) if entry is not None else None
+        return seconds is not None and seconds < self.limits.loop_seconds and not self.blocking
+
     def route(self, name: str, version: str, context: RequestContext) -> Route:
         """Return the version that answers; loading one on its first use does not count against the deadline."""
-        loaded = self.registry.peek(name, version) is not None
-        route = self.router.route(name, version, context.request_id)
-        if not loaded:
+        loaded = self.loaded(name, version)
+        if loaded is None:
+            route = self.router.route(name, version, context.request_id)
             context.restart()
-        return route
+            return route
+        if self.registry.entries[name].traffic is None:
+            return Route(loaded)
+        return self.router.route(name, version, context.request_id)
 
     def answer(self, route: Route, decode: Decode, context: RequestContext, ticket: Ticket | None = None) -> Inference:
         """Answer a request that has been routed; the arguments and errors are those of :meth:`infer`."""

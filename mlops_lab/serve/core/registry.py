@@ -13,15 +13,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlops_lab import show
 from mlops_lab.errors import LabError, StoreError, UnknownModel, UnknownVersion, WrongUsage, nearest
 from mlops_lab.predict import Predictor
-from mlops_lab.store import ModelStore
-from mlops_lab.store.routing import TrafficSettings, read_traffic
+
+if TYPE_CHECKING:
+    from mlops_lab.store import ModelStore
+    from mlops_lab.store.routing import TrafficSettings
 
 _log = logging.getLogger("mlops_lab.serve")
 
@@ -147,6 +149,8 @@ class Registry:
             if wrap is not None:
                 raise WrongUsage("The versions of a registry are wrapped already.", "Pass the models themselves.")
             return models
+        from mlops_lab.store import ModelStore  # a server of predictors needs no store
+
         registry = cls(wrap)
         if isinstance(models, str | os.PathLike):
             models = ModelStore(os.fspath(models))
@@ -188,6 +192,8 @@ class Registry:
 
     def _refreshed(self, name: str, old: ModelEntry) -> ModelEntry:
         """Return a model as the store has it now, with the versions that did not change taken from the old entry."""
+        from mlops_lab.store.routing import read_traffic
+
         assert self.store is not None
         entry = ModelEntry()
         try:
@@ -262,11 +268,6 @@ class Registry:
             raise UnknownModel(f"There is no model {name[:80]!r}.", nearest(name[:80], self.entries))
         return found
 
-    def peek(self, name: str, version: str = "") -> Predictor | None:
-        """Return a version that is loaded, by any name for it; None where :meth:`get` has more to do or to say."""
-        entry = self.entries.get(name)
-        return entry.loaded.get(entry.by_version.get(version, 0)) if entry is not None else None
-
     def get(self, name: str, version: str = "") -> Predictor:
         """Return a version by ``v3``, alias or ``latest``; by default ``production``, else the newest.
 
@@ -305,11 +306,6 @@ class Registry:
         if number in entry.available and number not in entry.loaded and self.store is not None:
             return self.store.get(name, number).manifest.public()
         return self.get(name, version).about()
-
-    def seconds(self, predictor: Predictor) -> float:
-        """Return the measured time of one prediction; infinity for what was not measured."""
-        entry = self.entries.get(predictor.name)
-        return entry.seconds.get(predictor.version, math.inf) if entry is not None else math.inf
 
     def require_models(self) -> None:
         """Raise where there is nothing to serve.

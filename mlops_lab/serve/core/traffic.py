@@ -16,10 +16,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import accumulate
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +28,14 @@ from numpy.typing import NDArray
 from mlops_lab.errors import WrongUsage
 from mlops_lab.predict import Predictor, from_probabilities
 from mlops_lab.serve.core.registry import ModelEntry, Registry
-from mlops_lab.store.aliases import now
-from mlops_lab.store.routing import TrafficSettings
 
 MAX_QUEUED = 32  # requests that may wait for the shadow; the next ones are dropped and counted
 KEPT_COMPARISONS = 10
 MAX_LABELS = 100
 DEFAULT_VERSIONS = ("", "production")
+if TYPE_CHECKING:
+    from mlops_lab.store.routing import TrafficSettings
+
 _log = logging.getLogger("mlops_lab.serve")
 
 OnShadow = Callable[[dict[str, Any]], None]
@@ -250,7 +252,11 @@ def side_by_side(copy: ShadowRequest, rows: NDArray[Any], milliseconds: float) -
         }
         for one, spent, found in zip((served, shadow), (copy.milliseconds, milliseconds), answers, strict=True)
     ]
-    line: dict[str, Any] = {"time": now(), "request_id": copy.request_id, "model": served.name}
+    line: dict[str, Any] = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "request_id": copy.request_id,
+        "model": served.name,
+    }
     line |= {"served": sides[0], "shadow": sides[1]}
     line["agree"] = [one.label == other.label for one, other in zip(*answers, strict=True)]
     if served.labels == shadow.labels and len(rows):

@@ -61,7 +61,10 @@ class WsgiBridge:
         try:
             if scope["method"] == "POST":
                 self.dispatcher.check()
-            content = await read_body(receive, declared_length(scope), self.limits, reject=False)
+            declared = declared_length(scope)
+            # Of a body over the limit the application sees the length alone, and says what is wrong.
+            over = declared is not None and declared > self.limits.body_bytes
+            content = None if over else await read_body(receive, declared, self.limits)
             environ = make_environ(scope, content)
             reply = await self.dispatcher.run(lambda: call_app(self.app, environ))
         except ClientDisconnected:
@@ -95,32 +98,29 @@ def declared_length(scope: Scope) -> int | None:
     return next((int(value) for name, value in scope["headers"] if name == b"content-length"), None)
 
 
-async def read_body(receive: Receive, declared: int | None, limits: Limits, *, reject: bool = True) -> bytes | None:
+async def read_body(
+    receive: Receive, declared: int | None, limits: Limits, first: dict[str, Any] | None = None
+) -> bytes:
     """Return the body of a request.
 
     Parameters
     ----------
     declared
         The ``Content-Length``, if there is one.
-    reject
-        Whether a declared length over the limit raises; else None is returned, and nothing is read.
+    first
+        The first message, where it has been received already.
 
     Raises
     ------
     TooLarge
-        The body is over the limit.
+        The body is over the limit; where its length is declared, before any of it is read.
     ClientDisconnected
         The client is gone.
     """
     if declared is not None and declared > limits.body_bytes:
-        if reject:
-            raise too_large(declared, limits)
-        return None
-    message = await receive()
-    body = message.get("body", b"")
-    if message["type"] == "http.request" and not message.get("more_body"):
-        return body if len(body) <= limits.body_bytes else _raise(too_large(declared, limits))
-    parts, size = [body], len(body)
+        raise too_large(declared, limits)
+    message = first or await receive()
+    parts, size = [message.get("body", b"")], len(message.get("body", b""))
     while message.get("more_body") and size <= limits.body_bytes:
         message = await receive()
         parts.append(message.get("body", b""))
@@ -130,10 +130,6 @@ async def read_body(receive: Receive, declared: int | None, limits: Limits, *, r
     if size > limits.body_bytes:
         raise too_large(declared, limits)
     return b"".join(parts)
-
-
-def _raise(error: Exception) -> bytes:
-    raise error
 
 
 def make_environ(scope: Scope, content: bytes | None) -> dict[str, Any]:

@@ -29,12 +29,12 @@ _servers: weakref.WeakSet[HttpServer] = weakref.WeakSet()
 class _Uvicorn(uvicorn.Server):
     """uvicorn's server, which stops when it is told instead of looking every 100 ms, and drains without a loss."""
 
-    def __init__(self, config: uvicorn.Config, limits: Limits, listener: socket.socket, shared: bool) -> None:
+    def __init__(self, config: uvicorn.Config, limits: Limits, listener: socket.socket, take_waiting: bool) -> None:
         super().__init__(config)
         self.server_state.draining = False  # type: ignore[attr-defined]
         self.limits = limits
         self.listener = listener
-        self.shared = shared
+        self.take_waiting = take_waiting
         self.drain = False
         self.ready = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -103,12 +103,11 @@ class _Uvicorn(uvicorn.Server):
     async def _close_listener(self) -> None:
         """Accept the connections that the kernel has completed, and close the listener in the same step.
 
-        A client whose connection waits in the kernel would otherwise be reset. Workers that share the listener leave
-        what waits in it to the others.
+        A client whose connection waits in the kernel would otherwise be reset, if no other process takes it.
         """
         accepted: list[socket.socket] = []
         with suppress(OSError):  # there is none left, or another process closed it
-            while not self.shared and os.name != "nt":
+            while self.take_waiting and os.name != "nt":
                 accepted.append(self.listener.accept()[0])
         for server in self.servers:
             server.close()
@@ -131,8 +130,8 @@ class HttpServer:
         A socket from :func:`mlops_lab.serve.ports.bind`; the server closes it.
     limits
         The limits on connections, heads and times.
-    shared
-        Whether other processes listen on the same socket.
+    take_waiting
+        Whether a drain answers the connections that wait in the kernel; not where the next process is to have them.
     on_refused
         Called with the status code of each request that is refused before it reaches the application.
     """
@@ -143,7 +142,7 @@ class HttpServer:
         listener: socket.socket,
         limits: Limits,
         *,
-        shared: bool = False,
+        take_waiting: bool = True,
         on_refused: Callable[[int], object] = lambda status: None,
     ) -> None:
         listener.setblocking(False)
@@ -161,7 +160,7 @@ class HttpServer:
         )
         self._limits = limits
         self._listener = listener
-        self._uvicorn = _Uvicorn(config, limits, listener, shared)
+        self._uvicorn = _Uvicorn(config, limits, listener, take_waiting)
         self._dispatcher = getattr(app, "dispatcher", None)
         self.port: int = listener.getsockname()[1]
         self.thread = threading.Thread(target=self._run, name=f"mlops-lab-{self.port}", daemon=True)

@@ -18,7 +18,6 @@ from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import ModelEntry
 from mlops_lab.serve.openapi.components import Json, get, in_json, in_path, post
 from mlops_lab.serve.openapi.schemas import TEXT, any_of, array, closed, nested, number, record, specs
-from mlops_lab.serve.rest import tfserving
 
 TFSERVING, OIP = "TensorFlow Serving", "Open Inference Protocol"
 TAGS = (
@@ -158,7 +157,7 @@ def _body(name: str, entry: ModelEntry, schema: Json, example: Json) -> Json:
 
 def _signed(entry: ModelEntry, *others: Json) -> Json:
     """Return the schema of a message that may name a signature, and has just one of some keys."""
-    names = dict.fromkeys(name for one in entry.loaded.values() for name in tfserving.signature_names(one))
+    names = dict.fromkeys(name for one in entry.loaded.values() for name in tensors.signature_names(one))
     return {"type": "object", "properties": {"signature_name": {"enum": ["", *names]}}, "oneOf": list(others)}
 
 

@@ -21,7 +21,7 @@ from mlops_lab.serve.core.admission import Ticket
 from mlops_lab.serve.core.inference import Batch, Images, InferenceService
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.timing import RequestContext
-from mlops_lab.serve.rest.reply import JSON, Reply, answered
+from mlops_lab.serve.rest.reply import JSON, Reply, failed
 
 # Fields that a form may have beside its images.
 FIELDS_BESIDE = 8
@@ -64,11 +64,11 @@ def respond(
     def decode(predictor: Predictor) -> Batch:
         return Batch(decode_images(request, predictor.input, service.limits))
 
-    def answer() -> Reply:
+    try:
         found = service.infer(request.name, request.version, decode, context, ticket)
         return Reply(200, [("Content-Type", JSON)], images.encode(found.predictor, found.rows))
-
-    return answered(answer, context)
+    except Exception as error:
+        return failed(error, context)
 
 
 def decode_images(request: ImageRequest, spec: InputSpec, limits: Limits) -> Images:
@@ -76,7 +76,8 @@ def decode_images(request: ImageRequest, spec: InputSpec, limits: Limits) -> Ima
     content = request.read()
     if isinstance(content, Form):
         return images.decode_form(content.files, content.fields, spec, limits)
-    content = body.decompress(content, request.content_encoding, limits)
+    if request.content_encoding:
+        content = body.decompress(content, request.content_encoding, limits)
     return images.decode(request.content_type, content, spec, limits)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import orjson
@@ -50,14 +49,10 @@ def internal_error(error: BaseException, request_id: str) -> LabError:
     return LabError("Something went wrong inside the server.", "Look into its log.", code="internal")
 
 
-def answered(answer: Callable[[], Reply], context: RequestContext) -> Reply:
-    """Return what a function answers, or the reply for whatever it raises."""
-    try:
-        return answer()
-    except LabError as error:
-        return error_reply(error, context.request_id)
-    except Exception as error:
-        return error_reply(internal_error(error, context.request_id), context.request_id)
+def failed(error: Exception, context: RequestContext) -> Reply:
+    """Return the reply for an exception; one that is not ours is logged, and its text stays in the server."""
+    explained = error if isinstance(error, LabError) else internal_error(error, context.request_id)
+    return error_reply(explained, context.request_id)
 
 
 def common_headers(context: RequestContext, traceparent: str) -> list[tuple[str, str]]:

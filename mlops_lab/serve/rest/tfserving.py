@@ -25,7 +25,6 @@ from mlops_lab.serve.core.registry import ModelEntry, Registry
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.rest.images import read_content
 
-DEFAULT_SIGNATURE = "serving_default"
 DTYPES = {"float16": "DT_HALF", "float32": "DT_FLOAT", "float64": "DT_DOUBLE"}
 MAX_VERSION = 2**63 - 1
 ADDRESSES = (
@@ -126,7 +125,7 @@ def malformed(rest: str) -> Response:
 def read_message(predictor: Predictor, limits: Limits) -> dict[str, Any]:
     """Return the JSON body that Flask is handling, once its signature is one of the model's."""
     message = parse_object(read_content(limits), limits)
-    check_signature(message.get("signature_name", DEFAULT_SIGNATURE), predictor)
+    check_signature(message.get("signature_name", tensors.DEFAULT_SIGNATURE), predictor)
     return message
 
 
@@ -195,10 +194,10 @@ def check_signature(wanted: Any, predictor: Predictor) -> str:
     """Return the name of a signature once the model has it; an empty one is the default."""
     if not isinstance(wanted, str):
         raise BadRequest(f"'signature_name' is a {type(wanted).__name__}.", "It is a string.")
-    name = wanted or DEFAULT_SIGNATURE
-    if name not in signature_names(predictor):
+    name = wanted or tensors.DEFAULT_SIGNATURE
+    if name not in tensors.signature_names(predictor):
         message = f'Serving signature name: "{name[:80]}" not found in signature def'
-        raise BadRequest(message, nearest(name[:80], signature_names(predictor)), exact=True)
+        raise BadRequest(message, nearest(name[:80], tensors.signature_names(predictor)), exact=True)
     return name
 
 
@@ -283,11 +282,6 @@ def _state(entry: ModelEntry, version: int) -> dict[str, Any]:
     return {"version": str(version), "state": "AVAILABLE" if available else "END", "status": reason}
 
 
-def signature_names(predictor: Predictor) -> tuple[str, ...]:
-    """Return what the signature of a model is called: Keras exports it under two names."""
-    return (DEFAULT_SIGNATURE, "serve") if predictor.info.get("framework") == "keras" else (DEFAULT_SIGNATURE,)
-
-
 def signatures(predictor: Predictor) -> dict[str, Any]:
     """Return the signatures of a model as its metadata has them."""
     spec, number = predictor.input, tensors.classes(predictor)
@@ -299,7 +293,7 @@ def signatures(predictor: Predictor) -> dict[str, Any]:
             "method_name": "tensorflow/serving/predict",
             "defaults": {},
         }
-        for name in signature_names(predictor)
+        for name in tensors.signature_names(predictor)
     }
 
 

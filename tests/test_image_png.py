@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlops_lab import image, png
+from mlops_lab import image
 from mlops_lab.errors import LabError
 
 RNG = np.random.default_rng(5)
@@ -56,7 +56,7 @@ def built(depth, colour, interlace=0, size=(9, 6), extra=b"", filters=True):
     palette = chunk(b"PLTE", RNG.integers(0, 256, 3 * min(256, 2**depth), np.uint8).tobytes()) if colour == 3 else b""
     head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
     body = chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
-    return png.SIGNATURE + chunk(b"IHDR", head) + extra + palette + body
+    return image.PNG_SIGNATURE + chunk(b"IHDR", head) + extra + palette + body
 
 
 DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -97,7 +97,7 @@ def outcome(data, mode, monkeypatch, *, by_pillow):
     """Return the pixels, or the error, with libspng or without it."""
     with monkeypatch.context() as patched:
         if by_pillow:
-            patched.setattr(png, "read_plain_header", lambda data: None)
+            patched.setattr(image, "read_plain_png", lambda data: None)
         try:
             return image.decode(data, mode)
         except LabError as error:
@@ -112,7 +112,7 @@ def same(one, other):
 
 def test_the_corpus_is_large_enough_and_half_of_it_is_decoded():
     assert len(CORPUS) >= 40
-    assert sum(png.read_plain_header(data) is not None for data in CORPUS.values()) >= 15
+    assert sum(image.read_plain_png(data) is not None for data in CORPUS.values()) >= 15
 
 
 @pytest.mark.parametrize("mode", ["grey", "rgb"])
@@ -151,8 +151,8 @@ def test_what_is_damaged_is_judged_by_pillow(mode, monkeypatch):
 
 def test_without_libspng_pillow_decodes_all(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyspng", None)
-    header = png.read_plain_header(CORPUS["L (28, 28)"])
-    assert png.decode_plain(CORPUS["L (28, 28)"], header, "grey") is None
+    header = image.read_plain_png(CORPUS["L (28, 28)"])
+    assert image.decode_plain_png(CORPUS["L (28, 28)"], header, "grey") is None
     assert image.decode(CORPUS["L (28, 28)"]).shape == (28, 28)
 
 
