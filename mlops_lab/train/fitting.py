@@ -11,9 +11,14 @@ from typing import Any
 from mlops_lab.data import Dataset
 from mlops_lab.engines.quiet import import_keras
 from mlops_lab.image import to_input
+from mlops_lab.train.callbacks import learning_rate_schedule, progress_bar
 from mlops_lab.train.config import TrainConfig
 from mlops_lab.train.examples import batches, split
+from mlops_lab.train.optimizers import build_optimizer
 from mlops_lab.train.run import TrainingRun, accuracy, one_of_each, provenance
+
+# The loss and the metric of every model that is trained here.
+JUDGED_BY: dict[str, Any] = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
 
 
 def lenet5(shape: tuple[int, ...] = (28, 28, 1), classes: int = 10) -> Any:
@@ -61,7 +66,7 @@ def fit(
     dataset
         From :func:`mlops_lab.data.load`.
     config
-        How to train; by default the lab's recipe for 20 epochs.
+        How to train; by default the lab's recipe.
     build
         Returns the untrained model; by default :func:`lenet5`.
     callbacks
@@ -84,10 +89,8 @@ def fit(
     keras.utils.set_random_seed(config.seed)
     model = build() if build else lenet5((*dataset.input.shape,), len(dataset.classes))
     model.compile(
-        # A number, not a schedule object: the learning rate stays a variable of Adam, set before each epoch.
-        optimizer=keras.optimizers.Adam(config.learning_rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        optimizer=build_optimizer(config),
+        **JUDGED_BY,
         jit_compile=config.xla,
         steps_per_execution=config.steps_per_call,
     )
@@ -102,12 +105,14 @@ def fit(
             epochs=config.epochs,
             shuffle=False,  # the batches are shuffled already
             callbacks=[
-                keras.callbacks.LearningRateScheduler(lambda epoch, _: config.learning_rate_at(epoch)),
-                *([_progress(config.epochs)] if progress else []),
+                learning_rate_schedule(config),
+                *([progress_bar(config.epochs)] if progress else []),
                 *callbacks,
             ],
             verbose=0,
         )
+    if config.optimizer != "adam":
+        _compile_with_adam(model)
     seconds = time.perf_counter() - started
     curves = {name: [float(value) for value in values] for name, values in history.history.items()}
     probabilities = model.predict(to_input(dataset.test.images, dataset.input), batch_size=1000, verbose=0)
@@ -126,8 +131,18 @@ def fit(
         data=provenance(dataset),
         seed=config.seed,
         examples=one_of_each(dataset.test),
-        settings={"model": model.name, "optimizer": "adam", **asdict(config)},
+        settings={"model": model.name, **asdict(config)},
     )
+
+
+def _compile_with_adam(model: Any) -> None:
+    """Give a trained model a new Adam, as the course's has one, in place of the optimizer that trained it.
+
+    The saved file then names an optimizer that every Keras knows, so it loads everywhere and can be trained further.
+    """
+    keras = import_keras()
+    model.compile(optimizer=keras.optimizers.Adam(), **JUDGED_BY)
+    model.optimizer.build(model.trainable_variables)
 
 
 @contextmanager
@@ -142,30 +157,3 @@ def _arithmetic(config: TrainConfig) -> Iterator[None]:
         yield
     finally:
         tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": False, **before})
-
-
-def _progress(epochs: int) -> Any:
-    """Return a Keras callback that draws one bar for the whole run, in a terminal or a notebook."""
-    import keras
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    class Bar(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_begin(self, logs: Any = None) -> None:
-            self.bar = Progress(
-                TextColumn("epoch"),
-                MofNCompleteColumn(),
-                BarColumn(),
-                TextColumn("{task.description}"),
-                TimeRemainingColumn(),
-            )
-            self.task = self.bar.add_task("", total=epochs)
-            self.bar.start()
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            text = f"accuracy {logs['accuracy']:.3f}, validation {logs['val_accuracy']:.3f}"
-            self.bar.update(self.task, advance=1, description=text)
-
-        def on_train_end(self, logs: Any = None) -> None:
-            self.bar.stop()
-
-    return Bar()
