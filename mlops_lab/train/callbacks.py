@@ -15,7 +15,7 @@ def learning_rate_schedule(config: TrainConfig) -> Any:
     """
     keras = import_keras()
 
-    class LearningRateSchedule(keras.callbacks.Callback):  # type: ignore[misc]
+    class LearningRateSchedule(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.epoch = epoch
 
@@ -34,7 +34,7 @@ def progress_bar(epochs: int) -> Any:
     keras = import_keras()
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    class Bar(keras.callbacks.Callback):  # type: ignore[misc]
+    class Bar(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         def on_train_begin(self, logs: Any = None) -> None:
             self.bar = Progress(
                 TextColumn("epoch"),

@@ -41,7 +41,7 @@ def _muon_class() -> type:
     keras = import_keras()
 
     @keras.saving.register_keras_serializable("mlops_lab")
-    class KernelMuon(keras.optimizers.Muon):  # type: ignore[misc]
+    class KernelMuon(keras.optimizers.Muon):  # type: ignore[misc, name-defined]
         def _should_use_adamw(self, variable: Any) -> bool:
             return len(variable.shape) < 2
 
