@@ -1,4 +1,4 @@
-"""The Keras callbacks of every training run: the learning rate of each step, and the progress bar."""
+"""Keras callbacks: the learning rate schedule and the progress bar."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from mlops_lab.train.config import TrainConfig
 
 
 def learning_rate_schedule(config: TrainConfig) -> Any:
-    """Return a Keras callback that sets the learning rate before each call of ``config.steps_per_call`` steps.
+    """Return a Keras callback that sets the learning rate before every call of ``config.steps_per_call`` steps.
 
-    The learning rate stays a plain variable of the optimizer: a schedule object would be saved with the model.
+    The learning rate stays a plain variable of the optimizer, so that no schedule object is saved with the model.
     """
     keras = import_keras()
 
@@ -30,7 +30,7 @@ def learning_rate_schedule(config: TrainConfig) -> Any:
 
 
 def progress_bar(epochs: int) -> Any:
-    """Return a Keras callback that draws one bar for the whole run, in a terminal or a notebook."""
+    """Return a Keras callback that shows a progress bar over all epochs, in a terminal or a notebook."""
     keras = import_keras()
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""How to train: the lab's recipe, and the course's own."""
+"""The settings of a training run: the lab's recipe and the course's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mlops_lab.errors import WrongUsage
 
 OPTIMIZERS = ("muon", "adam")
-# The share of the highest learning rate that is left after a share of all steps.
+# Fraction of the highest learning rate, as a function of the fraction of steps done.
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "linear": lambda progress: 1 - progress,
     "cosine": lambda progress: 0.5 * (1 + math.cos(math.pi * progress)),
@@ -19,35 +19,35 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. The defaults are the lab's recipe; :meth:`course` is the course's own.
+    """Settings of a training run. The defaults are the lab's recipe; :meth:`course` is the course's.
 
     Parameters
     ----------
     epochs
-        How often every training example is seen.
+        Number of passes over the training examples.
     batch_size
-        Examples to a step.
+        Number of examples in a training step.
     optimizer
-        ``"muon"`` or ``"adam"``: see :func:`mlops_lab.train.optimizers.build_optimizer`. Muon needs a third of the
-        epochs.
+        ``"muon"`` (orthogonalized momentum for every kernel, Adam for biases) or ``"adam"``. Muon reaches the same
+        accuracy in about a third of the epochs.
     learning_rate
-        The learning rate of the optimizer, at its highest.
+        Highest learning rate.
     schedule
-        ``"linear"`` and ``"cosine"`` let the learning rate fall to nothing over the steps; ``"constant"`` keeps it.
+        How the learning rate decays over all steps: ``"linear"`` or ``"cosine"`` to zero, or ``"constant"``.
     flip
-        Show each image mirrored half of the time: a mirrored shoe is still a shoe.
+        Augment by horizontal flips: each image is mirrored with probability 0.5.
     validation_split
-        The share of the training examples, the last ones, that only judge.
+        Fraction of the training examples, the last ones, held out for validation.
     seed
-        The seed of every random number: the same seed gives the same weights.
+        Seed of every random number generator: the same seed gives the same weights.
     steps_per_call
-        Steps that TensorFlow runs before Python has its turn again, at one learning rate.
+        Steps per call of the compiled training function, all with the same learning rate.
     bfloat16
-        Let convolutions and matrix products compute in bfloat16 while training, on processors that can (elsewhere
-        TensorFlow leaves float32). Weights, loss and the optimizer's sums stay float32, and so does every answer
+        Compute convolutions and matrix products in bfloat16 while training, on processors that support it (elsewhere
+        TensorFlow keeps float32). Weights, loss and optimizer state stay float32, and so does every prediction
         afterwards.
     xla
-        Compile the step with XLA: faster on some processors, slower on others.
+        Compile the training step with XLA: faster on some processors, slower on others.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or self.steps_per_call < 1:
             counts = f"epochs={self.epochs}, batch_size={self.batch_size}, steps_per_call={self.steps_per_call}"
-            raise WrongUsage(f"{counts} must each be 1 or more.", "Raise what is below 1.")
+            raise WrongUsage(f"{counts} must each be 1 or more.", "Take positive integers.")
         if not self.learning_rate > 0:
             raise WrongUsage(f"learning_rate={self.learning_rate} must be above 0.", "Take 0.001.")
         if not 0 < self.validation_split < 1:
@@ -82,7 +82,7 @@ class TrainConfig:
 
     @classmethod
     def course(cls, epochs: int = 20, seed: int = 0) -> TrainConfig:
-        """Return the course's recipe: Adam at its default of 0.001 throughout, nothing else."""
+        """Return the course's recipe: Adam with its default learning rate of 0.001, constant."""
         return cls(
             epochs=epochs,
             seed=seed,
@@ -94,7 +94,7 @@ class TrainConfig:
         )
 
     def learning_rate_at(self, progress: float) -> float:
-        """Return the learning rate after a share of all steps, from 0 (the first step) to 1 (the end).
+        """Return the learning rate when a fraction of all steps is done: 0 before the first step, 1 after the last.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""LeNet-5, and the one loop that trains a Keras model."""
+"""LeNet-5, and the training of a Keras model."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from mlops_lab.train.examples import batches, split
 from mlops_lab.train.optimizers import build_optimizer
 from mlops_lab.train.run import TrainingRun, accuracy, one_of_each, provenance
 
-# The loss and the metric of every model that is trained here.
-JUDGED_BY: dict[str, Any] = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
+# Loss and metrics of every model that is trained here.
+OBJECTIVE: dict[str, Any] = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
 
 
 def lenet5(shape: tuple[int, ...] = (28, 28, 1), classes: int = 10) -> Any:
@@ -59,20 +59,20 @@ def fit(
     callbacks: Sequence[Any] = (),
     progress: bool = True,
 ) -> TrainingRun:
-    """Train a Keras model on a data set and judge it on the test split.
+    """Train a Keras model on a data set and evaluate it on the test split.
 
     Parameters
     ----------
     dataset
         From :func:`mlops_lab.data.load`.
     config
-        How to train; by default the lab's recipe.
+        Settings of the run; by default the lab's recipe.
     build
-        Returns the untrained model; by default :func:`lenet5`.
+        Function that returns the untrained model; by default :func:`lenet5`.
     callbacks
-        More Keras callbacks.
+        Additional Keras callbacks.
     progress
-        Show a bar with the epochs.
+        Show a progress bar.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def fit(
     model = build() if build else lenet5((*dataset.input.shape,), len(dataset.classes))
     model.compile(
         optimizer=build_optimizer(config),
-        **JUDGED_BY,
+        **OBJECTIVE,
         jit_compile=config.xla,
         steps_per_execution=config.steps_per_call,
     )
@@ -100,7 +100,7 @@ def fit(
         history = model.fit(
             batches(training, dataset.input, config),
             validation_data=(to_input(validation.images, dataset.input), validation.labels),
-            # Validation learns nothing, so large batches change only its speed.
+            # The batch size of validation changes only its speed.
             validation_batch_size=1000,
             epochs=config.epochs,
             shuffle=False,  # the batches are shuffled already
@@ -136,18 +136,18 @@ def fit(
 
 
 def _compile_with_adam(model: Any) -> None:
-    """Give a trained model a new Adam, as the course's has one, in place of the optimizer that trained it.
+    """Replace the optimizer of a trained model by a new Adam, the optimizer of the course's models.
 
-    The saved file then names an optimizer that every Keras knows, so it loads everywhere and can be trained further.
+    The saved file then refers only to classes that every version of Keras knows, and training can be resumed from it.
     """
     keras = import_keras()
-    model.compile(optimizer=keras.optimizers.Adam(), **JUDGED_BY)
+    model.compile(optimizer=keras.optimizers.Adam(), **OBJECTIVE)
     model.optimizer.build(model.trainable_variables)
 
 
 @contextmanager
 def _arithmetic(config: TrainConfig) -> Iterator[None]:
-    """Compute as the recipe says while training, and in float32 again afterwards."""
+    """Enable bfloat16 while training if the recipe says so, and restore float32 afterwards."""
     import tensorflow as tf
 
     before = tf.config.optimizer.get_experimental_options()

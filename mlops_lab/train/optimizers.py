@@ -1,4 +1,4 @@
-"""The optimizers of a recipe: Keras's Adam, and Muon for every kernel."""
+"""Optimizers: Keras's Adam, and Keras's Muon extended to convolutions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlops_lab.train.config import TrainConfig
 
 
 def build_optimizer(config: TrainConfig) -> Any:
-    """Return a new Keras optimizer with the recipe's learning rate, which stays a variable that can be set.
+    """Return a new Keras optimizer whose learning rate is a variable that can be set.
 
     Examples
     --------
@@ -20,7 +20,7 @@ def build_optimizer(config: TrainConfig) -> Any:
     keras = import_keras()
     if config.optimizer == "adam":
         return keras.optimizers.Adam(config.learning_rate)
-    # Three steps of the iteration to the nearest orthogonal matrix train as well as Keras's five, in less time.
+    # Three Newton-Schulz iterations give the accuracy of Keras's five in less time.
     return _muon_class()(
         config.learning_rate, ns_steps=3, rms_rate=None, weight_decay=None, adam_weight_decay=None, name="muon"
     )
@@ -30,13 +30,13 @@ def build_optimizer(config: TrainConfig) -> Any:
 def _muon_class() -> type:
     """Return Keras's Muon, extended to the kernels of convolutions, which Keras leaves to Adam.
 
-    Muon replaces the momentum of a weight matrix by the nearest orthogonal matrix, so that a step is equally long in
-    every direction. A convolution is a matrix product of patches (height × width × channels in) with its kernel, so
-    its kernel is such a matrix too, once its first axes are flattened. Biases stay with Adam.
+    Muon replaces the momentum of a weight matrix by (nearly) the nearest orthogonal matrix, so that an update has the
+    same length in every direction. A convolution multiplies patches by its kernel, so its kernel is such a matrix
+    once height, width and input channels are flattened. Biases are updated by Adam.
 
-    Source: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, which treats kernels of
-    convolutions this way; the scale of a step is the one of J. Liu et al., "Muon is Scalable for LLM Training", 2025,
-    at which Adam's learning rates fit.
+    Source: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024, which flattens
+    convolution kernels in this way; the scale of an update, which lets Muon and Adam share one learning rate, is from
+    J. Liu et al., "Muon is Scalable for LLM Training", 2025.
     """
     keras = import_keras()
 

@@ -36,6 +36,12 @@ def test_the_course_keeps_its_learning_rate():
     assert {TrainConfig.course().learning_rate_at(step / 20) for step in range(21)} == {1e-3}
 
 
+def test_the_demo_takes_the_recipe_s_epochs():
+    from mlops_lab.cli.lab import demo
+
+    assert {option.name: option.default for option in demo.params}["epochs"] == TrainConfig().epochs
+
+
 def test_the_course_s_recipe():
     course = TrainConfig.course(epochs=3, seed=4)
     assert (course.epochs, course.seed, course.flip, course.schedule) == (3, 4, False, "constant")
