@@ -70,7 +70,8 @@ def fit(
     build
         Function that returns the untrained model; by default :func:`lenet5`.
     callbacks
-        Additional Keras callbacks.
+        Additional Keras callbacks. A file that one of them saves during training holds the optimizer of the recipe:
+        load it with ``compile=False``.
     progress
         Show a progress bar.
 
