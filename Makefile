@@ -1,6 +1,6 @@
 # Two commands: `make demo` runs the main job, `make test` the tests. Both do all set-up the first time.
 PYTHON ?= python3
-EPOCHS ?= 20
+EPOCHS ?= 4
 PORT ?= 8000
 # Processes that run the fast tests; one more than there are cores, because many of the tests wait for a server.
 TESTERS ?= 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from mlops_lab.errors import WrongUsage
 
 
 @click.command()
-@click.option("--epochs", default=20, show_default=True, type=click.IntRange(1), help="Number of epochs.")
+@click.option("--epochs", default=4, show_default=True, type=click.IntRange(1), help="Number of epochs.")
 @click.option("--seed", default=0, show_default=True, help="Random seed.")
 @click.option("--out", default="demo", show_default=True, help="Output folder.")
 @as_json
@@ -51,7 +52,9 @@ def doctor(folder: str, port: int) -> tuple[Any, str]:
 )
 @click.option("--name", default="clothes", show_default=True, help="Name of the published model.")
 @in_models
-@click.option("--epochs", default=20, show_default=True, help="Number of epochs.")
+@click.option(
+    "--epochs", type=click.IntRange(1), show_default="4; 20 for the course's recipe", help="Number of epochs."
+)
 @click.option("--seed", default=0, show_default=True, help="Random seed.")
 @click.option(
     "--recipe", type=click.Choice(["lab", "course"]), default="lab", show_default=True, help="Training configuration."
@@ -64,7 +67,7 @@ def train(
     dataset: str,
     name: str,
     folder: str,
-    epochs: int,
+    epochs: int | None,
     seed: int,
     recipe: str,
     limit: int | None,
@@ -87,8 +90,8 @@ def train(
     if dataset == "digits":
         run = training.fit_sklearn(images, seed=seed)
     else:
-        course = training.TrainConfig.course(epochs, seed)
-        config = course if recipe == "course" else training.TrainConfig(epochs=epochs, seed=seed)
+        config = training.TrainConfig.course() if recipe == "course" else training.TrainConfig()
+        config = dataclasses.replace(config, seed=seed, epochs=epochs or config.epochs)
         run = training.fit(images, config, progress="--json" not in sys.argv)
     if save:
         store.save_keras(run.model, save)

@@ -1,6 +1,7 @@
-"""Stage 2: train. Reproducible training of the course's LeNet-5.
+"""Stage 2: train. The course's LeNet-5, trained reproducibly.
 
-``fit(dataset, TrainConfig(...))`` returns a :class:`TrainingRun`. Keras is imported inside the functions that need it.
+``fit(dataset, TrainConfig(...))`` trains and returns a :class:`TrainingRun`. Keras is imported inside the functions
+that need it.
 """
 
 from mlops_lab.train.config import TrainConfig
@@ -9,7 +10,3 @@ from mlops_lab.train.run import TrainingRun, accuracy
 from mlops_lab.train.sklearn import fit_sklearn
 
 __all__ = ["TrainConfig", "TrainingRun", "accuracy", "fit", "fit_sklearn", "lenet5"]
-
-
-def __dir__() -> list[str]:
-    return __all__

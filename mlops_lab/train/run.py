@@ -1,4 +1,4 @@
-"""The result of a training run: the model and its provenance."""
+"""The result of training: the model, its metrics and its provenance."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mlops_lab.train.config import TrainConfig
 
 @dataclass(frozen=True, eq=False)
 class TrainingRun:
-    """A trained model with its metrics, history, settings and provenance.
+    """A trained model with its metrics and provenance.
 
     ``model`` and ``history`` are Keras's own; ``metrics`` holds ``test_accuracy`` and ``validation_accuracy``;
-    ``examples`` are test images, one per class, whose predictions the store keeps as golden examples.
+    ``examples`` are test images, one per class, from which the store makes the golden examples.
     """
 
     model: Any = field(repr=False)
@@ -37,11 +37,11 @@ class TrainingRun:
 
     @property
     def data_checksum(self) -> str:
-        """The SHA-256 of the pixels and labels of the data set."""
+        """SHA-256 of the pixels and labels of the data set."""
         return str(self.data["sha256"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the run as plain values, without the model and the images."""
+        """Return the run without its model and images."""
         return {
             "framework": self.framework,
             "settings": self.settings,
@@ -78,7 +78,7 @@ class TrainingRun:
 
 
 def accuracy(probabilities: NDArray[Any], labels: NDArray[np.int64]) -> float:
-    """Return the share of rows whose most probable class is the label.
+    """Return the fraction of rows whose most probable class is the label.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def accuracy(probabilities: NDArray[Any], labels: NDArray[np.int64]) -> float:
 
 
 def provenance(dataset: Dataset) -> dict[str, Any]:
-    """Return the provenance of the data: name, task, sizes and checksum."""
+    """Return the description of a data set that goes into a manifest."""
     return {
         "name": dataset.name,
         "task": dataset.task,

@@ -1,4 +1,4 @@
-"""Training with scikit-learn: any classifier with ``predict_proba``."""
+"""Training of scikit-learn classifiers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def fit_sklearn(dataset: Dataset, estimator: Any = None, *, seed: int = 0) -> Tr
     dataset
         From :func:`mlops_lab.data.load`.
     estimator
-        A classifier with ``fit`` and ``predict_proba``; by default a small neural network.
+        Classifier with ``fit`` and ``predict_proba``; by default a small neural network.
     seed
-        The random seed of the default estimator.
+        Seed of the default estimator.
 
     Returns
     -------
