@@ -11,7 +11,7 @@ The stages, in the order of the course, each a module of the same name::
     server = serve.start(models)                  # 4 serve: an inference server behind this kernel
     serve.Client(server.url).classify("clothes", "v1", dataset.test.images[0])
     validate.check_contract(server.url, models.get("clothes"))  # 5 validate: does it answer as it should?
-    deploy.files(deploy.plan(models.root, "clothes"), "docker")  # 6 deploy: the files that bring it elsewhere
+    deploy.files(deploy.make_spec(models.root, "clothes"), "docker")  # 6 deploy: the files that bring it elsewhere
 
 ``pipeline.release`` does all of the last three for a new version, and rolls back what fails.
 

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from mlops_lab import data, predict, show, store, train
 from mlops_lab.errors import ServerError
-from mlops_lab.pipeline.process import ServerProcess
+from mlops_lab.pipeline.serve_command import ServeCommand
 from mlops_lab.serve.client import Client
 
 CLIENTS = 4
@@ -144,7 +144,7 @@ def _reload(path: str, images: Any) -> tuple[dict[str, str], Any]:
 @contextmanager
 def serving(models: Path) -> Iterator[str]:
     """Run ``mlops-lab serve`` in a process of its own; the value is its address."""
-    process = ServerProcess(models)
+    process = ServeCommand(models)
     try:
         yield process.url
     finally:

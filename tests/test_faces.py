@@ -18,7 +18,7 @@ from mlops_lab import data, deploy, doctor, engines, image, pipeline, predict, s
 from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
 from mlops_lab.deploy.lint.findings import Finding, Findings
-from mlops_lab.pipeline.outcome import Outcome, Release
+from mlops_lab.pipeline.outcome import Release, StageOutcome
 from mlops_lab.predict import Prediction
 from mlops_lab.serve import Predictions
 from mlops_lab.serve.background import Exchange
@@ -57,8 +57,8 @@ def examples(digits, digits_run, shared_models, bright):
     image[4:24, 8:14] = image[4:24, 50:56] = 255
     wrong = finding("lambda_layer", HOSTILE, "layer")
     check = validate.Check(HOSTILE, "failed", HOSTILE)
-    outcome = Outcome("build", "failed", 1.0, HOSTILE)
-    plan = deploy.plan(models.root, "digits")
+    outcome = StageOutcome("build", "failed", 1.0, HOSTILE)
+    plan = deploy.make_spec(models.root, "digits")
     with serve.start([bright], name=HOSTILE) as server:
         yield [
             *(digits, digits.test, digits_run, bright, prediction, models, models.get("digits", 1)),

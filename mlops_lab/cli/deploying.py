@@ -42,9 +42,9 @@ def deploy() -> None:
 def _plan(folder: str, name: str, version: str | None, alias: str | None, **settings: Any) -> Spec:
     if version and alias:
         raise WrongUsage(f"--version {version} and --alias {alias} are both given.", "Give one of them.")
-    from mlops_lab.deploy import plan
+    from mlops_lab.deploy import make_spec
 
-    return plan(folder, name, version or alias or "latest", **settings)
+    return make_spec(folder, name, version or alias or "latest", **settings)
 
 
 def _show(files: Files, as_json: bool, *, folder: str | None = None, **more: Any) -> None:

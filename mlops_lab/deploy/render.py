@@ -94,7 +94,7 @@ def files(spec: Spec, kind: str) -> Files:
     Parameters
     ----------
     spec
-        From :func:`mlops_lab.deploy.plan`.
+        From :func:`mlops_lab.deploy.make_spec`.
     kind
         ``"docker"``, ``"compose"``, ``"kubernetes"``, ``"tfserving"`` or ``"github"``.
 
@@ -105,8 +105,8 @@ def files(spec: Spec, kind: str) -> Files:
 
     Examples
     --------
-    >>> from mlops_lab.deploy import plan
-    >>> list(files(plan("models", "clothes"), "docker"))
+    >>> from mlops_lab.deploy import make_spec
+    >>> list(files(make_spec("models", "clothes"), "docker"))
     ['.dockerignore', 'Dockerfile', 'requirements.txt']
     """
     if kind not in KINDS:

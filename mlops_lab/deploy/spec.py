@@ -75,7 +75,7 @@ class Spec:
         return show.card(f"To deploy: {self.name} v{self.version}", show.table(rows))
 
 
-def plan(
+def make_spec(
     models: str | Path, name: str, version: int | str = "latest", *, image: str | None = None, **settings: Any
 ) -> Spec:
     """Return what deploying a version means.
@@ -100,7 +100,7 @@ def plan(
 
     Examples
     --------
-    >>> plan("models", "clothes", "production").image
+    >>> make_spec("models", "clothes", "production").image
     'mlops-lab/clothes:1'
     """
     found = ModelStore(models).get(name, version)

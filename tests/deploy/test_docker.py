@@ -37,7 +37,7 @@ def hello():
 
 @pytest.fixture
 def spec():
-    return deploy.plan(ROOT / "models", "clothes")
+    return deploy.make_spec(ROOT / "models", "clothes")
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_only_what_is_copied_is_sent(spec):
 
 
 def test_mounted_models_are_not_copied():
-    spec = deploy.plan(ROOT / "models", "clothes", mount=True)
+    spec = deploy.make_spec(ROOT / "models", "clothes", mount=True)
     assert "COPY models" not in deploy.files(spec, "docker")["Dockerfile"]
     assert f"source={(ROOT / 'models').resolve()}" in " ".join(docker.options(spec))
 
@@ -104,7 +104,7 @@ def test_the_staged_folder_serves_what_the_store_serves(spec, tmp_path):
 
 def test_an_application_of_one_s_own(tmp_path):
     (tmp_path / "api.py").write_text(API)
-    spec = deploy.plan(ROOT / "models", "clothes", app=tmp_path / "api.py")
+    spec = deploy.make_spec(ROOT / "models", "clothes", app=tmp_path / "api.py")
     text = deploy.files(spec, "docker")["Dockerfile"]
     assert "COPY api.py /app/api.py" in text and "COPY mlops_lab" not in text
     assert json.loads(re.search(r"^ENTRYPOINT (.*)$", text, re.M)[1])[-1] == "api:app"
@@ -113,7 +113,7 @@ def test_an_application_of_one_s_own(tmp_path):
 def test_an_application_brings_what_it_imports(tmp_path):
     (tmp_path / "api.py").write_text(API + "import model\nfrom mlops_lab import store\n")
     (tmp_path / "model.py").write_text("from tensorflow import keras\n")
-    spec = deploy.plan(ROOT / "models", "clothes", app=tmp_path / "api.py", mount=True)
+    spec = deploy.make_spec(ROOT / "models", "clothes", app=tmp_path / "api.py", mount=True)
     files = deploy.files(spec, "docker")
     assert re.findall(r"^COPY (?!--)(\S+)", files["Dockerfile"], re.M)[1:] == ["api.py", "model.py", "mlops_lab"]
     assert re.search(r"^tensorflow==", files["requirements.txt"], re.M)
@@ -156,7 +156,7 @@ def said(*command):
 def image(tmp_path_factory):
     """Build the image once; its requirements come from the package index."""
     assert shutil.which("docker"), "tools/docker_engine.sh brings up an engine"
-    spec = deploy.plan(ROOT / "models", "clothes", image="mlops-lab/clothes:test", port=free_port())
+    spec = deploy.make_spec(ROOT / "models", "clothes", image="mlops-lab/clothes:test", port=free_port())
     docker.build(spec, deploy.files(spec, "docker"), tmp_path_factory.mktemp("image"), network="host")
     return spec
 
@@ -279,7 +279,7 @@ def without_onnx(root, name, engine):
 @pytest.mark.parametrize(("name", "engine", "most"), [("clothes", "keras", 2.6e9), ("digits", "sklearn", 6e8)])
 def test_an_image_for_models_without_an_onnx_export(tmp_path, name, engine, most):
     models = without_onnx(tmp_path / "models", name, engine)
-    spec = deploy.plan(models.root, name, image=f"mlops-lab/{name}:{engine}", port=free_port())
+    spec = deploy.make_spec(models.root, name, image=f"mlops-lab/{name}:{engine}", port=free_port())
     assert spec.engine == engine
     started = time.monotonic()
     docker.build(spec, deploy.files(spec, "docker"), tmp_path / "image", network="host")
@@ -336,7 +336,7 @@ def test_what_is_pushed_can_be_pulled(image, registry):
 @with_engine
 def test_mounted_models_are_served_and_promotions_reach_the_container(image, tmp_path):
     models = ModelStore(shutil.copytree(ROOT / "models", tmp_path / "models"))
-    spec = deploy.plan(models.root, "clothes", image="mlops-lab/clothes:mounted", port=free_port(), mount=True)
+    spec = deploy.make_spec(models.root, "clothes", image="mlops-lab/clothes:mounted", port=free_port(), mount=True)
     docker.build(spec, deploy.files(spec, "docker"), tmp_path / "image", network="host")
     client = serve.Client(docker.start(spec))
     try:
@@ -353,7 +353,7 @@ def test_mounted_models_are_served_and_promotions_reach_the_container(image, tmp
 @with_engine
 def test_an_application_of_one_s_own_runs(image, tmp_path):
     (tmp_path / "api.py").write_text(API)
-    spec = deploy.plan(
+    spec = deploy.make_spec(
         ROOT / "models", "clothes", app=tmp_path / "api.py", image="mlops-lab/api:test", port=free_port(), mount=True
     )
     docker.build(spec, deploy.files(spec, "docker"), tmp_path / "image", network="host")

@@ -17,7 +17,7 @@ def files():
 
 @pytest.mark.parametrize("kind", render.KINDS)
 def test_every_kind_leaves_nothing_to_fill_in(kind):
-    found = deploy.files(deploy.plan(MODELS, "clothes"), kind)
+    found = deploy.files(deploy.make_spec(MODELS, "clothes"), kind)
     assert found
     # "{{ $labels…" is for Prometheus to fill in, "${{ …" for GitHub.
     assert not [path for path, text in found.items() if re.search(r"(?<!\$)\{\{ (?!\$)|\{%", text)]
@@ -25,7 +25,7 @@ def test_every_kind_leaves_nothing_to_fill_in(kind):
 
 def test_a_kind_that_there_is_not():
     with pytest.raises(WrongUsage, match="swarm"):
-        deploy.files(deploy.plan(MODELS, "clothes"), "swarm")
+        deploy.files(deploy.make_spec(MODELS, "clothes"), "swarm")
 
 
 def test_written_once_and_again(files, tmp_path):

@@ -9,7 +9,7 @@ from mlops_lab.errors import UnknownModel
 
 @pytest.fixture
 def spec(models):
-    return deploy.plan(models.root, "digits")
+    return deploy.make_spec(models.root, "digits")
 
 
 def test_a_server_of_that_version_answers_as_published(spec, models):
