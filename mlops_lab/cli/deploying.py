@@ -185,7 +185,7 @@ def kubernetes(
             return _show(files, as_json, folder=out)
         report = lint.check(files)
     click.echo(json.dumps(report.to_dict()) if as_json else str(report))
-    if not report.good:
+    if not report.passed:
         sys.exit(1)
 
 
@@ -209,7 +209,7 @@ def tfserving(
         text = config.read_text(encoding="utf-8") if config.is_file() else ""
         report = layout.examine(Path(folder) / name, config=text, name=name)
         click.echo(json.dumps(report.to_dict()) if as_json else str(report))
-        if not report.good:
+        if not report.passed:
             sys.exit(1)
         return
     if start and not out:
