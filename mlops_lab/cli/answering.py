@@ -42,7 +42,14 @@ def predict(
 @click.command()
 @in_models
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    envvar="PORT",
+    help="0 picks a free one; else the variable PORT counts, which platforms set.",
+)
 @click.option("--grpc-port", type=click.IntRange(0, 65535), help="Answer gRPC too; 0 picks a free port.")
 @click.option(
     "--access-log",

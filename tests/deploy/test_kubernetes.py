@@ -45,8 +45,9 @@ def pod(files):
 VARIANTS = {
     "plain": {},
     "mounted": {"mount": True},
-    "application": {"app": Path("api.py")},
-    "both": {"app": Path("api.py"), "mount": True, "replicas": 3},
+    "application": {"app": "plain.py"},
+    "both": {"app": "healthy.py", "mount": True, "replicas": 3},
+    "key": {"api_key": True},
     "digest": {"image": f"registry.example.com:5000/lab/clothes@sha256:{'4b' * 32}"},
     "underscore": {"name": "house_numbers"},
     "long": {"name": "a" * 64},
@@ -55,8 +56,19 @@ VARIANTS = {
 
 
 @pytest.fixture(scope="session", params=VARIANTS)
-def variant(request, spec):
-    return dict(render.files(replace(spec, **VARIANTS[request.param]), "kubernetes"))
+def variant(request, spec, applications):
+    settings = VARIANTS[request.param]
+    app = applications / settings["app"] if "app" in settings else None
+    return dict(render.files(replace(spec, **{**settings, "app": app}), "kubernetes"))
+
+
+@pytest.fixture(scope="session")
+def applications(tmp_path_factory):
+    """A folder with two applications: one without a GET route, and one with a health endpoint."""
+    folder = tmp_path_factory.mktemp("applications")
+    (folder / "plain.py").write_text("app = make()\n")
+    (folder / "healthy.py").write_text("app = make()\n@app.get('/healthz')\ndef health():\n    return 'ok'\n")
+    return folder
 
 
 def test_the_templates_are_yaml_before_they_are_filled_in():
@@ -91,7 +103,7 @@ def test_the_newest_four_minors_are_meant():
 
 def test_the_pod_is_restricted(files):
     own, box = pod(files)["securityContext"], pod(files)["containers"][0]["securityContext"]
-    assert own["runAsNonRoot"] is True and own["runAsUser"] >= 10001
+    assert own["runAsNonRoot"] is True
     assert own["seccompProfile"] == {"type": "RuntimeDefault"}
     assert box == {
         "allowPrivilegeEscalation": False,
@@ -113,8 +125,6 @@ def test_the_pod_agrees_with_the_image(spec, files):
     """What ``deploy docker`` builds: its port, its user, its memory, and arguments that its command takes."""
     box, image = pod(files)["containers"][0], render.files(spec, "docker")["Dockerfile"]
     assert "EXPOSE 8000" in image and box["ports"][0]["containerPort"] == 8000
-    own = pod(files)["securityContext"]
-    assert f"USER {own['runAsUser']}:{own['runAsGroup']}" in image
     settings = dict(
         pair.split("=") for pair in one(files, "base/kustomization.yaml")["configMapGenerator"][0]["literals"]
     )
@@ -122,6 +132,37 @@ def test_the_pod_agrees_with_the_image(spec, files):
     command = [*docker.entry(spec), *given]
     options = command[command.index("serve") + 1 :]
     assert cli.serve.make_context("serve", options).params["access_log"] == "stdout"
+
+
+def test_any_user_may_run_the_pod(spec, files):
+    """OpenShift assigns the user and group 0, and rejects a pod that names them itself."""
+    named = {"runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"}
+    assert not named & pod(files)["securityContext"].keys()
+    assert not named & pod(files)["containers"][0]["securityContext"].keys()
+    image = render.files(spec, "docker")["Dockerfile"]
+    assert re.search(r"^USER [1-9]\d+:0$", image, re.M) and "HOME=/tmp" in image
+
+
+def test_an_api_key_is_asked_for_only_where_it_is_set_and_its_secret_is_required(spec, files):
+    assert one(files, "base/kustomization.yaml")["components"] == []
+    assert "env" not in pod(files)["containers"][0]
+    keyed = render.files(replace(spec, api_key=True), "kubernetes")
+    assert one(keyed, "base/kustomization.yaml")["components"] == ["../components/api-key"]
+    patch = yaml.safe_load(one(keyed, "components/api-key/kustomization.yaml")["patches"][0]["patch"])
+    reference = patch[0]["value"][0]["valueFrom"]["secretKeyRef"]
+    assert reference == {"name": "clothes-api-key", "key": "key"}  # not optional
+    assert "--from-literal=key=" in keyed["README.md"] and "--from-literal=key=" not in files["README.md"]
+
+
+@pytest.mark.parametrize(
+    ("name", "probe"),
+    [("plain.py", {"tcpSocket": {"port": "http"}}), ("healthy.py", {"httpGet": {"path": "/healthz", "port": "http"}})],
+)
+def test_an_application_is_probed_at_an_address_that_it_has(spec, applications, name, probe):
+    files = render.files(replace(spec, app=applications / name), "kubernetes")
+    patches = yaml.safe_load(one(files, "components/own-application/kustomization.yaml")["patches"][0]["patch"])
+    probes = [patch["value"] for patch in patches if patch["path"].endswith("Probe")]
+    assert len(probes) == 3 and all(item.items() >= probe.items() for item in probes)
 
 
 def test_the_settings_of_a_spec_arrive(spec):
@@ -136,9 +177,9 @@ def test_the_settings_of_a_spec_arrive(spec):
     assert candidate["images"] == [{"name": "lab/clothes", "newTag": "7"}]
 
 
-def test_optional_parts_are_named_where_they_are_used(spec, files):
+def test_optional_parts_are_named_where_they_are_used(spec, files, applications):
     assert one(files, "base/kustomization.yaml")["components"] == []
-    both = render.files(replace(spec, app=Path("api.py"), mount=True), "kubernetes")
+    both = render.files(replace(spec, app=applications / "plain.py", mount=True), "kubernetes")
     wanted = ["../components/models-volume", "../components/own-application"]
     assert one(both, "base/kustomization.yaml")["components"] == wanted
 
@@ -149,7 +190,7 @@ def test_grpc_is_refused_rather_than_forgotten(spec):
 
 
 def test_a_single_replica_is_refused(spec):
-    with pytest.raises(WrongUsage, match="1 replica cannot"):
+    with pytest.raises(WrongUsage, match="A single replica cannot"):
         render.files(replace(spec, replicas=1), "kubernetes")
 
 

@@ -21,6 +21,7 @@ POD = "spec template spec"
 BOX = f"{POD} containers 0"
 DEPLOYMENT = "base/deployment.yaml"
 PLAIN_CONFIG = {"name": "LEVEL", "valueFrom": {"configMapKeyRef": {"name": "clothes-settings", "key": "NO_SUCH_KEY"}}}
+OPTIONAL_KEY = {"name": "API_KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "key", "optional": True}}}
 TWIN = {"app.kubernetes.io/name": "clothes", "track": "stable"}
 
 # rule, file, where in it (keys by spaces), what to write there
@@ -48,7 +49,7 @@ MUTATIONS = [
     ("crowded-node", DEPLOYMENT, f"{POD} topologySpreadConstraints", GONE),
     ("runs-as-root", DEPLOYMENT, f"{POD} securityContext runAsNonRoot", GONE),
     ("runs-as-root", DEPLOYMENT, f"{POD} securityContext runAsUser", 0),
-    ("runs-as-root", DEPLOYMENT, f"{POD} securityContext runAsUser", GONE),
+    ("runs-as-root", DEPLOYMENT, f"{POD} securityContext runAsUser", "nobody"),
     ("runs-as-root", DEPLOYMENT, f"{BOX} securityContext runAsNonRoot", False),
     ("missing-seccomp", DEPLOYMENT, f"{POD} securityContext seccompProfile", GONE),
     ("missing-seccomp", DEPLOYMENT, f"{BOX} securityContext seccompProfile", {"type": "Unconfined"}),
@@ -61,7 +62,8 @@ MUTATIONS = [
     ("shares-the-host", DEPLOYMENT, f"{POD} volumes 0", {"name": "tmp", "hostPath": {"path": "/tmp"}}),
     ("shares-the-host", DEPLOYMENT, f"{BOX} securityContext privileged", True),
     ("token-mounted", DEPLOYMENT, f"{POD} automountServiceAccountToken", GONE),
-    ("plain-secret", DEPLOYMENT, f"{BOX} env 0", {"name": "MLOPS_LAB_API_KEY", "value": "opensesame"}),
+    ("optional-key", DEPLOYMENT, f"{BOX} env", [OPTIONAL_KEY]),
+    ("plain-secret", DEPLOYMENT, f"{BOX} env", [{"name": "MLOPS_LAB_API_KEY", "value": "opensesame"}]),
     ("unknown-file", "base/kustomization.yaml", "resources 0", "name-space.yaml"),
     ("unknown-file", "overlays/prod/kustomization.yaml", "resources 0", "../../bas"),
     ("bad-name", "base/pdb.yaml", "metadata name", "Clothes_1"),
@@ -70,7 +72,7 @@ MUTATIONS = [
     ("label-not-text", DEPLOYMENT, "spec template metadata labels version", 3),
     ("unknown-volume", DEPLOYMENT, f"{BOX} volumeMounts 0 name", "temp"),
     ("unknown-config", DEPLOYMENT, f"{BOX} envFrom 0 configMapRef name", "clothes-setting"),
-    ("unknown-config", DEPLOYMENT, f"{BOX} env 0", PLAIN_CONFIG),
+    ("unknown-config", DEPLOYMENT, f"{BOX} env", [PLAIN_CONFIG]),
     ("unknown-service-account", DEPLOYMENT, f"{POD} serviceAccountName", "cloths"),
     ("selector-misses-own-pods", DEPLOYMENT, "spec selector matchLabels track", "canary"),
     ("service-selects-nothing", "base/service.yaml", "spec selector app.kubernetes.io/name", "cloths"),

@@ -28,6 +28,7 @@ def test_settings_are_kept_and_the_spec_is_plain(tmp_path):
         "grpc_port": None,
         "replicas": 3,
         "mount": False,
+        "api_key": False,
     }
 
 
@@ -44,7 +45,7 @@ def test_an_image_is_named_as_docker_takes_it(image):
 
 @pytest.mark.parametrize("image", ["BAD IMAGE", "Clothes", "a//b", "a:", "a/-b", "a:b:c", "-a", "a\n", "a@sha256:0"])
 def test_what_docker_takes_for_no_image_is_refused(image):
-    with pytest.raises(WrongUsage, match="cannot be the name of an image"):
+    with pytest.raises(WrongUsage, match="Invalid image name"):
         deploy.make_spec(MODELS, "clothes", image=image)
 
 

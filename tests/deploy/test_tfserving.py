@@ -98,7 +98,7 @@ def test_a_version_and_the_older_ones_that_have_names(models, schemas):
             "version_labels": {"production": 2, "staging": 3},
         }
     ]
-    assert "# The alias next is no label here: v4 is newer than v3" in text
+    assert "# The alias The alias next is left out: v4 is newer than v3" in text
     assert layout.examine(models.root / "clothes", config=text).good
 
 
@@ -116,7 +116,7 @@ def test_the_newest_at_any_time(models, schemas, version):
     config = schemas(text, "ModelServerConfig")["model_config_list"]["config"][0]
     assert config["model_version_policy"] == {"latest": {"num_versions": 1}}
     assert config["version_labels"] == {"staging": 4}
-    assert "production is no label here: v2 is not the newest" in text
+    assert "The alias production is left out: v2 is not the newest" in text
     assert layout.examine(models.root / "clothes", config=text).good
 
 

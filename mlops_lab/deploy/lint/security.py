@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mlops_lab.deploy.lint.manifests import Pod, at, rows
+from mlops_lab.deploy.lint.manifests import Pod, at, rows, table
+
+SECRET_NAMES = ("_KEY", "_KEYS", "TOKEN", "PASSWORD", "SECRET")
 
 Problems = Iterator[tuple[str, str]]
 
@@ -22,10 +24,10 @@ def runs_as_root(pod: Pod) -> Problems:
         user = _security(pod, container, "runAsUser")
         if _security(pod, container, "runAsNonRoot") is not True:
             yield f"The container {_name(container)} may run as root.", "Set securityContext.runAsNonRoot: true."
-        elif not isinstance(user, int) or user == 0:
+        elif user is not None and (not isinstance(user, int) or user == 0):
             yield (
-                f"The user of the container {_name(container)} is {user!r}, so runAsNonRoot cannot be checked.",
-                "Set securityContext.runAsUser to a number such as 10001.",
+                f"The user of the container {_name(container)} is {user!r}, which runAsNonRoot rejects.",
+                "Remove runAsUser where the image names a numeric user, or set it to a number such as 10001.",
             )
 
 
@@ -100,8 +102,17 @@ def plain_secret(pod: Pod) -> Problems:
     for container in pod.every_container:
         for row in rows(container, "env"):
             name = str(row.get("name", ""))
-            if row.get("value") and name.upper().endswith(("_KEY", "_KEYS", "TOKEN", "PASSWORD", "SECRET")):
+            if row.get("value") and name.upper().endswith(SECRET_NAMES):
                 yield f"The value of {name} is in the file.", "Read it from a Secret with secretKeyRef."
+
+
+def optional_key(pod: Pod) -> Problems:
+    """A server whose API key is an optional Secret is open to everybody when the Secret is missing."""
+    for container in pod.every_container:
+        for row in rows(container, "env"):
+            ref = table(row, "valueFrom", "secretKeyRef")
+            if ref.get("optional") is True and str(row.get("name", "")).upper().endswith(SECRET_NAMES):
+                yield f"The Secret of {row.get('name')} is optional.", "Remove optional: true."
 
 
 RULES = (
@@ -114,6 +125,7 @@ RULES = (
     shares_the_host,
     token_mounted,
     plain_secret,
+    optional_key,
 )
 
 
