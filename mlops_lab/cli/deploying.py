@@ -166,10 +166,11 @@ def compose(
 @APP
 @click.option("--mount", is_flag=True, help="The models come from a volume of the cluster, not from the image.")
 @click.option("--replicas", default=2, show_default=True, type=click.IntRange(2))
-@click.option("--check", is_flag=True, help="Look for what would go wrong: in --out, or in the files as made; exit 1.")
+@click.option("--require-api-key", "api_key", is_flag=True, help="Accept only requests with the key of a Secret.")
+@click.option("--check", is_flag=True, help="Check the files in --out, or the rendered ones, for problems; exit 1.")
 def kubernetes(
     name: str, version: str | None, alias: str | None, folder: str, image: str | None, port: int, out: str | None,
-    as_json: bool, app: str | None, mount: bool, replicas: int, check: bool,
+    as_json: bool, app: str | None, mount: bool, replicas: int, api_key: bool, check: bool,
 ) -> None:  # fmt: skip
     """Make a kustomize folder: base, overlays for dev, prod and a canary."""
     from mlops_lab.deploy import lint, render
@@ -177,7 +178,8 @@ def kubernetes(
     if check and out and Path(out).is_dir():
         report = lint.check(lint.texts(out))
     else:
-        spec = _plan(folder, name, version, alias, image=image, port=port, app=app, mount=mount, replicas=replicas)
+        settings = {"image": image, "port": port, "app": app, "mount": mount, "replicas": replicas, "api_key": api_key}
+        spec = _plan(folder, name, version, alias, **settings)
         files = render.files(spec, "kubernetes")
         if out:
             files.write(out)
