@@ -144,7 +144,7 @@ def compose(
         asked = engine.check(spec, files, profiles=profiles, network=network)
     elif up:
         url = engine.up(spec, files, Path(str(out)), profiles=profiles, network=network)
-        asked = smoke.ask(spec, url)
+        asked = smoke.run(spec, url)
     elif out:
         engine.stage(spec, files, Path(out))
     if as_json:

@@ -175,6 +175,6 @@ def check(spec: Spec, files: Files, *, profiles: Sequence[str] = (), network: st
     """
     with tempfile.TemporaryDirectory() as made:
         try:
-            return smoke.ask(spec, up(spec, files, Path(made), profiles=profiles, network=network))
+            return smoke.run(spec, up(spec, files, Path(made), profiles=profiles, network=network))
         finally:
             down(Path(made))

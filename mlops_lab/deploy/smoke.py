@@ -54,7 +54,7 @@ class Smoke:
         return asdict(self)
 
 
-def ask(spec: Spec, url: str) -> Smoke:
+def run(spec: Spec, url: str) -> Smoke:
     """Send the golden examples of a version to its deployment, one by one, so that every replica receives some.
 
     Parameters

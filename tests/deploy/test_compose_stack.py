@@ -86,7 +86,7 @@ def test_the_answers_are_the_local_ones(stack):
     there = serve.Client(stack.url).classify("clothes", "v1", images)
     here = ModelStore(ROOT / "models").load("clothes").probabilities(images)
     assert np.allclose([item.probabilities for item in there], here, atol=1e-6)
-    assert smoke.ask(stack.spec, stack.url).examples == 10
+    assert smoke.run(stack.spec, stack.url).examples == 10
 
 
 class Load:

@@ -118,8 +118,8 @@ def rollout_drops_pods(pod: Pod) -> Problems:
     if pod.owner.kind != "Deployment":
         return
     strategy = at(pod.owner.body, "spec", "strategy", "type") or "RollingUpdate"
-    gone = at(pod.owner.body, "spec", "strategy", "rollingUpdate", "maxUnavailable")
-    if strategy != "RollingUpdate" or gone not in (0, "0%"):
+    max_unavailable = at(pod.owner.body, "spec", "strategy", "rollingUpdate", "maxUnavailable")
+    if strategy != "RollingUpdate" or max_unavailable not in (0, "0%"):
         yield (
             "A rollout may stop old pods before the new pods are ready.",
             "Set strategy.rollingUpdate: {maxUnavailable: 0, maxSurge: 1}.",

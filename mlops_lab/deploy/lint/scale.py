@@ -63,8 +63,7 @@ def pdb_blocks_drains(manifests: Manifests) -> Problems:
     """A node whose pods may never be evicted cannot be drained, so it cannot be updated."""
     for pdb in manifests.of("PodDisruptionBudget"):
         fewest = sum(manifests.min_replicas(pod.owner) for pod in manifests.selected_by_labels(pdb, pdb.selector))
-        least, gone = (at(pdb.body, "spec", key) for key in ("minAvailable", "maxUnavailable"))
-        if fewest and (gone in (0, "0%") or least == "100%" or (isinstance(least, int) and least >= fewest)):
+        if fewest and _allows_no_eviction(pdb, fewest):
             yield (
                 pdb,
                 f"With {fewest} pod{'' if fewest == 1 else 's'}, no pod may ever be evicted.",
@@ -80,3 +79,11 @@ RULES = (
     pdb_selects_nothing,
     pdb_blocks_drains,
 )
+
+
+def _allows_no_eviction(pdb: KubernetesObject, pods: int) -> bool:
+    """Return whether a disruption budget forbids to evict any of so many pods."""
+    min_available, max_unavailable = (at(pdb.body, "spec", key) for key in ("minAvailable", "maxUnavailable"))
+    if max_unavailable in (0, "0%") or min_available == "100%":
+        return True
+    return isinstance(min_available, int) and min_available >= pods
