@@ -57,7 +57,7 @@ for line in files["Dockerfile"].splitlines():
 # %% [markdown]
 # ## 3. Have them checked before there is a cluster
 #
-# Files can be valid and still not work: a Service may look for labels that no pod bears. The linter knows 44 such mistakes.
+# Files can be valid and still not work: a Service may look for labels that no pod has. The linter knows 45 such mistakes.
 
 # %%
 from mlops_lab.deploy import lint
@@ -211,7 +211,7 @@ print("production is", client.info("digits", "production")["version"])
 # %%
 workflow = deploy.files(deploy.make_spec(shipped, "digits"), "github")
 text = workflow[".github/workflows/release.yaml"]
-print(text[text.index("      - name: Build, stage") : text.index("      - name: Say")])
+print(text[text.index("      - name: Build, stage") : text.index("      - name: Show")])
 
 # %% [markdown]
 # ## 10. Stop
