@@ -66,10 +66,23 @@ class Deployment:
     api_key: bool
 
     @property
-    def probe(self) -> str:
-        """Return the action of an application's probes in YAML."""
-        path = json.dumps(self.health)
-        return f"httpGet: {{path: {path}, port: http}}" if self.health else "tcpSocket: {port: http}"
+    def liveness(self) -> str:
+        """Return the action of an application's startup and liveness probes in YAML.
+
+        By convention ``/healthz`` shows that the process is alive. Another endpoint may depend on a model, and a pod is
+        not restarted for that.
+        """
+        return _action(self.health if self.health == "/healthz" else "")
+
+    @property
+    def readiness(self) -> str:
+        """Return the action of an application's readiness probe in YAML."""
+        return _action("" if self.health == "/healthz" else self.health)
+
+
+def _action(path: str) -> str:
+    """Return a request to a path, or a connection to the port where there is no path."""
+    return f"httpGet: {{path: {json.dumps(path)}, port: http}}" if path else "tcpSocket: {port: http}"
 
 
 def context(spec: Spec) -> dict[str, Any]:

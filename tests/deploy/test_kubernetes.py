@@ -47,6 +47,7 @@ VARIANTS = {
     "mounted": {"mount": True},
     "application": {"app": "plain.py"},
     "both": {"app": "healthy.py", "mount": True, "replicas": 3},
+    "ready": {"app": "ready.py"},
     "key": {"api_key": True},
     "digest": {"image": f"registry.example.com:5000/lab/clothes@sha256:{'4b' * 32}"},
     "underscore": {"name": "house_numbers"},
@@ -64,10 +65,11 @@ def variant(request, spec, applications):
 
 @pytest.fixture(scope="session")
 def applications(tmp_path_factory):
-    """A folder with two applications: one without a GET route, and one with a health endpoint."""
+    """A folder with applications: one without a GET route, one with /healthz, and one with another route."""
     folder = tmp_path_factory.mktemp("applications")
     (folder / "plain.py").write_text("app = make()\n")
     (folder / "healthy.py").write_text("app = make()\n@app.get('/healthz')\ndef health():\n    return 'ok'\n")
+    (folder / "ready.py").write_text("app = make()\n@app.get('/models')\ndef models():\n    return []\n")
     return folder
 
 
@@ -154,15 +156,23 @@ def test_an_api_key_is_asked_for_only_where_it_is_set_and_its_secret_is_required
     assert "--from-literal=key=" in keyed["README.md"] and "--from-literal=key=" not in files["README.md"]
 
 
+TCP = {"tcpSocket": {"port": "http"}}
+
+
 @pytest.mark.parametrize(
-    ("name", "probe"),
-    [("plain.py", {"tcpSocket": {"port": "http"}}), ("healthy.py", {"httpGet": {"path": "/healthz", "port": "http"}})],
+    ("name", "alive", "ready"),
+    [
+        ("plain.py", TCP, TCP),
+        ("healthy.py", {"httpGet": {"path": "/healthz", "port": "http"}}, TCP),
+        ("ready.py", TCP, {"httpGet": {"path": "/models", "port": "http"}}),
+    ],
 )
-def test_an_application_is_probed_at_an_address_that_it_has(spec, applications, name, probe):
+def test_an_application_is_probed_at_an_endpoint_that_it_has(spec, applications, name, alive, ready):
     files = render.files(replace(spec, app=applications / name), "kubernetes")
     patches = yaml.safe_load(one(files, "components/own-application/kustomization.yaml")["patches"][0]["patch"])
-    probes = [patch["value"] for patch in patches if patch["path"].endswith("Probe")]
-    assert len(probes) == 3 and all(item.items() >= probe.items() for item in probes)
+    probes = {patch["path"].rpartition("/")[2]: patch["value"] for patch in patches if patch["op"] == "replace"}
+    assert probes["startupProbe"].items() >= alive.items() and probes["livenessProbe"].items() >= alive.items()
+    assert probes["readinessProbe"].items() >= ready.items()
 
 
 def test_the_settings_of_a_spec_arrive(spec):
@@ -269,11 +279,11 @@ def test_what_kustomize_builds_is_good(variant, overlay, tmp_path):
 
 
 @pytest.mark.docker
-def test_an_application_of_ones_own_is_asked_whether_its_port_is_open(spec, tmp_path):
-    files = render.files(replace(spec, app=Path("api.py")), "kubernetes")
+def test_an_application_without_a_route_is_probed_by_its_port(spec, applications, tmp_path):
+    files = render.files(replace(spec, app=applications / "plain.py"), "kubernetes")
     built_pod = named(built(files, "overlays/prod", tmp_path))["Deployment", "clothes"]["spec"]["template"]["spec"]
     box = built_pod["containers"][0]
-    assert "args" not in box and built_pod["shareProcessNamespace"] is True
+    assert "args" not in box and "shareProcessNamespace" not in built_pod
     assert [box[probe].get("tcpSocket") for probe in lint.pods.PROBES] == [{"port": "http"}] * 3
 
 
