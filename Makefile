@@ -66,7 +66,7 @@ notebooks: setup
 # Needs uv (pip install uv). The files hold a hash for every wheel of every platform.
 lock:
 	uv pip compile pyproject.toml --extra dev --extra browser --extra draw --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/lab.txt
-	for name in serve keras sklearn; do uv pip compile mlops_lab/deploy/requirements/$$name.in --universal --python-version 3.11 --generate-hashes --quiet --no-header -o mlops_lab/deploy/requirements/$$name.txt; done
+	for name in serve keras sklearn app; do uv pip compile mlops_lab/deploy/requirements/$$name.in --universal --python-version 3.11 --generate-hashes --quiet --no-header -o mlops_lab/deploy/requirements/$$name.txt; done
 
 clean:
 	rm -rf .venv demo .pytest_cache .ruff_cache .mypy_cache

@@ -11,7 +11,7 @@ The stages of the course, each a module::
     server = serve.start(models)                  # 4 serve: an inference server behind this kernel
     serve.Client(server.url).classify("clothes", "v1", dataset.test.images[0])
     validate.check_contract(server.url, models.get("clothes"))  # 5 validate: contract tests over HTTP
-    deploy.files(deploy.plan(models.root, "clothes"), "docker")  # 6 deploy: Dockerfile, Compose, Kubernetes
+    deploy.files(deploy.make_spec(models.root, "clothes"), "docker")  # 6 deploy: Dockerfile, Compose, Kubernetes
 
 ``pipeline.release`` runs the last three for a new version, and rolls back on failure.
 

@@ -18,7 +18,7 @@ from rich.progress import Progress
 from mlops_lab import data, predict, show, store, train
 from mlops_lab.client import Client
 from mlops_lab.errors import ServerError
-from mlops_lab.pipeline.process import ServerProcess
+from mlops_lab.pipeline.serve_command import ServeCommand
 
 CLIENTS = 4
 
@@ -144,7 +144,7 @@ def _reload(path: str, images: Any) -> tuple[dict[str, str], Any]:
 @contextmanager
 def serving(models: Path) -> Iterator[str]:
     """Run ``mlops-lab serve`` in a separate process, and yield its URL."""
-    process = ServerProcess(models)
+    process = ServeCommand(models)
     try:
         yield process.url
     finally:

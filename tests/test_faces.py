@@ -19,8 +19,9 @@ from mlops_lab import data, deploy, doctor, engines, image, pipeline, predict, s
 from mlops_lab.client import Predictions
 from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
-from mlops_lab.deploy.lint.findings import Finding, Findings
-from mlops_lab.pipeline.outcome import Outcome, Release
+from mlops_lab.deploy.lint import LintReport
+from mlops_lab.findings import Finding
+from mlops_lab.pipeline.outcome import Release, StageOutcome
 from mlops_lab.predict import Prediction
 from mlops_lab.serve.background import Exchange
 from mlops_lab.serve.chains.finder import find_digits
@@ -57,8 +58,8 @@ def examples(digits, digits_run, shared_models, bright):
     image[4:24, 8:14] = image[4:24, 50:56] = 255
     wrong = finding("lambda_layer", HOSTILE, "layer")
     check = validate.Check(HOSTILE, "failed", HOSTILE)
-    outcome = Outcome("build", "failed", 1.0, HOSTILE)
-    plan = deploy.plan(models.root, "digits")
+    outcome = StageOutcome("build", "failed", 1.0, HOSTILE)
+    plan = deploy.make_spec(models.root, "digits")
     with serve.start([bright], name=HOSTILE) as server:
         yield [
             *(digits, digits.test, digits_run, bright, prediction, models, models.get("digits", 1)),
@@ -74,8 +75,9 @@ def examples(digits, digits_run, shared_models, bright):
             *find_digits(image),
             *(Reach(HOSTILE, None, HOSTILE), Reach("a hub", "/user/me/proxy/8000/", "Follow it.")),
             *(plan, deploy.files(plan, "docker"), deploy.Files({HOSTILE: HOSTILE})),
-            *(Layout(Path(HOSTILE), (1,), ()), Layout(Path(HOSTILE), (), (Finding("r", "w", HOSTILE, "m"),))),
-            *(Findings((), 3), Findings((Finding("latest-tag", "a.yaml", HOSTILE, "Pin it."),), 1)),
+            *(Layout(Path(HOSTILE), (1,), ()), Layout(Path(HOSTILE), (), (Finding(False, HOSTILE, "m", "r", "w"),))),
+            *(LintReport((), 3), LintReport((Finding(False, HOSTILE, "Pin it.", "latest-tag", "a.yaml"),), 1)),
+            *(Finding(True, HOSTILE), Finding(None, HOSTILE, HOSTILE, HOSTILE, HOSTILE)),
             *(check, validate.Report(HOSTILE, "http://127.0.0.1", (check,), 0.1)),
             LoadResult("http://127.0.0.1", LoadPlan(), 5.0, {"200": 9, "503": 1}, 4.0, 9.0, 20.0, 31.0),
             *(outcome, Release("m", 2, HOSTILE, 1, 1, "now", HOSTILE, state="refused", outcomes=(outcome,))),

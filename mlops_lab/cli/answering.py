@@ -57,7 +57,14 @@ def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
 @click.command()
 @in_models
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    envvar="PORT",
+    help="0 picks a free one; the default can be set by the variable PORT.",
+)
 @click.option("--grpc-port", type=click.IntRange(0, 65535), help="Answer gRPC too; 0 picks a free port.")
 @click.option(
     "--access-log",

@@ -40,9 +40,9 @@ def deploy() -> None:
 def _plan(folder: str, name: str, version: str | None, alias: str | None, **settings: Any) -> Spec:
     if version and alias:
         raise WrongUsage(f"--version {version} and --alias {alias} are both given.", "Give one of them.")
-    from mlops_lab.deploy import plan
+    from mlops_lab.deploy import make_spec
 
-    return plan(folder, name, version or alias or "latest", **settings)
+    return make_spec(folder, name, version or alias or "latest", **settings)
 
 
 def _show(files: Files, as_json: bool, *, folder: str | None = None, **more: Any) -> None:
@@ -144,7 +144,7 @@ def compose(
         asked = engine.check(spec, files, profiles=profiles, network=network)
     elif up:
         url = engine.up(spec, files, Path(str(out)), profiles=profiles, network=network)
-        asked = smoke.ask(spec, url)
+        asked = smoke.run(spec, url)
     elif out:
         engine.stage(spec, files, Path(out))
     if as_json:
@@ -170,10 +170,11 @@ def compose(
     help="Mount the models from a volume of the cluster instead of copying them into the image.",
 )
 @click.option("--replicas", default=2, show_default=True, type=click.IntRange(2), help="Number of pods.")
+@click.option("--require-api-key", "api_key", is_flag=True, help="Accept only requests with the key of a Secret.")
 @click.option("--check", is_flag=True, help="Lint the files in --out, or the generated ones; exit 1 on an error.")
 def kubernetes(
     name: str, version: str | None, alias: str | None, folder: str, image: str | None, port: int, out: str | None,
-    as_json: bool, app: str | None, mount: bool, replicas: int, check: bool,
+    as_json: bool, app: str | None, mount: bool, replicas: int, api_key: bool, check: bool,
 ) -> None:  # fmt: skip
     """Generate a kustomize folder: a base, and overlays for dev, prod and a canary."""
     from mlops_lab.deploy import lint, render
@@ -181,7 +182,8 @@ def kubernetes(
     if check and out and Path(out).is_dir():
         report = lint.check(lint.texts(out))
     else:
-        spec = _plan(folder, name, version, alias, image=image, port=port, app=app, mount=mount, replicas=replicas)
+        settings = {"image": image, "port": port, "app": app, "mount": mount, "replicas": replicas, "api_key": api_key}
+        spec = _plan(folder, name, version, alias, **settings)
         files = render.files(spec, "kubernetes")
         if out:
             files.write(out)
@@ -189,7 +191,7 @@ def kubernetes(
             return _show(files, as_json, folder=out)
         report = lint.check(files)
     click.echo(json.dumps(report.to_dict()) if as_json else str(report))
-    if not report.good:
+    if not report.passed:
         sys.exit(1)
 
 
@@ -218,7 +220,7 @@ def tfserving(
         text = config.read_text(encoding="utf-8") if config.is_file() else ""
         report = layout.examine(Path(folder) / name, config=text, name=name)
         click.echo(json.dumps(report.to_dict()) if as_json else str(report))
-        if not report.good:
+        if not report.passed:
             sys.exit(1)
         return
     if start and not out:

@@ -129,19 +129,19 @@ def run_pipeline(
     """Release a version. Exit 1 if it was rejected or rolled back; production is then unchanged."""
     from rich.console import Console
 
-    from mlops_lab.pipeline import Plan, release
-    from mlops_lab.pipeline.narrate import Log
+    from mlops_lab.pipeline import ReleasePlan, release
+    from mlops_lab.pipeline.reporter import ConsoleReporter
     from mlops_lab.validate import Expected, LoadPlan
 
-    plan = Plan(
+    plan = ReleasePlan(
         folder, name, version, environment, url.rstrip("/"), api_key, port, replicas, deployed, network, why=why,
         expected=Expected(accuracy=accuracy, milliseconds=budget),
         load=LoadPlan(clients, seconds, milliseconds=p99, per_second=per_second),
     )  # fmt: skip
     # A program that is terminated, such as a cancelled CI job, restores production first.
     signal.signal(signal.SIGTERM, _interrupted)
-    done = release(plan, Log(Console(stderr=as_json)))
-    _tell(done.good, done.to_dict(), done.summary, as_json)
+    done = release(plan, ConsoleReporter(Console(stderr=as_json)))
+    _tell(done.passed, done.to_dict(), done.summary, as_json)
 
 
 def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
@@ -159,11 +159,11 @@ def status(name: str, folder: str, as_json: bool) -> None:
 
     store = ModelStore(folder)
     found = journal.releases(store, name)
-    running = journal.under_way(store, name)
+    running = journal.is_running(store, name)
     values = {"under_way": running, "releases": [one.to_dict() for one in found]}
     if not found:
         return _tell(True, values, f"{name} has no releases.", as_json)
     lines = [f"{one.started} by {one.by}: {one.summary}" for one in found[:-1]]
     if found[-1].state == "running" and not running:
         lines.append("The last release was interrupted: check production, and run the release again or roll back.")
-    _tell(found[-1].good or running, values, "\n".join([*lines, str(found[-1])]), as_json)
+    _tell(found[-1].passed or running, values, "\n".join([*lines, str(found[-1])]), as_json)

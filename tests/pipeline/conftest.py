@@ -11,7 +11,7 @@ import pytest
 from mlops_lab import data, serve
 from mlops_lab.errors import LabError
 from mlops_lab.image import encode_png
-from mlops_lab.pipeline import Plan
+from mlops_lab.pipeline import ReleasePlan
 from mlops_lab.pipeline.local import LocalEnvironment
 from mlops_lab.validate import Expected, LoadPlan
 
@@ -49,8 +49,8 @@ class InThread:
         self.url = self._server.url
         self.stop = self._server.stop
 
-    def last_words(self):
-        return "its last words"
+    def last_log_lines(self):
+        return "its last log lines"
 
 
 @pytest.fixture
@@ -112,4 +112,4 @@ def production(two):
 
 @pytest.fixture
 def plan(two, production):
-    return Plan(two.root, "digits", 2, url=production.url, **QUICK)
+    return ReleasePlan(two.root, "digits", 2, url=production.url, **QUICK)

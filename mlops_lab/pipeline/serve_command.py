@@ -1,4 +1,4 @@
-"""``mlops-lab serve`` in a process of its own, over a folder of models."""
+"""Run ``mlops-lab serve`` in a child process, over a folder of models."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ from typing import IO
 from mlops_lab.errors import ServerError
 
 
-class ServerProcess:
-    """A server process that has said where it serves.
+class ServeCommand:
+    """A running ``mlops-lab serve`` process that has printed its address.
 
     Parameters
     ----------
     models
         The models folder.
     seconds
-        How long it may take to say so.
+        The time limit for the start.
 
     Attributes
     ----------
     url
-        Where it answers.
+        The address of the server.
 
     Raises
     ------
     ServerError
-        It ended, or was silent for too long; the message ends with its last words.
+        The process ended, or printed no address in time; the message ends with its last log lines.
     """
 
     def __init__(self, models: str | Path, *, seconds: float = 60.0) -> None:
-        # A key that the environment holds is for the real server; whoever examines this one has none.
-        environment = {key: value for key, value in os.environ.items() if key != "MLOPS_LAB_API_KEY"}
+        # An API key in the environment is meant for production, and the pipeline sends none to this server. A PORT in
+        # the environment is production's too.
+        production = ("MLOPS_LAB_API_KEY", "PORT")
+        environment = {key: value for key, value in os.environ.items() if key not in production}
         command = [sys.executable, "-m", "mlops_lab", "serve", "--models", str(models), "--port", "0"]
         self._process = subprocess.Popen(
             command,
@@ -50,39 +52,39 @@ class ServerProcess:
             errors="replace",
             env=environment,
         )
-        self._said: Queue[str] = Queue()
+        self._output: Queue[str] = Queue()
         self._errors: deque[str] = deque(maxlen=4)
         self._readers = [
-            threading.Thread(target=_read, args=pair, daemon=True)
-            for pair in ((self._process.stdout, self._said.put), (self._process.stderr, self._errors.append))
+            threading.Thread(target=_read_lines, args=pair, daemon=True)
+            for pair in ((self._process.stdout, self._output.put), (self._process.stderr, self._errors.append))
         ]
         for reader in self._readers:
             reader.start()
-        self.url = self._wait(seconds)
+        self.url = self._wait_for_address(seconds)
 
-    def _wait(self, seconds: float) -> str:
+    def _wait_for_address(self, seconds: float) -> str:
         """Return the address in the line that the server prints once it answers."""
         try:
-            line = self._said.get(timeout=seconds)
+            line = self._output.get(timeout=seconds)
         except Empty:
             line = ""
         if line.startswith("serving "):
             return line.split()[1]
         self.stop()
-        words = self.last_words() or line.strip() or "nothing"
-        raise ServerError(f"The server did not start within {seconds:g} s; it said: {words}", "Look at the model.")
+        log = self.last_log_lines() or line.strip() or "(nothing)"
+        raise ServerError(f"The server did not start within {seconds:g} s. It printed: {log}", "Check the model.")
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Return whether the process is running."""
         return self._process.poll() is None
 
-    def last_words(self) -> str:
-        """Return the end of what it wrote to standard error."""
+    def last_log_lines(self) -> str:
+        """Return the last lines that the process wrote to standard error."""
         return " ".join(line.strip() for line in self._errors)
 
     def stop(self) -> None:
-        """End it as an operator does, with time to drain; stopping twice does no harm."""
+        """End the process with SIGTERM and time to drain; stopping twice does no harm."""
         if self.running:
             self._process.terminate()
             try:
@@ -97,8 +99,8 @@ class ServerProcess:
                 stream.close()
 
 
-def _read(stream: IO[str] | None, take: Callable[[str], None]) -> None:
-    """Take lines until there are no more, so that the process never waits for a reader; the last one is empty."""
+def _read_lines(stream: IO[str] | None, consume: Callable[[str], None]) -> None:
+    """Pass on every line, so that the process never blocks on a full pipe; the last one is empty."""
     for line in stream or ():
-        take(line)
-    take("")
+        consume(line)
+    consume("")
