@@ -1,4 +1,4 @@
-"""What a check found: the one result that the doctor, the linters and the validation share.
+"""The result of one check, which the doctor, the linters and the validation share.
 
 A finding says whether a check passed, what was seen, and what to do about it. Reports hold tuples of findings and
 render them with :func:`table`::

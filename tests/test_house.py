@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER = [
     {"errors"},
     {"show", "image"},
-    {"predict"},
+    {"predict", "findings"},
     {"data", "engines"},
     {"train", "store"},
     {"client"},
