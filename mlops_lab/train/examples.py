@@ -1,4 +1,4 @@
-"""The training examples as a ``tf.data.Dataset``: split as Keras splits, and shuffled each epoch."""
+"""The examples of a data set as TensorFlow takes them: split as Keras splits, in a new order each epoch."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def split(dataset: Dataset, share: float) -> tuple[Split, Split]:
 
 
 def batches(part: Split, spec: InputSpec, config: TrainConfig) -> Any:
-    """Return the training examples in batches, shuffled each epoch, and flipped at random if ``config.flip`` is set."""
+    """Return the training examples as batches, in a new order each epoch, mirrored half of the time if asked."""
     import tensorflow as tf
 
     images, labels = tf.constant(to_input(part.images, spec)), tf.constant(part.labels, tf.int32)
 
     def order(draw: Any) -> Any:
-        # Indices are shuffled, and the images gathered per batch: gathered singly they cost a tenth of an epoch.
+        # Whole numbers are shuffled, and the images looked up by the batch: one by one they cost a tenth of an epoch.
         numbers = tf.random.experimental.stateless_shuffle(tf.range(len(part)), seed=(config.seed, draw))
         return tf.data.Dataset.from_tensor_slices(numbers).batch(config.batch_size)
 

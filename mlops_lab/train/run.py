@@ -1,4 +1,4 @@
-"""The result of a training run: the model and its provenance."""
+"""What training gives: the model, and everything needed to say how it came about."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mlops_lab.train.config import TrainConfig
 
 @dataclass(frozen=True, eq=False)
 class TrainingRun:
-    """A trained model with its metrics, history, settings and provenance.
+    """A trained model and everything needed to say how it came about.
 
     ``model`` and ``history`` are Keras's own; ``metrics`` holds ``test_accuracy`` and ``validation_accuracy``;
-    ``examples`` are test images, one per class, whose predictions the store keeps as golden examples.
+    ``examples`` are test images, one for each class, by which the store remembers the model's answers.
     """
 
     model: Any = field(repr=False)
@@ -37,11 +37,11 @@ class TrainingRun:
 
     @property
     def data_checksum(self) -> str:
-        """The SHA-256 of the pixels and labels of the data set."""
+        """SHA-256 of the pixels and labels that the run saw."""
         return str(self.data["sha256"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the run as plain values, without the model and the images."""
+        """Return the run without its model and images."""
         return {
             "framework": self.framework,
             "settings": self.settings,
@@ -61,7 +61,7 @@ class TrainingRun:
         return show.card(str(self), curves)
 
     def curves_png(self) -> bytes:
-        """Return a plot of accuracy and loss by epoch, as PNG."""
+        """Return an image of accuracy and loss by epoch, as PNG."""
         from matplotlib.ticker import MaxNLocator
 
         drawing = show.figure(8, 3)
@@ -89,7 +89,7 @@ def accuracy(probabilities: NDArray[Any], labels: NDArray[np.int64]) -> float:
 
 
 def provenance(dataset: Dataset) -> dict[str, Any]:
-    """Return the provenance of the data: name, task, sizes and checksum."""
+    """Return what a run says about the data it saw."""
     return {
         "name": dataset.name,
         "task": dataset.task,
