@@ -9,7 +9,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("jedi", [True, False])
-@pytest.mark.parametrize("stage", ["client", "doctor", "train", "widgets"])
+@pytest.mark.parametrize("stage", ["client", "doctor", "widgets"])
 def test_completion_offers_the_public_names_only(stage, jedi):
     module = importlib.import_module(f"mlops_lab.{stage}")
     shell = InteractiveShell()
