@@ -15,8 +15,8 @@ from mlops_lab.pipeline.narrate import Narrator, Silence
 from mlops_lab.pipeline.outcome import Outcome, Release
 from mlops_lab.pipeline.plan import Plan
 from mlops_lab.pipeline.stages import STAGES, Refused, Stage, Work, roll_back
+from mlops_lab.provenance import user_name, utc_now
 from mlops_lab.store import ModelStore
-from mlops_lab.store.aliases import now, user
 from mlops_lab.store.version import ModelVersion
 
 PLACES: dict[str, Callable[[Plan], Environment]] = {
@@ -82,7 +82,9 @@ class _Run:
     def __init__(self, work: Work, narrator: Narrator) -> None:
         self._work, self._narrator = work, narrator
         plan, before = work.plan, None if work.before is None else work.before.version
-        started = Release(plan.name, work.version.version, plan.environment, before, before, now(), user(), plan.why)
+        started = Release(
+            plan.name, work.version.version, plan.environment, before, before, utc_now(), user_name(), plan.why
+        )
         self.release = started
 
     def forward(self) -> None:

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from mlops_lab.errors import WrongUsage
 from mlops_lab.predict import Predictor, from_probabilities
+from mlops_lab.provenance import utc_now
 from mlops_lab.serve.registry import Entry, Registry
-from mlops_lab.store.aliases import now
 from mlops_lab.store.routing import TrafficSettings
 
 WAITING = 32  # requests that may wait for the shadow; the next ones are dropped and counted
@@ -266,7 +266,7 @@ def side_by_side(copy: Copy, rows: NDArray[Any], milliseconds: float) -> dict[st
         }
         for who, spent, found in zip((served, shadow), (copy.milliseconds, milliseconds), answers, strict=True)
     ]
-    line: dict[str, Any] = {"time": now(), "request_id": copy.request_id, "model": served.name}
+    line: dict[str, Any] = {"time": utc_now(), "request_id": copy.request_id, "model": served.name}
     line |= {"served": told[0], "shadow": told[1]}
     line["agree"] = [one.label == other.label for one, other in zip(*answers, strict=True)]
     if served.labels == shadow.labels and len(rows):

@@ -166,7 +166,7 @@ def load_keras(
         trial = None if trust else pool.submit(trial_load, source.data)
         keras = import_keras()
         if trial is not None:
-            trial.result().require_ok()
+            trial.result().require_passed()
     return _load_bytes(keras, source.data, Path(path).name, ".h5" if audited.format == "h5" else ".keras")
 
 
@@ -174,7 +174,7 @@ def _compare(path: str | Path, on_mismatch: OnMismatch) -> None:
     """Explain a file of other versions before Keras fails on it."""
     report = check(path)
     if not report.loads:
-        raise IncompatibleFile(f"{Path(path).name} does not load here: {' '.join(report.reasons)}", report.fix)
+        raise IncompatibleFile(f"{Path(path).name} does not load here: {' '.join(report.reasons)}", report.hint)
     written = dict(part.split("==", 1) for part in report.written_by.split(", ") if "==" in part)
     differing = differences(written)
     if not differing:

@@ -12,8 +12,10 @@ from mlops_lab.predict import Predictor
 from mlops_lab.store import aliases
 from mlops_lab.store.disk import temporary_folder
 from mlops_lab.store.export import Run
+from mlops_lab.store.history import read_history
 from mlops_lab.store.keras_file import OnMismatch
-from mlops_lab.store.manifest import Manifest
+from mlops_lab.store.manifest import ModelManifest
+from mlops_lab.store.names import NAME, check_name, is_version_number
 from mlops_lab.store.publish import publish_run
 from mlops_lab.store.version import ModelVersion, load_version
 
@@ -61,8 +63,8 @@ class ModelStore:
 
     def versions(self, name: str) -> list[int]:
         """Return the numbers of a model's versions, oldest first. A folder without a manifest is not one."""
-        folders = self._folders(self.root / name) if aliases.NAME.fullmatch(name) else []
-        numbers = [int(folder.name) for folder in folders if _is_number(folder.name)]
+        folders = self._folders(self.root / name) if NAME.fullmatch(name) else []
+        numbers = [int(folder.name) for folder in folders if is_version_number(folder.name)]
         return sorted(number for number in numbers if (self.root / name / str(number) / "manifest.json").is_file())
 
     def aliases(self, name: str) -> dict[str, int]:
@@ -72,7 +74,7 @@ class ModelStore:
     def history(self, name: str) -> list[dict[str, Any]]:
         """Return who published, promoted and rolled back, oldest first."""
         self._known(name)
-        return aliases.read_history(self.root / name)
+        return read_history(self.root / name)
 
     def get(self, name: str, version: int | str = "latest") -> ModelVersion:
         """Return a version by number, ``"v3"``, alias or ``"latest"``.
@@ -90,7 +92,7 @@ class ModelStore:
             text = (path / "manifest.json").read_bytes()
         except OSError as error:
             raise DamagedArtifact(f"{path} has no readable manifest: {error.strerror}.", "Publish it again.") from error
-        manifest = Manifest.from_json(text, str(path / "manifest.json"))
+        manifest = ModelManifest.from_json(text, str(path / "manifest.json"))
         if (manifest.name, manifest.version) != (name, number):
             message = f"The manifest of {path} describes {manifest.name} v{manifest.version}."
             raise DamagedArtifact(message, "A version cannot be copied to another name; publish it there.")
@@ -103,7 +105,7 @@ class ModelStore:
         if wanted == "latest":
             return numbers[-1]
         digits = wanted.removeprefix("v")
-        if _is_number(digits) and int(digits) in numbers:
+        if is_version_number(digits) and int(digits) in numbers:
             return int(digits)  # whatever may be wrong with the aliases
         known, versions = self.aliases(name), [f"v{number}" for number in numbers]
         if wanted not in known:
@@ -164,7 +166,7 @@ class ModelStore:
         WrongUsage
             That cannot be the name of a model.
         """
-        with temporary_folder(self.root / aliases.check_name(name)):
+        with temporary_folder(self.root / check_name(name)):
             pass
 
     def publish(self, run: Run, name: str, version: int | None = None, *, description: str = "") -> ModelVersion:
@@ -201,7 +203,7 @@ class ModelStore:
         if not hasattr(run, "framework"):
             message = f"A {type(run).__name__} alone cannot be published: its input, labels and examples are not known."
             raise WrongUsage(message, "Pass what train.fit returned, or store.from_onnx for a model of your own.")
-        parent = self.root / aliases.check_name(name)
+        parent = self.root / check_name(name)
         return publish_run(run, parent, version, description)
 
     def promote(self, name: str, version: int | str, alias: str = "production", *, why: str = "") -> int:
@@ -243,15 +245,11 @@ class ModelStore:
 
     def _folders(self, parent: Path) -> list[Path]:
         try:
-            return sorted(path for path in parent.iterdir() if path.is_dir() and aliases.NAME.fullmatch(path.name))
+            return sorted(path for path in parent.iterdir() if path.is_dir() and NAME.fullmatch(path.name))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise StoreError(f"{parent} cannot be read: {error.strerror}.", "Make it readable.") from error
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and not text.startswith("0") and len(text) <= 6
 
 
 def _aliases_text(known: Mapping[str, int]) -> str:

@@ -19,9 +19,10 @@ from typing import Any
 
 from filelock import FileLock
 
+from mlops_lab import strict_json
 from mlops_lab.errors import StoreError, WrongUsage
-from mlops_lab.store.aliases import append_history
 from mlops_lab.store.disk import explained, write_atomically
+from mlops_lab.store.history import append_history
 from mlops_lab.store.models import ModelStore
 
 MOST = 1_000_000
@@ -29,7 +30,7 @@ MOST = 1_000_000
 
 @dataclass(frozen=True)
 class TrafficSettings:
-    """Which versions answer the default address.
+    """The versions that answer requests which name no version.
 
     Parameters
     ----------
@@ -52,14 +53,14 @@ class TrafficSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the file holds."""
-        told: dict[str, Any] = {}
+        entry: dict[str, Any] = {}
         if self.canary:
-            told["canary"] = {f"v{version}": weight for version, weight in self.canary}
+            entry["canary"] = {f"v{version}": weight for version, weight in self.canary}
             if self.production is not None:
-                told["production"] = self.production
+                entry["production"] = self.production
         if self.shadow is not None:
-            told["shadow"] = f"v{self.shadow}"
-        return told
+            entry["shadow"] = f"v{self.shadow}"
+        return entry
 
 
 def read_traffic(folder: Path) -> TrafficSettings | None:
@@ -72,7 +73,7 @@ def read_traffic(folder: Path) -> TrafficSettings | None:
     """
     path = folder / "traffic.json"
     try:
-        entry = json.loads(path.read_bytes())
+        entry = strict_json.loads(path.read_bytes())
         settings = _settings(entry)
     except FileNotFoundError:
         return None
@@ -106,7 +107,7 @@ def _number(word: Any) -> int:
 
 
 def read_shares(words: Sequence[str]) -> dict[str | int, int]:
-    """Return the weights in words of a command line.
+    """Parse the arguments of a command line into weights.
 
     Examples
     --------
@@ -128,7 +129,7 @@ def split_traffic(store: ModelStore, name: str, weights: Mapping[str | int, int]
     Parameters
     ----------
     store, name
-        Of the model, which needs a version in production: that is what the others are tried against.
+        The store and the model, which needs a version in production: the others are tried against it.
     weights
         Version and share: ``{"v1": 90, "v2": 10}``.
     why

@@ -15,7 +15,7 @@ from mlops_lab.predict import Predictor
 from mlops_lab.store import safety
 from mlops_lab.store.export import check_agreement
 from mlops_lab.store.keras_file import OnMismatch, differences
-from mlops_lab.store.manifest import Manifest
+from mlops_lab.store.manifest import ModelManifest
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ModelVersion:
     name: str
     version: int
     path: Path
-    manifest: Manifest
+    manifest: ModelManifest
 
     def read(self) -> dict[str, bytes]:
         """Return the bytes of every file that the manifest lists, once their hashes are right.

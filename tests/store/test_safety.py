@@ -50,7 +50,7 @@ def test_the_corpus_is_large():
 def test_hostile_file_is_refused_with_its_code(case, corpus, no_keras):
     report = safety.inspect(corpus / case.name)
     assert (report.safe, report.code) == (False, case.code), str(report)
-    assert report.findings[0].sentence and report.findings[0].remedy
+    assert report.findings[0].message and report.findings[0].hint
     assert not (corpus / hostile.CANARY).exists()
 
 

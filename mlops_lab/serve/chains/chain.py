@@ -20,7 +20,7 @@ from mlops_lab.predict import Predictor
 from mlops_lab.serve.chains.steps import STEPS, Ask, Kind, Step, make_step
 from mlops_lab.serve.limits import Limits
 from mlops_lab.serve.protocols import course
-from mlops_lab.store.aliases import check_name
+from mlops_lab.store.names import check_name
 
 MAX_LINKS = 16
 _log = logging.getLogger("mlops_lab.serve")

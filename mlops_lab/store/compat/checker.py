@@ -20,7 +20,7 @@ from mlops_lab.store.compat.formats import ModelFile
 from mlops_lab.store.compat.keys import Target
 
 if TYPE_CHECKING:
-    from mlops_lab.store.safety.report import Finding
+    from mlops_lab.store.safety.report import AuditFinding
 
 TITLES = {
     "keras": "a .keras file", "h5": "a legacy .h5 file", "saved_model": "a SavedModel folder",
@@ -39,20 +39,20 @@ class CompatReport:
     format: str
     """``keras``, ``h5``, ``saved_model``, ``version``, ``onnx``, ``skops`` or ``unknown``."""
     written_by: str
-    """``keras==3.15.1, tensorflow==2.21.0``, as far as the file says."""
+    """``keras==3.15.1, tensorflow==2.21.0``, as far as the file says it."""
     target: str
     """The environment asked about, ``keras==3.4.1``; for the formats that Keras does not read, what reads them."""
     loads: bool
     """Whether the target would load it, with the same answers."""
     reasons: tuple[str, ...] = ()
     """Why not, a sentence each; also what the reader should know about the verdict."""
-    fix: str = ""
+    hint: str = ""
     """The command that helps; empty when nothing is wrong."""
     safe: bool = False
     """Whether the audit found nothing."""
     code: str = ""
     """``ok``, or the code of the audit's first finding."""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[AuditFinding, ...] = ()
     """What the audit found."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class CompatReport:
         lines = [f"{self.path}: {TITLES[self.format]}{by}"]
         lines.append(f"{'✓ loads' if self.loads else '✗ does not load'} with {self.target}")
         lines += [f"  · {reason}" for reason in self.reasons]
-        lines += [f"  → {self.fix}"] if self.fix else []
+        lines += [f"  → {self.hint}"] if self.hint else []
         lines.append("✓ safe: nothing in it but a model" if self.safe else f"✗ not safe: {self.code}")
         return "\n".join([*lines, *(f"  · {_located(finding)}" for finding in self.findings)])
 
@@ -79,12 +79,12 @@ class CompatReport:
             ("audit", show.Html(safe)),
             *(("", reason) for reason in (*self.reasons, *map(_located, self.findings))),
         ]
-        return show.card(self.path, show.table([*rows, *([("do this", self.fix)] if self.fix else [])]))
+        return show.card(self.path, show.table([*rows, *([("do this", self.hint)] if self.hint else [])]))
 
 
-def _located(finding: Finding) -> str:
+def _located(finding: AuditFinding) -> str:
     """Return the sentence of a finding, and which member, layer or file it is about."""
-    return f"{finding.sentence} [{finding.where}]" if finding.where else finding.sentence
+    return f"{finding.message} [{finding.where}]" if finding.where else finding.message
 
 
 def check(path: str | Path, target: str | None = None) -> CompatReport:
@@ -119,14 +119,14 @@ def check(path: str | Path, target: str | None = None) -> CompatReport:
         raise WrongUsage(f"{path} is only a part of a SavedModel.", f"Give its folder: {path.parent}.")
     try:
         file = formats.read(path)
-        loads, reasons, fix = _judge(file, wanted)
+        loads, reasons, hint = _judge(file, wanted)
         reader = _reader(file, wanted)
     except (LabError, ValueError, RecursionError) as error:
         file = ModelFile(path, "unknown")
         message = error.message if isinstance(error, LabError) else f"{path.name} cannot be read: {error}."
-        loads, reasons, fix = False, (message,), getattr(error, "hint", "")
+        loads, reasons, hint = False, (message,), getattr(error, "hint", "")
     written = ", ".join(f"{package}=={version}" for package, version in sorted(file.written_by.items()))
-    return CompatReport(str(path), file.format, written, reader, loads, tuple(reasons), fix, **_audit(path))
+    return CompatReport(str(path), file.format, written, reader, loads, tuple(reasons), hint, **_audit(path))
 
 
 def _audit(path: Path) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _keras(file: ModelFile, target: Target) -> Judgement:
     found = verdict.objections(file, target)
     if not found:
         return True, notes, ""
-    return False, (*_sentences(found), *notes), _fix(file, target)
+    return False, (*_sentences(found), *notes), _hint_for(file, target)
 
 
 def _sentences(found: list[verdict.Objection]) -> tuple[str, ...]:
@@ -176,14 +176,14 @@ def _sentences(found: list[verdict.Objection]) -> tuple[str, ...]:
         whose = "" if objection.key == "dtype" else objection.class_name  # every layer has a dtype
         groups.setdefault((whose, objection.key), []).append(objection)
     sentences = [
-        group[0].says if len(group) == 1 else f"{group[0].says[:-1]} (and {len(group) - 1} more like it)."
+        group[0].message if len(group) == 1 else f"{group[0].message[:-1]} (and {len(group) - 1} more like it)."
         for group in groups.values()
     ]
     rest = len(sentences) - MAX_REASONS
     return (*sentences[:MAX_REASONS], *([f"… and {rest} more reasons."] if rest > 0 else []))
 
 
-def _fix(file: ModelFile, target: Target) -> str:
+def _hint_for(file: ModelFile, target: Target) -> str:
     """Return the command that helps: rewrite the file where that loses nothing, else install what reads it."""
     if file.format == "keras" and _can_migrate(file, target):
         out = file.path.with_name(f"{file.path.stem}-{target.name.replace('==', '-')}.keras")

@@ -24,13 +24,13 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a file says about itself."""
+    """The description that a model file holds."""
 
     path: Path
     format: str
     """``keras``, ``h5``, ``saved_model``, ``version``, ``onnx``, ``skops``."""
     written_by: dict[str, str] = field(default_factory=dict)
-    """Package to version, as far as the file says."""
+    """Package to version, as far as the file says it."""
     config: dict[str, Any] = field(default_factory=dict)
     """The description: ``config.json``, ``model_config``, ``manifest.json``, …"""
     training: dict[str, Any] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class ModelFile:
 
 
 def read(path: str | Path) -> ModelFile:
-    """Return what a model file says about itself.
+    """Return the description that a model file holds.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What each version of Keras accepts: the table of keys, and which row of it a version means.
+"""The table of the keys that each version of Keras accepts, and the row that stands for a version.
 
 ``keras_keys.json`` is written by ``tools/keras_keys.py``, which asks the classes of each Keras wheel. A class is named
 ``layers.Dense``, ``initializers.GlorotUniform``, ``schedules.CosineDecay``; versions are spans, as
@@ -27,10 +27,10 @@ Release = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Target:
-    """The environment that a file should load in."""
+    """An environment to load a file in."""
 
     name: str
-    """As a person writes it: ``keras==3.4.1``."""
+    """The requirement, as for pip: ``keras==3.4.1``."""
     keras: str
     """The Keras version there."""
     row: str
@@ -52,7 +52,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one version of Keras takes for one class."""
+    """The keys and values that one version of Keras accepts for one class."""
 
     keys: frozenset[str]
     refused: dict[str, list[Any]]

@@ -23,9 +23,9 @@ def saved_model(file: ModelFile, target: Target) -> Judgement:
     """Judge a SavedModel: an older or the same TensorFlow wrote it, or the graph says that an older one may read it."""
     writer = file.written_by["tensorflow"]
     reader = target.tensorflow or keys.installed("tensorflow")
-    fix = f'pip install "tensorflow=={writer}"'
+    hint = f'pip install "tensorflow=={writer}"'
     if reader is None:
-        return False, ("TensorFlow, which reads SavedModels, is not installed.",), fix
+        return False, ("TensorFlow, which reads SavedModels, is not installed.",), hint
     notes = ["Keras 3 reads it with keras.layers.TFSMLayer, not with load_model."] if target.era == 3 else []
     if target.tensorflow is None:
         notes.append(f"TensorFlow reads it, not Keras, so this is for TensorFlow {reader}.")
@@ -33,7 +33,7 @@ def saved_model(file: ModelFile, target: Target) -> Judgement:
         return True, tuple(notes), ""
     consumer = file.config.get("graph_versions", {}).get(2, 0)
     if release(writer)[0] != release(reader)[0] or consumer > MIN_CONSUMER:
-        return False, (f"TensorFlow {writer} wrote it, and its graph needs a newer TensorFlow than {reader}.",), fix
+        return False, (f"TensorFlow {writer} wrote it, and its graph needs a newer TensorFlow than {reader}.",), hint
     notes.append(f"TensorFlow {writer}, which wrote it, is newer than {reader}; TensorFlow does not promise this way.")
     return True, tuple(notes), ""
 
@@ -65,8 +65,8 @@ def skops(file: ModelFile) -> Judgement:
         return False, ("Its schema.json states no protocol.",), "Save the model again with skops."
     if protocol > known:
         version = file.written_by.get("skops")
-        fix = f'pip install "skops=={version}"' if version else 'pip install --upgrade "skops"'
-        return False, (f"It is of skops protocol {protocol}; the installed skops reads up to {known}.",), fix
+        hint = f'pip install "skops=={version}"' if version else 'pip install --upgrade "skops"'
+        return False, (f"It is of skops protocol {protocol}; the installed skops reads up to {known}.",), hint
     return True, (), ""
 
 

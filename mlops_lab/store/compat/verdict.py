@@ -36,8 +36,8 @@ class Objection:
     class_name: str
     key: str
     value: Any
-    says: str
-    """The whole reason as a sentence."""
+    message: str
+    """The reason as a sentence."""
 
 
 @dataclass(frozen=True)
@@ -163,11 +163,13 @@ def _keys(item: Item, target: Target, old: bool) -> list[Objection]:
     found = []
     for key, value in config.items():
         if key not in known.keys:
-            says = f"{target.keras_name} does not take the key '{key}' of {item.name}; the file says {_shown(value)}."
-            found.append(_object(item, key, says))
+            message = (
+                f"{target.keras_name} does not take the key '{key}' of {item.name}; the file says {_shown(value)}."
+            )
+            found.append(_object(item, key, message))
         elif not known.takes_value(key, value):
-            says = f"{target.keras_name} does not take {_shown(value)} for the key '{key}' of {item.name}."
-            found.append(_object(item, key, says))
+            message = f"{target.keras_name} does not take {_shown(value)} for the key '{key}' of {item.name}."
+            found.append(_object(item, key, message))
     return found
 
 
@@ -191,8 +193,10 @@ def _functions(item: Item, target: Target) -> list[Objection]:
             continue
         if not keys.has_function("activations", value, target.row):
             known = keys.is_known_function("activations", value)
-            says = f"{target.keras_name} has no activation '{value[:64]}'" + ("." if known else "; it may be your own.")
-            found.append(_object(item, key, says))
+            message = f"{target.keras_name} has no activation '{value[:64]}'" + (
+                "." if known else "; it may be your own."
+            )
+            found.append(_object(item, key, message))
     return found
 
 
@@ -225,11 +229,13 @@ def _lost_calls(item: Item) -> list[Objection]:
     for name, count in calls.items():
         lost = [call for call in range(1, count) if (name, call) not in used]
         if lost and count > 1:
-            says = (
+            message = (
                 f"the file loses call {lost[0] + 1} of {count} of this shared layer, as Keras 3.2 wrote them: "
                 "it would load, and answer with other numbers."
             )
-            found.append(Objection(f"layer '{name}'", "Functional", "inbound_nodes", None, f"layer '{name}': {says}"))
+            found.append(
+                Objection(f"layer '{name}'", "Functional", "inbound_nodes", None, f"layer '{name}': {message}")
+            )
     return found
 
 
@@ -245,8 +251,8 @@ def _references(node: Any) -> Iterator[tuple[str, int]]:
             yield from _references(child)
 
 
-def _object(item: Item, key: str, says: str) -> Objection:
-    return Objection(item.where, item.name, key, item.config.get(key), f"{item.where}: {says}")
+def _object(item: Item, key: str, message: str) -> Objection:
+    return Objection(item.where, item.name, key, item.config.get(key), f"{item.where}: {message}")
 
 
 def _shown(value: Any) -> str:

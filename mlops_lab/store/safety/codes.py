@@ -1,4 +1,4 @@
-"""Every code word of the audit, with the remedy a student reads beside it. Codes never change their meaning."""
+"""Every code word of the audit, with the hint a student reads beside it. Codes never change their meaning."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlops_lab.store.safety import allowed
-from mlops_lab.store.safety.report import Finding, Refused, finding, printable
+from mlops_lab.store.safety.report import AuditFinding, AuditRefusal, finding, printable
 
 MAX_BYTES = 8 * 2**20
 MAX_LAYERS = 5_000
@@ -46,7 +46,7 @@ POSITIVE = {
 MODEL_CLASSES = {"Sequential", "Functional"}
 
 
-def judge(config: Any, *, legacy: bool = False) -> list[Finding]:
+def judge(config: Any, *, legacy: bool = False) -> list[AuditFinding]:
     """Return what is wrong with a configuration; ``legacy`` ones, from .h5 files, name no modules."""
     name = config.get("class_name") if isinstance(config, dict) else type(config).__name__
     if (
@@ -57,7 +57,7 @@ def judge(config: Any, *, legacy: bool = False) -> list[Finding]:
         return [
             finding("unknown_class", f"The model is a {printable(str(name))}, not a Sequential or Functional model.")
         ]
-    found: list[Finding] = []
+    found: list[AuditFinding] = []
     for item in _walk(config, legacy):
         found.append(item)
         if len(found) >= MAX_FINDINGS:
@@ -65,7 +65,7 @@ def judge(config: Any, *, legacy: bool = False) -> list[Finding]:
     return found
 
 
-def _walk(config: dict[str, Any], legacy: bool) -> Iterator[Finding]:
+def _walk(config: dict[str, Any], legacy: bool) -> Iterator[AuditFinding]:
     shared: dict[int, tuple[object, object]] = {}
     waiting: list[tuple[Any, str, frozenset[int]]] = [(config, "config.json", frozenset())]
     while waiting:
@@ -75,7 +75,7 @@ def _walk(config: dict[str, Any], legacy: bool) -> Iterator[Finding]:
                 where, outer = _object(value, where, outer, shared, legacy)
             else:
                 _list(value, where)
-        except Refused as refused:
+        except AuditRefusal as refused:
             yield refused.finding
             continue
         items = value.items() if isinstance(value, dict) else enumerate(value)
@@ -90,7 +90,7 @@ def _object(
         return where, outer
     name = value["class_name"]
     if not isinstance(name, str):
-        raise Refused("config_structure", "An object's class_name is not a word.", where)
+        raise AuditRefusal("config_structure", "An object's class_name is not a word.", where)
     where = _place(value, where)
     _known_bad(name, where)
     if name == "function":
@@ -112,8 +112,8 @@ def _place(value: dict[str, Any], where: str) -> str:
 def _known_bad(name: str, where: str) -> None:
     bare = name.rpartition(">")[2]
     if bare in KNOWN_BAD:
-        code, sentence = KNOWN_BAD[bare]
-        raise Refused(code, sentence, where)
+        code, message = KNOWN_BAD[bare]
+        raise AuditRefusal(code, message, where)
 
 
 def _function(value: dict[str, Any], where: str) -> None:
@@ -121,14 +121,16 @@ def _function(value: dict[str, Any], where: str) -> None:
     good = module is None or module in FUNCTION_MODULES
     known = isinstance(name, str) and name in allowed.names("keras", "functions")
     if not good or not known or value.get("registered_name") not in (None, "function", name):
-        sentence = f"The configuration names the function {printable(str(module))}.{printable(str(name))}."
-        raise Refused("function_reference", sentence, where)
+        message = f"The configuration names the function {printable(str(module))}.{printable(str(name))}."
+        raise AuditRefusal("function_reference", message, where)
 
 
 def _plain(value: dict[str, Any], where: str) -> None:
     config = value.get("config")
     if value["class_name"] in ("__tensor__", "__numpy__", "__bytes__") and _leaves(config) > MAX_VALUES:
-        raise Refused("config_value", f"The configuration holds an array of more than {MAX_VALUES:,} values.", where)
+        raise AuditRefusal(
+            "config_value", f"The configuration holds an array of more than {MAX_VALUES:,} values.", where
+        )
 
 
 def _leaves(value: Any) -> int:
@@ -144,64 +146,70 @@ def _leaves(value: Any) -> int:
 
 def _class(value: dict[str, Any], name: str, where: str, legacy: bool) -> None:
     if not isinstance(value.get("config"), dict) or not value.keys() <= OBJECT_KEYS:
-        raise Refused("config_structure", "An object of the configuration is not built as Keras builds it.", where)
+        raise AuditRefusal("config_structure", "An object of the configuration is not built as Keras builds it.", where)
     registered, module = value.get("registered_name"), value.get("module")
     bare = name.removeprefix("Custom>") if legacy else name
     if registered not in (None, bare) or ">" in bare:
-        sentence = f"The configuration asks for the custom class {printable(str(registered or name))!r}."
-        raise Refused("registered_name", sentence, where)
+        message = f"The configuration asks for the custom class {printable(str(registered or name))!r}."
+        raise AuditRefusal("registered_name", message, where)
     if module is None:
         good = bare in allowed.keras_names() or (legacy and bare == "Model")
     else:
         good = isinstance(module, str) and (module, name) in allowed.keras_classes()
     if not good:
         inside = module is None or str(module).partition(".")[0] == "keras"
-        sentence = f"The class {printable(str(module))}.{printable(name)} is not on the list of allowed classes."
-        raise Refused("unknown_class" if inside else "foreign_class", sentence, where)
+        message = f"The class {printable(str(module))}.{printable(name)} is not on the list of allowed classes."
+        raise AuditRefusal("unknown_class" if inside else "foreign_class", message, where)
 
 
 def _names(value: dict[str, Any], kind: str, where: str) -> None:
     config = value["config"]
     for name in {id(n): n for n in (config.get("name"), value.get("name")) if n is not None}.values():
         if not isinstance(name, str) or not NAME.fullmatch(name) or ".." in name:
-            raise Refused("layer_name", f"The name {printable(str(name), 60)!r} is not an ordinary name.", where)
+            raise AuditRefusal("layer_name", f"The name {printable(str(name), 60)!r} is not an ordinary name.", where)
     layers = config.get("layers")
     if kind in MODEL_CLASSES | {"Model"} and layers is not None:
         _layers(layers, where)
     for key in ("activation", "recurrent_activation"):
         word = config.get(key)
         if isinstance(word, str) and word not in allowed.names("keras", "activations"):
-            raise Refused("unknown_activation", f"The activation {printable(word)!r} is not one of Keras's.", where)
+            raise AuditRefusal(
+                "unknown_activation", f"The activation {printable(word)!r} is not one of Keras's.", where
+            )
     _numbers(config, where)
 
 
 def _layers(layers: Any, where: str) -> None:
     if not isinstance(layers, list) or not all(isinstance(item, dict) for item in layers):
-        raise Refused("config_structure", "The model's layers are not a list of objects.", where)
+        raise AuditRefusal("config_structure", "The model's layers are not a list of objects.", where)
     if len(layers) > MAX_LAYERS:
-        raise Refused("config_layers", f"The model has {len(layers):,} layers; the limit is {MAX_LAYERS:,}.", where)
+        raise AuditRefusal(
+            "config_layers", f"The model has {len(layers):,} layers; the limit is {MAX_LAYERS:,}.", where
+        )
     names = [c["name"] for c in (item.get("config") for item in layers) if isinstance(c, dict) and "name" in c]
     twice = {str(name) for name in names if names.count(name) > 1} if len(names) != len(set(map(str, names))) else ()
     if twice:
-        raise Refused("layer_name_duplicate", f"Two layers bear the name {printable(sorted(twice)[0])!r}.", where)
+        raise AuditRefusal("layer_name_duplicate", f"Two layers bear the name {printable(sorted(twice)[0])!r}.", where)
 
 
 def _numbers(config: dict[str, Any], where: str) -> None:
     for key, value in config.items():
         values = value if isinstance(value, list) else [value]
         if key in POSITIVE and value is not None and not all(type(v) is int and v > 0 for v in values):
-            raise Refused("config_number", f"{key}={printable(repr(value), 40)} is not a positive whole number.", where)
+            raise AuditRefusal(
+                "config_number", f"{key}={printable(repr(value), 40)} is not a positive whole number.", where
+            )
         if key in FREE_NUMBERS:
             continue
         if any(isinstance(v, int) and abs(v) > MAX_NUMBER for v in values):
-            raise Refused("config_giant", f"{printable(key)} holds a number beyond {MAX_NUMBER:,}.", where)
+            raise AuditRefusal("config_giant", f"{printable(key)} holds a number beyond {MAX_NUMBER:,}.", where)
 
 
 def _list(value: list[Any], where: str) -> None:
     if len(value) > MAX_VALUES:
-        raise Refused("config_value", f"The configuration holds a list of {len(value):,} values.", where)
+        raise AuditRefusal("config_value", f"The configuration holds a list of {len(value):,} values.", where)
     if any(isinstance(item, int) and abs(item) > MAX_NUMBER for item in value) and "/config/seed" not in where:
-        raise Refused("config_giant", f"A list holds a number beyond {MAX_NUMBER:,}.", where)
+        raise AuditRefusal("config_giant", f"A list holds a number beyond {MAX_NUMBER:,}.", where)
 
 
 def _shared(
@@ -211,8 +219,8 @@ def _shared(
         return outer
     number = value["shared_object_id"]
     if type(number) is not int or number in outer:
-        raise Refused("shared_object", "A shared object contains itself.", where)
+        raise AuditRefusal("shared_object", "A shared object contains itself.", where)
     kind = (value.get("module"), value["class_name"])
     if shared.setdefault(number, kind) != kind:
-        raise Refused("shared_object", "Two objects of different classes claim to be the same object.", where)
+        raise AuditRefusal("shared_object", "Two objects of different classes claim to be the same object.", where)
     return outer | {number}

@@ -7,7 +7,7 @@ from math import prod
 
 from mlops_lab.store.safety import allowed
 from mlops_lab.store.safety.protobuf import Message
-from mlops_lab.store.safety.report import Finding, Refused, printable
+from mlops_lab.store.safety.report import AuditFinding, AuditRefusal, printable
 
 MAX_NODES = 50_000
 MAX_ELEMENTS = 50_000_000
@@ -29,17 +29,17 @@ def looks_like_onnx(data: bytes) -> bool:
     )
 
 
-def judge_onnx(data: bytes) -> list[Finding]:
+def judge_onnx(data: bytes) -> list[AuditFinding]:
     """Return what is wrong with an ONNX file."""
     model = Message(data, "model.onnx")
     extra = model.fields.keys() - MODEL_FIELDS
     if extra:
-        raise Refused("onnx_structure", f"The model has the unusual fields {sorted(extra)}.")
+        raise AuditRefusal("onnx_structure", f"The model has the unusual fields {sorted(extra)}.")
     for opset in model.messages(8):
         _domain(opset.text(1), "opset_import")
     graphs = list(model.messages(7))
     if len(graphs) != 1:
-        raise Refused("onnx_structure", f"The model has {len(graphs)} graphs instead of one.")
+        raise AuditRefusal("onnx_structure", f"The model has {len(graphs)} graphs instead of one.")
     _graph(graphs[0], frozenset(), 0)
     return []
 
@@ -47,15 +47,15 @@ def judge_onnx(data: bytes) -> list[Finding]:
 def _domain(domain: str, where: str) -> str:
     domain = "" if domain == "ai.onnx" else domain
     if domain not in allowed.parts("onnx"):
-        raise Refused("onnx_domain", f"The operators of {printable(domain)!r} are not standard.", where)
+        raise AuditRefusal("onnx_domain", f"The operators of {printable(domain)!r} are not standard.", where)
     return domain
 
 
 def _graph(graph: Message, outer: frozenset[str], depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise Refused("onnx_structure", f"Graphs are nested deeper than {MAX_DEPTH} levels.")
+        raise AuditRefusal("onnx_structure", f"Graphs are nested deeper than {MAX_DEPTH} levels.")
     if graph.fields.keys() & {14, 15}:
-        raise Refused("onnx_structure", "The graph has sparse or quantized weights, which are not read here.")
+        raise AuditRefusal("onnx_structure", "The graph has sparse or quantized weights, which are not read here.")
     known = set(outer)
     for tensor in graph.messages(5):
         _tensor(tensor)
@@ -66,22 +66,22 @@ def _graph(graph: Message, outer: frozenset[str], depth: int) -> None:
     _nodes(list(graph.messages(1)), known, depth)
     for value in graph.messages(12):
         if value.text(1) not in known:
-            raise Refused("onnx_undefined", "Nothing computes an output of the graph.", value.text(1))
+            raise AuditRefusal("onnx_undefined", "Nothing computes an output of the graph.", value.text(1))
 
 
 def _nodes(nodes: list[Message], known: set[str], depth: int) -> None:
     if len(nodes) > MAX_NODES:
-        raise Refused("onnx_structure", f"The graph has {len(nodes):,} nodes; the limit is {MAX_NODES:,}.")
+        raise AuditRefusal("onnx_structure", f"The graph has {len(nodes):,} nodes; the limit is {MAX_NODES:,}.")
     later = {name for node in nodes for name in node.texts(2)}
     for node in nodes:
         where = node.text(3) or node.text(4)
         domain, operator = _domain(node.text(7), where), node.text(4)
         if operator not in allowed.names("onnx", domain):
-            raise Refused("onnx_operator", f"{printable(operator)!r} is not a standard operator.", where)
+            raise AuditRefusal("onnx_operator", f"{printable(operator)!r} is not a standard operator.", where)
         for name in node.texts(1):
             if name and name not in known:
                 code = "onnx_cycle" if name in later else "onnx_undefined"
-                raise Refused(code, f"The node needs {printable(name)!r} before anything has computed it.", where)
+                raise AuditRefusal(code, f"The node needs {printable(name)!r} before anything has computed it.", where)
         for attribute in node.messages(5):
             _attribute(attribute, frozenset(known), depth)
         known.update(name for name in node.texts(2) if name)
@@ -89,7 +89,7 @@ def _nodes(nodes: list[Message], known: set[str], depth: int) -> None:
 
 def _attribute(attribute: Message, known: frozenset[str], depth: int) -> None:
     if attribute.fields.keys() & SPARSE:
-        raise Refused(
+        raise AuditRefusal(
             "onnx_structure", "An attribute holds a sparse tensor, which is not read here.", attribute.text(1)
         )
     for tensor in (*attribute.messages(TENSOR), *attribute.messages(TENSORS)):
@@ -109,37 +109,37 @@ def _value(value: Message) -> None:
 def _dims(dims: Iterable[int], where: str) -> int:
     sizes = list(dims)
     if any(size < 0 for size in sizes):
-        raise Refused("onnx_dims", f"A tensor has the negative size {min(sizes)}.", where)
+        raise AuditRefusal("onnx_dims", f"A tensor has the negative size {min(sizes)}.", where)
     total = prod(sizes)
     if total > MAX_ELEMENTS or len(sizes) > 16:
-        raise Refused("onnx_giant", f"A tensor would have {total:,} values; the limit is {MAX_ELEMENTS:,}.", where)
+        raise AuditRefusal("onnx_giant", f"A tensor would have {total:,} values; the limit is {MAX_ELEMENTS:,}.", where)
     return total
 
 
 def _tensor(tensor: Message) -> None:
     where = tensor.text(8)
     if tensor.number(14) or tensor.parts(13):
-        raise Refused("onnx_external", "The weights are to be read from another file.", where)
+        raise AuditRefusal("onnx_external", "The weights are to be read from another file.", where)
     total, kind = _dims(tensor.numbers(1), where), tensor.number(2)
     if 3 in tensor.fields:
-        raise Refused("onnx_structure", "A tensor comes in segments.", where)
+        raise AuditRefusal("onnx_structure", "A tensor comes in segments.", where)
     if kind == STRING:
         held = len(tensor.parts(6))
     elif 9 in tensor.fields:
         raw = tensor.parts(9)[-1]
         if kind not in WIDTHS:
-            raise Refused("onnx_dtype", f"Data type {kind} is not read here.", where)
+            raise AuditRefusal("onnx_dtype", f"Data type {kind} is not read here.", where)
         held = len(raw) // WIDTHS[kind] if len(raw) % WIDTHS[kind] == 0 else -1
         _finite(raw, kind, where)
     else:
         held = _typed(tensor, kind, where)
     if held != total:
-        raise Refused("onnx_length", f"A tensor declares {total:,} values and holds another number.", where)
+        raise AuditRefusal("onnx_length", f"A tensor declares {total:,} values and holds another number.", where)
 
 
 def _typed(tensor: Message, kind: int, where: str) -> int:
     if kind not in TYPED:
-        raise Refused("onnx_dtype", f"Data type {kind} is not read here.", where)
+        raise AuditRefusal("onnx_dtype", f"Data type {kind} is not read here.", where)
     number, width = TYPED[kind]
     if not width:
         return len(tensor.numbers(number))
@@ -159,4 +159,4 @@ def _finite(raw: memoryview, kind: int, where: str) -> None:
 
     values = np.frombuffer(raw, {1: "<f4", 10: "<f2", 11: "<f8"}[kind])
     if np.isnan(values).any():
-        raise Refused("onnx_not_finite", "The weights hold NaN.", where)
+        raise AuditRefusal("onnx_not_finite", "The weights hold NaN.", where)

@@ -1,4 +1,4 @@
-"""What weights each kind of layer has, and what shape comes out of it.
+"""Rules for the shapes of the weights and of the output of each kind of layer.
 
 A rule takes the layer's configuration and the shape that reaches it (batch first, ``None`` where a size is open) and
 returns the shapes of the weights and the shape of the answer. ``None`` for either means "not followed": then the

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from mlops_lab.store.safety import archive, onnx_file, pickles, weights
 from mlops_lab.store.safety.folder import judge_folder
 from mlops_lab.store.safety.keras_file import judge_keras, judge_legacy
-from mlops_lab.store.safety.report import AuditReport, Finding, Refused, finding
+from mlops_lab.store.safety.report import AuditFinding, AuditRefusal, AuditReport, finding
 from mlops_lab.store.safety.skops_file import MAX_MEMBERS, judge_skops
 from mlops_lab.store.safety.source import Source
 
@@ -22,7 +22,7 @@ def judge(source: Source) -> AuditReport:
         return report(source.path, kind, found, digest.result())
 
 
-def _judged(source: Source) -> tuple[str, list[Finding]]:
+def _judged(source: Source) -> tuple[str, list[AuditFinding]]:
     kind = "unknown"
     try:
         kind = "folder" if source.folder else form(source.data)
@@ -30,14 +30,14 @@ def _judged(source: Source) -> tuple[str, list[Finding]]:
             kind, found = judge_folder(source.files, judge_bytes)
         else:
             _, found = judge_bytes(source.data)
-    except Refused as refused:
+    except AuditRefusal as refused:
         found = [refused.finding]
     except (MemoryError, RecursionError, Exception) as error:  # a verdict always: what we cannot judge, we refuse
         found = [finding("audit_failed", f"The audit stopped at {type(error).__name__}: {error}.")]
     return kind, found
 
 
-def report(path: str, kind: str, found: list[Finding], sha256: str) -> AuditReport:
+def report(path: str, kind: str, found: list[AuditFinding], sha256: str) -> AuditReport:
     """Return a report; the first finding gives the code."""
     code = found[0].code if found else "ok"
     return AuditReport(path, kind, not found, code, tuple(found), kind in NEEDS_PIN, sha256)
@@ -57,15 +57,15 @@ def form(data: bytes) -> str:
         return "onnx"
     try:
         pickles.judge_pickle(data)
-    except Refused as refused:
+    except AuditRefusal as refused:
         return "pickle" if refused.finding.code.startswith("pickle") else "unknown"
     return "unknown"
 
 
-def judge_bytes(data: bytes) -> tuple[str, list[Finding]]:
+def judge_bytes(data: bytes) -> tuple[str, list[AuditFinding]]:
     """Return the format of one file's bytes and what is wrong with them."""
     if not data:
-        raise Refused("empty", "The file is empty.")
+        raise AuditRefusal("empty", "The file is empty.")
     kind = form(data)
     if kind == "legacy-h5":
         return kind, judge_legacy(data)
@@ -76,13 +76,13 @@ def judge_bytes(data: bytes) -> tuple[str, list[Finding]]:
     if kind == "onnx":
         return kind, onnx_file.judge_onnx(data)
     pickles.judge_pickle(data)
-    raise Refused("unknown_format", "This is no kind of model file that is read here.")
+    raise AuditRefusal("unknown_format", "This is no kind of model file that is read here.")
 
 
-def _zipped(data: bytes, kind: str) -> list[Finding]:
+def _zipped(data: bytes, kind: str) -> list[AuditFinding]:
     members = archive.read_members(data, max_members=MAX_MEMBERS if kind == "skops" else archive.MAX_MEMBERS)
     if any(name.endswith(".pkl") for name in members):
-        raise Refused("pickle_in_zip", "The archive holds a pickle, as PyTorch writes it.")
+        raise AuditRefusal("pickle_in_zip", "The archive holds a pickle, as PyTorch writes it.")
     if kind == "skops" and "schema.json" in members:
         return judge_skops(data, members)
     return judge_keras(data, members)
