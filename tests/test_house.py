@@ -14,8 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each row may import the rows above it, and the rooms of its own row; never one below.
 ORDER = [
     {"errors", "provenance", "strict_json"},
-    {"filetype"},
-    {"show", "image"},
+    {"show", "image", "filetype"},
     {"predict"},
     {"data", "engines"},
     {"train", "store"},

@@ -155,7 +155,8 @@ def test_a_class_of_ones_own_is_named(tmp_path):
 def test_reports_have_three_faces():
     report = compat.check(LENET / "3.13.2_lenet.keras", "keras==3.12.4")
     assert list(report.to_dict()) == [
-        "path", "format", "written_by", "target", "loads", "reasons", "hint", "safe", "code", "findings",
+        "path", "format", "written_by", "target", "loads", "loads_without_compile", "reasons", "hint", "safe", "code",
+        "findings",
     ]  # fmt: skip
     assert json.loads(json.dumps(report.to_dict()))["loads"] is False
     assert "does not load" in report._repr_html_() and "<script" not in report._repr_html_()

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlops_lab.store.compat import graph, keys
+from mlops_lab.store.compat.description import Item, Objection, items
 from mlops_lab.store.compat.formats import ModelFile
 from mlops_lab.store.compat.keys import Target
-from mlops_lab.store.compat.verdict import Item, Objection, items, objections
+from mlops_lab.store.compat.verdict import objections
 
 # How a layer computes, not what; or what Keras works out again from the layer's input; or a mere name.
 INERT = {

@@ -42,14 +42,16 @@ ModelFile = str | os.PathLike[str] | bytes | Source
 
 
 def read(path: ModelFile, *, max_bytes: int = COURSE_LIMIT) -> Source:
-    """Read a file or folder once, without following links, so that what is judged is what is loaded.
+    """Read a file or folder once, so that what is judged is what is loaded.
+
+    A link that you name is followed; one inside a folder is refused.
 
     Raises
     ------
     NotFound
         There is nothing at that path.
     UnsafeFile
-        When it is a link, not a regular file, or larger than ``max_bytes``.
+        When it is not a regular file, holds a link, or is larger than ``max_bytes``.
 
     Examples
     --------

@@ -12,13 +12,16 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from mlops_lab.store.safety.report import AuditRefusal, printable
+from mlops_lab.filetype import printable
+from mlops_lab.store.safety.report import AuditRefusal
 
 MAX_MEMBERS = 64
 MAX_RATIO = 20
 FREE_RATIO = 2**20  # a member this small may compress as well as it likes
 LOCAL, CENTRAL, END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 END64, LOCATOR64 = b"PK\x06\x06", b"PK\x06\x07"
+# Extra fields that only date a member or name its owner, as zip programs write them: Unix and NTFS.
+HARMLESS_EXTRAS = {0x5455, 0x5855, 0x7855, 0x7875, 0x000A}
 FORBIDDEN_FLAGS = 0xFFFF & ~(0x0800 | 0x0006)  # a UTF-8 name and deflate's level are all that may be set
 
 
@@ -89,7 +92,8 @@ def _central(data: bytes, count: int, size: int, offset: int) -> list[Member]:
             struct.unpack("<4s6H3I5H2I", data[at : at + 46])
         )
         name = _name(data[at + 46 : at + 46 + names])
-        _entry(name, flags, method, mode, made >> 8, disk, extra, comment, (packed, length, start))
+        fields = data[at + 46 + names : at + 46 + names + extra]
+        _entry(name, flags, method, mode, made >> 8, disk, fields, comment, (packed, length, start))
         members.append(Member(name, method, crc, packed, length, start, 0))
         at += 46 + names + extra + comment
     if at != end:
@@ -111,7 +115,7 @@ def _entry(
     mode: int,
     system: int,
     disk: int,
-    extra: int,
+    extra: bytes,
     comment: int,
     sizes: tuple[int, ...],
 ) -> None:
@@ -125,8 +129,8 @@ def _entry(
         )
     if 0xFFFFFFFF in sizes:
         raise AuditRefusal("zip_zip64", "A member uses zip64, which no file this small needs.", name)
-    if extra or comment:
-        raise AuditRefusal("zip_extra", "A member carries extra fields or a comment.", name)
+    if comment or not _harmless(extra):
+        raise AuditRefusal("zip_extra", "A member carries a comment, or extra fields other than its times.", name)
     kind = stat.S_IFMT(mode >> 16) if system == 3 else 0
     if kind == stat.S_IFLNK:
         raise AuditRefusal("zip_symlink", "A member is a symbolic link.", name)
@@ -134,6 +138,17 @@ def _entry(
         raise AuditRefusal("zip_directory", "A member is a folder; Keras writes none.", name)
     if kind not in (0, stat.S_IFREG):
         raise AuditRefusal("zip_special", "A member is not a regular file.", name)
+
+
+def _harmless(extra: bytes) -> bool:
+    """Return whether extra fields are whole and hold only times and owners."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, size = struct.unpack_from("<2H", extra, at)
+        if kind not in HARMLESS_EXTRAS:
+            return False
+        at += 4 + size
+    return at == len(extra)
 
 
 def _names(members: list[Member]) -> None:
@@ -170,9 +185,10 @@ def _local(data: bytes, member: Member, directory: int) -> Member:
         member.size,
     ):
         raise AuditRefusal("zip_header", "A member's own header contradicts the directory.", member.name)
-    if flags & FORBIDDEN_FLAGS or extra:
+    fields = data[at + 30 + names : at + 30 + names + extra]
+    if flags & FORBIDDEN_FLAGS or len(fields) != extra or not _harmless(fields):
         raise AuditRefusal("zip_header", "A member's own header contradicts the directory.", member.name)
-    return Member(member.name, method, crc, packed, size, at, at + 30 + names)
+    return Member(member.name, method, crc, packed, size, at, at + 30 + names + extra)
 
 
 def _layout(members: list[Member], directory: int) -> None:

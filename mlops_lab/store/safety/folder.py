@@ -1,4 +1,4 @@
-"""Judge a folder: a SavedModel, or a version of the store whose manifest lists every file with its SHA-256."""
+"""Judge a folder: a SavedModel, an unzipped Keras model, or a version of the store with the SHA-256 of every file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlops_lab.store.safety import strict_json
+from mlops_lab.store.safety.keras_file import judge_parts
 from mlops_lab.store.safety.report import AuditFinding, AuditRefusal
 from mlops_lab.store.safety.saved_model import FILES, judge_saved_model
 
 MANIFEST = "manifest.json"
 MANIFEST_BYTES = 4 * 2**20
+WEIGHTS = "model.weights.h5"
+HUB = {"README.md", "LICENSE", ".gitattributes", ".gitignore"}
 BESIDE = ("README.md", MANIFEST)
 PLAIN = (".json", ".md", ".png", ".svg", ".txt", ".npy", ".csv")
 Judge = Callable[[bytes], tuple[str, list[AuditFinding]]]
@@ -23,7 +26,21 @@ def judge_folder(files: Mapping[str, bytes], judge: Judge) -> tuple[str, list[Au
         return "version-folder", _version(files, judge)
     if "saved_model.pb" in files:
         return "saved-model", judge_saved_model(files)
-    raise AuditRefusal("unknown_format", "The folder is neither a SavedModel nor a version of the store.")
+    if "config.json" in files and WEIGHTS in files:
+        return "keras-folder", _unzipped(files)
+    raise AuditRefusal(
+        "unknown_format", "The folder is no SavedModel, no unzipped Keras model and no version of the store."
+    )
+
+
+def _unzipped(files: Mapping[str, bytes]) -> list[AuditFinding]:
+    """Judge a model that ``save(zipped=False)`` wrote, beside the files that a model hub adds."""
+    for name in sorted(files.keys() - {"metadata.json", "config.json", WEIGHTS}):
+        if name not in HUB and not (name.startswith("assets/") and name.endswith((".png", ".svg"))):
+            raise AuditRefusal("folder_extra", "The folder holds a file that Keras does not write.", name)
+    if "metadata.json" not in files:
+        raise AuditRefusal("zip_missing_member", "A file that Keras always writes is missing.", "metadata.json")
+    return judge_parts(files["metadata.json"], files["config.json"], files[WEIGHTS])
 
 
 def _version(files: Mapping[str, bytes], judge: Judge) -> list[AuditFinding]:

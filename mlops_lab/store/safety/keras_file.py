@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
+from mlops_lab.filetype import printable
 from mlops_lab.store.safety import archive, config, graph, strict_json, weights
-from mlops_lab.store.safety.report import AuditFinding, AuditRefusal, printable
+from mlops_lab.store.safety.report import AuditFinding, AuditRefusal
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 METADATA_BYTES = 4 * 1024
@@ -23,14 +25,22 @@ def judge_keras(data: bytes, members: dict[str, archive.Member]) -> list[AuditFi
         raise AuditRefusal("zip_unexpected_member", "Keras writes no such member.", min(extra))
     if missing:
         raise AuditRefusal("zip_missing_member", "A member that Keras always writes is missing.", min(missing))
-    text = archive.extract(data, members["config.json"], config.MAX_BYTES)
-    judge_metadata(archive.extract(data, members["metadata.json"], METADATA_BYTES), text)
+    return judge_parts(
+        archive.extract(data, members["metadata.json"], METADATA_BYTES),
+        archive.extract(data, members["config.json"], config.MAX_BYTES),
+        lambda: archive.extract(data, members["model.weights.h5"], WEIGHTS_BYTES),
+    )
+
+
+def judge_parts(stamp: bytes, text: bytes, held: bytes | Callable[[], bytes]) -> list[AuditFinding]:
+    """Return what is wrong with a model's stamp, configuration and weights; a function is called for them last."""
+    judge_metadata(stamp, text)
     tree = strict_json.parse(text, "config.json", config.MAX_BYTES)
     found = config.judge(tree)
     if found:
         return found
     built = graph.follow(tree)
-    raw = archive.extract(data, members["model.weights.h5"], WEIGHTS_BYTES)
+    raw = held if isinstance(held, bytes) else held()
     with weights.open_h5(raw, "model.weights.h5") as file:
         weights.compare(weights.walk(file, len(raw), "model.weights.h5", len(built), float_widths(text)), built)
     return []

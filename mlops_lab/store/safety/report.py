@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlops_lab import show
+from mlops_lab.filetype import printable
 from mlops_lab.store.safety.codes import CODES
 
 
@@ -38,15 +39,9 @@ class AuditRefusal(Exception):
         self.finding = finding(code, message, where)
 
 
-def finding(code: str, message: str, where: object = "") -> AuditFinding:
+def finding(code: str, message: str, where: object = "", *, hint: str = "") -> AuditFinding:
     """Return a finding; what came from the file is shortened and made printable."""
-    return AuditFinding(code, printable(message, 300), CODES[code], printable(str(where), 120))
-
-
-def printable(text: str, limit: int = 80) -> str:
-    """Return text from a file as something that can be printed on one line."""
-    short = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in short)
+    return AuditFinding(code, printable(message, 300), hint or CODES[code], printable(str(where), 120))
 
 
 @dataclass(frozen=True)

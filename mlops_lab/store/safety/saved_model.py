@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from mlops_lab.filetype import printable
 from mlops_lab.store.safety import allowed
 from mlops_lab.store.safety.protobuf import Message
-from mlops_lab.store.safety.report import AuditFinding, AuditRefusal, finding, printable
+from mlops_lab.store.safety.report import AuditFinding, AuditRefusal, finding
 
 FILES = {"saved_model.pb", "fingerprint.pb", "keras_metadata.pb"}
 VARIABLES = re.compile(r"variables/variables\.(index|data-\d{5}-of-\d{5})", re.ASCII)

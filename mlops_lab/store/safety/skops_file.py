@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from mlops_lab.filetype import printable
 from mlops_lab.store.safety import allowed, archive, strict_json
-from mlops_lab.store.safety.report import AuditFinding, AuditRefusal, finding, printable
+from mlops_lab.store.safety.report import AuditFinding, AuditRefusal, finding
 
 SCHEMA_BYTES = 16 * 2**20
 ARRAY_BYTES = 256 * 2**20

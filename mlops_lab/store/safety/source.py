@@ -1,7 +1,8 @@
 """Read a file or a folder once, and judge and load those very bytes.
 
-Checking a path and opening it again later would let somebody swap the file in between. So everything starts here:
-:func:`read` opens the path once, never follows a symbolic link, and returns the bytes.
+Checking a path and opening it again later would let somebody swap the file in between. So everything starts here: the
+path is opened once, and the bytes are returned. A link that the caller names is followed, as a model hub's cache
+consists of them; a link inside a folder is not, because whoever made the folder chose where it leads.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Source:
 
 
 def read_source(path: str | os.PathLike[str] | bytes | Source, limit: int) -> Source:
-    """Return the bytes behind a path, opened once and without following links."""
+    """Return the bytes behind a path, opened once; links are followed only where the path itself is one."""
     if isinstance(path, Source):
         return path
     if isinstance(path, bytes | bytearray | memoryview):
@@ -53,9 +54,10 @@ def read_source(path: str | os.PathLike[str] | bytes | Source, limit: int) -> So
     name = os.fspath(path)
     if "\0" in name:
         raise AuditRefusal("not_a_file", "The path holds a NUL character.", name)
-    if _is_folder(name):
-        return Source(name, files=_read_folder(Path(name), min(limit, HARD_LIMIT)), folder=True)
-    return Source(name, _read_file(name, min(limit, HARD_LIMIT), None))
+    real = os.path.realpath(name) if os.path.islink(name) else name
+    if _is_folder(real):
+        return Source(name, files=_read_folder(Path(real), min(limit, HARD_LIMIT)), folder=True)
+    return Source(name, _read_file(real, min(limit, HARD_LIMIT), None))
 
 
 def _is_folder(name: str) -> bool:

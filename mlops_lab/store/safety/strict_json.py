@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from mlops_lab import strict_json
-from mlops_lab.store.safety.report import AuditRefusal, printable
+from mlops_lab.filetype import printable
+from mlops_lab.store.safety.report import AuditRefusal
 
 MAX_TOKENS = 400_000
 MAX_DEPTH = 100

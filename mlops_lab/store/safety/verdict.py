@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+from mlops_lab.filetype import identify, is_onnx
 from mlops_lab.store.safety import archive, onnx_file, pickles, weights
+from mlops_lab.store.safety.codes import CODES, hint_for
 from mlops_lab.store.safety.folder import judge_folder
 from mlops_lab.store.safety.keras_file import judge_keras, judge_legacy
 from mlops_lab.store.safety.report import AuditFinding, AuditRefusal, AuditReport, finding
 from mlops_lab.store.safety.skops_file import MAX_MEMBERS, judge_skops
 from mlops_lab.store.safety.source import Source
 
+OTHER_ZIPS = {"zip-of-models", "zip-of-images", "office", "npz"}
 NEEDS_PIN = {"legacy-h5", "saved-model", "pickle"}
 
 
@@ -39,8 +43,14 @@ def _judged(source: Source) -> tuple[str, list[AuditFinding]]:
 
 def report(path: str, kind: str, found: list[AuditFinding], sha256: str) -> AuditReport:
     """Return a report; the first finding gives the code."""
+    found = [_with_hint(item, kind) for item in found]
     code = found[0].code if found else "ok"
     return AuditReport(path, kind, not found, code, tuple(found), kind in NEEDS_PIN, sha256)
+
+
+def _with_hint(found: AuditFinding, kind: str) -> AuditFinding:
+    """Return a finding whose hint fits the format, where it has no hint of its own."""
+    return replace(found, hint=hint_for(found.code, kind)) if found.hint == CODES[found.code] else found
 
 
 def form(data: bytes) -> str:
@@ -50,16 +60,20 @@ def form(data: bytes) -> str:
     if data.startswith(pickles.NUMPY):
         return "numpy"
     if archive.looks_zipped(data):
-        return (
-            "skops" if b"schema.json" in data[:256] + data[-65536:] and b"config.json" not in data[-65536:] else "keras"
-        )
-    if onnx_file.looks_like_onnx(data):
+        return _zip_form(data)
+    if is_onnx(data):
         return "onnx"
     try:
         pickles.judge_pickle(data)
     except AuditRefusal as refused:
         return "pickle" if refused.finding.code.startswith("pickle") else "unknown"
     return "unknown"
+
+
+def _zip_form(data: bytes) -> str:
+    if b"schema.json" in data[:256] + data[-65536:] and b"config.json" not in data[-65536:]:
+        return "skops"
+    return "zip" if identify(data).name in OTHER_ZIPS else "keras"
 
 
 def judge_bytes(data: bytes) -> tuple[str, list[AuditFinding]]:
@@ -71,12 +85,20 @@ def judge_bytes(data: bytes) -> tuple[str, list[AuditFinding]]:
         return kind, judge_legacy(data)
     if kind == "numpy":
         pickles.judge_numpy(data)
-    if kind in ("keras", "skops"):
+    if kind in ("keras", "skops", "zip"):
         return kind, _zipped(data, kind)
     if kind == "onnx":
         return kind, onnx_file.judge_onnx(data)
     pickles.judge_pickle(data)
-    raise AuditRefusal("unknown_format", "This is no kind of model file that is read here.")
+    return kind, [_unknown(data)]
+
+
+def _unknown(data: bytes) -> AuditFinding:
+    """Return a finding that names what a file really is."""
+    kind = identify(data)
+    if kind.name == "unknown":
+        return finding("unknown_format", "This is no kind of model file that is read here.")
+    return finding("unknown_format", f"This is {kind.title}.", hint=kind.hint)
 
 
 def _zipped(data: bytes, kind: str) -> list[AuditFinding]:
@@ -85,4 +107,6 @@ def _zipped(data: bytes, kind: str) -> list[AuditFinding]:
         raise AuditRefusal("pickle_in_zip", "The archive holds a pickle, as PyTorch writes it.")
     if kind == "skops" and "schema.json" in members:
         return judge_skops(data, members)
+    if kind == "zip":
+        return [_unknown(data)]
     return judge_keras(data, members)

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlops_lab.filetype import printable
+from mlops_lab.store.safety.config import is_ordinary
 from mlops_lab.store.safety.graph import Built
-from mlops_lab.store.safety.report import AuditRefusal, printable
+from mlops_lab.store.safety.report import AuditRefusal
 from mlops_lab.store.safety.spatial import Shape
 
 if TYPE_CHECKING:
@@ -151,7 +153,7 @@ def _link(group: Any, name: str, path: str) -> None:
         raise AuditRefusal("h5_external_link", "A link leads into another file.", path)
     if kind != h5py.h5l.TYPE_HARD:
         raise AuditRefusal("h5_soft_link", "A soft link stands in for an object.", path)
-    if name in ("", ".", "..") or not name.isprintable() or len(path) > 512:
+    if name in ("", ".", "..") or not is_ordinary(name) or len(path) > 512:
         raise AuditRefusal("h5_name", "An object's name is not an ordinary name.", path)
 
 
