@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlops_lab.store.compat import keys, policies, training
-from mlops_lab.store.compat.description import Item, Objection, items, refuse, shown
+from mlops_lab.store.compat.description import MODELS, Item, Objection, items, refuse, shown
 from mlops_lab.store.compat.formats import ModelFile
 from mlops_lab.store.compat.keys import Target
 
@@ -21,6 +21,7 @@ NAMED = {
     "activation": "activations", "initializer": "initializers", "regularizer": "regularizers",
     "constraint": "constraints",
 }  # fmt: skip
+WORDS = {"add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract"}
 SHAPES = {"batch_shape", "batch_input_shape", "input_shape", "shape"}
 MERGES = ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract", "Dot", "Concatenate")
 
@@ -28,7 +29,7 @@ MERGES = ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract", "Dot",
 def objections(file: ModelFile, target: Target) -> list[Objection]:
     """Return everything in a ``.keras`` or ``.h5`` description that the target refuses, in the order of the file."""
     old = file.format == "h5"
-    found: list[Objection] = []
+    found = _root(file.config, target, old)
     for item in [*items(file.config, hint="model" if old else ""), *items(file.training, training=True)]:
         found += _class(item, target, old)
         found += _keys(item, target, old)
@@ -37,8 +38,18 @@ def objections(file: ModelFile, target: Target) -> list[Objection]:
         found += policies.objections(item, target)
         found += _ends(item, target)
         found += _lost_calls(item)
-        found += _operator(item) if old else []
+        found += [*_operator(item), *_words(item, target)] if old else []
     return [*found, *training.objections(file, target)]
+
+
+def _root(config: dict[str, Any], target: Target, old: bool) -> list[Objection]:
+    """Object to a description whose outermost object is neither a model of Keras nor somebody's own class."""
+    name, module = config.get("class_name"), config.get("module")
+    known = name in MODELS or ">" in str(config.get("registered_name")) or (module is None and not old)
+    if known or (module is not None and str(module).partition(".")[0] != "keras"):
+        return []
+    item = Item("", str(name), "the model", config)
+    return [refuse(item, "class_name", f"{target.keras_name} has no model class {str(name)[:64]!r}.")]
 
 
 def _class(item: Item, target: Target, old: bool) -> list[Objection]:
@@ -165,6 +176,15 @@ def _operator(item: Item) -> list[Objection]:
         return []
     message = f"an operation on tensors is named like the layer {item.name}, and Keras reads it as that layer."
     return [refuse(item, "inbound_nodes", message)]
+
+
+def _words(item: Item, target: Target) -> list[Objection]:
+    """Object to a word in an ``.h5`` file that Keras 3 takes for the function of that name, such as ``"dot"``."""
+    if item.kind != "layers" or target.era == 2:
+        return []
+    taken = [key for key, value in item.config.items() if key != "name" and isinstance(value, str) and value in WORDS]
+    message = "{} takes the word '{}' in an .h5 file for the function of that name."
+    return [refuse(item, key, message.format(target.keras_name, item.config[key])) for key in taken]
 
 
 def _ends(item: Item, target: Target) -> list[Objection]:
