@@ -66,7 +66,8 @@ def examples(digits, digits_run, shared_models, bright):
             AuditReport(HOSTILE, "keras", False, "lambda_layer", (wrong,)),
             AuditReport("a.keras", "keras", True, "ok"),
             CompatReport(
-                HOSTILE, "keras", HOSTILE, "keras==3.15.1", False, True, (HOSTILE,), HOSTILE, False, "x", (wrong,)
+                *(HOSTILE, "keras", HOSTILE, "keras==3.15.1", False, True, (HOSTILE,), HOSTILE),
+                *(False, "x", True, False, (wrong,)),
             ),
             MigrationReport(HOSTILE, "b.keras", "keras==3.4.1", (HOSTILE,), (HOSTILE,), (HOSTILE,), None),
             *(filetype.identify(b"RIFF....WEBP"), filetype.FileType("x", HOSTILE, HOSTILE)),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from filelock import FileLock
-
 from mlops_lab import strict_json
 from mlops_lab.errors import StoreError, WrongUsage
-from mlops_lab.store.disk import explained, write_atomically
+from mlops_lab.store.disk import locked, write_atomically
 from mlops_lab.store.history import append_history
 from mlops_lab.store.names import RESERVED, check_name
+from mlops_lab.store.reading import read_below
+
+MAX_BYTES = 2**20
 
 
 def read_aliases(folder: Path) -> dict[str, int]:
@@ -24,7 +25,7 @@ def read_aliases(folder: Path) -> dict[str, int]:
     """
     path = folder / "aliases.json"
     try:
-        aliases = strict_json.loads(path.read_bytes())
+        aliases = strict_json.loads(read_below(folder, path.name, MAX_BYTES))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
@@ -39,7 +40,7 @@ def move_alias(folder: Path, alias: str, version: int | None, *, event: str, why
     check_name(alias, "an alias")
     if RESERVED.fullmatch(alias):
         raise WrongUsage(f"{alias!r} is taken: it already means a version.", "Take a word such as 'production'.")
-    with explained(folder), FileLock(folder / ".lock", timeout=10):
+    with locked(folder):
         aliases = read_aliases(folder)
         before = aliases.pop(alias, None)
         if version is not None:

@@ -167,10 +167,12 @@ def _check_kinds(entry: dict[str, Any]) -> None:
         for name in names:
             if type(entry[name]) is not kind:
                 raise TypeError(f"{name} is a {type(entry[name]).__name__}")
-    numbers = [*entry["metrics"].values(), *(file["size"] for file in entry["files"].values())]
+    if not all(type(file["size"]) is int and file["size"] >= 0 for file in entry["files"].values()):
+        raise TypeError("a size is no whole number")
+    numbers = [*entry["metrics"].values()]
     words = [*entry["versions"].values(), *entry["labels"], *(file["sha256"] for file in entry["files"].values())]
     if not all(type(number) in (int, float) for number in numbers) or not all(type(word) is str for word in words):
-        raise TypeError("a metric, size, version, label or SHA-256 is of the wrong kind")
+        raise TypeError("a metric, version, label or SHA-256 is of the wrong kind")
 
 
 def _damaged(where: str, why: str) -> DamagedArtifact:

@@ -14,9 +14,10 @@ from mlops_lab.store.disk import temporary_folder
 from mlops_lab.store.export import Run
 from mlops_lab.store.history import read_history
 from mlops_lab.store.keras_file import OnMismatch
-from mlops_lab.store.manifest import ModelManifest
+from mlops_lab.store.manifest import MAX_BYTES, ModelManifest
 from mlops_lab.store.names import NAME, check_name, is_version_number
 from mlops_lab.store.publish import publish_run
+from mlops_lab.store.reading import is_real_folder, is_regular, read_below
 from mlops_lab.store.version import ModelVersion, load_version
 
 
@@ -65,7 +66,7 @@ class ModelStore:
         """Return the numbers of a model's versions, oldest first. A folder without a manifest is not one."""
         folders = self._folders(self.root / name) if NAME.fullmatch(name) else []
         numbers = [int(folder.name) for folder in folders if is_version_number(folder.name)]
-        return sorted(number for number in numbers if (self.root / name / str(number) / "manifest.json").is_file())
+        return sorted(n for n in numbers if is_regular(self.root / name / str(n) / "manifest.json"))
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return the names that point at a version: ``{"production": 3}``."""
@@ -89,7 +90,7 @@ class ModelStore:
         number = self.resolve(name, version)
         path = self.root / name / str(number)
         try:
-            text = (path / "manifest.json").read_bytes()
+            text = read_below(self.root, f"{name}/{number}/manifest.json", MAX_BYTES)
         except OSError as error:
             raise DamagedArtifact(f"{path} has no readable manifest: {error.strerror}.", "Publish it again.") from error
         manifest = ModelManifest.from_json(text, str(path / "manifest.json"))
@@ -119,7 +120,7 @@ class ModelStore:
     def mark(self, name: str, version: int) -> tuple[int, int, int]:
         """Return what changes when the manifest of a version does: file number, time, size; zeros where it is gone."""
         try:
-            found = (self.root / name / str(version) / "manifest.json").stat()
+            found = (self.root / name / str(version) / "manifest.json").lstat()
         except OSError:
             return (0, 0, 0)
         return (found.st_ino, found.st_mtime_ns, found.st_size)
@@ -245,7 +246,7 @@ class ModelStore:
 
     def _folders(self, parent: Path) -> list[Path]:
         try:
-            return sorted(path for path in parent.iterdir() if path.is_dir() and NAME.fullmatch(path.name))
+            return sorted(path for path in parent.iterdir() if NAME.fullmatch(path.name) and is_real_folder(path))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:

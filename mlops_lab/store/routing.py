@@ -17,15 +17,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from mlops_lab import strict_json
 from mlops_lab.errors import StoreError, WrongUsage
-from mlops_lab.store.disk import explained, write_atomically
+from mlops_lab.store.disk import locked, write_atomically
 from mlops_lab.store.history import append_history
 from mlops_lab.store.models import ModelStore
+from mlops_lab.store.reading import read_below
 
 MOST = 1_000_000
+MAX_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def read_traffic(folder: Path) -> TrafficSettings | None:
     """
     path = folder / "traffic.json"
     try:
-        entry = strict_json.loads(path.read_bytes())
+        entry = strict_json.loads(read_below(folder, path.name, MAX_BYTES))
         settings = _settings(entry)
     except FileNotFoundError:
         return None
@@ -167,7 +167,7 @@ def shadow_traffic(store: ModelStore, name: str, version: str | int | None, *, w
 
 def _change(store: ModelStore, name: str, event: str, why: str, **new: Any) -> TrafficSettings:
     folder = store.root / name
-    with explained(folder), FileLock(folder / ".lock", timeout=10):
+    with locked(folder):
         try:
             before = read_traffic(folder) or TrafficSettings()
         except StoreError:  # what cannot be read is replaced

@@ -156,7 +156,7 @@ def test_reports_have_three_faces():
     report = compat.check(LENET / "3.13.2_lenet.keras", "keras==3.12.4")
     assert list(report.to_dict()) == [
         "path", "format", "written_by", "target", "loads", "loads_without_compile", "reasons", "hint", "safe", "code",
-        "findings",
+        "runs_code", "bounded", "findings",
     ]  # fmt: skip
     assert json.loads(json.dumps(report.to_dict()))["loads"] is False
     assert "does not load" in report._repr_html_() and "<script" not in report._repr_html_()

@@ -58,8 +58,12 @@ class CompatReport:
     """Whether the audit found nothing."""
     code: str = ""
     """``ok``, or the code of the audit's first finding."""
+    runs_code: bool = False
+    """Whether loading it would run code, or call something that it names."""
+    bounded: bool = True
+    """Whether its cost in time and memory has a bound."""
     findings: tuple[AuditFinding, ...] = ()
-    """What the audit found."""
+    """The findings of the audit."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as ``mlops-lab check --json`` prints it."""
@@ -150,7 +154,8 @@ def _audit(path: Path) -> dict[str, Any]:
     from mlops_lab.store import safety  # only here: whoever wants the table alone need not wait for the audit
 
     report = safety.inspect(path)
-    return {"safe": report.safe, "code": report.code, "findings": report.findings}
+    keys = ("safe", "code", "runs_code", "bounded", "findings")
+    return {key: getattr(report, key) for key in keys}
 
 
 def _reader(file: ModelFile, target: Target) -> str:

@@ -182,6 +182,8 @@ def fields(message: memoryview) -> Iterator[tuple[int, Any]]:
     while at < end:
         tag, at = _varint(message, at)
         kind = tag & 7
+        if not tag >> 3:  # a file of zeros would be read for ever
+            raise ValueError("not a protocol buffer message")
         if kind == 0:
             value, at = _varint(message, at)
             yield tag >> 3, value

@@ -159,6 +159,18 @@ OTHER = {
     "audit_failed": "The audit could not understand the file, so it is refused. " + AGAIN,
 }
 CODES = {**ZIP, **JSON, **CONFIG, **HDF5, **OTHER}
+# What loading such a file would run, or what it names would.
+RUNS_CODE = {
+    "lambda_layer", "python_lambda", "function_reference", "tfsm_layer", "torch_module", "foreign_layer", "type_spec",
+    "foreign_class", "registered_name", "pickle", "pickle_compressed", "pickle_in_zip", "numpy_object",
+    "skops_untrusted", "saved_model_operator",
+}  # fmt: skip
+# What has no bound on its time or memory, or could not be bounded.
+UNBOUNDED_COST = {
+    "zip_bomb", "zip_member_size", "zip_members", "json_size", "json_tokens", "json_depth", "config_layers",
+    "config_value", "config_giant", "graph_cycle", "shared_object", "h5_bomb", "h5_cycle", "h5_too_many", "h5_virtual",
+    "too_large", "skops_tree", "onnx_cycle", "onnx_giant", "onnx_unbounded", "audit_failed",
+}  # fmt: skip
 
 # Codes of JSON and archives are shared by formats; what to do depends on who writes the format.
 HINTS = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlops_lab import show
 from mlops_lab.filetype import printable
-from mlops_lab.store.safety.codes import CODES
+from mlops_lab.store.safety.codes import CODES, RUNS_CODE, UNBOUNDED_COST
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,16 @@ class AuditReport:
     sha256: str = ""
     """The digest of the bytes that were judged; empty for a folder."""
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether loading it would run code, or call something that it names."""
+        return any(item.code in RUNS_CODE for item in self.findings)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether its cost in time and memory has a bound; what runs code has none."""
+        return not self.runs_code and not any(item.code in UNBOUNDED_COST for item in self.findings)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON shows it."""
         return {
@@ -70,6 +80,8 @@ class AuditReport:
             "format": self.format,
             "safe": self.safe,
             "code": self.code,
+            "runs_code": self.runs_code,
+            "bounded": self.bounded,
             "findings": [item.to_dict() for item in self.findings],
             "needs_pin": self.needs_pin,
             "sha256": self.sha256,
