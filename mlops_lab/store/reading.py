@@ -54,18 +54,18 @@ def read_below(root: Path, name: str, limit: int) -> bytes:
     return content
 
 
-def is_regular(path: Path) -> bool:
+def is_regular(path: Path | str) -> bool:
     """Return whether a path is a regular file, and no link to one."""
     try:
-        return stat.S_ISREG(path.lstat().st_mode)
+        return stat.S_ISREG(os.lstat(path).st_mode)
     except OSError:
         return False
 
 
-def is_real_folder(path: Path) -> bool:
+def is_real_folder(path: Path | str) -> bool:
     """Return whether a path is a folder, and no link to one."""
     try:
-        return stat.S_ISDIR(path.lstat().st_mode)
+        return stat.S_ISDIR(os.lstat(path).st_mode)
     except OSError:
         return False
 
