@@ -15,7 +15,7 @@ import pytest
 from mlops_lab.serve.background.places import Reach
 
 import mlops_lab
-from mlops_lab import data, deploy, doctor, engines, image, pipeline, predict, serve, store, train, validate
+from mlops_lab import data, deploy, doctor, engines, filetype, image, pipeline, predict, serve, store, train, validate
 from mlops_lab.client import Predictions
 from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
@@ -66,8 +66,12 @@ def examples(digits, digits_run, shared_models, bright):
             store.from_onnx(models.get("digits", 1).path / "model.onnx", **imported(digits)),
             AuditReport(HOSTILE, "keras", False, "lambda_layer", (wrong,)),
             AuditReport("a.keras", "keras", True, "ok"),
-            CompatReport(HOSTILE, "keras", HOSTILE, "keras==3.15.1", False, (HOSTILE,), HOSTILE, False, "x", (wrong,)),
+            CompatReport(
+                *(HOSTILE, "keras", HOSTILE, "keras==3.15.1", False, True, (HOSTILE,), HOSTILE),
+                *(False, "x", True, False, (wrong,)),
+            ),
             MigrationReport(HOSTILE, "b.keras", "keras==3.4.1", (HOSTILE,), (HOSTILE,), (HOSTILE,), None),
+            *(filetype.identify(b"RIFF....WEBP"), filetype.FileType("x", HOSTILE, HOSTILE)),
             *(TrialReport(False, "trial_load", HOSTILE), TrialReport(True, "ok", parameters=4810)),
             Predictions([prediction] * 2, "POST /models/m/v1", 200, 1.5, {}),
             *(serve.Registry.of([bright]), serve.Registry(), server, serve.servers()),

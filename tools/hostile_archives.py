@@ -50,7 +50,8 @@ def _members() -> list[Case]:
         _with("bzip2", "zip_compression", Member("assets/x", b"x", method=12, raw=bz2.compress(b"x"))),
         _with("lzma", "zip_compression", Member("assets/x", b"x", method=14, raw=b"\x09\x04\x05\0]\0\0\0\4x")),
         _with("method_99", "zip_compression", Member("assets/x", b"x", method=99)),
-        _with("extra_field", "zip_extra", Member("assets/x", b"x", extra=b"UT\x05\0\x01\0\0\0\0")),
+        _with("extra_field", "zip_extra", Member("assets/x", b"x", extra=b"up\x05\0\x01\0\0\0\0")),
+        _with("extra_cut_short", "zip_extra", Member("assets/x", b"x", extra=b"UT\x09\0\x01")),
         Case("zip_60000_members.keras", "zip_members", _many(60_000)),
         Case("zip_100000_members.keras", "zip_zip64", _written(lambda: _many_by_python(100_000))),
         Case("zip_65_members.keras", "zip_members", _many(65)),
@@ -225,7 +226,15 @@ def _special() -> list[Case]:
     def link(path: Path) -> None:
         path.symlink_to("/etc/hostname")
 
-    found = [Case("directory.keras", "unknown_format", directory), Case("symlink.keras", "symlink", link)]
+    def linked(path: Path) -> None:
+        path.mkdir()
+        (path / "config.json").symlink_to("/etc/hostname")
+
+    found = [
+        Case("directory.keras", "unknown_format", directory),
+        Case("symlink.keras", "unknown_format", link),  # the caller's own link is followed, to a text
+        Case("folder_of_links", "symlink", linked),
+    ]
     if hasattr(os, "mkfifo"):
         found.append(Case("fifo.keras", "not_a_file", lambda path: os.mkfifo(path)))
     return found

@@ -77,7 +77,7 @@ def train(
     """Train a model and publish it as a new version."""
     from mlops_lab import data, store
     from mlops_lab import train as training
-    from mlops_lab.store.aliases import check_name
+    from mlops_lab.store.names import check_name
 
     check_name(name)  # before minutes of training
     if save and (dataset == "digits" or not save.endswith(".keras")):

@@ -20,7 +20,7 @@ from mlops_lab.deploy.serving_messages import message_class
 from mlops_lab.errors import DamagedArtifact
 from mlops_lab.image import to_input
 from mlops_lab.store.disk import write_atomically
-from mlops_lab.store.manifest import Manifest
+from mlops_lab.store.manifest import ModelManifest
 from mlops_lab.store.version import ModelVersion
 
 FILE = Path("assets.extra", "tf_serving_warmup_requests")
@@ -46,7 +46,7 @@ def write_warmup(version: ModelVersion) -> Path:
     return path
 
 
-def requests(manifest: Manifest) -> list[bytes]:
+def requests(manifest: ModelManifest) -> list[bytes]:
     """Return the golden examples as requests: the first alone, then all in one batch.
 
     Each is the bytes of a ``PredictionLog`` that holds a ``PredictRequest``.

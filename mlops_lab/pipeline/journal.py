@@ -12,8 +12,8 @@ from filelock import FileLock, Timeout
 from mlops_lab.errors import StoreError
 from mlops_lab.pipeline.outcome import Release, version_label
 from mlops_lab.store import ModelStore
-from mlops_lab.store.aliases import append_history
 from mlops_lab.store.disk import explained, write_atomically
+from mlops_lab.store.history import append_history
 
 LOCK = ".pipeline.lock"
 

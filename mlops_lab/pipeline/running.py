@@ -15,8 +15,8 @@ from mlops_lab.pipeline.outcome import Release, StageOutcome
 from mlops_lab.pipeline.plan import ReleasePlan
 from mlops_lab.pipeline.reporter import Reporter, SilentReporter
 from mlops_lab.pipeline.stages import STAGES, ReleaseContext, Stage, StageFailed, roll_back
+from mlops_lab.provenance import user_name, utc_now
 from mlops_lab.store import ModelStore
-from mlops_lab.store.aliases import now, user
 from mlops_lab.store.version import ModelVersion
 
 ENVIRONMENTS: dict[str, Callable[[ReleasePlan], Environment]] = {
@@ -83,7 +83,7 @@ class _Run:
         self._context, self._reporter = context, reporter
         plan, before = context.plan, None if context.before is None else context.before.version
         version = context.version.version
-        self.release = Release(plan.name, version, plan.environment, before, before, now(), user(), plan.why)
+        self.release = Release(plan.name, version, plan.environment, before, before, utc_now(), user_name(), plan.why)
 
     def run_stages(self) -> None:
         """Run the stages until one fails."""

@@ -21,7 +21,7 @@ from mlops_lab.serve.chains.steps import STEPS, Kind, ModelStep, Step, StepResul
 from mlops_lab.serve.core.inference import InferenceService
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import Route
-from mlops_lab.store.aliases import check_name
+from mlops_lab.store.names import check_name
 
 MAX_LINKS = 16
 _log = logging.getLogger("mlops_lab.serve")

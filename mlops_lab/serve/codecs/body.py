@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from mlops_lab.errors import BadRequest, TooLarge, UnsupportedMedia
 from mlops_lab.serve.core.limits import Limits
+from mlops_lab.strict_json import loads
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -81,18 +81,17 @@ def parse_object(body: bytes, limits: Limits) -> dict[str, Any]:
     """
     try:
         message = loads(body)
-    except (ValueError, RecursionError) as error:
-        what = "The document is empty" if not body.strip() else f"{error}, in a body of {len(body)} bytes"
+    except ValueError as error:
+        what = (
+            "The document is empty"
+            if not body.strip()
+            else f"{str(error).removesuffix('.')}, in a body of {len(body)} bytes"
+        )
         raise BadRequest(f"JSON Parse error: {what}.", "Use json.dumps.") from error
     check_depth(body, limits)
     if not isinstance(message, dict):
         raise BadRequest(f"The JSON body is a {type(message).__name__}.", "Send an object.")
     return message
-
-
-def loads(body: bytes) -> Any:
-    """Parse JSON, and raise :class:`ValueError` on NaN, infinity or a duplicate key."""
-    return json.loads(body, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
 
 
 def depth(body: bytes) -> int:
@@ -113,14 +112,3 @@ def check_depth(body: bytes, limits: Limits) -> None:
     if found > limits.json_depth:
         message = f"The JSON is nested {found} deep; the limit is json_depth={limits.json_depth}."
         raise BadRequest(message, "Reduce the nesting depth.")
-
-
-def _no_constant(constant: str) -> float:
-    raise ValueError(f"{constant} is not a JSON number")
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    message = dict(pairs)
-    if len(message) != len(pairs):
-        raise ValueError("a key appears twice in one object")
-    return message

@@ -17,8 +17,9 @@ from mlops_lab import image
 from mlops_lab.errors import BadImage, BadRequest, TooLarge, UnsupportedMedia, WrongShape
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
-from mlops_lab.serve.codecs.body import check_depth, loads
+from mlops_lab.serve.codecs.body import check_depth
 from mlops_lab.serve.core.limits import Limits
+from mlops_lab.strict_json import loads
 
 Images = list[NDArray[Any]] | NDArray[Any]
 # A grey image of any size, for steps that search in it: compared by identity.
@@ -214,8 +215,10 @@ def parse_json(body: bytes, limits: Limits) -> Any:
     check_depth(body, limits)
     try:
         return loads(body)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"The body of {len(body)} bytes is not JSON: {error}.", "Use json.dumps.") from error
+    except ValueError as error:
+        raise BadRequest(
+            f"The body of {len(body)} bytes is not JSON: {str(error).removesuffix('.')}.", "Use json.dumps."
+        ) from error
 
 
 def encode(predictor: Predictor, rows: NDArray[np.floating[Any]]) -> bytes:

@@ -16,7 +16,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import accumulate
 from os import PathLike
 from pathlib import Path
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 
 from mlops_lab.errors import WrongUsage
 from mlops_lab.predict import Predictor, from_probabilities
+from mlops_lab.provenance import utc_now
 from mlops_lab.serve.core.registry import ModelEntry, Registry
 
 MAX_QUEUED = 32  # requests that may wait for the shadow; the next ones are dropped and counted
@@ -253,7 +253,7 @@ def side_by_side(copy: ShadowRequest, rows: NDArray[Any], milliseconds: float) -
         for one, spent, found in zip((served, shadow), (copy.milliseconds, milliseconds), answers, strict=True)
     ]
     line: dict[str, Any] = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "time": utc_now(),
         "request_id": copy.request_id,
         "model": served.name,
     }

@@ -9,7 +9,7 @@ from mlops_lab import serve, store
 from mlops_lab.errors import StoreError
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.watcher import StoreWatcher
-from mlops_lab.store.manifest import Manifest
+from mlops_lab.store.manifest import ModelManifest
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_the_watch_survives_a_folder_that_cannot_be_read(folder, monkeypatch):
 def test_a_copied_manifest_reads_as_the_new_version(folder):
     publish_copy(folder, 7)
     text = (folder / "digits" / "7" / "manifest.json").read_bytes()
-    assert Manifest.from_json(text, "7").version == 7
+    assert ModelManifest.from_json(text, "7").version == 7
 
 
 def test_a_store_that_stays_unreadable_is_said_once(folder, monkeypatch, caplog):
