@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mlops_lab.errors import DamagedArtifact, MissingPackage
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+    from onnxruntime import InferenceSession, RunOptions
 
 
 class OnnxEngine:
@@ -19,12 +19,14 @@ class OnnxEngine:
     def __init__(self, session: InferenceSession) -> None:
         self._run = session.run
         self._input = session.get_inputs()[0].name
+        self.options: RunOptions | None = None
+        """Options of each run; setting their ``terminate`` ends one that is under way."""
         # The probabilities are the only floating-point output of two axes; scikit-learn's labels are whole numbers.
         self._outputs = [item.name for item in session.get_outputs() if item.type == "tensor(float)"][:1]
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``(n, classes)``."""
-        answer: NDArray[np.float32] = self._run(self._outputs, {self._input: inputs})[0]
+        answer: NDArray[np.float32] = self._run(self._outputs, {self._input: inputs}, self.options)[0]
         return answer
 
 

@@ -14,6 +14,7 @@ from mlops_lab import show
 from mlops_lab.errors import WrongUsage
 from mlops_lab.image import InputSpec, describe
 from mlops_lab.store import safety
+from mlops_lab.store.trial import trial_load
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,7 @@ def from_onnx(
     labels: Sequence[str],
     examples: NDArray[Any],
     metrics: Mapping[str, float] | None = None,
+    trust: bool = False,
 ) -> ImportedModel:
     """Return an ONNX model, of PyTorch or whatever else, ready for :meth:`ModelStore.publish`.
 
@@ -62,11 +64,13 @@ def from_onnx(
         Some images, or arrays where the model takes no images; the store remembers the answers to them.
     metrics
         Its metrics, such as ``{"test_accuracy": 0.91}``.
+    trust
+        Whether you know who made the file: spares the trial in a limited child process.
 
     Raises
     ------
     UnsafeFile
-        The file is not an ONNX model, or does more than hold one.
+        The file is not an ONNX model, does more than hold one, or failed its trial.
     WrongUsage
         There are no examples.
 
@@ -84,4 +88,6 @@ def from_onnx(
     report = safety.audit(source)
     if report.format != "onnx":
         raise WrongUsage(f"The file is {report.format}, not ONNX.", "Export the model to ONNX first.")
+    if not trust:
+        trial_load(source.data, format="onnx").require_passed()
     return ImportedModel(source.data, input, tuple(labels), np.asarray(examples), dict(metrics or {}))

@@ -1,4 +1,4 @@
-"""Load a stranger's ``.keras`` file in a limited child process first, and look at what comes out.
+"""Load a stranger's ``.keras`` or ``.onnx`` file in a limited child process first, and look at what comes out.
 
 The audit in :mod:`mlops_lab.store.safety` judges the bytes; the trial catches what only Keras can show: a layer that
 fails to build, weights that do not fit, memory that runs out. The child has little memory and time, no network where
@@ -94,16 +94,20 @@ class TrialReport:
 def trial_load(
     data: bytes,
     *,
+    format: str = "keras",
     golden: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]] | None = None,
     tolerance: float = 1e-5,
     limits: TrialLimits | None = None,
 ) -> TrialReport:
-    """Load the bytes of a ``.keras`` file in a limited child process and report what happened.
+    """Load the bytes of a model file in a limited child process and report what happened.
 
     Parameters
     ----------
     data
         The very bytes that the audit has judged.
+    format
+        ``"keras"`` or ``"onnx"``. An ONNX model is run once on zeros; only its time and memory count, because zeros
+        may be no input that it takes.
     golden
         An input batch and the output that it must give.
     tolerance
@@ -122,7 +126,7 @@ def trial_load(
         with open(Path(folder) / "stderr.txt", "w+b") as errors:
             child = _start(folder, errors)
             watch = _Watch(child, limits)
-            answer = _converse(child, _request(data, golden, tolerance, limits, folder), watch)
+            answer = _converse(child, _request(data, format, golden, tolerance, limits, folder), watch)
             errors.seek(max(0, os.fstat(errors.fileno()).st_size - ERROR_BYTES))
             tail = errors.read(ERROR_BYTES).decode("utf-8", "replace")
     return _report(answer, child.returncode, tail, watch, time.monotonic() - started)
@@ -148,10 +152,11 @@ def _environment(folder: str) -> dict[str, str]:
     return kept | quiet | {"HOME": folder, "KERAS_HOME": folder, "TMPDIR": folder, "TEMP": folder, "PATH": os.defpath}
 
 
-def _request(data: bytes, golden: Any, tolerance: float, limits: TrialLimits, folder: str) -> list[bytes]:
+def _request(data: bytes, format: str, golden: Any, tolerance: float, limits: TrialLimits, folder: str) -> list[bytes]:
     arrays = [_npy(array) for array in golden] if golden is not None else []
     settings = {
         "size": len(data),
+        "format": format,
         "golden": [len(array) for array in arrays],
         "tolerance": tolerance,
         "cpu_seconds": limits.cpu_seconds,
@@ -183,7 +188,7 @@ class _Watch:
     def _run(self) -> None:
         end = time.monotonic() + self.limits.wall_seconds
         while not self.done.wait(0.02):
-            self.peak = max(self.peak, _resident(self.child.pid))
+            self.peak = max(self.peak, resident_bytes(self.child.pid))
             if self.peak > self.limits.memory_bytes:
                 self.stop("trial_memory")
             elif time.monotonic() > end:
@@ -195,7 +200,7 @@ class _Watch:
         self.child.kill()
 
 
-def _resident(pid: int) -> int:
+def resident_bytes(pid: int) -> int:
     """Return the memory that a process holds; 0 where the system does not tell."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

@@ -15,6 +15,7 @@ from mlops_lab.errors import DamagedArtifact, IncompatibleFile, LabError
 from mlops_lab.predict import Predictor
 from mlops_lab.store import safety
 from mlops_lab.store.export import check_agreement
+from mlops_lab.store.golden import golden_answers
 from mlops_lab.store.keras_file import OnMismatch, differences
 from mlops_lab.store.manifest import ModelManifest
 from mlops_lab.store.reading import read_below
@@ -93,7 +94,7 @@ def load_version(found: ModelVersion, *, engine: str | None = None, on_mismatch:
     try:
         computes = engines.load(wanted, files)
         predictor = Predictor(found.name, found.version, manifest.input, manifest.labels, computes, manifest.public())
-        answers = predictor.probabilities(golden.inputs)
+        answers = golden_answers(predictor, golden.inputs)
     except LabError:
         raise
     except Exception as error:  # frameworks raise whatever they like on a file that is not what they wrote

@@ -2,6 +2,7 @@ import io
 import json
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,3 +154,14 @@ def test_a_file_that_keras_cannot_load(model, tmp_path):
     with pytest.raises((IncompatibleFile, StoreError)) as caught:
         load_keras(path)
     assert len(caught.value.message) < 600
+
+
+@pytest.mark.tensorflow
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras on NumPy 2, not ours
+def test_a_model_is_loaded_without_a_loss_that_is_not_here():
+    path = Path(__file__).parents[1] / "data" / "field" / "custom-loss.keras"
+    with pytest.warns(UserWarning, match="without its settings of compile"):
+        model = load_keras(path)
+    assert model.compiled is False
+    with pytest.raises(IncompatibleFile, match="dice_loss"):
+        load_keras(path, on_mismatch="error")

@@ -161,3 +161,25 @@ def test_the_report_has_three_faces():
 
 def test_the_child_is_where_the_package_says():
     assert hashlib.sha256(trial.CHILD.read_bytes()).hexdigest()
+
+
+def test_an_onnx_model_is_tried_with_zeros(shared_models):
+    data = (shared_models.root / "digits/1/model.onnx").read_bytes()
+    report = trial_load(data, format="onnx")
+    assert (report.passed, report.code) == (True, "ok"), report
+    assert "10" in report.output_shape
+
+
+def test_what_onnx_runtime_does_not_take_fails_its_trial():
+    assert trial_load(b"\x08\x08\x12\x07tf2onnx", format="onnx").code == "trial_load"
+
+
+def test_an_onnx_model_that_grows_is_stopped():
+    from onnx import TensorProto, helper, numpy_helper
+
+    times = numpy_helper.from_array(np.array([20_000, 20_000], np.int64), "t")
+    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 1]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Tile", ["x", "t"], ["y"])], "g", [info[0]], [info[1]], [times])
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    report = trial_load(model.SerializeToString(), format="onnx", limits=TrialLimits(memory_bytes=300_000_000))
+    assert (report.passed, report.code) == (False, "trial_memory")
