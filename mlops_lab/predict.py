@@ -192,6 +192,39 @@ class Predictor:
         return show.card(f"{self.name} v{self.version}, ready", show.table(rows))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictionEvent:
+    """One answered call of a model, as a prediction hook gets it.
+
+    Parameters
+    ----------
+    request_id
+        The id under which the answer was sent.
+    time
+        When it was answered, in seconds since 1970.
+    predictor
+        Who answered.
+    images
+        What the model was given: images, or tensors that are model input already; the batch first.
+    rows
+        ``(n, classes)``, one row of probabilities for each image.
+    seconds
+        How long the model took.
+    """
+
+    request_id: str
+    time: float
+    predictor: Predictor
+    images: Any
+    rows: NDArray[np.float32]
+    seconds: float
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """The answers, one for each image."""
+        return from_probabilities(self.rows, self.predictor.labels)
+
+
 def draw_png(prediction: Prediction) -> bytes:
     """Return a prediction as a PNG image: the image, where it is known, beside the bars."""
     drawing = show.figure(7, 3)
