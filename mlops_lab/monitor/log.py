@@ -7,91 +7,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mlops_lab import show
 from mlops_lab.errors import BadRequest, LabError, NotFound, StoreError, UnknownModel, UnknownVersion, nearest
-from mlops_lab.monitor import rows
+from mlops_lab.monitor import rollup, rows
 from mlops_lab.monitor.database import Database, connect, failures
+from mlops_lab.monitor.retention import Retention, remove
+from mlops_lab.monitor.rows import LoggedModel
+from mlops_lab.monitor.scale import Scale
 from mlops_lab.monitor.schema import migrate
+from mlops_lab.monitor.status import LogStatus, shown
+from mlops_lab.monitor.summary import Summary
 from mlops_lab.monitor.window import Window
 from mlops_lab.monitor.writer import LINGER, GroupWriter
 from mlops_lab.predict import PredictionEvent
-
-DAY = 86_400
-INSERT_CORRECTION = (
-    "INSERT INTO summaries (model, version, reference, hour, last_id, labelled, correct) VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
-
-
-@dataclass(frozen=True)
-class Retention:
-    """How long predictions are kept; the oldest go first. Their summaries stay.
-
-    Parameters
-    ----------
-    days
-        Older predictions are removed.
-    megabytes
-        When the log occupies more, the oldest tenth is removed, and again.
-    image_days
-        Images, where they are kept, go earlier.
-    """
-
-    days: float = 90
-    megabytes: float = 2048
-    image_days: float = 7
-
-
-@dataclass(frozen=True)
-class LoggedModel:
-    """One version that the log knows."""
-
-    model: str
-    version: int
-    labels: tuple[str, ...]
-    statistics: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class LogStatus:
-    """How a prediction log is doing, for ``/metrics`` and ``/readyz``.
-
-    ``dropped`` predictions came while the queue was full, ``failed`` ones could not be written; ``repeated`` ones were
-    there already, under the same request id.
-    """
-
-    target: str
-    written: int
-    repeated: int
-    dropped: int
-    failed: int
-    queued: int
-    error: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether the last attempt to write succeeded and nothing was lost."""
-        return not (self.error or self.dropped or self.failed)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {"passed": self.passed, **asdict(self)}
-
-    def _repr_html_(self) -> str:
-        word = "writing" if self.passed else "failing" if self.error else "has lost predictions"
-        numbers = [(name, f"{getattr(self, name):,}") for name in ("written", "repeated", "dropped", "failed")]
-        error = [("last error", self.error)] if self.error else []
-        state = show.state("ok" if self.passed else "error", word)
-        return show.card(f"Prediction log {self.target}", state, show.table([*numbers, *error]))
 
 
 class PredictionLog:
@@ -113,6 +50,8 @@ class PredictionLog:
         What is removed when.
     patience
         Seconds that a durable :meth:`append` waits at most, before the answer goes out without being logged.
+    scales
+        Returns the bins of a version's reference. With it, predictions are summarised before they are removed.
 
     Examples
     --------
@@ -129,9 +68,10 @@ class PredictionLog:
         images: bool = False,
         retention: Retention | None = None,
         patience: float = 1.0,
+        scales: Callable[[str, int], Scale | None] | None = None,
     ) -> None:
         self.target, self.durable, self.images = target, durable, images
-        self.retention, self.patience = retention or Retention(), patience
+        self.retention, self.patience, self._scales = retention or Retention(), patience, scales
         self._failures = failures()
         self._database: Database | None = None
         self._known: set[tuple[str, int]] = set()
@@ -196,7 +136,7 @@ class PredictionLog:
             truth = labels.index(label)
             database.run("UPDATE predictions SET truth = ? WHERE id = ?", (truth, row_id))
             counted = (int(before is None), int(truth == said) - int(before is not None and before == said))
-            _correct_summaries(database, (row_id, name, version, moment), *counted)
+            rollup.correct(database, (row_id, name, version, moment), *counted)
 
     def models(self) -> list[LoggedModel]:
         """Return the versions that the log knows, in order."""
@@ -238,27 +178,44 @@ class PredictionLog:
                 f"ORDER BY time DESC, id DESC{limit}"
             )
             wanted = database.run(sql, (model, found.version, since, until))
-        return rows.to_window(model, found.version, found.labels, found.statistics, wanted[::-1])
+        return rows.to_window(found, wanted[::-1])
+
+    def summaries(
+        self, scale: Scale, model: str, version: int | None = None, *, since: float = 0.0, until: float = float("inf")
+    ) -> list[tuple[int, Summary]]:
+        """Return one summary for each hour, oldest first, and keep those of complete hours.
+
+        What is kept outlives the predictions themselves. The hours that ``since`` and ``until`` lie in are whole.
+
+        Parameters
+        ----------
+        scale
+            The bins and features of the version's reference: ``reference.scale``.
+        model, version
+            As for :meth:`read`.
+        since, until
+            Seconds since 1970.
+
+        Returns
+        -------
+        list of (int, Summary)
+            Hours since 1970, and what was answered in them.
+        """
+        self.flush(1.0)
+        with self._opened() as database, database.transaction():
+            logged = self._model(database, model, version)
+            return rollup.by_hour(database, logged, scale, since, until)
 
     def trim(self) -> int:
         """Remove what is older or more than the retention allows; return how many predictions went."""
         with self._opened() as database, database.transaction():
-            now = time.time()
-            before = _count(database)
-            database.run(
-                "UPDATE predictions SET image = NULL WHERE image IS NOT NULL AND time < ?",
-                (now - DAY * self.retention.image_days,),
-            )
-            database.run("DELETE FROM predictions WHERE time < ?", (now - DAY * self.retention.days,))
-            while (left := _count(database)) and database.used_bytes() > self.retention.megabytes * 2**20:
-                oldest = f"SELECT id FROM predictions ORDER BY id LIMIT {max(1, left // 10)}"
-                database.run(f"DELETE FROM predictions WHERE id IN ({oldest})")
-            return before - left
+            self._summarise_before_removal(database)
+            return remove(database, self.retention)
 
     @property
     def status(self) -> LogStatus:
         """What became of the predictions so far."""
-        return LogStatus(_shown(self.target), **asdict(self._writer.counts), queued=self._writer.queued)
+        return LogStatus(shown(self.target), **asdict(self._writer.counts), queued=self._writer.queued)
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until what was appended so far is written or given up; tell whether that came in time."""
@@ -278,7 +235,7 @@ class PredictionLog:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<PredictionLog {_shown(self.target)}: {self.status.written:,} written>"
+        return f"<PredictionLog {shown(self.target)}: {self.status.written:,} written>"
 
     def _repr_html_(self) -> str:
         return self.status._repr_html_()
@@ -300,6 +257,12 @@ class PredictionLog:
             raise
         self._trim_sometimes()
         return written, len(wanted) - written
+
+    def _summarise_before_removal(self, database: Database) -> None:
+        for logged in [_logged(row) for row in database.run("SELECT * FROM models")] if self._scales else []:
+            scale = self._scales(logged.model, logged.version) if self._scales else None
+            if scale is not None:
+                rollup.keep(database, logged, scale, float("inf"))
 
     def _writing(self) -> Database:
         if self._database is not None and not self._database.is_current():
@@ -333,7 +296,7 @@ class PredictionLog:
         except LabError:
             raise
         except self._failures as error:
-            message = f"The prediction log {_shown(self.target)} cannot be used: {error}."
+            message = f"The prediction log {shown(self.target)} cannot be used: {error}."
             raise StoreError(
                 message, "Look at the disk and at the programs that hold the file, and try again."
             ) from error
@@ -367,28 +330,6 @@ class PredictionLog:
 
 def _logged(row: tuple[Any, ...]) -> LoggedModel:
     return LoggedModel(row[0], row[1], tuple(json.loads(row[2])), tuple(json.loads(row[3])))
-
-
-def _count(database: Database) -> int:
-    return int(database.run("SELECT COUNT(*) FROM predictions")[0][0])
-
-
-def _shown(target: str | Path) -> str:
-    """Return a target without the password that an address may hold."""
-    text = str(target)
-    head, at, tail = text.rpartition("@")
-    return f"postgresql://…@{tail}" if at and "://" in head else text
-
-
-def _correct_summaries(database: Database, found: tuple[Any, ...], labelled: int, correct: int) -> None:
-    """Add a part to each summary that a prediction is in already: merging is addition, so nothing is rewritten."""
-    row_id, model, version, moment = found
-    covering = (
-        "SELECT reference FROM summaries WHERE model = ? AND version = ? GROUP BY reference HAVING MAX(last_id) >= ?"
-    )
-    for (reference,) in database.run(covering, (model, version, row_id)):
-        part = (model, version, reference, int(moment // 3600), 0, labelled, correct)
-        database.run(INSERT_CORRECTION, part)
 
 
 def _bytes(event: PredictionEvent) -> int:

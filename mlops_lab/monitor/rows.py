@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,16 @@ INSERT = (
 )
 INSERT_MODEL = "INSERT INTO models (model, version, labels, statistics) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 COLUMNS = "id, time, probabilities, statistics, truth, seconds"
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """One version that a log knows."""
+
+    model: str
+    version: int
+    labels: tuple[str, ...]
+    statistics: tuple[str, ...]
 
 
 def to_rows(events: Sequence[PredictionEvent], *, with_images: bool = False) -> list[tuple[Any, ...]]:
@@ -73,18 +84,16 @@ def model_row(event: PredictionEvent) -> tuple[Any, ...]:
     return (predictor.name, predictor.version, json.dumps(list(predictor.labels), ensure_ascii=False), statistics)
 
 
-def to_window(
-    model: str, version: int, labels: Sequence[str], statistics: Sequence[str], rows: Sequence[tuple[Any, ...]]
-) -> Window:
+def to_window(logged: LoggedModel, rows: Sequence[tuple[Any, ...]]) -> Window:
     """Return rows of :data:`COLUMNS` as arrays."""
     return Window(
-        model,
-        version,
-        tuple(labels),
-        tuple(statistics),
+        logged.model,
+        logged.version,
+        logged.labels,
+        logged.statistics,
         np.array([row[1] for row in rows], np.float64),
-        _floats([row[2] for row in rows], len(labels)),
-        _floats([row[3] for row in rows], len(statistics)),
+        _floats([row[2] for row in rows], len(logged.labels)),
+        _floats([row[3] for row in rows], len(logged.statistics)),
         np.array([UNKNOWN if row[4] is None else row[4] for row in rows], np.int64),
         np.array([row[5] for row in rows], np.float64),
     )

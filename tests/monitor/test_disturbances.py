@@ -1,5 +1,7 @@
 """The dial: nothing at zero, more with strength, and the truth moves along."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,7 @@ def test_a_dial_changes_images_and_nothing_at_zero(garments, kind):
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("seasons", "inverted", "new clothes")])
 def test_a_stronger_one_changes_more_and_the_model_less_right(garments, kind):
-    model = store.ModelStore("models").load("clothes", 1)
+    model = store.ModelStore(Path(__file__).parents[2] / "models").load("clothes", 1)
     change, right = [], []
     for strength in (0.0, 0.4, 1.0):
         shifted = disturb(garments, kind, strength)

@@ -1,0 +1,158 @@
+"""How right a model probably is when nobody has said what is right, and how far that can be believed.
+
+The model's own confidence is blind to what it has never seen: to a mask before the object it says "shirt, 0.9". So the
+accuracy is learned: from windows of held-out images that were disturbed on purpose (``rehearsal``), an ensemble of
+trees learns how right the model is when outputs, confidence and input statistics look as they do. How wrong that is for a
+kind of change it has not seen is measured by leaving each kind out in turn.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_lab.monitor.rehearsal import QUIET, Rehearsals
+
+TREES = 150
+# The interval holds so many of the windows of kinds that were left out.
+COVERAGE = 0.95
+# An estimate is trusted while it is expected to be wrong by less than this …
+LARGEST_ERROR = 0.05
+# … and while it says about what the model's own confidence says.
+LARGEST_CONTRADICTION = 0.08
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The accuracy of a window.
+
+    Parameters
+    ----------
+    accuracy
+        The share of right answers, 0–1.
+    low, high
+        An interval that holds it in 95 of 100 windows.
+    trust
+        Whether to believe it. Where it is false, ask for labels.
+    source
+        ``"labels"`` where it was measured on feedback, ``"estimate"`` where it was estimated without.
+    reason
+        Why it is trusted or not.
+    """
+
+    accuracy: float
+    low: float
+    high: float
+    trust: bool
+    source: str
+    reason: str
+
+    def __str__(self) -> str:
+        word = "measured" if self.source == "labels" else "estimated"
+        return f"{self.accuracy:.3f} ({self.low:.3f} to {self.high:.3f}), {word}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "accuracy": round(self.accuracy, 4),
+            "interval": [round(self.low, 4), round(self.high, 4)],
+            "trust": self.trust,
+            "source": self.source,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Estimator:
+    """What was learned from rehearsals: the accuracy, and how wrong it is expected to be."""
+
+    accuracy: Any = field(repr=False)
+    error: Any = field(repr=False)
+    widening: float
+
+    def estimate(self, traits: NDArray[np.float64], count: int) -> Estimate:
+        """Return the accuracy of a window of so many predictions that looks like this."""
+        accuracy = float(np.clip(self.accuracy.predict(traits[np.newaxis])[0], 0, 1))
+        error = max(0.0, float(self.error.predict(traits[np.newaxis])[0]))
+        chance = 1.96 * math.sqrt(max(accuracy * (1 - accuracy), 0.01) / max(1, count))
+        width = math.hypot(self.widening * error, chance)
+        contradiction = abs(accuracy - float(traits[0]))
+        trust, reason = _judge(error, contradiction, accuracy, float(traits[0]))
+        return Estimate(accuracy, max(0.0, accuracy - width), min(1.0, accuracy + width), trust, "estimate", reason)
+
+
+def _judge(error: float, contradiction: float, accuracy: float, confidence: float) -> tuple[bool, str]:
+    if contradiction > LARGEST_CONTRADICTION:
+        words = f"the model's confidence would give {confidence:.2f}, what the inputs look like {accuracy:.2f}"
+        return False, f"{words}: they contradict each other"
+    if error > LARGEST_ERROR:
+        return False, f"for changes like this one, such estimates are wrong by {error:.2f}"
+    return True, f"for changes like this one, such estimates are wrong by {error:.2f} only"
+
+
+def leave_out(rehearsals: Rehearsals, *, seed: int = 0) -> NDArray[np.float64]:
+    """Return how wrong each window is estimated by who has not seen its kind of change, ``(windows,)``."""
+    traits, accuracy, kinds = rehearsals.traits, rehearsals.accuracy, np.array(rehearsals.kinds)
+    unseen = np.zeros(len(rehearsals))
+    for kind in sorted(set(kinds)):
+        left_out = kinds == kind
+        known = ~left_out if kind != QUIET else np.arange(len(kinds)) % 2 == 0
+        unseen[left_out] = _trees(seed, trees=40).fit(traits[known], accuracy[known]).predict(traits[left_out])
+    errors: NDArray[np.float64] = np.abs(unseen - accuracy)
+    return errors
+
+
+def learn(rehearsals: Rehearsals, errors: NDArray[np.float64], *, seed: int = 0) -> Estimator:
+    """Learn to estimate the accuracy of a window, and how wrong that will be."""
+    traits = rehearsals.traits
+    expected = _trees(seed, leaf=5).fit(traits, errors)
+    widening = float(np.quantile(errors / np.maximum(expected.predict(traits), 0.005), COVERAGE))
+    return Estimator(_trees(seed).fit(traits, rehearsals.accuracy), expected, widening)
+
+
+def _trees(seed: int, *, trees: int = TREES, leaf: int = 2) -> Any:
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    return ExtraTreesRegressor(trees, min_samples_leaf=leaf, max_features=0.5, random_state=seed, n_jobs=1)
+
+
+def measure(correct: int, labelled: int) -> Estimate:
+    """Return the accuracy on feedback, with Wilson's interval.
+
+    Examples
+    --------
+    >>> str(measure(90, 100))
+    '0.900 (0.826 to 0.945), measured'
+    """
+    low, high = wilson(correct, labelled)
+    reason = f"measured on {labelled:,} predictions that were judged"
+    return Estimate(correct / labelled, low, high, True, "labels", reason)
+
+
+def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
+    """Return Wilson's interval of a share.
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in wilson(0, 20)]
+    [0.0, 0.161]
+    """
+    share, spread = successes / trials, z * z / trials
+    middle = (share + spread / 2) / (1 + spread)
+    width = z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
+    return max(0.0, middle - width), min(1.0, middle + width)
+
+
+def labels_needed(accuracy: float, margin: float = 0.05, z: float = 1.96) -> int:
+    """Return how many random predictions must be judged to know the accuracy to plus or minus a margin.
+
+    Examples
+    --------
+    >>> labels_needed(0.9)
+    139
+    """
+    return math.ceil(z * z * max(accuracy * (1 - accuracy), 0.01) / margin**2)
