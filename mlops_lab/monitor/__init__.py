@@ -5,9 +5,16 @@ what the version did on held-out data, and :func:`watch` does that while they co
 images, so that a change can be seen before it happens.
 """
 
+from mlops_lab.monitor.dashboard import Report as Report
+from mlops_lab.monitor.dashboard import compare_log as compare_log
+from mlops_lab.monitor.dashboard import live_page as live_page
+from mlops_lab.monitor.dashboard import page as page
+from mlops_lab.monitor.dashboard import report as report
 from mlops_lab.monitor.disturbances import KINDS as KINDS
 from mlops_lab.monitor.disturbances import disturb as disturb
 from mlops_lab.monitor.harm import Estimate as Estimate
+from mlops_lab.monitor.labels import accept_feedback as accept_feedback
+from mlops_lab.monitor.labels import feedback as feedback
 from mlops_lab.monitor.log import PredictionLog as PredictionLog
 from mlops_lab.monitor.reference import Reference as Reference
 from mlops_lab.monitor.reference import find_reference as find_reference

@@ -2,8 +2,8 @@
 
 The model's own confidence is blind to what it has never seen: to a mask before the object it says "shirt, 0.9". So the
 accuracy is learned: from windows of held-out images that were disturbed on purpose (``rehearsal``), an ensemble of
-trees learns how right the model is when outputs, confidence and input statistics look as they do. How wrong that is for a
-kind of change it has not seen is measured by leaving each kind out in turn.
+trees learns how right the model is when outputs, confidence and input statistics look as they do. How wrong that is for
+a kind of change it has not seen is measured by leaving each kind out in turn.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TREES = 150
 COVERAGE = 0.95
 # An estimate is trusted while it is expected to be wrong by less than this …
 LARGEST_ERROR = 0.05
-# … and while it says about what the model's own confidence says.
+# … and while the model's own confidence does not promise more than this above it.
 LARGEST_CONTRADICTION = 0.08
 
 
@@ -50,6 +50,11 @@ class Estimate:
     trust: bool
     source: str
     reason: str
+
+    @property
+    def range(self) -> tuple[float, float, float]:
+        """The accuracy, and the ends of its interval."""
+        return (self.accuracy, self.low, self.high)
 
     def __str__(self) -> str:
         word = "measured" if self.source == "labels" else "estimated"
@@ -80,13 +85,13 @@ class Estimator:
         error = max(0.0, float(self.error.predict(traits[np.newaxis])[0]))
         chance = 1.96 * math.sqrt(max(accuracy * (1 - accuracy), 0.01) / max(1, count))
         width = math.hypot(self.widening * error, chance)
-        contradiction = abs(accuracy - float(traits[0]))
-        trust, reason = _judge(error, contradiction, accuracy, float(traits[0]))
+        trust, reason = _judge(error, accuracy, float(traits[0]))
         return Estimate(accuracy, max(0.0, accuracy - width), min(1.0, accuracy + width), trust, "estimate", reason)
 
 
-def _judge(error: float, contradiction: float, accuracy: float, confidence: float) -> tuple[bool, str]:
-    if contradiction > LARGEST_CONTRADICTION:
+def _judge(error: float, accuracy: float, confidence: float) -> tuple[bool, str]:
+    # A model that is less sure than it is right is only modest; one that is surer does not see what the inputs show.
+    if confidence - accuracy > LARGEST_CONTRADICTION:
         words = f"the model's confidence would give {confidence:.2f}, what the inputs look like {accuracy:.2f}"
         return False, f"{words}: they contradict each other"
     if error > LARGEST_ERROR:

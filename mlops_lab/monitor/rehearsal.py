@@ -101,7 +101,8 @@ def _draw(split: Split, kind: str, kinds: Sequence[str], random: np.random.Gener
     drawn = Split(split.images[chosen], split.labels[chosen])
     if kind == QUIET:
         return drawn
-    share = 1.0 if random.random() < 0.5 else random.uniform(0.2, 1)
+    # Small shares as often as large ones: a tenth of the images that is always wrong is a harm, too.
+    share = 1.0 if random.random() < 0.4 else float(np.exp(random.uniform(np.log(0.05), 0)))
     seed = int(random.integers(1 << 31))
     drawn = disturb(drawn, kind, random.uniform(0.03, 1), share=share, seed=seed)
     if random.random() < 0.3:
