@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mlops_lab.monitor.rehearsal import QUIET, Rehearsals
 
 TREES = 150
+NEIGHBOURS = 5
 # The interval holds so many of the windows of kinds that were left out.
 COVERAGE = 0.95
 # An estimate is trusted while it is expected to be wrong by less than this …
@@ -73,20 +74,50 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Estimator:
-    """What was learned from rehearsals: the accuracy, and how wrong it is expected to be."""
+    """What was learned from rehearsals: the accuracy, and how wrong it is expected to be.
+
+    ``unseen`` and ``seen`` expect the error for a kind of change that was not rehearsed and for one that was; which of
+    them holds for a window is told by how far its traits lie from those of the nearest rehearsals.
+    """
 
     accuracy: Any = field(repr=False)
-    error: Any = field(repr=False)
-    widening: float
+    unseen: ErrorModel = field(repr=False)
+    seen: ErrorModel = field(repr=False)
+    novelty: Novelty = field(repr=False)
 
     def estimate(self, traits: NDArray[np.float64], count: int) -> Estimate:
         """Return the accuracy of a window of so many predictions that looks like this."""
-        accuracy = float(np.clip(self.accuracy.predict(traits[np.newaxis])[0], 0, 1))
-        error = max(0.0, float(self.error.predict(traits[np.newaxis])[0]))
+        row = traits[np.newaxis]
+        accuracy = float(np.clip(self.accuracy.predict(row)[0], 0, 1))
+        model = self.unseen if self.novelty.is_new(row) else self.seen
+        error = max(0.0, float(model.trees.predict(row)[0]))
         chance = 1.96 * math.sqrt(max(accuracy * (1 - accuracy), 0.01) / max(1, count))
-        width = math.hypot(self.widening * error, chance)
+        width = math.hypot(model.widening * error, chance)
         trust, reason = _judge(error, accuracy, float(traits[0]))
         return Estimate(accuracy, max(0.0, accuracy - width), min(1.0, accuracy + width), trust, "estimate", reason)
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorModel:
+    """How wrong an estimate is expected to be, and by how much that must be widened to hold 95 of 100 windows."""
+
+    trees: Any
+    widening: float
+
+
+@dataclass(frozen=True, eq=False)
+class Novelty:
+    """Whether a window looks like none that was rehearsed."""
+
+    centre: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    neighbours: Any
+    farthest: float
+
+    def is_new(self, row: NDArray[np.float64]) -> bool:
+        """Tell whether it is farther from its neighbours than nearly all rehearsals are from theirs."""
+        distances, _ = self.neighbours.kneighbors((row - self.centre) / self.spread, NEIGHBOURS)
+        return bool(distances.mean() > self.farthest)
 
 
 def _judge(error: float, accuracy: float, confidence: float) -> tuple[bool, str]:
@@ -100,23 +131,48 @@ def _judge(error: float, accuracy: float, confidence: float) -> tuple[bool, str]
 
 
 def leave_out(rehearsals: Rehearsals, *, seed: int = 0) -> NDArray[np.float64]:
-    """Return how wrong each window is estimated by who has not seen its kind of change, ``(windows,)``."""
-    traits, accuracy, kinds = rehearsals.traits, rehearsals.accuracy, np.array(rehearsals.kinds)
-    unseen = np.zeros(len(rehearsals))
-    for kind in sorted(set(kinds)):
-        left_out = kinds == kind
-        known = ~left_out if kind != QUIET else np.arange(len(kinds)) % 2 == 0
-        unseen[left_out] = _trees(seed, trees=40).fit(traits[known], accuracy[known]).predict(traits[left_out])
-    errors: NDArray[np.float64] = np.abs(unseen - accuracy)
+    """Return how wrong each window is estimated without it: ``(2, windows)``.
+
+    First by who has seen no window of its kind, then by who has seen four fifths of all windows.
+    """
+    kinds = np.array(rehearsals.kinds)
+    folds = np.random.default_rng(seed).permutation(len(rehearsals)) % 5
+    seen = _errors_without(rehearsals, folds, seed)
+    unseen = np.where(kinds == QUIET, seen, _errors_without(rehearsals, kinds, seed))
+    return np.stack([unseen, seen])
+
+
+def _errors_without(rehearsals: Rehearsals, groups: NDArray[Any], seed: int) -> NDArray[np.float64]:
+    traits, accuracy = rehearsals.traits, rehearsals.accuracy
+    errors = np.zeros(len(rehearsals))
+    for group in sorted(set(groups.tolist())):
+        out = groups == group
+        trees = _trees(seed, trees=40).fit(traits[~out], accuracy[~out])
+        errors[out] = np.abs(trees.predict(traits[out]) - accuracy[out])
     return errors
 
 
 def learn(rehearsals: Rehearsals, errors: NDArray[np.float64], *, seed: int = 0) -> Estimator:
     """Learn to estimate the accuracy of a window, and how wrong that will be."""
-    traits = rehearsals.traits
-    expected = _trees(seed, leaf=5).fit(traits, errors)
-    widening = float(np.quantile(errors / np.maximum(expected.predict(traits), 0.005), COVERAGE))
-    return Estimator(_trees(seed).fit(traits, rehearsals.accuracy), expected, widening)
+    unseen, seen = (_learn_errors(rehearsals.traits, row, seed) for row in errors)
+    accuracy = _trees(seed).fit(rehearsals.traits, rehearsals.accuracy)
+    return Estimator(accuracy, unseen, seen, _learn_novelty(rehearsals.traits))
+
+
+def _learn_errors(traits: NDArray[np.float64], errors: NDArray[np.float64], seed: int) -> ErrorModel:
+    trees = _trees(seed, trees=60, leaf=5).fit(traits, errors)
+    widening = float(np.quantile(errors / np.maximum(trees.predict(traits), 0.005), COVERAGE))
+    return ErrorModel(trees, widening)
+
+
+def _learn_novelty(traits: NDArray[np.float64]) -> Novelty:
+    from sklearn.neighbors import NearestNeighbors
+
+    centre, spread = traits.mean(axis=0), traits.std(axis=0) + 1e-6
+    scaled = (traits - centre) / spread
+    neighbours = NearestNeighbors().fit(scaled)
+    distances = neighbours.kneighbors(scaled, NEIGHBOURS + 1)[0][:, 1:].mean(axis=1)  # the nearest is the window itself
+    return Novelty(centre, spread, neighbours, float(np.quantile(distances, COVERAGE)))
 
 
 def _trees(seed: int, *, trees: int = TREES, leaf: int = 2) -> Any:

@@ -49,7 +49,7 @@ class Reference:
     rehearsals
         Windows of it that were disturbed; none where the model takes no images.
     errors
-        How wrong the accuracy of each is estimated by who has not seen its kind of change.
+        ``(2, windows)``: how wrong the accuracy of each is estimated without its kind, and without only it.
     """
 
     model: str

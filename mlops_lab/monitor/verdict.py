@@ -18,6 +18,8 @@ from mlops_lab.monitor.window import Window
 
 # An estimate this far below the reference is harm. 0.03 was found on the disturbances that are not held out.
 MARGIN = 0.03
+# An estimate alone must not ring on chance: something must have moved about as much as chance does one time in four.
+MOVED = 0.25
 # From so many judged predictions on, what they say counts, and no estimate.
 ENOUGH_LABELS = 50
 FEWEST = 30
@@ -35,7 +37,7 @@ class Verdict:
     model, version, predictions
         What was looked at.
     changed
-        Whether anything is more than chance.
+        Whether any statistic is more than chance, or the accuracy is.
     harmful
         Whether the model is probably less often right than it was: what an alarm rings on.
     reason
@@ -166,7 +168,7 @@ def compare(reference: Reference, observed: Window | Summary | Hours, *, alpha: 
         reference.model,
         reference.version,
         summary.count,
-        any(one.changed for one in evidence),
+        harmful or any(one.changed for one in evidence),
         harmful,
         reason,
         estimate,
@@ -224,7 +226,7 @@ def _judge(
         return _judge_by_labels(reference, summary)
     changed = [one for one in evidence if one.changed]
     lost = reference.accuracy - estimate.accuracy
-    if changed and lost > MARGIN:
+    if lost > MARGIN and min(one.p_value for one in evidence) < MOVED:
         return True, f"{100 * lost:.0f} points of accuracy are probably lost"
     if not estimate.trust and any(one.large for one in changed) and reference.estimator is not None:
         return True, f"{changed[0].statistic} changed much, and the estimate cannot be trusted: ask for labels"
