@@ -244,13 +244,13 @@ def _cells_of(dataset: str, model: str, split: int, sizes: tuple[int, ...]) -> I
                         yield Cell(dataset, model, split, "published", kind, f"{strength}@{share}", size)
 
 
-def run(path: Path, quick: bool) -> list[dict[str, Any]]:
+def run(path: Path, quick: bool, datasets: list[str]) -> list[dict[str, Any]]:
     """Judge the cells that are not in the file yet; return all of them."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     done = {row["key"] for row in rows}
     with path.open("a", encoding="utf-8") as file:
         for cell in grid(quick):
-            if cell.key in done:
+            if cell.key in done or cell.dataset not in datasets:
                 continue
             windows = (100 if cell.kind == "quiet" else 10) if quick else (40 if cell.kind == "quiet" else 20)
             row = {"key": cell.key, **cell.__dict__, **judge(cell, windows)}
@@ -320,6 +320,40 @@ def export(folder: Path) -> None:
         np.savez_compressed(folder / f"{dataset}.npz", **arrays)
 
 
+def peers(folder: Path) -> str:
+    """Return what the peers said of the exported windows, at their defaults and calibrated to 5% quiet alarms."""
+    lines = ["| peer | data | windows | quiet alarms | harmful found | harmless alarmed | error |", "|---" * 7 + "|"]
+    for path in sorted(folder.glob("*.evidently.json")):
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        quiet = [row["share"] for row in rows if row["kind"] == "quiet"]
+        calibrated = float(np.quantile(quiet, 0.95, method="higher")) if quiet else 1.0
+        data_set = path.name.split(".")[0]
+        lines.append(_peer("Evidently, defaults", data_set, [{**r, "alert": r["share"] >= 0.5} for r in rows]))
+        lines.append(_peer("Evidently, calibrated", data_set, [{**r, "alert": r["share"] > calibrated} for r in rows]))
+    for path in sorted(folder.glob("*.nannyml.json")):
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        data_set = path.name.split(".")[0]
+        quiet = [row["estimate"] for row in rows if row["kind"] == "quiet"]
+        calibrated = float(np.quantile(quiet, 0.05, method="lower"))
+        lines.append(_peer("NannyML CBPE, defaults", data_set, rows))
+        shifted = [{**row, "alert": row["estimate"] < calibrated} for row in rows]
+        lines.append(_peer("NannyML CBPE, calibrated", data_set, shifted))
+    return "\n".join(lines)
+
+
+def _peer(name: str, dataset: str, rows: list[dict[str, Any]]) -> str:
+    shifted = [row for row in rows if row["kind"] != "quiet"]
+    groups = (
+        [row for row in rows if row["kind"] == "quiet"],
+        [row for row in shifted if row["lost"] > HARMFUL],
+        [row for row in shifted if row["lost"] < HARMLESS],
+    )
+    shares = [_share([{"windows": 1, "alert": row["alert"]} for row in group], "alert") for group in groups]
+    errors = [abs(row["estimate"] - row["accuracy"]) for row in shifted if "estimate" in row]
+    error = f"{np.mean(errors):.3f}" if errors else "–"
+    return f"| {name} | {dataset} | {len(rows)} | {' | '.join(shares)} | {error} |"
+
+
 def reference_columns(window: monitor.Window) -> list[str]:
     """Return the names of what the peers are shown: what our own detector sees."""
     return [*(f"p{place}" for place in range(len(window.labels))), *window.statistics, "class"]
@@ -333,6 +367,7 @@ def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--data", nargs="+", default=["fashion-mnist", "digits"], help="Of these data sets only.")
     parser.add_argument("--out", type=Path, default=Path("drift.jsonl"))
     parser.add_argument("--export", type=Path)
     parser.add_argument("--peers", type=Path)
@@ -340,11 +375,9 @@ def main() -> None:
     if arguments.export:
         export(arguments.export)
     elif arguments.peers:
-        for path in sorted(arguments.peers.glob("*.peer.json")):
-            for row in json.loads(path.read_text(encoding="utf-8")):
-                print(json.dumps(row))
+        print(peers(arguments.peers))
     else:
-        rows = run(arguments.out, arguments.quick)
+        rows = run(arguments.out, arguments.quick, arguments.data)
         print(f"Held out: {', '.join(HELD_OUT)}.\n\n{table(rows)}")
 
 

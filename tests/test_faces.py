@@ -6,7 +6,7 @@ import json
 import pkgutil
 import re
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 
 import mlops_lab
-from mlops_lab import data, deploy, doctor, engines, image, pipeline, predict, serve, store, train, validate
+from mlops_lab import data, deploy, doctor, engines, image, monitor, pipeline, predict, serve, store, train, validate
 from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
 from mlops_lab.deploy.lint.findings import Finding, Findings
+from mlops_lab.monitor.drift import Difference
+from mlops_lab.monitor.scale import make_scale
+from mlops_lab.monitor.timeline import Hour
 from mlops_lab.pipeline.outcome import Outcome, Release
 from mlops_lab.predict import Prediction
 from mlops_lab.serve import Predictions
@@ -31,7 +34,7 @@ from mlops_lab.validate.load import LoadPlan, LoadResult
 from mlops_lab.widgets.traffic import Traffic
 
 HOSTILE = "<script>alert('x')</script>"
-STAGES = (data, train, predict, store, serve, deploy, validate, pipeline, doctor, image, engines)
+STAGES = (data, train, predict, store, serve, deploy, validate, monitor, pipeline, doctor, image, engines)
 
 
 def classes():
@@ -81,8 +84,41 @@ def examples(digits, digits_run, shared_models, bright):
             *(outcome, Release("m", 2, HOSTILE, 1, 1, "now", HOSTILE, state="refused", outcomes=(outcome,))),
             doctor.Checkup((doctor.Finding(HOSTILE, "warning", HOSTILE, HOSTILE),)),
             Demonstration(0.9, 0.9, HOSTILE, 1, "clothes v1", {}, "http://127.0.0.1", 1, 1.0, 1.0, 1.0, 1.0, "a.png"),
+            *watched_production(),
             Traffic.of([Exchange("GET", HOSTILE, 404, 1.0, 9, 9.0)], now=10.0, classes={HOSTILE: {HOSTILE: 3}}),
         ]
+
+
+def watched_production():
+    """Return what the monitor says of a model that is in a bad way."""
+    random = np.random.default_rng(0)
+    rows = random.dirichlet((1, 1), 400).astype(np.float32)
+    columns = (np.arange(400.0), rows, random.random((400, 4), np.float32), rows.argmax(axis=1), np.zeros(400))
+    window = monitor.Window(HOSTILE, 1, (HOSTILE, "b"), ("mean", "deviation", "least", "most"), *columns)
+    summary = monitor.summarise(window, make_scale(window))
+    verdict = monitor.compare(monitor.Reference(HOSTILE, 1, summary), summary)
+    difference = Difference(HOSTILE, 0.001, 0.5, True, since=0.0)
+    bad = replace(verdict, harmful=True, changed=True, reason=HOSTILE, evidence=(difference,))
+    alarm = monitor.Alarm(200, 0.0, HOSTILE, bad)
+    hours = (Hour(0.0, 200, 0.5, 0.4, 0.6, True, True), Hour(3600.0, 3, None, None, None, False, False))
+    shares = {HOSTILE: 0.75, "b": 0.25}
+    status = monitor.LogStatus(HOSTILE, 1, 2, 3, 4, 5, HOSTILE)
+    log = monitor.PredictionLog("none.db")
+    watched = monitor.Watched(400, (alarm,), ((200, bad),))
+    report = monitor.Report(bad, hours, shares, shares, status)
+    return [
+        window,
+        summary,
+        monitor.Reference(HOSTILE, 1, summary),
+        verdict,
+        bad,
+        difference,
+        alarm,
+        watched,
+        status,
+        log,
+        report,
+    ]
 
 
 def imported(digits):

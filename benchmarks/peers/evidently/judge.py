@@ -29,7 +29,9 @@ def main(windows: Path, result: Path) -> None:
 
     reference = dataset(arrays["reference"])
     rows = json.loads(result.read_text(encoding="utf-8")) if result.exists() else []
-    for place in range(len(rows), len(about["windows"])):
+    # In an order drawn by chance, so that what was judged before an interruption is a sample of all.
+    order = np.random.default_rng(0).permutation(len(about["windows"]))
+    for place in order[len(rows) :].tolist():
         started = time.perf_counter()
         found = Report([DataDriftPreset()]).run(dataset(arrays[f"window_{place}"]), reference).dict()
         drifted = next(one["value"] for one in found["metrics"] if "DriftedColumnsCount" in str(one))
