@@ -11,5 +11,6 @@ from mlops_lab.widgets.drawing import draw as draw
 from mlops_lab.widgets.fitting import training as training
 from mlops_lab.widgets.picking import gallery as gallery
 from mlops_lab.widgets.sending import send as send
+from mlops_lab.widgets.shifting import shift as shift
 from mlops_lab.widgets.uploading import upload as upload
 from mlops_lab.widgets.watching import dashboard as dashboard
