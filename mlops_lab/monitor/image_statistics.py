@@ -41,7 +41,7 @@ def describe_inputs(images: Any, spec: InputSpec) -> NDArray[np.float32]:
     --------
     >>> spec = InputSpec(shape=(28, 28, 1), size=(28, 28))
     >>> grey = describe_inputs(np.full((2, 28, 28), 51, np.uint8), spec)
-    >>> dict(zip(names(spec), grey[0].round(2).tolist()))["brightness"]
+    >>> round(float(grey[0, names(spec).index("brightness")]), 2)
     0.2
     """
     tensor = _as_tensor(images, spec)
