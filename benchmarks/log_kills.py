@@ -81,7 +81,9 @@ def main() -> None:
         acknowledged: dict[str, float] = {}
         deaths: dict[str, float] = {}
         for life in range(arguments.kills):
-            said, died = one_life(path, life, arguments.durable, chance.uniform(0, 0.05))
+            # Long enough that some groups are written: without --durable a group waits for others first.
+            seconds = chance.uniform(0, 0.05 if arguments.durable else 0.5)
+            said, died = one_life(path, life, arguments.durable, seconds)
             acknowledged |= said
             deaths[str(life)] = died
         connection = sqlite3.connect(path)
