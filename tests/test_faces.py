@@ -6,24 +6,41 @@ import json
 import pkgutil
 import re
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
-from mlops_lab.serve.background.places import Reach
 
 import mlops_lab
-from mlops_lab import data, deploy, doctor, engines, filetype, image, pipeline, predict, serve, store, train, validate
+from mlops_lab import (
+    data,
+    deploy,
+    doctor,
+    engines,
+    filetype,
+    image,
+    monitor,
+    pipeline,
+    predict,
+    serve,
+    store,
+    train,
+    validate,
+)
 from mlops_lab.client import Predictions
 from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
 from mlops_lab.deploy.lint import LintReport
 from mlops_lab.findings import Finding
+from mlops_lab.monitor.drift import Difference
+from mlops_lab.monitor.scale import make_scale
+from mlops_lab.monitor.timeline import Hour
 from mlops_lab.pipeline.outcome import Release, StageOutcome
 from mlops_lab.predict import Prediction
-from mlops_lab.serve.background import Exchange
+from mlops_lab.serve.background import RecordedRequest
+from mlops_lab.serve.background.public_url import PublicUrl
 from mlops_lab.serve.chains.finder import find_digits
 from mlops_lab.store.compat import CompatReport, MigrationReport
 from mlops_lab.store.safety.report import AuditReport, finding
@@ -32,7 +49,7 @@ from mlops_lab.validate.load import LoadPlan, LoadResult
 from mlops_lab.widgets.request_stats import RequestStats
 
 HOSTILE = "<script>alert('x')</script>"
-STAGES = (data, train, predict, store, serve, deploy, validate, pipeline, doctor, image, engines)
+STAGES = (data, train, predict, store, serve, deploy, validate, monitor, pipeline, doctor, image, engines)
 
 
 def classes():
@@ -77,7 +94,7 @@ def examples(digits, digits_run, shared_models, bright):
             *(serve.Registry.of([bright]), serve.Registry(), server, serve.servers()),
             serve.Chain(["find-digits", "digits", "join"], description=HOSTILE),
             *find_digits(image),
-            *(Reach(HOSTILE, None, HOSTILE), Reach("a hub", "/user/me/proxy/8000/", "Follow it.")),
+            *(PublicUrl(HOSTILE, None, HOSTILE), PublicUrl("a hub", "/user/me/proxy/8000/", "Follow it.")),
             *(plan, deploy.files(plan, "docker"), deploy.Files({HOSTILE: HOSTILE})),
             *(Layout(Path(HOSTILE), (1,), ()), Layout(Path(HOSTILE), (), (Finding(False, HOSTILE, "m", "r", "w"),))),
             *(LintReport((), 3), LintReport((Finding(False, HOSTILE, "Pin it.", "latest-tag", "a.yaml"),), 1)),
@@ -88,8 +105,43 @@ def examples(digits, digits_run, shared_models, bright):
             doctor.Finding(True, HOSTILE, HOSTILE),
             doctor.Checkup((doctor.Finding(False, HOSTILE, HOSTILE, HOSTILE, HOSTILE),)),
             Demonstration(0.9, 0.9, HOSTILE, 1, "clothes v1", {}, "http://127.0.0.1", 1, 1.0, 1.0, 1.0, 1.0, "a.png"),
-            RequestStats.of([Exchange("GET", HOSTILE, 404, 1.0, 9, 9.0)], now=10.0, classes={HOSTILE: {HOSTILE: 3}}),
+            *watched_production(),
+            RequestStats.of(
+                [RecordedRequest("GET", HOSTILE, 404, 1.0, 9, 9.0)], now=10.0, classes={HOSTILE: {HOSTILE: 3}}
+            ),
         ]
+
+
+def watched_production():
+    """Return what the monitor says of a model that is in a bad way."""
+    random = np.random.default_rng(0)
+    rows = random.dirichlet((1, 1), 400).astype(np.float32)
+    columns = (np.arange(400.0), rows, random.random((400, 4), np.float32), rows.argmax(axis=1), np.zeros(400))
+    window = monitor.Window(HOSTILE, 1, (HOSTILE, "b"), ("mean", "deviation", "least", "most"), *columns)
+    summary = monitor.summarise(window, make_scale(window))
+    verdict = monitor.compare(monitor.Reference(HOSTILE, 1, summary), summary)
+    difference = Difference(HOSTILE, 0.001, 0.5, True, since=0.0)
+    bad = replace(verdict, harmful=True, changed=True, reason=HOSTILE, evidence=(difference,))
+    alarm = monitor.Alarm(200, 0.0, HOSTILE, bad)
+    hours = (Hour(0.0, 200, 0.5, 0.4, 0.6, True, True), Hour(3600.0, 3, None, None, None, False, False))
+    shares = {HOSTILE: 0.75, "b": 0.25}
+    status = monitor.LogStatus(HOSTILE, 1, 2, 3, 4, 5, HOSTILE)
+    log = monitor.PredictionLog("none.db")
+    watched = monitor.Watched(400, (alarm,), ((200, bad),))
+    report = monitor.Report(bad, hours, shares, shares, status)
+    return [
+        window,
+        summary,
+        monitor.Reference(HOSTILE, 1, summary),
+        verdict,
+        bad,
+        difference,
+        alarm,
+        watched,
+        status,
+        log,
+        report,
+    ]
 
 
 def imported(digits):

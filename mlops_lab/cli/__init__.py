@@ -12,6 +12,7 @@ from mlops_lab.cli.answering import predict, serve
 from mlops_lab.cli.deploying import deploy
 from mlops_lab.cli.files import check, migrate
 from mlops_lab.cli.lab import demo, doctor, train
+from mlops_lab.cli.monitoring import monitor
 from mlops_lab.cli.releasing import measure, pipeline, validate
 from mlops_lab.cli.versions import models
 from mlops_lab.errors import LabError, NotFound, WrongUsage
@@ -57,5 +58,19 @@ def _report(error: LabError) -> int:
     return 2 if isinstance(error, WrongUsage | NotFound) else 1
 
 
-for command in (demo, doctor, train, check, migrate, predict, serve, models, validate, measure, deploy, pipeline):
+for command in (
+    demo,
+    doctor,
+    train,
+    check,
+    migrate,
+    predict,
+    serve,
+    models,
+    validate,
+    measure,
+    deploy,
+    monitor,
+    pipeline,
+):
     commands.add_command(command)

@@ -12,9 +12,10 @@ from mlops_lab.widgets.file_upload import upload
 from mlops_lab.widgets.image_gallery import gallery
 from mlops_lab.widgets.send_form import send
 from mlops_lab.widgets.server_dashboard import dashboard
+from mlops_lab.widgets.shift_dial import shift
 from mlops_lab.widgets.training_curves import training
 
-__all__ = ["compare", "confusion", "dashboard", "draw", "gallery", "send", "training", "upload"]
+__all__ = ["compare", "confusion", "dashboard", "draw", "gallery", "send", "shift", "training", "upload"]
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,83 @@
+"""The command line of stage 7: ``mlops-lab monitor report``, ``drift`` and ``dashboard``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mlops_lab.cli.options import as_json, in_models
+
+LOG = click.option("--log", required=True, help="The prediction log: a file, or a postgresql:// address.")
+MODEL = click.option("--model", help="Which model, where the log knows several.")
+VERSION = click.option("--version", type=click.IntRange(1), help="Its version; by default the newest in the log.")
+HOURS = click.option("--hours", type=click.FloatRange(0, min_open=True), help="Look at the last so many hours only.")
+
+
+@click.group()
+def monitor() -> None:
+    """Look at what was answered: whether it has changed, and whether that hurts."""
+
+
+@monitor.command()
+@LOG
+@in_models
+@MODEL
+@VERSION
+@HOURS
+@as_json
+def report(log: str, folder: str, model: str | None, version: int | None, hours: float | None, as_json: bool) -> None:
+    """Report on a version, by hour, from its summaries."""
+    from mlops_lab import monitor as stage
+
+    found = stage.report(log, folder, model, version, since=_since(hours))
+    _tell(found.to_dict(), str(found), as_json)
+
+
+@monitor.command()
+@LOG
+@in_models
+@MODEL
+@VERSION
+@click.option("--last", default=1000, show_default=True, type=click.IntRange(1), help="The newest so many predictions.")
+@as_json
+def drift(log: str, folder: str, model: str | None, version: int | None, last: int, as_json: bool) -> None:
+    """Compare the newest predictions with the version's reference. Exit 1 if the change is harmful."""
+    from mlops_lab import monitor as stage
+
+    verdict = stage.compare_log(log, folder, model, version, last=last)
+    _tell(verdict.to_dict(), str(verdict), as_json)
+    if verdict.harmful:
+        sys.exit(1)
+
+
+@monitor.command()
+@LOG
+@in_models
+@MODEL
+@VERSION
+@HOURS
+@click.option("--out", default="monitor.html", show_default=True, help="The file to write.")
+@as_json
+def dashboard(
+    log: str, folder: str, model: str | None, version: int | None, hours: float | None, out: str, as_json: bool
+) -> None:
+    """Write the report as one HTML file."""
+    from mlops_lab import monitor as stage
+
+    found = stage.report(log, folder, model, version, since=_since(hours))
+    Path(out).write_text(stage.page(found), encoding="utf-8")
+    _tell({**found.to_dict(), "file": out}, f"{out}: {found.verdict.reason}", as_json)
+
+
+def _since(hours: float | None) -> float:
+    import time
+
+    return 0.0 if hours is None else time.time() - 3600 * hours
+
+
+def _tell(values: dict[str, Any], text: str, as_json: bool) -> None:
+    click.echo(json.dumps(values, ensure_ascii=False) if as_json else text)

@@ -1,0 +1,338 @@
+"""The prediction log: what each version answered, when, and later whether it was right.
+
+No image and no address is kept unless images are asked for: of an image twelve statistics are, and the probabilities.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TooLate
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlops_lab.errors import BadRequest, LabError, NotFound, StoreError, UnknownModel, UnknownVersion, nearest
+from mlops_lab.monitor import rollup, rows
+from mlops_lab.monitor.database import Database, connect, failures
+from mlops_lab.monitor.retention import Retention, remove
+from mlops_lab.monitor.rows import LoggedModel
+from mlops_lab.monitor.scale import Scale
+from mlops_lab.monitor.schema import migrate
+from mlops_lab.monitor.status import LogStatus, shown
+from mlops_lab.monitor.summary import Summary
+from mlops_lab.monitor.window import Window
+from mlops_lab.monitor.writer import LINGER, GroupWriter
+from mlops_lab.predict import PredictionEvent
+
+
+class PredictionLog:
+    """Predictions in SQLite, or in PostgreSQL: ``append``, ``feedback``, ``read``, ``summaries`` and ``trim``.
+
+    A thread writes them in groups, so a prediction waits for nothing; whatever happens to the disk, a prediction never
+    fails because of it. What could not be written is counted in :attr:`status`.
+
+    Parameters
+    ----------
+    target
+        A file, or a ``postgresql://`` address.
+    durable
+        :meth:`append` returns once its group is on the disk. Without it, what was appended in the last 0.05 seconds
+        (and what waits in the queue, where the disk is slow) is lost if the program is killed.
+    images
+        Keep the images too, at the model's size, for ``retention.image_days``.
+    retention
+        What is removed when.
+    patience
+        Seconds that a durable :meth:`append` waits at most, before the answer goes out without being logged.
+    scales
+        Returns the bins of a version's reference. With it, predictions are summarised before they are removed.
+
+    Examples
+    --------
+    >>> from mlops_lab import serve
+    >>> log = PredictionLog("predictions.db")  # doctest: +SKIP
+    >>> app = serve.create_app("models", on_prediction=log.append)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        target: str | Path,
+        *,
+        durable: bool = False,
+        images: bool = False,
+        retention: Retention | None = None,
+        patience: float = 1.0,
+        scales: Callable[[str, int], Scale | None] | None = None,
+    ) -> None:
+        self.target, self.durable, self.images = target, durable, images
+        self.retention, self.patience, self._scales = retention or Retention(), patience, scales
+        self._failures = failures()
+        self._database: Database | None = None
+        self._known: set[tuple[str, int]] = set()
+        self._trimmed = time.monotonic()
+        self._writer: GroupWriter[PredictionEvent] = GroupWriter(
+            self._write, self._failures, max_items=20_000, max_bytes=64 << 20, linger=0 if durable else LINGER
+        )
+
+    def append(self, event: PredictionEvent) -> bool:
+        """Take a prediction; with ``durable``, wait until it is on the disk.
+
+        Returns
+        -------
+        bool
+            Whether it was taken; with ``durable``, whether it is written. It never raises.
+        """
+        future = self.submit(event)
+        if not self.durable:
+            return not future.done() or future.result()
+        if self._writer.counts.error:  # the disk fails: an answer is not held up for it
+            return future.done() and future.result()
+        try:
+            return future.result(self.patience)
+        except TooLate:
+            return False
+
+    def submit(self, event: PredictionEvent) -> Future[bool]:
+        """Take a prediction, and return at once; the future tells whether its group was written."""
+        try:
+            rows_of_it, size = len(event.rows), _bytes(event)
+        except (TypeError, AttributeError):  # whatever a hook may be handed: the answer goes out
+            rows_of_it, size = 1, self._writer.max_bytes + 1
+        return self._writer.put(event, rows_of_it, size)
+
+    def feedback(self, request_id: str, label: str, *, place: int = 0, model: str | None = None) -> None:
+        """Note what was right for a prediction; a second word on the same one replaces the first.
+
+        Parameters
+        ----------
+        request_id
+            The ``X-Request-Id`` of the answer.
+        label
+            The name of the right class.
+        place
+            Which image of the request, from 0.
+        model
+            Where one request asked several models.
+
+        Raises
+        ------
+        NotFound
+            No prediction of that id is in the log.
+        BadRequest
+            The model has no such class.
+        """
+        self.flush(1.0)
+        with self._opened() as database, database.transaction():
+            row_id, name, version, said, before, moment = self._find(database, request_id, place, model)
+            labels = self._model(database, name, version).labels
+            if label not in labels:
+                raise BadRequest(f"{name} v{version} has no class {label!r}.", nearest(label, labels))
+            truth = labels.index(label)
+            database.run("UPDATE predictions SET truth = ? WHERE id = ?", (truth, row_id))
+            counted = (int(before is None), int(truth == said) - int(before is not None and before == said))
+            rollup.correct(database, (row_id, name, version, moment), *counted)
+
+    def models(self) -> list[LoggedModel]:
+        """Return the versions that the log knows, in order."""
+        with self._opened() as database:
+            found = database.run("SELECT model, version, labels, statistics FROM models ORDER BY model, version")
+        return [_logged(row) for row in found]
+
+    def read(
+        self,
+        model: str,
+        version: int | None = None,
+        *,
+        since: float = 0.0,
+        until: float = float("inf"),
+        last: int | None = None,
+    ) -> Window:
+        """Return predictions of one version, oldest first.
+
+        Parameters
+        ----------
+        model, version
+            Whose; by default of the newest version that the log knows.
+        since, until
+            Seconds since 1970; the second is not included.
+        last
+            Only so many, the newest.
+
+        Raises
+        ------
+        UnknownModel, UnknownVersion
+            The log holds none of its predictions.
+        """
+        self.flush(1.0)
+        with self._opened() as database:
+            found = self._model(database, model, version)
+            limit = "" if last is None else f" LIMIT {int(last)}"
+            sql = (
+                f"SELECT {rows.COLUMNS} FROM predictions WHERE model = ? AND version = ? AND time >= ? AND time < ? "
+                f"ORDER BY time DESC, id DESC{limit}"
+            )
+            wanted = database.run(sql, (model, found.version, since, until))
+        return rows.to_window(found, wanted[::-1])
+
+    def summaries(
+        self, scale: Scale, model: str, version: int | None = None, *, since: float = 0.0, until: float = float("inf")
+    ) -> list[tuple[int, Summary]]:
+        """Return one summary for each hour, oldest first, and keep those of complete hours.
+
+        What is kept outlives the predictions themselves. The hours that ``since`` and ``until`` lie in are whole.
+
+        Parameters
+        ----------
+        scale
+            The bins and features of the version's reference: ``reference.scale``.
+        model, version
+            As for :meth:`read`.
+        since, until
+            Seconds since 1970.
+
+        Returns
+        -------
+        list of (int, Summary)
+            Hours since 1970, and what was answered in them.
+        """
+        self.flush(1.0)
+        with self._opened() as database, database.transaction():
+            logged = self._model(database, model, version)
+            return rollup.by_hour(database, logged, scale, since, until)
+
+    def trim(self) -> int:
+        """Remove what is older or more than the retention allows; return how many predictions went."""
+        with self._opened() as database, database.transaction():
+            self._summarise_before_removal(database)
+            return remove(database, self.retention)
+
+    @property
+    def status(self) -> LogStatus:
+        """What became of the predictions so far."""
+        return LogStatus(shown(self.target), **asdict(self._writer.counts), queued=self._writer.queued)
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Wait until what was appended so far is written or given up; tell whether that came in time."""
+        return self._writer.flush(timeout)
+
+    def close(self) -> None:
+        """Write what is left, and close the file."""
+        self._writer.close()
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def __enter__(self) -> PredictionLog:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<PredictionLog {shown(self.target)}: {self.status.written:,} written>"
+
+    def _repr_html_(self) -> str:
+        return self.status._repr_html_()
+
+    def _write(self, events: list[PredictionEvent]) -> tuple[int, int]:
+        """Write a group in one transaction; the writer's thread alone comes here."""
+        wanted = rows.to_rows(events, with_images=self.images)
+        try:
+            database = self._writing()
+            with database.transaction():
+                for event in events:
+                    key = (event.predictor.name, event.predictor.version)
+                    if key not in self._known:
+                        database.run(rows.INSERT_MODEL, rows.model_row(event))
+                written = database.insert(rows.INSERT, wanted)
+            self._known |= {(event.predictor.name, event.predictor.version) for event in events}
+        except BaseException:
+            self._forget()
+            raise
+        self._trim_sometimes()
+        return written, len(wanted) - written
+
+    def _summarise_before_removal(self, database: Database) -> None:
+        for logged in [_logged(row) for row in database.run("SELECT * FROM models")] if self._scales else []:
+            scale = self._scales(logged.model, logged.version) if self._scales else None
+            if scale is not None:
+                rollup.keep(database, logged, scale, float("inf"))
+
+    def _writing(self) -> Database:
+        if self._database is not None and not self._database.is_current():
+            self._forget()  # somebody removed the file: what is written from now on goes into a new one
+        if self._database is None:
+            self._database = connect(self.target, durable=self.durable)
+            migrate(self._database)
+        return self._database
+
+    def _forget(self) -> None:
+        if self._database is not None:
+            with suppress(*self._failures):
+                self._database.close()
+        self._database, self._known = None, set()
+
+    def _trim_sometimes(self) -> None:
+        if time.monotonic() - self._trimmed > 600:
+            self._trimmed = time.monotonic()
+            with suppress(*self._failures):
+                self.trim()
+
+    @contextmanager
+    def _opened(self) -> Iterator[Database]:
+        if "://" not in str(self.target) and not Path(self.target).exists():
+            message = f"There is no prediction log {self.target}."
+            raise StoreError(message, "mlops-lab serve --log FILE writes one, from its first prediction on.")
+        database = connect(self.target, durable=self.durable)
+        try:
+            migrate(database)
+            yield database
+        except LabError:
+            raise
+        except self._failures as error:
+            message = f"The prediction log {shown(self.target)} cannot be used: {error}."
+            raise StoreError(
+                message, "Look at the disk and at the programs that hold the file, and try again."
+            ) from error
+        finally:
+            database.close()
+
+    def _find(self, database: Database, request_id: str, place: int, model: str | None) -> tuple[Any, ...]:
+        sql = "SELECT id, model, version, class, truth, time FROM predictions WHERE request_id = ? AND place = ?"
+        found = [row for row in database.run(sql, (request_id, place)) if model in (None, row[1])]
+        if not found:
+            message = f"The log has no prediction {request_id!r}" + (f" by {model!r}." if model else ".")
+            raise NotFound(message, "Send the X-Request-Id of an answer; old predictions are removed in time.")
+        if len({row[1:3] for row in found}) > 1:
+            asked = sorted({row[1] for row in found})
+            raise BadRequest(f"The request {request_id!r} asked several models: {', '.join(asked)}.", "Name one.")
+        return found[0]
+
+    def _model(self, database: Database, model: str, version: int | None) -> LoggedModel:
+        known = [_logged(row) for row in database.run("SELECT * FROM models ORDER BY model, version")]
+        ours = [one for one in known if one.model == model]
+        if not ours:
+            raise UnknownModel(
+                f"The log has no predictions of {model!r}.", nearest(model, {one.model for one in known})
+            )
+        wanted = [one for one in ours if version in (None, one.version)]
+        if not wanted:
+            versions = [f"v{one.version}" for one in ours]
+            raise UnknownVersion(f"The log has no predictions of {model} v{version}.", nearest(f"v{version}", versions))
+        return wanted[-1]
+
+
+def _logged(row: tuple[Any, ...]) -> LoggedModel:
+    return LoggedModel(row[0], row[1], tuple(json.loads(row[2])), tuple(json.loads(row[3])))
+
+
+def _bytes(event: PredictionEvent) -> int:
+    images = event.images
+    sizes = [images.nbytes] if isinstance(images, np.ndarray) else [getattr(one, "nbytes", 0) for one in images]
+    return int(sum(sizes) + event.rows.nbytes)

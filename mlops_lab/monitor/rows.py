@@ -1,0 +1,103 @@
+"""Events become rows of the log, and rows become a window."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_lab.image import encode_png, fit
+from mlops_lab.monitor.image_statistics import describe_inputs, names
+from mlops_lab.monitor.window import UNKNOWN, Window
+from mlops_lab.predict import PredictionEvent
+
+INSERT = (
+    "INSERT INTO predictions (request_id, place, time, model, version, class, confidence, probabilities, statistics, "
+    "seconds, image) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+INSERT_MODEL = "INSERT INTO models (model, version, labels, statistics) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+COLUMNS = "id, time, probabilities, statistics, truth, seconds"
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """One version that a log knows."""
+
+    model: str
+    version: int
+    labels: tuple[str, ...]
+    statistics: tuple[str, ...]
+
+
+def to_rows(events: Sequence[PredictionEvent], *, with_images: bool = False) -> list[tuple[Any, ...]]:
+    """Return one row for each image of the events; inputs of one model are described together, which is quicker."""
+    by_model: dict[int, list[PredictionEvent]] = {}
+    for event in events:
+        by_model.setdefault(id(event.predictor), []).append(event)
+    return [row for group in by_model.values() for row in _rows_of_model(group, with_images)]
+
+
+def _rows_of_model(events: list[PredictionEvent], with_images: bool) -> list[tuple[Any, ...]]:
+    predictor = events[0].predictor
+    described = _describe(events)
+    rows = []
+    place_of_all = 0
+    for event in events:
+        answers = np.asarray(event.rows, np.float32)
+        classes = answers.argmax(axis=1).tolist()
+        for place, (answer, index) in enumerate(zip(answers, classes, strict=True)):
+            image = _png(event.images[place], event) if with_images and predictor.input.size else None
+            rows.append(
+                (
+                    *(event.request_id, place, event.time, predictor.name, predictor.version, index),
+                    *(float(answer[index]), answer.tobytes(), described[place_of_all].tobytes()),
+                    *(event.seconds, image),
+                )
+            )
+            place_of_all += 1
+    return rows
+
+
+def _describe(events: list[PredictionEvent]) -> NDArray[np.float32]:
+    spec = events[0].predictor.input
+    batches = [event.images for event in events]
+    alike = {(batch.shape[1:], batch.dtype) for batch in batches if isinstance(batch, np.ndarray)}
+    if len(alike) == 1 and all(isinstance(batch, np.ndarray) for batch in batches):
+        return describe_inputs(np.concatenate(batches), spec)
+    return np.concatenate([describe_inputs(batch, spec) for batch in batches])
+
+
+def _png(image: Any, event: PredictionEvent) -> bytes | None:
+    """Return an image at the model's size; a tensor that came as model input is no image, and is not kept."""
+    pixels = np.asarray(image)
+    return encode_png(fit(pixels, event.predictor.input)) if pixels.dtype == np.uint8 else None
+
+
+def model_row(event: PredictionEvent) -> tuple[Any, ...]:
+    """Return what the log keeps of a version: its classes and what its statistics are called."""
+    predictor = event.predictor
+    statistics = json.dumps(names(predictor.input))
+    return (predictor.name, predictor.version, json.dumps(list(predictor.labels), ensure_ascii=False), statistics)
+
+
+def to_window(logged: LoggedModel, rows: Sequence[tuple[Any, ...]]) -> Window:
+    """Return rows of :data:`COLUMNS` as arrays."""
+    return Window(
+        logged.model,
+        logged.version,
+        logged.labels,
+        logged.statistics,
+        np.array([row[1] for row in rows], np.float64),
+        _floats([row[2] for row in rows], len(logged.labels)),
+        _floats([row[3] for row in rows], len(logged.statistics)),
+        np.array([UNKNOWN if row[4] is None else row[4] for row in rows], np.int64),
+        np.array([row[5] for row in rows], np.float64),
+    )
+
+
+def _floats(blobs: Sequence[bytes], width: int) -> NDArray[np.float32]:
+    return np.frombuffer(b"".join(blobs), np.float32).reshape(len(blobs), width)

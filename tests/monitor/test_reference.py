@@ -1,0 +1,75 @@
+"""What is kept beside a version: held-out data, never training data, and a file that runs nothing."""
+
+import numpy as np
+import pytest
+
+from mlops_lab import data, monitor
+from mlops_lab.data import Split
+from mlops_lab.errors import DamagedArtifact, NotFound, WrongUsage
+from mlops_lab.monitor import reference as room
+from mlops_lab.monitor import rehearsal
+
+
+@pytest.fixture
+def few_rehearsals(monkeypatch):
+    monkeypatch.setattr(rehearsal, "WINDOWS_OF_A_KIND", 3)
+    monkeypatch.setattr(rehearsal, "QUIET_WINDOWS", 20)
+
+
+def test_a_reference_comes_back_as_it_was(reference, clothes, halves):
+    again = room.from_bytes(room.to_bytes(reference))
+    assert again.scale.digest == reference.scale.digest
+    assert again.accuracy == reference.accuracy
+    window = monitor.observe(clothes, halves[1].images[:100])
+    assert (
+        monitor.compare(again, window).to_dict()["evidence"] == monitor.compare(reference, window).to_dict()["evidence"]
+    )
+
+
+def test_it_is_stored_beside_the_version_and_found_there(models, few_rehearsals):
+    with pytest.raises(NotFound, match="no reference"):
+        monitor.load_reference(models, "digits")
+    made = monitor.find_reference(models, "digits")
+    assert (models.get("digits").path / "evidence" / "reference.npz").is_file()
+    assert monitor.load_reference(models, "digits").scale.digest == made.scale.digest
+    assert models.load("digits").version == 1  # the version itself is as it was
+
+
+def test_training_data_is_refused(models, digits, few_rehearsals):
+    predictor = models.load("digits")
+    with pytest.raises(WrongUsage, match="from its training"):
+        monitor.make_reference(predictor, digits.train, published=0.9)
+    monitor.make_reference(predictor, digits.test, published=0.97)
+
+
+def test_too_little_is_refused(clothes, halves):
+    few = Split(halves[0].images[:50], halves[0].labels[:50])
+    with pytest.raises(WrongUsage, match="at least 200"):
+        monitor.make_reference(clothes, few)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nonsense", b"\x80\x04pickle"])
+def test_a_damaged_file_is_explained(content):
+    with pytest.raises(DamagedArtifact, match="is no reference"):
+        room.from_bytes(content)
+
+
+def test_a_pickle_inside_is_not_run(tmp_path):
+    np.savez(tmp_path / "a.npz", about=np.array([{"format": 1}], dtype=object))
+    with pytest.raises(DamagedArtifact):
+        room.from_bytes((tmp_path / "a.npz").read_bytes())
+
+
+def test_a_damaged_reference_is_made_again(models, few_rehearsals):
+    monitor.find_reference(models, "digits")
+    path = models.get("digits").path / "evidence" / "reference.npz"
+    path.write_bytes(b"broken")
+    with pytest.raises(DamagedArtifact):
+        monitor.load_reference(models, "digits")
+    assert monitor.find_reference(models, "digits").accuracy > 0.9
+
+
+def test_a_model_of_unknown_data_needs_a_split(models, few_rehearsals, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda name: (_ for _ in ()).throw(NotFound("no such data set")))
+    with pytest.raises(WrongUsage, match="Pass held-out data"):
+        monitor.find_reference(models, "digits")

@@ -1,0 +1,77 @@
+"""The writer's thread: groups, order, and what happens when writing fails."""
+
+import threading
+
+import pytest
+
+from mlops_lab.monitor.writer import GroupWriter
+
+
+def make(write, **options):
+    settings = {"max_items": 1000, "max_bytes": 1 << 20, "linger": 0.0}
+    return GroupWriter(write, (OSError,), **{**settings, **options})
+
+
+def test_what_comes_together_is_written_together_and_in_order():
+    groups = []
+    writer = make(lambda group: (groups.append(group), (len(group), 0))[1], linger=0.2)
+    futures = [writer.put(number, 1, 1) for number in range(50)]
+    assert writer.flush()
+    assert [number for group in groups for number in group] == list(range(50))
+    assert len(groups) < 5 and all(future.result() for future in futures)
+    writer.close()
+
+
+def test_a_group_that_fails_once_is_tried_again(monkeypatch):
+    monkeypatch.setattr("mlops_lab.monitor.writer.PAUSES", (0.0, 0.0))
+    attempts = []
+
+    def write(group):
+        attempts.append(group)
+        if len(attempts) < 3:
+            raise OSError("disk full")
+        return len(group), 0
+
+    writer = make(write)
+    assert writer.put("a", 1, 1).result(5)
+    assert len(attempts) == 3 and writer.counts.written == 1 and writer.counts.error == ""
+    writer.close()
+
+
+def test_a_group_that_always_fails_is_given_up_and_the_next_at_once(monkeypatch):
+    monkeypatch.setattr("mlops_lab.monitor.writer.PAUSES", (0.0,))
+    attempts = []
+
+    def write(group):
+        attempts.append(group)
+        raise OSError("disk full")
+
+    writer = make(write)
+    assert not writer.put("a", 2, 1).result(5)
+    assert not writer.put("b", 3, 1).result(5)
+    assert len(attempts) == 3  # twice, then once: the disk was known to be full
+    assert writer.counts.failed == 5 and "disk full" in writer.counts.error
+    writer.close()
+
+
+@pytest.mark.parametrize("limit", [{"max_items": 2}, {"max_bytes": 20}])
+def test_a_full_queue_takes_no_more(limit):
+    go_on = threading.Event()
+    writer = make(lambda group: (go_on.wait(5), (len(group), 0))[1], **limit)
+    try:
+        taken = [writer.put(number, 1, 10) for number in range(20)]
+        assert 15 < writer.counts.dropped < 20
+        assert sum(future.done() and not future.result() for future in taken) == writer.counts.dropped
+    finally:
+        go_on.set()
+        writer.close()
+
+
+def test_closing_writes_what_is_left_and_takes_no_more():
+    written = []
+    writer = make(lambda group: (written.extend(group), (len(group), 0))[1], linger=5.0)
+    for number in range(10):
+        writer.put(number, 1, 1)
+    writer.close()
+    assert written == list(range(10)) and writer.queued == 0
+    assert not writer.put(11, 1, 1).result(1)
