@@ -91,7 +91,7 @@ class Progress:
     Examples
     --------
     >>> Progress((Standing("data-3", "Prepare pixels", "passed", 3, 3, True, 5),)).points
-    3
+    3.0
     """
 
     exercises: tuple[Standing, ...]
