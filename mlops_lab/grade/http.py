@@ -25,6 +25,7 @@ from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.results import clip
 
 MAX_BODY = 1_000_000
+MAX_LATE = 3  # unanswered requests after which a server is not waited for again
 AGENTS = (
     "python-requests/2.32.5",
     "curl/8.5.0",
@@ -115,10 +116,11 @@ class HttpClient:
             parts.scheme == "https", parts.hostname, port, parts.path.rstrip("/")
         )  # fmt: skip
         self._agent = random.choice(AGENTS)
+        self._late = 0
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, *,
-        timeout: float = 10.0, raw_path: bool = False,
+        timeout: float = 10.0,
     ) -> HttpAnswer:  # fmt: skip
         """Ask, and return the answer whatever its status.
 
@@ -128,6 +130,8 @@ class HttpClient:
             There was no answer, or it was not HTTP.
         """
         sent = {"User-Agent": self._agent, "Accept": "*/*", "Accept-Encoding": "identity", **(headers or {})}
+        if self._late >= MAX_LATE:
+            raise Failed("The server has stopped answering.", hint="late", figures={"seconds": timeout, "path": path})
         asked = curl(method, self.url + path, body, sent)
         connection: http.client.HTTPConnection = (
             http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
@@ -142,6 +146,7 @@ class HttpClient:
             content = received.read(MAX_BODY + 1)
         except (OSError, http.client.HTTPException, ValueError) as error:
             late = time.perf_counter() - started >= timeout
+            self._late += late
             raise Failed(
                 f"{method} {path} was not answered within {timeout:.3g} s."
                 if late else f"{method} {path} was not answered: {clip(_why(error), 200)}.",

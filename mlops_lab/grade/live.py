@@ -121,9 +121,7 @@ class SandboxServer(Server):
             )  # fmt: skip
         process.wait(1)
         said = self.problem or process.output[-600:] or "It ended without a word."
-        raise Failed(
-            f"The server did not start: {clip(said.strip().splitlines()[-1])}", hint="no-start", received=said
-        )
+        raise Failed(f"The server did not start: {clip(said.strip().splitlines()[-1])}", hint="no-start", received=said)
 
     def _hear(self, line: bytes) -> None:
         with suppress(ValueError, AttributeError, TypeError):

@@ -67,6 +67,15 @@ def unanswered(exercise: Exercise, state: str, message: str, hint: str = "") -> 
     return gather(exercise.id, exercise.title, parts, max_points=exercise.max_points)
 
 
+def never_started(exercise: Exercise, verdict: Verdict, settings: Settings) -> CheckResult:
+    """Return the result of an exercise whose server did not start, with the hint for what was seen."""
+    hint = exercise.hints.get(verdict.key)
+    text = hint.text(settings.step, verdict.figures, exercise.section) if hint else ""
+    result = unanswered(exercise, "failed", clip(verdict.message), text)
+    parts = (replace(result.parts[0], received=clip(verdict.received, 800), key=verdict.key), *result.parts[1:])
+    return replace(result, parts=parts, received=clip(verdict.received, 800), key=verdict.key)
+
+
 def _chosen(exercise: Exercise, only: str) -> list[Check]:
     if not only or only == exercise.id:
         return exercise.checks

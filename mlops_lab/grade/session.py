@@ -9,10 +9,11 @@ from typing import Any
 
 from mlops_lab.errors import LabError, NotFound
 from mlops_lab.grade.calls import Answer, Here, named
+from mlops_lab.grade.cases import Verdict
 from mlops_lab.grade.exercises import Exercise, all_exercises, find
 from mlops_lab.grade.record import Progress, ProgressFile, standings
 from mlops_lab.grade.results import CheckResult, clip
-from mlops_lab.grade.running import Settings, run_exercise, unanswered
+from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
 
 
 def check(id: str, answer: Any = None, *, progress_file: str | Path | None = None) -> CheckResult:
@@ -55,11 +56,23 @@ def _checked(exercise: Exercise, answer: Any, settings: Settings) -> CheckResult
         if own:
             message = f"{own} is a function of this library, not an answer."
             return unanswered(exercise, "failed", message, "Write your own; then compare the two.")
+        if exercise.kind == "server":
+            return _server_checked(exercise, answer, settings)
         return run_exercise(exercise, local_answer(exercise, answer), settings)
     except LabError as error:
         return unanswered(exercise, "failed", clip(error.message), clip(error.hint))
     except Exception as error:  # what the checks themselves raise is caught closer; this is about the answer
         return unanswered(exercise, "failed", clip(f"The answer cannot be used: {type(error).__name__}: {error}"))
+
+
+def _server_checked(exercise: Exercise, answer: Any, settings: Settings) -> CheckResult:
+    from mlops_lab.grade.live import served
+
+    try:
+        with served(answer) as server:
+            return run_exercise(exercise, server, settings)
+    except Verdict as verdict:
+        return never_started(exercise, verdict, settings)
 
 
 def local_answer(exercise: Exercise, answer: Any) -> Answer:

@@ -157,8 +157,8 @@ def _seen() -> Iterator[str]:
     ours = [Path(sys.prefix), Path(sys.base_prefix), PACKAGE]
     # A folder inside another one that is mounted already needs no mount of its own.
     for path in dict.fromkeys(ours):
-        others = [Path(one) for one in (*SYSTEM, *ours) if Path(one) != path]
-        if not any(path.is_relative_to(one) for one in others):
+        others = [other for other in (*map(Path, SYSTEM), *ours) if other != path]
+        if not any(path.is_relative_to(other) for other in others):
             yield str(path)
     # A virtual environment may be reached through a link; the program's path must exist inside as well.
     if Path(sys.prefix).is_symlink():
