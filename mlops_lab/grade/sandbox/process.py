@@ -113,7 +113,8 @@ class SandboxProcess:
         with suppress(OSError):  # it died already: whoever waits for it sees that
             self._process.stdin.write(json.dumps(line).encode() + b"\n")  # type: ignore[union-attr]
             self._process.stdin.close()  # type: ignore[union-attr]
-        threading.Thread(target=self._drain, daemon=True).start()
+        self._drainer = threading.Thread(target=self._drain, daemon=True)
+        self._drainer.start()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _environment(self) -> dict[str, str]:
@@ -165,13 +166,15 @@ class SandboxProcess:
                     with suppress(ProcessLookupError, PermissionError):
                         os.kill(pid, signal.SIGKILL)
                 time.sleep(0.02)
+        if threading.current_thread() is not self._drainer:
+            self._drainer.join(1)
 
     def _drain(self) -> None:
         """Read what is printed: keep the last of it, and end whoever prints without end."""
         stream = self._process.stdout
         if stream is None:
             return
-        with suppress(ValueError, OSError):
+        with stream, suppress(ValueError, OSError):
             while data := os.read(stream.fileno(), 65536):
                 self._printed += len(data)
                 self._output += data
