@@ -11,6 +11,7 @@ import mlops_lab
 from mlops_lab.cli.answering import predict, serve
 from mlops_lab.cli.deploying import deploy
 from mlops_lab.cli.files import check, migrate
+from mlops_lab.cli.grading import grade
 from mlops_lab.cli.lab import demo, doctor, train
 from mlops_lab.cli.releasing import measure, pipeline, validate
 from mlops_lab.cli.versions import models
@@ -57,5 +58,7 @@ def _report(error: LabError) -> int:
     return 2 if isinstance(error, WrongUsage | NotFound) else 1
 
 
-for command in (demo, doctor, train, check, migrate, predict, serve, models, validate, measure, deploy, pipeline):
+for command in (
+    demo, doctor, train, check, migrate, predict, serve, models, validate, measure, deploy, pipeline, grade
+):  # fmt: skip
     commands.add_command(command)

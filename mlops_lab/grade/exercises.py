@@ -128,6 +128,8 @@ class Exercise:
         Which section of the course to read again, for the third step of hints.
     hints
         Hints that all of its checks share.
+    attempted_by
+        Words of which one stands in the file of whoever attempts it, where a file serves several exercises.
 
     Examples
     --------
@@ -141,12 +143,13 @@ class Exercise:
 
     def __init__(
         self, id: str, title: str, *, kind: str = "functions", names: Iterable[str] = (), core: bool = True,
-        section: str = "", hints: Mapping[str, Hint] | None = None,
+        section: str = "", hints: Mapping[str, Hint] | None = None, attempted_by: Iterable[str] = (),
     ) -> None:  # fmt: skip
         if not _ID.fullmatch(id) or kind not in KINDS:
             raise WrongUsage(f"There is no exercise {id!r} of kind {kind!r}.", f"Kinds: {', '.join(KINDS)}.")
         self.id, self.title, self.kind, self.names = id, title, kind, tuple(names)
         self.core, self.section, self.hints = core, section, dict(hints or {})
+        self.attempted_by = tuple(attempted_by)
         self.checks: list[Check] = []
 
     @property

@@ -25,6 +25,7 @@ from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.results import clip
 
 MAX_BODY = 1_000_000
+REDIRECTS = (301, 302, 307, 308)
 MAX_LATE = 3  # unanswered requests after which a server is not waited for again
 AGENTS = (
     "python-requests/2.32.5",
@@ -124,12 +125,22 @@ class HttpClient:
     ) -> HttpAnswer:  # fmt: skip
         """Ask, and return the answer whatever its status.
 
+        A redirect is not followed, but for the one that only adds a slash to the path, as Flask and FastAPI answer.
+
         Raises
         ------
         Failed
             There was no answer, or it was not HTTP.
         """
-        sent = {"User-Agent": self._agent, "Accept": "*/*", "Accept-Encoding": "identity", **(headers or {})}
+        answer = self._once(method, path, body, headers or {}, timeout)
+        if answer.status in REDIRECTS and urlsplit(answer.headers.get("location", "")).path == f"{self._base}{path}/":
+            return self._once(method, f"{path}/", body, headers or {}, timeout)
+        return answer
+
+    def _once(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float
+    ) -> HttpAnswer:
+        sent = {"User-Agent": self._agent, "Accept": "*/*", "Accept-Encoding": "identity", **headers}
         if self._late >= MAX_LATE:
             raise Failed("The server has stopped answering.", hint="late", figures={"seconds": timeout, "path": path})
         asked = curl(method, self.url + path, body, sent)

@@ -11,7 +11,7 @@ from typing import Any
 
 from mlops_lab import show
 from mlops_lab.errors import WrongUsage
-from mlops_lab.grade.results import UNJUDGED, CheckResult, amount, badge
+from mlops_lab.grade.results import UNJUDGED, CheckResult, amount, badge, gather
 
 SCHEMA = "mlops_lab.report/1"
 SCHEMA_FILE = Path(__file__).parent / "schemas" / "report.json"
@@ -68,6 +68,17 @@ class Report:
         """The single checks of all exercises."""
         return tuple(leaf for result in self.results for leaf in result.leaves())
 
+    def exercises(self) -> tuple[CheckResult, ...]:
+        """Return one result for each exercise, also of a report that was read from a file and knows only checks."""
+        if any(result.parts for result in self.results):
+            return self.results
+        ids = dict.fromkeys(leaf.id.split(".")[0] for leaf in self.results)
+        return tuple(gather(id, id, [one for one in self.results if one.id.split(".")[0] == id]) for id in ids)
+
+    def by_exercise(self) -> dict[str, CheckResult]:
+        """Return :meth:`exercises` by their ids."""
+        return {result.id: result for result in self.exercises()}
+
     @property
     def score(self) -> float:
         """The sum of the points of all checks."""
@@ -101,7 +112,7 @@ class Report:
             "max_score": self.max_score,
             "passed": self.passed,
             "unjudged": self.unjudged,
-            "attempted": [result.id for result in self.results],
+            "attempted": [result.id for result in self.exercises()],
             "versions": dict(self.versions),
             "started": self.started,
             "seconds": self.seconds,

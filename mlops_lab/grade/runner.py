@@ -6,7 +6,7 @@ import hashlib
 import platform
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -23,7 +23,7 @@ from mlops_lab.grade.remote import RemoteTarget
 from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import CheckResult, clip
 from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
-from mlops_lab.grade.sandbox import Rung, Sandbox, choose
+from mlops_lab.grade.sandbox import Sandbox, choose
 
 MATERIAL = Path(__file__).parent / "material"
 SECRET_BYTES = 32
@@ -105,7 +105,7 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
         try:
             sandbox = stack.enter_context(Sandbox(folder, rung=rung))
         except (LabError, OSError) as error:
-            return _refused(folder, exercises, rung, error)
+            return refused(folder, grading, error)
         digest = _digest(sandbox.folder)
         submission = Submission(sandbox, grading, stack)
         results = [submission.result(one) for one in exercises if submission.answers(one)]
@@ -126,7 +126,9 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
     )
 
 
-def _refused(folder: Path, exercises: Iterable[Exercise], rung: Rung, error: Exception) -> Report:
+def refused(folder: Path, grading: Grading, error: Exception) -> Report:
+    """Return the report of a submission that cannot be graded at all."""
+    exercises, rung = grading.exercises(), choose(grading.sandbox)
     message = clip(error.message if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
     results = tuple(unanswered(one, "not_gradable", f"The submission cannot be copied: {message}") for one in exercises)
     core = frozenset(one.id for one in exercises if one.core)
@@ -160,6 +162,7 @@ class Submission:
     def __init__(self, sandbox: Sandbox, grading: Grading, stack: ExitStack) -> None:
         self._sandbox, self._stack = sandbox, stack
         self._began = time.monotonic()
+        self._asked_for = grading.only
         self.warnings: list[str] = []
         self._found: Found = look(sandbox.folder)
         self.warnings += self._found.warnings
@@ -170,9 +173,20 @@ class Submission:
 
     def answers(self, exercise: Exercise) -> bool:
         """Whether the submission attempts an exercise."""
+        if exercise.id in self._asked_for:
+            return True
         if exercise.kind == "functions":
             return self._found.attempts(exercise)
-        return any((self._sandbox.folder / name).exists() for name in exercise.names)
+        path = self._path(exercise)
+        if path is None or not exercise.attempted_by:
+            return path is not None
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        return any(word in text for word in exercise.attempted_by)
+
+    def _path(self, exercise: Exercise) -> Path | None:
+        """Return the file or folder that answers an exercise."""
+        paths = (self._sandbox.folder / name for name in exercise.names)
+        return next((path for path in paths if path.exists()), None)
 
     def result(self, exercise: Exercise) -> CheckResult:
         """Return the result of an exercise; whatever goes wrong is one."""
@@ -181,6 +195,9 @@ class Submission:
         runs: Mapping[str, Callable[[Exercise], CheckResult]] = {
             "server": self._served, "functions": self._called, "file": self._read, "folder": self._read,
         }  # fmt: skip
+        if exercise.kind != "functions" and self._path(exercise) is None:
+            message = f"The submission has no {' or '.join(exercise.names)}."
+            return unanswered(exercise, "failed", message, "Hand it in under that name.")
         try:
             return runs[exercise.kind](exercise)
         except Verdict as verdict:
@@ -191,8 +208,8 @@ class Submission:
             return unanswered(exercise, "error", clip(f"The grader broke: {type(error).__name__}: {error}"))
 
     def _served(self, exercise: Exercise) -> CheckResult:
-        name = next(name for name in exercise.names if (self._sandbox.folder / name).exists())
-        server = self._server(name)
+        path = self._path(exercise) or self._sandbox.folder
+        server = self._server(path.relative_to(self._sandbox.folder).as_posix())
         if isinstance(server, Verdict):
             return never_started(exercise, server, self._settings)
         if not server.alive:
@@ -222,6 +239,5 @@ class Submission:
             return run_exercise(exercise, Answer(target, exercise.names, self._sandbox.folder), settings)
 
     def _read(self, exercise: Exercise) -> CheckResult:
-        name = next(name for name in exercise.names if (self._sandbox.folder / name).exists())
-        path = self._sandbox.folder / name
+        path = self._path(exercise)
         return run_exercise(exercise, Answer(Here({}), exercise.names, path), self._settings)

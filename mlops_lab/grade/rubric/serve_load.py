@@ -24,7 +24,7 @@ TIMES = 5  # an answer may take so many times as long as the reference's
 LEAST = 0.1  # seconds that an answer may take in any case: Keras needs more than ONNX Runtime
 
 exercise = Exercise("serve-4", "Load once, answer many", kind="server", names=("api.py",), hints=HINTS,
-                    section="Notebook 4, section 4")  # fmt: skip
+                    section="Notebook 4, section 4", attempted_by=("readyz",))  # fmt: skip
 
 
 @exercise.check("answers", "POST of an image answers 200", points=0, timeout=40)

@@ -27,7 +27,7 @@ NAMES = ("gloves", "hats", "scarves", "letters", "leaves", "shells", "stamps", "
 START = 60.0
 
 exercise = Exercise("serve-5", "Many models, many versions", kind="server", names=("api.py",), hints=HINTS,
-                    section="Notebook 4, section 5")  # fmt: skip
+                    section="Notebook 4, section 5", attempted_by=("latest", "<name>", "{name}"))  # fmt: skip
 
 
 def _factor(version: int) -> float:
