@@ -171,12 +171,13 @@ def apply_model(server: Server, case: Case) -> None:
     found, images, labels = _ask(server, case, 20)
     got = [one.best if one.probabilities else _told(one) for one in found]
     numbers = rows(found)
-    case.expect(len(set(got)) > 1 and (not len(numbers) or np.ptp(numbers, axis=0).max() > 1e-6),
-                "Every image got the same answer.", hint="constant")  # fmt: skip
+    key = fingerprint(server, numbers, images)
+    varied = len(set(got)) > 1 and (not len(numbers) or np.ptp(numbers, axis=0).max() > 1e-6)
+    case.expect(varied, "Every image got the same answer.", hint="constant" if key == "unknown" else key)
     right = sum(one == label for one, label in zip(got, labels.tolist(), strict=True))
-    key = fingerprint(server, numbers, images) or "wrong"
-    case.expect(right >= 12, f"{right} of {len(got)} garments were recognised.", hint=key, right=right, count=len(got),
-                expected="at least 12", received=right)  # fmt: skip
+    # Guessing recognises 2 of 20; eight of them is once in some 2,000 tries.
+    case.expect(right >= 8, f"{right} of {len(got)} garments were recognised.", hint="wrong" if key == "unknown" else key,
+                right=right, count=len(got), expected="at least 8", received=right)  # fmt: skip
 
 
 def _told(one: Classification) -> int | None:

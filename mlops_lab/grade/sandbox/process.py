@@ -94,7 +94,7 @@ class SandboxProcess:
 
     def __init__(self, sandbox: Sandbox, order: Mapping[str, Any], fds: tuple[int, ...]) -> None:
         self._sandbox, self.ended_by = sandbox, ""
-        self._token = secrets.token_hex(16)
+        self._token = f"{os.getpid()}-{secrets.token_hex(16)}"
         self._output = bytearray()
         self._printed = 0
         self._killed = threading.Event()
