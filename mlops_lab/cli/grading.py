@@ -25,12 +25,17 @@ from mlops_lab.errors import WrongUsage
 @click.option("--out", type=click.Path(path_type=Path), help="With --class: where the reports are written.")
 @click.option("--workers", default=0, type=click.IntRange(0), help="With --class: how many at a time.")
 @click.option("--replay", nargs=2, default=None, metavar="REPORT CHECK", help="Repeat one check of a report.")
+@click.option(
+    "--export",
+    type=click.Choice(["otter", "nbgrader", "gradescope"]),
+    help="Write the checks for another grader.",
+)
 @click.option("--list", "list_them", is_flag=True, help="List the exercises and their points.")
 @as_json
 def grade(
     folder: Path | None, only: str, page: Path | None, docker: bool, secret_file: Path | None, rubric: Path | None,
-    sandbox: str, root: Path | None, out: Path | None, workers: int, replay: tuple[str, str] | None, list_them: bool,
-    as_json: bool,
+    sandbox: str, root: Path | None, out: Path | None, workers: int, replay: tuple[str, str] | None, export: str | None,
+    list_them: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Grade the submission in FOLDER. Exit 0 where every core exercise that was attempted is full, else 1."""
     from mlops_lab.grade import secret
@@ -40,6 +45,8 @@ def grade(
     options: dict[str, Any] = {"only": chosen, "rubric": rubric, "docker": docker, "sandbox": sandbox}
     if list_them:
         return _list(Grading(**options), as_json)
+    if export is not None:
+        return _export(export, out, Grading(**options, secret=secret.read(secret_file)))
     if replay is not None:
         return _replay(replay, folder, secret_file, options, as_json)
     if root is not None:
@@ -59,6 +66,24 @@ def _list(grading: Any, as_json: bool) -> None:
         return
     for one in exercises:
         click.echo(f"{one.id:12} {one.max_points:4g}  {one.title}" + ("" if one.core else " (stretch)"))
+
+
+def _export(kind: str, out: Path | None, grading: Any) -> None:
+    from mlops_lab.grade.exporters import gradescope, nbgrader, otter
+
+    if out is None:
+        raise WrongUsage("--export needs --out.", "mlops-lab grade --export otter --out FOLDER")
+    exercises, rubric = grading.exercises(), str(grading.rubric) if grading.rubric else None
+    out.mkdir(parents=True, exist_ok=True)
+    if kind == "otter":
+        otter.write(out / "autograder" / "tests", otter.files(exercises, secret=grading.secret, rubric=rubric))
+        otter.write(out / "student" / "tests", otter.files(exercises, rubric=rubric))
+    elif kind == "nbgrader":
+        text = json.dumps(nbgrader.notebook(exercises, secret=grading.secret, rubric=rubric), indent=1)
+        (out / "exercises.ipynb").write_text(text, encoding="utf-8")
+    else:
+        gradescope.autograder(out / "autograder.zip", grading.only, grading.secret)
+    click.echo(f"{len(exercises)} exercises written to {out} for {kind}.")
 
 
 def _one(folder: Path, page: Path | None, grading: Any, as_json: bool) -> None:

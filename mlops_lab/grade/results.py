@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from mlops_lab import show
+from mlops_lab.grade.autograding import under_nbgrader
 
 # Each state with the kind of icon that shows it, and a sentence for students.
 STATES: dict[str, tuple[str, str]] = {
@@ -26,7 +27,7 @@ UNJUDGED = ("error", "not_gradable", "skipped", "flaky")
 SHOWN = 400  # characters of a value on a card
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckResult:
     """What came of one check, or of all checks of one exercise.
 
@@ -109,6 +110,12 @@ class CheckResult:
         values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("parts", "key")}
         values["evidence"], values["warnings"] = list(self.evidence), list(self.warnings)
         return {**values, "parts": [part.to_dict() for part in self.parts]} if self.parts else values
+
+    def __repr__(self) -> str:
+        # nbgrader reads a cell's points from the plain text of its result.
+        return (
+            repr(float(self.points)) if under_nbgrader() else f"<{self.id} {self.state}: {amount(self.points)} points>"
+        )
 
     def __str__(self) -> str:
         lines = [f"{self.state:12} {self.id}: {self.title} ({amount(self.points)} of {amount(self.max_points)})"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab.errors import LabError, NotFound
+from mlops_lab.grade.autograding import silence
 from mlops_lab.grade.calls import Answer, Here, named
 from mlops_lab.grade.cases import Verdict
 from mlops_lab.grade.exercises import Exercise, all_exercises, find
@@ -16,7 +17,10 @@ from mlops_lab.grade.results import CheckResult, clip
 from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
 
 
-def check(id: str, answer: Any = None, *, progress_file: str | Path | None = None) -> CheckResult:
+def check(
+    id: str, answer: Any = None, *, progress_file: str | Path | None = None, secret: str | None = None,
+    rubric: str | Path | None = None,
+) -> CheckResult:  # fmt: skip
     """Check an answer, and return a card that says what was seen and what to look at. Never raises.
 
     Parameters
@@ -28,6 +32,10 @@ def check(id: str, answer: Any = None, *, progress_file: str | Path | None = Non
         address or a :class:`~mlops_lab.client.Client`.
     progress_file
         Where hints and results are counted; by default ``.mlops-lab/progress.json``.
+    secret
+        Hexadecimal digits that held-out cases are drawn from, which are then run as well; only graders give one.
+    rubric
+        A folder with exercises of an instructor's own.
 
     Returns
     -------
@@ -41,16 +49,19 @@ def check(id: str, answer: Any = None, *, progress_file: str | Path | None = Non
     """
     record = ProgressFile(progress_file) if progress_file is not None else ProgressFile()
     try:
-        exercise = find(id)
+        exercise = find(id, rubric)
     except NotFound as error:
         return CheckResult(str(id), "There is no such exercise", "error", message=error.message, hint=error.hint)
     started = time.perf_counter()
-    result = _checked(exercise, answer, Settings(step=record.step(exercise.id)))
-    record.note(result)
+    drawn_from = bytes.fromhex(secret) if secret else None
+    with silence():
+        result = checked(exercise, answer, Settings(drawn_from, record.step(exercise.id)))
+        record.note(result)
     return replace(result, seconds=round(time.perf_counter() - started, 3))
 
 
-def _checked(exercise: Exercise, answer: Any, settings: Settings) -> CheckResult:
+def checked(exercise: Exercise, answer: Any, settings: Settings) -> CheckResult:
+    """Return the result of an answer that stands in this very process; whatever is wrong with it is one."""
     try:
         own = _of_this_library(answer)
         if own:
