@@ -155,6 +155,8 @@ class HttpClient:
             connection.request(method, self._base + path, body, sent)
             received = connection.getresponse()
             content = received.read(MAX_BODY + 1)
+            if received.length and len(content) <= MAX_BODY:  # it was cut off, by the server or by our time limit
+                raise http.client.IncompleteRead(content, received.length)
         except (OSError, http.client.HTTPException, ValueError) as error:
             late = time.perf_counter() - started >= timeout
             self._late += late
