@@ -185,7 +185,7 @@ def gather(
 def _overall(states: set[str], points: float) -> str:
     wrong = states - {"passed", "skipped"}
     if not wrong:
-        return "passed" if "passed" in states else "skipped"
+        return "skipped" if "skipped" in states and points == 0 else "passed"
     if points > 0:
         return "partial"
     return next(state for state in ("error", "not_gradable", "timeout", "flaky", "failed", "partial", "blocked")
@@ -199,8 +199,9 @@ def _table(parts: Iterable[CheckResult]) -> str:
         for name, text in (("expected", part.expected), ("received", part.received)):
             if text and not part.passed:
                 seen.append(f'<div><span style="color: {show.MUTED}">{name}</span> <code>{escape(text)}</code></div>')
-        seen += [f'<div style="white-space: pre-wrap">{escape(part.hint)}</div>' if part.hint else ""]
-        points = f"{amount(part.points)} of {amount(part.max_points)}"
+        if part.hint:
+            seen.append(f'<div><span style="color: {show.MUTED}">hint</span> {escape(part.hint)}</div>')
+        points = f"{amount(part.points)} of {amount(part.max_points)}" if part.max_points else "–"
         rows.append((show.Html(badge(part.state)), points, part.title, show.Html("".join(seen))))
     return show.table(rows, ("state", "points", "check", "seen"))
 
