@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 import mlops_lab
-from mlops_lab import data, deploy, doctor, engines, image, pipeline, predict, serve, store, train, validate
+from mlops_lab import data, deploy, doctor, engines, grade, image, pipeline, predict, serve, store, train, validate
 from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
 from mlops_lab.deploy.lint.findings import Finding, Findings
+from mlops_lab.grade.record import Standing
 from mlops_lab.pipeline.outcome import Outcome, Release
 from mlops_lab.predict import Prediction
 from mlops_lab.serve import Predictions
@@ -31,7 +32,7 @@ from mlops_lab.validate.load import LoadPlan, LoadResult
 from mlops_lab.widgets.traffic import Traffic
 
 HOSTILE = "<script>alert('x')</script>"
-STAGES = (data, train, predict, store, serve, deploy, validate, pipeline, doctor, image, engines)
+STAGES = (data, train, predict, store, serve, deploy, validate, pipeline, doctor, image, engines, grade)
 
 
 def classes():
@@ -81,6 +82,9 @@ def examples(digits, digits_run, shared_models, bright):
             *(outcome, Release("m", 2, HOSTILE, 1, 1, "now", HOSTILE, state="refused", outcomes=(outcome,))),
             doctor.Checkup((doctor.Finding(HOSTILE, "warning", HOSTILE, HOSTILE),)),
             Demonstration(0.9, 0.9, HOSTILE, 1, "clothes v1", {}, "http://127.0.0.1", 1, 1.0, 1.0, 1.0, 1.0, "a.png"),
+            grade.CheckResult("data-3.x", HOSTILE, "failed", 0, 1, HOSTILE, HOSTILE, 2, HOSTILE, HOSTILE, (HOSTILE,)),
+            grade.Report(HOSTILE, (grade.CheckResult("data-3", HOSTILE, "partial", 1, 2),), warnings=(HOSTILE,)),
+            grade.Progress((Standing("data-3", HOSTILE, "passed", 1, 1, True, 3),)),
             Traffic.of([Exchange("GET", HOSTILE, 404, 1.0, 9, 9.0)], now=10.0, classes={HOSTILE: {HOSTILE: 3}}),
         ]
 

@@ -206,7 +206,7 @@ def all_exercises(rubric: str | Path | None = None) -> dict[str, Exercise]:
     """
     found = [one for stage in STAGES for one in _of_stage(stage)]
     if rubric is not None:
-        found += [one for path in sorted(Path(rubric).glob("*.py")) for one in exercises_of(_module(path))]
+        found += _of_folder(rubric)
     return {one.id: one for one in found}
 
 
@@ -218,11 +218,13 @@ def find(id: str, rubric: str | Path | None = None) -> Exercise:
     NotFound
         There is no such exercise; the message names the nearest.
     """
-    if rubric is None:
-        stage = id.split("-")[0]
-        known = {one.id: one for one in _of_stage(stage)} if stage in STAGES else {}
-        if id in known:
-            return known[id]
+    # An instructor's own first, then its stage: the other stages, and what they import, are not needed.
+    stage = id.split("-")[0]
+    own = _of_folder(rubric) if rubric is not None else []
+    shipped = _of_stage(stage) if stage in STAGES and id not in {one.id for one in own} else []
+    near: dict[str, Exercise] = {one.id: one for one in (*shipped, *own)}
+    if id in near:
+        return near[id]
     everything = all_exercises(rubric)
     if id not in everything:
         raise NotFound(f"There is no exercise {id!r}.", nearest(id, everything))
@@ -234,6 +236,10 @@ def _of_stage(stage: str) -> list[Exercise]:
     if importlib.util.find_spec(name) is None:
         return []
     return exercises_of(importlib.import_module(name))
+
+
+def _of_folder(rubric: str | Path) -> list[Exercise]:
+    return [one for path in sorted(Path(rubric).glob("*.py")) for one in exercises_of(_module(path))]
 
 
 def _module(path: Path) -> ModuleType:

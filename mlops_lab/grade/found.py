@@ -95,8 +95,8 @@ def without_magics(text: str) -> str:
 
     Examples
     --------
-    >>> without_magics("%matplotlib inline\\nx = 1")
-    'pass\\nx = 1'
+    >>> without_magics("%matplotlib inline\nx = 1")
+    'pass\nx = 1'
     """
     lines = text.split("\n")
     return "\n".join(
@@ -109,8 +109,8 @@ def definitions(text: str) -> str:
 
     Examples
     --------
-    >>> definitions("import os\\nSIZE = 28\\nprint(os.getcwd())")
-    'import os\\nSIZE = 28'
+    >>> definitions("import os\nSIZE = 28\nprint(os.getcwd())")
+    'import os\nSIZE = 28'
     """
     try:
         tree = ast.parse(text)
@@ -134,7 +134,7 @@ def defined(text: str) -> set[str]:
 
     Examples
     --------
-    >>> sorted(defined("a = 1\\ndef b(): pass"))
+    >>> sorted(defined("a = 1\ndef b(): pass"))
     ['a', 'b']
     """
     try:

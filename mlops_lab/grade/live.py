@@ -16,6 +16,7 @@ from typing import Any
 from mlops_lab.errors import NotFound, ServerError, WrongUsage
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.http import HttpClient
+from mlops_lab.grade.inner import InnerServer
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Limits, Rung, Sandbox, SandboxProcess
 
@@ -31,10 +32,13 @@ class Server(HttpClient):
         The student's file, where there is one.
     folder : pathlib.Path or None
         The folder that it runs in, where the grader started it.
+    inner : InnerServer or None
+        What it finds at ``DIGITS_URL``, where the grader started it.
     """
 
     source: Path | None = None
     folder: Path | None = None
+    inner: InnerServer | None = None
 
     def restart(self) -> None:
         """Start it again; only a server that the grader started can be."""
@@ -67,6 +71,7 @@ class SandboxServer(Server):
         self.folder, self.source = sandbox.folder, sandbox.folder / file
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         super().__init__(f"http://127.0.0.1:{self._listener.getsockname()[1]}")
+        self.inner: InnerServer = InnerServer()
         self.process: SandboxProcess | None = None
         self.problem = ""
         self.how = ""
@@ -84,9 +89,9 @@ class SandboxServer(Server):
         os.set_inheritable(self._listener.fileno(), True)
         order = {
             "program": "serving", "file": self._file, "socket": self._listener.fileno(), "status": writing,
-            "load_seconds": self._load_seconds,
+            "load_seconds": self._load_seconds, "inner": self.inner.descriptor,
         }  # fmt: skip
-        self.process = self._sandbox.start(order, (self._listener.fileno(), writing))
+        self.process = self._sandbox.start(order, (self._listener.fileno(), writing, self.inner.descriptor))
         os.close(writing)
         try:
             self._await_loaded(reading, started + self._load_seconds)
@@ -150,6 +155,7 @@ class SandboxServer(Server):
         """End the process."""
         if self.process is not None:
             self.process.kill()
+        self.inner.close()
         self._listener.close()
 
 

@@ -10,7 +10,7 @@ from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.fingerprints import match
 from mlops_lab.grade.live import Server
-from mlops_lab.grade.rubric import serve_load, serve_many
+from mlops_lab.grade.rubric import serve_load, serve_many, serve_number
 from mlops_lab.grade.rubric.answered import Classification
 from mlops_lab.grade.rubric.asking import HINTS, ROUTE, as_json, classify, expect_ok, get, rows
 from mlops_lab.grade.rubric.images import LABELS, answers, garments, jpeg, png
@@ -231,7 +231,8 @@ mistakes = Exercise("serve-3", "When the client is wrong", kind="server", names=
                     section="Notebook 4, section 3")  # fmt: skip
 bad_requests(mistakes)
 
-# 4, 5
+# 4, 5, 6
 
 load_once = serve_load.exercise
 many = serve_many.exercise
+chain = serve_number.exercise

@@ -151,7 +151,7 @@ def _reference_server() -> Iterator[Server]:
         models = Path(folder) / "models"
         models.mkdir()
         (models / "clothes.onnx").write_bytes((MATERIAL / "clothes.onnx").read_bytes())
-        (Path(folder) / "api.py").write_bytes((MATERIAL / "api.py").read_bytes())
+        (Path(folder) / "api.py").write_bytes((MATERIAL / "api.txt").read_bytes())
         with Sandbox(folder) as sandbox:
             server = SandboxServer(sandbox)
             try:

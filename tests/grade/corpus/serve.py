@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from corpus.serve_sources import KERAS, MANY_VARIANTS, REFERENCE, RETURN, VARIANTS, changed, many
+from corpus.serve_sources import (
+    KERAS,
+    MANY_VARIANTS,
+    NUMBER_VARIANTS,
+    REFERENCE,
+    RETURN,
+    SENT,
+    VARIANTS,
+    changed,
+    many,
+    number,
+)
 from corpus_types import Answers, Wrong
 
 DIVIDED = "pixels.reshape(1, 28, 28, 1) / 255"
@@ -107,6 +118,16 @@ CORPUS = {
             Wrong(many(("; there are: {sorted(MODELS)}", "")), "serve-5.unknown", "no-list"),
             Wrong(many(('Path("models").glob("*/*/manifest.json")', 'Path("models").glob("[cd]*/*/manifest.json")')),
                   "serve-5.third", "404"),
+        ],
+    ),
+    "serve-6": Answers(
+        right=list(NUMBER_VARIANTS.values()),
+        wrong=[
+            Wrong(number(('"".join(digits)', '"".join(reversed(digits))')), "serve-6.number", "order"),
+            Wrong(number(("        try:\n", "        digits.append('7'); continue\n        try:\n")), "serve-6.inner", "not-asked"),
+            Wrong(number((SENT, SENT.replace(", timeout=3", ""))), "serve-6.limit", "hangs"),
+            Wrong(number(("}, 502", "}")), "serve-6.refused", "told-200"),
+            Wrong(number(("except requests.RequestException", "except ZeroDivisionError")), "serve-6.refused", "told-500"),
         ],
     ),
 }  # fmt: skip

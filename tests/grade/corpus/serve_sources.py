@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlops_lab.grade.rubric.images import MATERIAL
 
 ONNX = {"models/clothes.onnx": (MATERIAL / "clothes.onnx").read_bytes()}
-REFERENCE = (MATERIAL / "api.py").read_text(encoding="utf-8")
+REFERENCE = (MATERIAL / "api.txt").read_text(encoding="utf-8")
 LABELS = REFERENCE[REFERENCE.index("LABELS =") : REFERENCE.index("ERRORS =")]
 
 
@@ -242,3 +242,63 @@ MANY_VARIANTS: dict[str, dict[str, str | bytes]] = {
 MANY_VARIANTS["a factory"]["api.py"] += (  # type: ignore[operator]
     "\ndef create_app():\n    app = Flask(__name__)\n    app.register_blueprint(routes)\n    return app\n"
 )
+
+NUMBER = """
+import io, os
+import numpy as np
+import requests
+from flask import Flask, request
+from PIL import Image
+
+app = Flask(__name__)
+DIGITS = os.environ.get("DIGITS_URL", "http://127.0.0.1:5000") + "/models/digits/v1"
+session = requests.Session()
+session.trust_env = False
+
+def boxes(pixels):
+    ink = pixels.any(axis=0)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], ink.astype(int), [0]])))
+    return list(zip(edges[::2], edges[1::2]))
+
+def png(pixels):
+    wide = np.zeros((8, 8), np.uint8)
+    wide[:, (8 - pixels.shape[1]) // 2:][:, :pixels.shape[1]] = pixels
+    buffer = io.BytesIO()
+    Image.fromarray(wide).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+@app.post("/chains/number")
+def number():
+    pixels = np.asarray(Image.open(io.BytesIO(request.get_data())).convert("L"))
+    digits = []
+    for left, right in boxes(pixels):
+        try:
+            answer = session.post(DIGITS, data=png(pixels[:, left:right]), headers={"Content-Type": "image/png"}, timeout=3)
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            return {"error": f"the digits model did not answer: {error}"}, 502
+        digits.append(answer.json()["predictions"][0]["label"])
+    return {"number": "".join(digits)}
+"""
+
+
+def number(*pairs: tuple[str, str]) -> dict[str, str | bytes]:
+    """Return an answer to serve-6 with some text replaced."""
+    return {"api.py": changed(*pairs, source=NUMBER)["api.py"]}
+
+
+SENT = 'session.post(DIGITS, data=png(pixels[:, left:right]), headers={"Content-Type": "image/png"}, timeout=3)'
+NUMBER_VARIANTS: dict[str, dict[str, str | bytes]] = {
+    "plain": number(),
+    "a list of digits": number(('{"number": "".join(digits)}', '{"digits": digits}')),
+    "a whole number": number(('{"number": "".join(digits)}', '{"text": "".join(digits), "length": len(digits)}')),
+    "a form": number(
+        (SENT, 'session.post(DIGITS, files={"image": ("d.png", png(pixels[:, left:right]), "image/png")}, timeout=3)')
+    ),
+    "503 with a reason": number(("}, 502", "}, 503")),
+    "504 with a reason": number(("}, 502", "}, 504")),
+    "rounded the other way": number(("wide[:, (8 - pixels.shape[1]) // 2:]", "wide[:, (9 - pixels.shape[1]) // 2:]")),
+    "fitted by the other server": number(("Image.fromarray(wide)", "Image.fromarray(pixels)")),
+    "no session": number((SENT, SENT.replace("session.post", "requests.post"))),
+    "a trailing slash": number(('"/chains/number"', '"/chains/number/"')),
+}

@@ -25,6 +25,7 @@ def run(order):
         status.write(json.dumps(message) + "\n")
         status.flush()
 
+    os.environ["DIGITS_URL"] = f"http://127.0.0.1:{relay(order['inner'])}"
     path = os.path.abspath(order["file"])
     bound = ports_bound()
     forwarder = Forwarder(listener, bound, tell)
@@ -39,6 +40,24 @@ def run(order):
     forwarder.stop()
     tell(loaded=type(app).__module__.split(".")[0])
     serve(app, listener)
+
+
+def relay(descriptor):
+    """Listen on the loopback for what the file asks of another server; the grader answers. Return the port."""
+    control = socket.socket(fileno=descriptor)
+    door = socket.create_server(("127.0.0.1", 0))
+
+    def accept():
+        while True:
+            client, _ = door.accept()
+            ours, theirs = socket.socketpair()
+            socket.send_fds(control, [b"x"], [theirs.fileno()])
+            theirs.close()
+            threading.Thread(target=copy, args=(client, ours), daemon=True).start()
+            threading.Thread(target=copy, args=(ours, client), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return door.getsockname()[1]
 
 
 def load(path):
