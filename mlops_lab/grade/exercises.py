@@ -94,6 +94,9 @@ class Check:
         A :class:`Hint` for each mistake that the check recognises.
     needs
         What the machine must have, of :data:`mlops_lab.grade.needs.NEEDS`: else the check is ``skipped``.
+    again
+        Whether it depends on time, so that the grader calls it again where it failed; two calls that disagree are
+        ``flaky``.
     """
 
     id: str
@@ -106,6 +109,7 @@ class Check:
     after: tuple[str, ...] = ()
     hints: Mapping[str, Hint] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    again: bool = False
 
 
 class Exercise:
@@ -170,6 +174,7 @@ class Exercise:
     def check(
         self, name: str, title: str, *, points: float = 1.0, held_out: int = 0, covers: str = "", timeout: float = 10.0,
         after: str | Iterable[str] = (), hints: Mapping[str, Hint] | None = None, needs: str | Iterable[str] = (),
+        again: bool = False,
     ) -> Callable[[Function], Function]:  # fmt: skip
         """Mark a function as a check of this exercise; it stays the plain function that it is."""
         wanted = tuple(f"{self.id}.{one}" for one in ((after,) if isinstance(after, str) else after))
@@ -181,7 +186,19 @@ class Exercise:
             needed = (needs,) if isinstance(needs, str) else tuple(needs)
             known = {**self.hints, **(hints or {})}
             self.checks.append(
-                Check(f"{self.id}.{name}", title, function, points, held_out, covers, timeout, wanted, known, needed)
+                Check(
+                    f"{self.id}.{name}",
+                    title,
+                    function,
+                    points,
+                    held_out,
+                    covers,
+                    timeout,
+                    wanted,
+                    known,
+                    needed,
+                    again,
+                )
             )
             return function
 

@@ -98,6 +98,11 @@ def run_check(check: Check, answer: Any, settings: Settings, section: str = "") 
     if lacking:
         return CheckResult(check.id, check.title, "skipped", 0.0, check.points, f"Skipped: {lacking}.")
     first = _call(check, answer, Case(check.id, None, settings.submission), settings, section)
+    if check.again and settings.secret is not None and first.state in ("failed", "timeout"):
+        second = _call(check, answer, Case(check.id, None, settings.submission), settings, section)
+        if second.passed:
+            message = f"Two runs disagreed; one of them: {first.message}"
+            return replace(first, state="flaky", points=0.0, message=message, hint="")
     if not check.held_out:
         return first
     if settings.secret is None:

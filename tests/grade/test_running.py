@@ -130,3 +130,17 @@ def test_what_the_machine_lacks_is_skipped(double):
 
     result = run(needy, abs)
     assert (result.state, result.parts[0].message) == ("skipped", "Skipped: Docker was not asked for (--docker).")
+
+
+def test_two_runs_that_disagree_are_flaky():
+    calls = []
+    moody = Exercise("data-96", "Moody", names=("f",))
+
+    @moody.check("time", "In time", again=True)
+    def in_time(answer, case):
+        calls.append(1)
+        case.expect(len(calls) != 1, "Too slow.")
+
+    result = run(moody, abs, secret=b"s")
+    assert (result.state, result.points, len(calls)) == ("flaky", 0, 2)
+    assert result.parts[0].message == "Two runs disagreed; one of them: Too slow."

@@ -107,7 +107,7 @@ def once(server: Server, case: Case) -> None:
 
 
 @exercise.check("fast", "An answer takes at most five times as long as the reference's", points=1, after="answers",
-                timeout=120, hints={
+                again=True, timeout=120, hints={
     "slow": Hint("The median answer took {own:.0f} ms, the reference {reference:.0f} ms.",
                  "What does your route do at each request that it could do once?"),
 })  # fmt: skip
