@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from mlops_lab.errors import LabError
 from mlops_lab.grade.rubric.versions import DIGITS, digit_answers
-from mlops_lab.image import InputSpec, decode, fit
+from mlops_lab.image import decode
 
-SPEC = InputSpec(shape=(64,), size=(8, 8), high=16.0)
 GAP = 2  # the fewest empty columns between two digits
 
 
@@ -37,7 +36,14 @@ def _framed(cut: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the ways in which a digit is brought to 8×8 as it was trained: in the middle, or fitted."""
     empty = 8 - cut.shape[1]
     padded = [np.pad(cut, ((0, 0), (left, empty - left))) for left in {empty // 2, empty - empty // 2}]
-    return np.stack([*padded, fit(cut, SPEC)]).astype(np.uint8)
+    return np.stack([*padded, _fitted(cut)]).astype(np.uint8)
+
+
+def _fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image in the model's size, in proportion, on black: what a server of it does with any image."""
+    from PIL import Image, ImageOps
+
+    return np.asarray(ImageOps.pad(Image.fromarray(image), (8, 8), method=Image.Resampling.BOX))
 
 
 def number(rng: np.random.Generator, length: int) -> tuple[NDArray[np.uint8], str]:
@@ -56,7 +62,7 @@ def number(rng: np.random.Generator, length: int) -> tuple[NDArray[np.uint8], st
 def digits_model(body: bytes) -> tuple[int, bytes]:
     """Answer as a server of the digits model does."""
     try:
-        image = fit(decode(body), SPEC)
+        image = _fitted(decode(body))
     except LabError as error:
         return 400, json.dumps({"error": str(error)}).encode()
     row = digit_answers(image[np.newaxis].astype(np.uint8))[0]
