@@ -1,7 +1,9 @@
 # Two commands: `make demo` runs the main job, `make test` the tests. Both do all set-up the first time.
 PYTHON ?= python3
-EPOCHS ?= 20
+EPOCHS ?= 4
 PORT ?= 8000
+# Processes that run the fast tests; one more than there are cores, because many of the tests wait for a server.
+TESTERS ?= 3
 
 ifeq ($(OS),Windows_NT)
 BIN := .venv/Scripts
@@ -11,13 +13,13 @@ endif
 
 FAST := not (tensorflow or browser or docker or ray or slow)
 
-.PHONY: demo test setup serve test-tensorflow test-browser test-slow test-docker check notebooks lock clean
+.PHONY: demo test setup serve test-tensorflow test-browser test-slow test-docker check bench soak notebooks lock clean
 
 demo: setup
 	$(BIN)/mlops-lab demo --epochs $(EPOCHS)
 
 test: setup
-	$(BIN)/python -m pytest -q -m "$(FAST)"
+	$(BIN)/python -m pytest -q -m "$(FAST)" -n $(TESTERS) --dist worksteal
 
 # The stamp is newer than the files that say what to install, so a second run takes no time.
 setup: .venv/ready
@@ -50,13 +52,21 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/codespell mlops_lab tests docs tools benchmarks README.md CONTRIBUTING.md CHANGELOG.md
 
+# Speed and memory beside what others reach, as ratios; wrk must be installed. BENCH="--quick --only fastapi" for a part.
+bench: setup
+	$(BIN)/python benchmarks/bench.py $(BENCH)
+
+# The promises of docs/reliability.md in their long forms: an hour or two. SOAK="--only kills swaps" for some of them.
+soak: setup
+	$(BIN)/python benchmarks/soak.py $(SOAK)
+
 notebooks: setup
 	$(BIN)/python tools/notebooks.py
 
 # Needs uv (pip install uv). The files hold a hash for every wheel of every platform.
 lock:
 	uv pip compile pyproject.toml --extra dev --extra browser --extra draw --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/lab.txt
-	for name in serve keras sklearn; do uv pip compile mlops_lab/deploy/requirements/$$name.in --universal --python-version 3.11 --generate-hashes --quiet --no-header -o mlops_lab/deploy/requirements/$$name.txt; done
+	for name in serve keras sklearn app; do uv pip compile mlops_lab/deploy/requirements/$$name.in --universal --python-version 3.11 --generate-hashes --quiet --no-header -o mlops_lab/deploy/requirements/$$name.txt; done
 
 clean:
 	rm -rf .venv demo .pytest_cache .ruff_cache .mypy_cache

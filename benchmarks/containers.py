@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--network")
     options = parser.parse_args()
-    spec = deploy.plan("models", "clothes", image="mlops-lab/clothes:measured", port=8123)
+    spec = deploy.make_spec("models", "clothes", image="mlops-lab/clothes:measured", port=8123)
     with tempfile.TemporaryDirectory() as folder:
         docker.build(spec, deploy.files(spec, "docker"), Path(folder), network=options.network)
     print(f"image {megabytes(spec.image):.0f} MB, base {megabytes('python:3.11-slim'):.0f} MB")

@@ -1,59 +1,30 @@
-"""What HTTP servers let through, and what they cost: waitress as we set it up, gunicorn (gthread), granian (WSGI).
+"""What HTTP servers let through: waitress, gunicorn (gthread), granian (WSGI), uvicorn (httptools), and ours.
 
-    pip install gunicorn granian
-    python benchmarks/http_servers.py [--seconds 3]
+    python benchmarks/http_servers.py [--json]
 
-Each server runs twice: with an application that echoes how much it read, and with ours. Every row sends bytes as they
-are and notes each answer's status, for the echo with the number of bytes that the application saw. "waits": no answer
-within two seconds; "closed": closed without one. Requests per second and milliseconds are quotients: a server's with
-the bare echo, over those of waitress' bare echo in the same round; the median of three rounds.
+The first four run a bare application that echoes how much it read, each from the pinned environment in `peers/`; the
+last is ours. Every row sends bytes as they are and notes each answer's status, for an echo with the number of bytes
+that the application saw. "waits": no answer within two seconds; "closed": closed without one. Of ours, every row but
+the good ones must be 4xx or closed: exit status 1 otherwise. How fast they are is measured by `bench.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import socket
-import statistics
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
+from contenders import PEERS, Contender, ours, started
+from environments import interpreter
+from server import Server
+from wrk import Post
 
 from mlops_lab.image import encode_png
 
-HERE = Path(__file__).parent
-SERVERS = ("waitress", "gunicorn", "granian")
 HOST = b"Host: x\r\nContent-Type: image/png\r\n"
-
-
-def bare() -> Any:
-    """Return an application that says how many bytes it read."""
-    from flask import Flask, request
-
-    app = Flask("bare")
-    app.config["MAX_CONTENT_LENGTH"] = 2 * 1024 * 1024
-
-    @app.route("/models/<name>/v1", methods=["GET", "POST"])
-    def echo(name: str) -> dict[str, Any]:
-        return {"n": len(request.get_data()), "name": name}
-
-    return app
-
-
-def ours() -> Any:
-    """Return our application with the shipped models."""
-    from mlops_lab.serve import create_app
-
-    return create_app(HERE.parent / "models")
 
 
 def post(headers: bytes, body: bytes = b"", name: bytes = b"clothes", host: bytes = HOST) -> bytes:
@@ -99,53 +70,30 @@ ROWS: dict[str, bytes] = {
     "HTTP/9.9": post(LENGTH, BODY).replace(b"HTTP/1.1", b"HTTP/9.9"),
     "no version": b"GET /models/clothes/v1\r\n\r\n",
 }
+GOOD = {"good", "good, chunked", "good, afterwards"}
 CUT = {"chunks cut short", "short body, then end"}  # the client ends its side after these
+FIRST = Post("/models/clothes/v1", BODY, {"Content-Type": "image/png"})  # until it is answered, a server is starting
 
 
-def command(server: str, app: str, port: int) -> list[str]:
-    """Return how a server is started with one of the two applications."""
-    run, there = [sys.executable, "-m"], f"127.0.0.1:{port}"
-    gunicorn = [*run, "gunicorn", "-k", "gthread", "--threads", "8", "--log-level", "critical", "-b", there]
-    granian = [*run, "granian", "--interface", "wsgi", "--blocking-threads", "8", "--no-log", "--port", str(port)]
-    return {
-        "waitress": [sys.executable, str(Path(__file__).resolve()), "--run", app, "--port", str(port)],
-        "gunicorn": [*gunicorn, f"http_servers:{app}()"],
-        "granian": [*granian, "--factory", f"http_servers:{app}"],
-    }[server]
+def echoes() -> list[Contender]:
+    """Return a bare echo on each server that ours is compared with."""
+    flask, asgi = str(interpreter("echo")), str(interpreter("uvicorn"))
+    commands: Mapping[str, tuple[str, ...]] = {
+        "waitress": (flask, "-m", "waitress", "--listen=127.0.0.1:{port}", "--threads=8"),
+        "gunicorn": (flask, "-m", "gunicorn", "-k", "gthread", "--threads", "8", "-b", "127.0.0.1:{port}"),
+        "granian": (flask, "-m", "granian", "--interface", "wsgi", "--blocking-threads", "8", "--port", "{port}"),
+        "uvicorn": (asgi, "-m", "uvicorn", "--http", "httptools", "--port", "{port}"),
+    }
+    folders = {"uvicorn": PEERS / "uvicorn"}
+    return [
+        Contender(name, (*command, "app:app"), FIRST, folders.get(name, PEERS / "echo"))
+        for name, command in commands.items()
+    ]
 
 
-def serve(app: str, port: int) -> None:
-    """Serve with waitress, as `mlops-lab serve` does."""
-    from mlops_lab.serve import Limits
-    from mlops_lab.serve.http import serve_forever
-
-    serve_forever({"bare": bare, "ours": ours}[app](), "127.0.0.1", port, Limits(), print)
-
-
-@contextmanager
-def running(server: str, app: str) -> Iterator[int]:
-    """Run a server, and yield its port when it answers."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    search = os.pathsep.join([str(HERE), str(HERE.parent)])
-    silent: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command(server, app, port), env={**os.environ, "PYTHONPATH": search}, **silent)
-    try:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and process.poll() is None:
-            with suppress(OSError):
-                if exchange(port, ROWS["good"])[0]:
-                    break
-            time.sleep(0.1)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def exchange(port: int, request: bytes, cut: bool = False) -> tuple[bytes, bool]:
+def exchange(server: Server, request: bytes, cut: bool = False) -> tuple[bytes, bool]:
     """Send bytes; return what comes back within two seconds of silence, and whether the server closed."""
-    with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+    with socket.create_connection((server.host, server.port), timeout=2) as connection:
         answer = b""
         try:
             connection.sendall(request)
@@ -171,76 +119,40 @@ def word(answer: bytes, closed: bool) -> str:
     return f"{text} n={seen[1].decode()}" if seen else text
 
 
-def table() -> dict[str, list[str]]:
-    """Return what every server answers in every row; the last row is a good request after all of them."""
-    found: dict[str, list[str]] = {row: [] for row in [*ROWS, "good, afterwards"]}
-    for server in SERVERS:
-        for app in ("bare", "ours"):
-            with running(server, app) as port:
-                for row, request in ROWS.items():
-                    found[row].append(word(*exchange(port, request, row in CUT)))
-                found["good, afterwards"].append(word(*exchange(port, ROWS["good"])))
-    return found
+def column(contender: Contender) -> dict[str, str]:
+    """Return what a server answers in every row; the last row is a good request after all of them."""
+    with started(contender) as server:
+        found = {row: word(*exchange(server, request, row in CUT)) for row, request in ROWS.items()}
+        return {**found, "good, afterwards": word(*exchange(server, ROWS["good"]))}
 
 
-def pace(port: int, request: bytes, seconds: float, clients: int = 4) -> tuple[float, float]:
-    """Return requests per second and the median milliseconds of some clients."""
-    taken: list[float] = []
-    end = time.perf_counter() + seconds
+def faults(found: Mapping[str, str]) -> list[str]:
+    """Return the rows in which a server did not do what ours must."""
 
-    def run() -> None:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-            while (started := time.perf_counter()) < end:
-                connection.sendall(request)
-                answer = connection.recv(65536)
-                while b"}" not in answer.partition(b"\r\n\r\n")[2]:
-                    answer += connection.recv(65536)
-                taken.append(time.perf_counter() - started)
+    def is_as_it_must_be(row: str, said: str) -> bool:
+        return (
+            said.startswith("200") if row in GOOD else said == "closed" or bool(re.fullmatch(r"4\d\d( n=\d+)?", said))
+        )
 
-    threads = [threading.Thread(target=run) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return len(taken) / seconds, 1000 * statistics.median(taken)
-
-
-def paces(seconds: float, rounds: int = 3) -> dict[str, list[tuple[float, float]]]:
-    """Return each server's echo as quotients to waitress' echo in the same round; waitress runs twice, as a null."""
-    request = ROWS["good"]
-    found: dict[str, list[tuple[float, float]]] = {"waitress again": [], "gunicorn": [], "granian": []}
-    for _ in range(rounds):
-        with running("waitress", "bare") as port:
-            base = pace(port, request, seconds / rounds)
-        for name, quotients in found.items():
-            with running(name.split()[0], "bare") as port:
-                rate, milliseconds = pace(port, request, seconds / rounds)
-            quotients.append((rate / base[0], milliseconds / base[1]))
-    return found
+    return [f"{row}: {said}" for row, said in found.items() if not is_as_it_must_be(row, said)]
 
 
 def main() -> None:
-    """Print the table and the quotients."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--run", choices=["bare", "ours"], help=argparse.SUPPRESS)
-    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="Print one JSON object.")
     options = parser.parse_args()
-    if options.run:
-        return serve(options.run, options.port)
-    found = table()
-    speeds = paces(options.seconds)
+    columns = {contender.name: column(contender) for contender in [*echoes(), ours(post=FIRST)]}
+    wrong = faults(columns["mlops-lab"])
     if options.json:
-        print(json.dumps({"table": found, "quotients": speeds}))
-        return
-    print("| case | " + " | ".join(f"{server}, {app}" for server in SERVERS for app in ("bare", "ours")) + " |")
-    print("|---" * 7 + "|")
-    for row, words in found.items():
-        print(f"| {row} | " + " | ".join(words) + " |")
-    for name, quotients in speeds.items():
-        rate, milliseconds = (statistics.median(values) for values in zip(*quotients, strict=True))
-        print(f"{name}: {rate:.2f} of waitress' requests/s, {milliseconds:.2f} of its median time")
+        print(json.dumps({"table": columns, "faults": wrong}))
+        raise SystemExit(1 if wrong else 0)
+    print("| case | " + " | ".join(columns) + " |")
+    print("|---" * (len(columns) + 1) + "|")
+    for row in [*ROWS, "good, afterwards"]:
+        print(f"| {row} | " + " | ".join(found[row] for found in columns.values()) + " |")
+    print(f"ours: {len(wrong)} rows neither refused nor closed" + "".join(f"\n  {fault}" for fault in wrong))
+    raise SystemExit(1 if wrong else 0)
 
 
 if __name__ == "__main__":

@@ -131,13 +131,14 @@ class Flood:
         except (OSError, ValueError):
             self.broken += 1
             return self._connect()
-        self.answers.append((status, 1000 * (time.perf_counter() - sent), b"\r\nRetry-After: " in answer))
-        return self._connect() if b"\r\nConnection: close" in answer else one
+        head = answer.partition(b"\r\n\r\n")[0].lower()
+        self.answers.append((status, 1000 * (time.perf_counter() - sent), b"\r\nretry-after: " in head))
+        return self._connect() if b"\r\nconnection: close" in head else one
 
 
 def _whole(answer: bytes) -> bool:
     head, end, body = answer.partition(b"\r\n\r\n")
-    length = re.search(rb"Content-Length: (\d+)", head)
+    length = re.search(rb"content-length: (\d+)", head.lower())
     return bool(end) and length is not None and len(body) >= int(length[1])
 
 

@@ -21,17 +21,31 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass
 class Server:
-    """A `mlops-lab serve` process."""
+    """A server process: `mlops-lab serve`, or another one that it is compared with."""
 
     process: subprocess.Popen[str]
     host: str
     port: int
+    name: str = "mlops-lab"
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://{self.host}:{self.port}"
 
     @property
     def megabytes(self) -> float:
         """Resident memory, with its children's."""
+        return sum(one.memory_info().rss for one in self._processes()) / 1e6
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time so far, with its children's."""
+        return sum(sum(one.cpu_times()[:2]) for one in self._processes())
+
+    def _processes(self) -> list[psutil.Process]:
         parent = psutil.Process(self.process.pid)
-        return sum(one.memory_info().rss for one in [parent, *parent.children(recursive=True)]) / 1e6
+        return [parent, *parent.children(recursive=True)]
 
     def connect(self, timeout: float = 30) -> http.client.HTTPConnection:
         """Return a connection."""

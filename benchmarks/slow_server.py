@@ -5,8 +5,9 @@ python benchmarks/slow_server.py        prints `serving http://…`, and ends on
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from mlops_lab import serve
 from mlops_lab.engines.python import PythonEngine
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
-from mlops_lab.serve.http import serve_forever
 
 
 def answer(inputs: Any) -> Any:
@@ -24,7 +24,16 @@ def answer(inputs: Any) -> Any:
     return np.full((len(inputs), 10), 0.1)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve until SIGTERM."""
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
     spec = InputSpec(shape=(28, 28, 1), size=(28, 28))
     slow = Predictor("clothes", 1, spec, tuple("0123456789"), PythonEngine(answer))
-    serve_forever(serve.create_app([slow]), "127.0.0.1", 0, serve.Limits(), partial(print, flush=True))
+    with serve.start([slow], name="slow") as server:
+        print(f"serving {server.url}", flush=True)
+        ended.wait()
+
+
+if __name__ == "__main__":
+    main()

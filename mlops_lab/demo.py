@@ -1,4 +1,4 @@
-"""The main job, end to end: train, save, reload in a new process, serve, classify every test image over HTTP, show."""
+"""The demonstration: train, save, reload in a new process, serve, and classify every test image over HTTP."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mlops_lab import data, predict, show, store, train
+from mlops_lab.client import Client
 from mlops_lab.errors import ServerError
-from mlops_lab.pipeline.process import ServerProcess
-from mlops_lab.serve.client import Client
+from mlops_lab.pipeline.serve_command import ServeCommand
 
 CLIENTS = 4
 
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What the main job found."""
+    """The results of the demonstration."""
 
     test_accuracy: float
     http_accuracy: float
@@ -42,7 +42,7 @@ class Demonstration:
     image: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the results as plain values."""
         return asdict(self)
 
     def _repr_html_(self) -> str:
@@ -50,21 +50,21 @@ class Demonstration:
 
 
 def run_demo(out: Path, config: train.TrainConfig, console: Console) -> Demonstration:
-    """Run the main job on the whole of Fashion-MNIST, and say each step.
+    """Run the demonstration on all of Fashion-MNIST, and report each step.
 
     Parameters
     ----------
     out
-        The folder that gets the model file, the published version and the image.
+        The folder for the model file, the published version and the plot.
     config
-        How to train.
+        The training configuration.
     console
-        Where to say it.
+        The console for the report.
 
     Raises
     ------
     LabError
-        A step failed; nothing half-written is left, and no process.
+        A step failed; neither partial files nor processes are left.
     """
     say = console.print
     dataset = data.load("fashion-mnist")
@@ -83,8 +83,8 @@ def run_demo(out: Path, config: train.TrainConfig, console: Console) -> Demonstr
     written = ", ".join(f"{name} {number}" for name, number in versions.items())
     same = np.allclose(reloaded, predicted(run, dataset.test.images[:100]), atol=1e-6)
     if not same:
-        raise ServerError("The reloaded model answers differently.", "Look at the versions: mlops-lab doctor.")
-    say(f"            loaded again in a new process: written by {written}; same versions here, same answers")
+        raise ServerError("The reloaded model predicts differently.", "Check the versions: mlops-lab doctor.")
+    say(f"            reloaded in a new process: written by {written}; same versions, same predictions")
 
     with serving(models.root) as url:
         say(f"[bold]4 serve[/]     {url}/models/clothes/{published.manifest.public()['version']}")
@@ -92,7 +92,7 @@ def run_demo(out: Path, config: train.TrainConfig, console: Console) -> Demonstr
         correct = np.array([answer.class_index for answer in answers]) == dataset.test.labels
         p50, p99 = np.percentile(latencies, [50, 99])
         rate = len(answers) / seconds
-        say(f"            {len(answers):,} test images over HTTP, one a request, {CLIENTS} clients at once")
+        say(f"            {len(answers):,} test images over HTTP, one per request, {CLIENTS} concurrent clients")
         say(f"            accuracy over HTTP {correct.mean():.4f}, in process {run.metrics['test_accuracy']:.4f}")
         say(f"            {rate:.0f} images/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
@@ -126,7 +126,7 @@ def predicted(run: train.TrainingRun, images: Any) -> Any:
 
 
 def in_new_process(function: Any, *arguments: Any) -> Any:
-    """Call a function in a fresh Python process, as after restarting a notebook's kernel."""
+    """Call a function in a new Python process, as after restarting a notebook's kernel."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
@@ -143,8 +143,8 @@ def _reload(path: str, images: Any) -> tuple[dict[str, str], Any]:
 
 @contextmanager
 def serving(models: Path) -> Iterator[str]:
-    """Run ``mlops-lab serve`` in a process of its own; the value is its address."""
-    process = ServerProcess(models)
+    """Run ``mlops-lab serve`` in a separate process, and yield its URL."""
+    process = ServeCommand(models)
     try:
         yield process.url
     finally:
@@ -152,7 +152,7 @@ def serving(models: Path) -> Iterator[str]:
 
 
 def classify_all(url: str, version: int, images: Any) -> tuple[list[predict.Prediction], list[float], float]:
-    """Send each image in a request of its own; return the answers, their milliseconds, and the seconds in all."""
+    """Classify each image in its own request; return the predictions, the latencies in ms, and the total seconds."""
     shares = np.array_split(np.arange(len(images)), CLIENTS)
     with Progress(transient=True) as bar, ThreadPoolExecutor(CLIENTS) as pool:
         task = bar.add_task("classifying", total=len(images))
@@ -160,8 +160,8 @@ def classify_all(url: str, version: int, images: Any) -> tuple[list[predict.Pred
         def classify(share: Any) -> list[tuple[predict.Prediction, float]]:
             client = Client(url)
             found = []
-            for place in share:
-                answer = client.classify("clothes", version, images[place])
+            for index in share:
+                answer = client.classify("clothes", version, images[index])
                 found.append((answer[0], answer.milliseconds))
                 bar.advance(task)
             return found

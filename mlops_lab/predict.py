@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import show
-from mlops_lab.errors import BadRequest, WrongShape
+from mlops_lab.errors import BadRequest, LabError, WrongShape
 from mlops_lab.image import InputSpec, describe, encode_png, to_input
 
 
@@ -106,6 +106,39 @@ def from_probabilities(
     ]
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class PredictionEvent:
+    """One answered request, as hooks and logs receive it.
+
+    Parameters
+    ----------
+    request_id
+        The ``X-Request-Id`` of the answer.
+    time
+        When it was answered, in seconds since 1970.
+    predictor
+        The version that answered.
+    images
+        The examples as they were given to the model, ``n`` first: images 0–255, or arrays.
+    rows
+        ``(n, classes)``.
+    seconds
+        How long the engine took.
+    """
+
+    request_id: str
+    time: float
+    predictor: Predictor
+    images: Sequence[NDArray[Any]] | NDArray[Any]
+    rows: NDArray[np.float32]
+    seconds: float
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """A :class:`Prediction` for each example."""
+        return from_probabilities(self.rows, self.predictor.class_names(self.rows.shape[1]))
+
+
 @dataclass(frozen=True, eq=False)
 class Predictor:
     """One version of a model, loaded and ready to answer.
@@ -131,6 +164,10 @@ class Predictor:
     engine: Engine
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    def class_names(self, number: int) -> Sequence[str]:
+        """Return the names of the classes, or their numbers where they have no names."""
+        return self.labels or [str(index) for index in range(number)]
+
     def probabilities(self, images: Sequence[NDArray[Any]] | NDArray[Any]) -> NDArray[np.float32]:
         """Return ``(n, classes)`` for a batch of images, or of arrays where the model takes no images."""
         return self.engine.predict(to_input(images, self.input))
@@ -152,19 +189,10 @@ class Predictor:
         >>> model.infer(np.ones((1, 2)))
         array([[2., 2.]], dtype=float32)
         """
-        if tensor.ndim == 0 or tensor.shape[1:] != self.input.shape:
-            raise WrongShape(
-                f"The model {self.name!r} takes tensors of shape (n, {', '.join(map(str, self.input.shape))}); "
-                f"received {tensor.shape}.",
-                "The first axis is the batch.",
-            )
+        inputs = check_tensor(tensor, self)
         with np.errstate(over="ignore", invalid="ignore"):
-            batch = np.ascontiguousarray(tensor, dtype=self.input.dtype)
-            if not np.isfinite(batch).all():
-                raise BadRequest("The tensor holds NaN, infinity or numbers too large.", "Send finite numbers.")
-            rows = self.engine.predict(batch)
-        if not np.isfinite(rows).all():
-            raise BadRequest("The model has no finite answer to these numbers.", "Scale them as in its training.")
+            rows = self.engine.predict(inputs)
+        check_rows(rows, len(inputs), self, prepared=True)
         return rows
 
     def predict(self, images: Sequence[NDArray[Any]] | NDArray[Any]) -> list[Prediction]:
@@ -190,6 +218,50 @@ class Predictor:
     def _repr_html_(self) -> str:
         rows = [("engine", type(self.engine).__name__), ("classes", ", ".join(self.labels))]
         return show.card(f"{self.name} v{self.version}, ready", show.table(rows))
+
+
+def check_tensor(tensor: NDArray[Any], predictor: Predictor) -> NDArray[Any]:
+    """Return a tensor in the type of the model, once its shape fits and its numbers are finite.
+
+    Raises
+    ------
+    WrongShape
+        The tensor is not ``(n, *input.shape)``.
+    BadRequest
+        It holds NaN, infinity, or numbers too large for the type of the model.
+    """
+    spec = predictor.input
+    if tensor.ndim == 0 or tensor.shape[1:] != spec.shape:
+        raise WrongShape(
+            f"The model {predictor.name!r} takes tensors of shape (n, {', '.join(map(str, spec.shape))}); "
+            f"received {tensor.shape}.",
+            "The first axis is the batch.",
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        converted = np.ascontiguousarray(tensor, dtype=spec.dtype)
+    if not np.isfinite(converted).all():
+        raise BadRequest("The tensor holds NaN, infinity or numbers too large.", "Send finite numbers.")
+    return converted
+
+
+def check_rows(rows: NDArray[Any], length: int, predictor: Predictor, *, prepared: bool) -> None:
+    """Raise where an engine did not answer one row of finite numbers for each example.
+
+    Parameters
+    ----------
+    prepared
+        Whether the client prepared the tensors itself, so that numbers out of range are its own.
+    """
+    if rows.ndim != 2 or len(rows) != length:
+        message = (
+            f"The engine of {predictor.name} v{predictor.version} answered shape {rows.shape} to {length} examples."
+        )
+        raise LabError(message, "An engine answers one row for each example.", code="invalid_output")
+    if not np.isfinite(rows).all():
+        if prepared:
+            raise BadRequest("The model has no finite answer to these numbers.", "Scale them as in its training.")
+        message = f"{predictor.name} v{predictor.version} answered NaN or infinity."
+        raise LabError(message, "Publish a version that answers finite numbers.", code="invalid_output")
 
 
 def draw_png(prediction: Prediction) -> bytes:

@@ -1,7 +1,7 @@
-"""Small pieces of HTML for the faces of results in a notebook, and plain text for those in a terminal.
+"""HTML fragments that display results in a notebook, and plain text for a terminal.
 
-No scripts and no remote assets. Colours come from JupyterLab's own variables, with fallbacks, so a result reads well
-in the light and the dark theme and outside Jupyter. A state is always a word and an icon; colour only repeats it.
+There are no scripts and no remote assets. Colours are JupyterLab's CSS variables, with fallbacks, so that results are
+readable in the light and the dark theme and outside Jupyter. A state is always a word and an icon, not only a colour.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def state(kind: str, word: str = "") -> str:
 
 
 def card(title: str, *parts: str) -> str:
-    """Return a titled box around pieces of HTML; the title is text, the parts are HTML already."""
+    """Return a titled box around HTML fragments; the title is plain text and is escaped."""
     body = "".join(f"<div>{part}</div>" for part in parts if part)
     return (
         f'<div style="{FONT}; color: {TEXT}; border: 1px solid {LINE}; border-radius: 6px; '
@@ -57,13 +57,13 @@ def table(rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> str:
 
 
 class Html(str):
-    """Text that is HTML already, so that :func:`table` does not escape it."""
+    """HTML that :func:`table` does not escape."""
 
     __slots__ = ()
 
 
 def text(lines: str) -> str:
-    """Return text whose lines and spaces are kept, such as the end of a traceback."""
+    """Return preformatted text, such as the end of a traceback."""
     style = f"margin: 0; white-space: pre-wrap; font-size: 12px; background: none; color: {TEXT}"
     return f'<pre style="{style}">{escape(lines)}</pre>'
 
@@ -73,7 +73,7 @@ def _cell(value: Any) -> str:
 
 
 def bars(labels: Sequence[str], values: Sequence[float], *, strongest: int, words: Sequence[str] = ()) -> str:
-    """Return horizontal bars for values between 0 and 1, the strongest in bold, each with its percentage or words."""
+    """Return horizontal bars for values from 0 to 1, the strongest in bold, each with its percentage or a text."""
     words = words or [f"{100 * value:.1f}%" for value in values]
     rows = []
     for index, (label, value, word) in enumerate(zip(labels, values, words, strict=True)):
@@ -88,7 +88,7 @@ def bars(labels: Sequence[str], values: Sequence[float], *, strongest: int, word
 
 
 def image(png: bytes, alt: str, *, width: int | None = None, pixelated: bool = False) -> str:
-    """Return an image that is part of the page, with the text that stands for it."""
+    """Return an image embedded as a data URL, with its alt text."""
     data = base64.b64encode(png).decode()
     size = f' width="{width}"' if width else ""
     style = "image-rendering: pixelated; " if pixelated else ""
@@ -98,7 +98,7 @@ def image(png: bytes, alt: str, *, width: int | None = None, pixelated: bool = F
 
 
 def figure(width: float, height: float) -> Figure:
-    """Return an empty matplotlib figure in the lab's style; sizes in inches."""
+    """Return an empty matplotlib figure in the style of the package; sizes in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
@@ -112,7 +112,7 @@ def figure_png(drawing: Figure) -> bytes:
 
 
 def plain(value: Any, *, inside: bool = False) -> str:
-    """Return a value as people write it: no quotes, and brackets only where lists are inside others.
+    """Return a value as readable text: without quotes, and with brackets only around nested values.
 
     Examples
     --------

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from functools import cache
+from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,32 @@ from mlops_lab.serve import create_app, stop_all
 from mlops_lab.store import ModelStore
 
 GREY = InputSpec(shape=(28, 28, 1), size=(28, 28))
+MARKS = {"tensorflow", "browser", "docker", "ray", "slow"}
+WHOLE_FILE = re.compile(r"^pytestmark = (\[.*?^\]|.*?$)", re.MULTILINE | re.DOTALL)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out a file of which ``-m`` selects nothing: importing some of them takes seconds, in every worker."""
+    if not config.option.markexpr or not collection_path.name.startswith("test_"):
+        return None
+    return None if may_be_selected(config.option.markexpr, marks_of_file(collection_path)) else True
+
+
+def marks_of_file(path) -> frozenset[str]:
+    """Return the marks that every test of a file bears."""
+    declared = WHOLE_FILE.search(path.read_text(encoding="utf-8"))
+    marks = set(re.findall(r"pytest\.mark\.(\w+)", declared[1])) if declared else set()
+    return frozenset((marks | {path.parent.name}) & MARKS)
+
+
+@cache
+def may_be_selected(expression: str, marks: frozenset[str]) -> bool:
+    """Return whether an expression is true of these marks, with or without some of the others."""
+    if set(re.findall(r"\w+", expression)) - MARKS - {"and", "or", "not"}:
+        return True  # it speaks of marks that are not known here
+    others = sorted(MARKS - marks)
+    sets = chain.from_iterable(combinations(others, count) for count in range(len(others) + 1))
+    return any(eval(expression, {mark: mark in marks or mark in more for mark in MARKS}) for more in sets)
 
 
 @pytest.fixture(scope="session")

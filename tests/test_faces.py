@@ -14,22 +14,37 @@ import numpy as np
 import pytest
 
 import mlops_lab
-from mlops_lab import data, deploy, doctor, engines, grade, image, pipeline, predict, serve, store, train, validate
+from mlops_lab import (
+    data,
+    deploy,
+    doctor,
+    engines,
+    filetype,
+    grade,
+    image,
+    pipeline,
+    predict,
+    serve,
+    store,
+    train,
+    validate,
+)
+from mlops_lab.client import Predictions
 from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
-from mlops_lab.deploy.lint.findings import Finding, Findings
+from mlops_lab.deploy.lint import LintReport
+from mlops_lab.findings import Finding
 from mlops_lab.grade.record import Standing
-from mlops_lab.pipeline.outcome import Outcome, Release
+from mlops_lab.pipeline.outcome import Release, StageOutcome
 from mlops_lab.predict import Prediction
-from mlops_lab.serve import Predictions
-from mlops_lab.serve.background import Exchange
-from mlops_lab.serve.background.places import Reach
+from mlops_lab.serve.background import RecordedRequest
+from mlops_lab.serve.background.public_url import PublicUrl
 from mlops_lab.serve.chains.finder import find_digits
 from mlops_lab.store.compat import CompatReport, MigrationReport
 from mlops_lab.store.safety.report import AuditReport, finding
 from mlops_lab.store.trial import TrialReport
 from mlops_lab.validate.load import LoadPlan, LoadResult
-from mlops_lab.widgets.traffic import Traffic
+from mlops_lab.widgets.request_stats import RequestStats
 
 HOSTILE = "<script>alert('x')</script>"
 STAGES = (data, train, predict, store, serve, deploy, validate, pipeline, doctor, image, engines, grade)
@@ -58,34 +73,42 @@ def examples(digits, digits_run, shared_models, bright):
     image[4:24, 8:14] = image[4:24, 50:56] = 255
     wrong = finding("lambda_layer", HOSTILE, "layer")
     check = validate.Check(HOSTILE, "failed", HOSTILE)
-    outcome = Outcome("build", "failed", 1.0, HOSTILE)
-    plan = deploy.plan(models.root, "digits")
+    outcome = StageOutcome("build", "failed", 1.0, HOSTILE)
+    plan = deploy.make_spec(models.root, "digits")
     with serve.start([bright], name=HOSTILE) as server:
         yield [
             *(digits, digits.test, digits_run, bright, prediction, models, models.get("digits", 1)),
             store.from_onnx(models.get("digits", 1).path / "model.onnx", **imported(digits)),
             AuditReport(HOSTILE, "keras", False, "lambda_layer", (wrong,)),
             AuditReport("a.keras", "keras", True, "ok"),
-            CompatReport(HOSTILE, "keras", HOSTILE, "keras==3.15.1", False, (HOSTILE,), HOSTILE, False, "x", (wrong,)),
+            CompatReport(
+                *(HOSTILE, "keras", HOSTILE, "keras==3.15.1", False, True, (HOSTILE,), HOSTILE),
+                *(False, "x", True, False, (wrong,)),
+            ),
             MigrationReport(HOSTILE, "b.keras", "keras==3.4.1", (HOSTILE,), (HOSTILE,), (HOSTILE,), None),
+            *(filetype.identify(b"RIFF....WEBP"), filetype.FileType("x", HOSTILE, HOSTILE)),
             *(TrialReport(False, "trial_load", HOSTILE), TrialReport(True, "ok", parameters=4810)),
             Predictions([prediction] * 2, "POST /models/m/v1", 200, 1.5, {}),
             *(serve.Registry.of([bright]), serve.Registry(), server, serve.servers()),
             serve.Chain(["find-digits", "digits", "join"], description=HOSTILE),
             *find_digits(image),
-            *(Reach(HOSTILE, None, HOSTILE), Reach("a hub", "/user/me/proxy/8000/", "Follow it.")),
+            *(PublicUrl(HOSTILE, None, HOSTILE), PublicUrl("a hub", "/user/me/proxy/8000/", "Follow it.")),
             *(plan, deploy.files(plan, "docker"), deploy.Files({HOSTILE: HOSTILE})),
-            *(Layout(Path(HOSTILE), (1,), ()), Layout(Path(HOSTILE), (), (Finding("r", "w", HOSTILE, "m"),))),
-            *(Findings((), 3), Findings((Finding("latest-tag", "a.yaml", HOSTILE, "Pin it."),), 1)),
+            *(Layout(Path(HOSTILE), (1,), ()), Layout(Path(HOSTILE), (), (Finding(False, HOSTILE, "m", "r", "w"),))),
+            *(LintReport((), 3), LintReport((Finding(False, HOSTILE, "Pin it.", "latest-tag", "a.yaml"),), 1)),
+            *(Finding(True, HOSTILE), Finding(None, HOSTILE, HOSTILE, HOSTILE, HOSTILE)),
             *(check, validate.Report(HOSTILE, "http://127.0.0.1", (check,), 0.1)),
             LoadResult("http://127.0.0.1", LoadPlan(), 5.0, {"200": 9, "503": 1}, 4.0, 9.0, 20.0, 31.0),
             *(outcome, Release("m", 2, HOSTILE, 1, 1, "now", HOSTILE, state="refused", outcomes=(outcome,))),
-            doctor.Checkup((doctor.Finding(HOSTILE, "warning", HOSTILE, HOSTILE),)),
+            doctor.Finding(True, HOSTILE, HOSTILE),
+            doctor.Checkup((doctor.Finding(False, HOSTILE, HOSTILE, HOSTILE, HOSTILE),)),
             Demonstration(0.9, 0.9, HOSTILE, 1, "clothes v1", {}, "http://127.0.0.1", 1, 1.0, 1.0, 1.0, 1.0, "a.png"),
             grade.CheckResult("data-3.x", HOSTILE, "failed", 0, 1, HOSTILE, HOSTILE, 2, HOSTILE, HOSTILE, (HOSTILE,)),
             grade.Report(HOSTILE, (grade.CheckResult("data-3", HOSTILE, "partial", 1, 2),), warnings=(HOSTILE,)),
             grade.Progress((Standing("data-3", HOSTILE, "passed", 1, 1, True, 3),)),
-            Traffic.of([Exchange("GET", HOSTILE, 404, 1.0, 9, 9.0)], now=10.0, classes={HOSTILE: {HOSTILE: 3}}),
+            RequestStats.of(
+                [RecordedRequest("GET", HOSTILE, 404, 1.0, 9, 9.0)], now=10.0, classes={HOSTILE: {HOSTILE: 3}}
+            ),
         ]
 
 

@@ -9,6 +9,7 @@ import os
 import random
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from hostile_base import METADATA, Case, Member, config_bytes, deflate, keras, parts, zipped
@@ -23,6 +24,11 @@ def cases() -> list[Case]:
 
 def _with(name: str, code: str, *extra: Member, **options: object) -> Case:
     return Case(f"zip_{name}.keras", code, zipped([*parts(), *extra], **options))  # type: ignore[arg-type]
+
+
+def _written(make: Callable[[], bytes]) -> Callable[[Path], object]:
+    """Return content that is made when the file is written: what takes long to make is not made for its name alone."""
+    return lambda path: path.write_bytes(make())
 
 
 def _members() -> list[Case]:
@@ -44,9 +50,10 @@ def _members() -> list[Case]:
         _with("bzip2", "zip_compression", Member("assets/x", b"x", method=12, raw=bz2.compress(b"x"))),
         _with("lzma", "zip_compression", Member("assets/x", b"x", method=14, raw=b"\x09\x04\x05\0]\0\0\0\4x")),
         _with("method_99", "zip_compression", Member("assets/x", b"x", method=99)),
-        _with("extra_field", "zip_extra", Member("assets/x", b"x", extra=b"UT\x05\0\x01\0\0\0\0")),
+        _with("extra_field", "zip_extra", Member("assets/x", b"x", extra=b"up\x05\0\x01\0\0\0\0")),
+        _with("extra_cut_short", "zip_extra", Member("assets/x", b"x", extra=b"UT\x09\0\x01")),
         Case("zip_60000_members.keras", "zip_members", _many(60_000)),
-        Case("zip_100000_members.keras", "zip_zip64", _many_by_python(100_000)),
+        Case("zip_100000_members.keras", "zip_zip64", _written(lambda: _many_by_python(100_000))),
         Case("zip_65_members.keras", "zip_members", _many(65)),
         Case("zip_no_config.keras", "zip_missing_member", zipped([parts()[0], parts()[2]])),
         Case("zip_no_weights.keras", "zip_missing_member", zipped(parts()[:2])),
@@ -138,23 +145,26 @@ def _fifield() -> bytes:
 
 def _bombs() -> list[Case]:
     first, second, third = parts()
-    spaces = config_bytes() + b" " * 200_000_000
+    spaces = config_bytes() + b" " * 9_000_000
+
+    def large_config() -> bytes:
+        return zipped([first, Member("config.json", spaces + b" " * 191_000_000, method=8), third])
+
+    def large_weights() -> bytes:
+        return zipped([first, second, Member("model.weights.h5", bytes(100_000_000), method=8)])
+
+    def large_asset() -> bytes:
+        asset = Member("assets/x", bytes(200), raw=deflate(bytes(200_000_000)), method=8)
+        return zipped([*parts(), asset])
+
     return [
-        Case(
-            "zip_bomb_config_200mb.keras",
-            "zip_member_size",
-            zipped([first, Member("config.json", spaces, method=8), third]),
-        ),
+        Case("zip_bomb_config_200mb.keras", "zip_member_size", _written(large_config)),
         Case(
             "zip_bomb_config_7mb.keras",
             "zip_bomb",
             zipped([first, Member("config.json", spaces[:7_000_000], method=8), third]),
         ),
-        Case(
-            "zip_bomb_weights.keras",
-            "zip_bomb",
-            zipped([first, second, Member("model.weights.h5", bytes(100_000_000), method=8)]),
-        ),
+        Case("zip_bomb_weights.keras", "zip_bomb", _written(large_weights)),
         Case(
             "zip_bomb_metadata.keras",
             "zip_member_size",
@@ -165,11 +175,7 @@ def _bombs() -> list[Case]:
             "zip_size",
             zipped([first, Member("config.json", spaces[:9_000_000], 8, size=9_000), third]),
         ),
-        _with(
-            "bomb_asset_200mb",
-            "zip_unexpected_member",
-            Member("assets/x", bytes(200), raw=deflate(bytes(200_000_000)), method=8),
-        ),
+        Case("zip_bomb_asset_200mb.keras", "zip_unexpected_member", _written(large_asset)),
     ]
 
 
@@ -220,7 +226,15 @@ def _special() -> list[Case]:
     def link(path: Path) -> None:
         path.symlink_to("/etc/hostname")
 
-    found = [Case("directory.keras", "unknown_format", directory), Case("symlink.keras", "symlink", link)]
+    def linked(path: Path) -> None:
+        path.mkdir()
+        (path / "config.json").symlink_to("/etc/hostname")
+
+    found = [
+        Case("directory.keras", "unknown_format", directory),
+        Case("symlink.keras", "unknown_format", link),  # the caller's own link is followed, to a text
+        Case("folder_of_links", "symlink", linked),
+    ]
     if hasattr(os, "mkfifo"):
         found.append(Case("fifo.keras", "not_a_file", lambda path: os.mkfifo(path)))
     return found

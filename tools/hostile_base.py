@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-Content = bytes | dict[str, bytes] | Callable[[Path], None]
+Content = bytes | dict[str, bytes] | Callable[[Path], object]
 SHAPES = {
     "conv2d": ((5, 5, 1, 6), (6,)),
     "conv2d_1": ((5, 5, 6, 16), (16,)),

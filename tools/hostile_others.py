@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import importlib
 import io
+import itertools
 import json
 import lzma
 import os
@@ -78,7 +79,7 @@ def _arrays(canary: Path) -> list[Case]:
         Case("numpy_object.npy", "numpy_object", _npy(objects)),
         Case("numpy_object_renamed.keras", "numpy_object", _npy(objects)),
         Case("numpy_numbers.npy", "not_a_model", _npy(np.zeros(3))),
-        Case("numpy_archive.npz", "zip_unexpected_member", archive),
+        Case("numpy_archive.npz", "unknown_format", archive),
         Case("skops_object_array.skops", "numpy_object", skops({"0.npy": _npy(objects)}, _array_node())),
     ]
 
@@ -193,6 +194,51 @@ def _external(place: str) -> bytes:
     return _tensor(raw=b"", more=field(13, field(1, "location") + field(2, place)) + field(14, 1))
 
 
+def _function(name: str, domain: str, nodes: list[bytes]) -> bytes:
+    return field(25, field(1, name) + field(4, "a") + field(5, "b") + field(7, nodes) + field(10, domain))
+
+
+def _blown_up() -> bytes:
+    """Return twenty functions, each of which calls the one before it ten times."""
+    more = _function("f0", "own", [_onnx_node("Neg", ["a"], ["b"])])
+    for index in range(1, 20):
+        calls = [_onnx_node(f"f{index - 1}", ["a"], ["b" if n == 9 else f"v{n}"], "own") for n in range(10)]
+        more += _function(f"f{index}", "own", calls)
+    return onnx([_onnx_node("f19", ["x"], ["y"], "own")], more=more)
+
+
+def _unbounded() -> dict[str, bytes]:
+    """Return graphs that a small input could keep busy for ever, or that fill the memory."""
+    body = field(5, field(1, "body") + field(6, field(1, _onnx_node("Neg", ["x"], ["z"]))))
+    growing = field(5, field(1, "body") + field(6, field(1, _onnx_node("Concat", ["x", "x"], ["z"]))))
+    steps = _onnx_node("Constant", [], ["m"], more=field(5, field(1, "value_int") + field(3, 100)))
+    many = _onnx_node("Constant", [], ["m"], more=field(5, field(1, "value_int") + field(3, 10**9)))
+    names = ["x", *(f"c{n}" for n in range(40)), "y"]
+    power = ["s", *(f"p{n}" for n in range(6))]
+    return {
+        "loop_by_data": onnx([_onnx_node("Loop", ["x"], ["y"], more=body)]),
+        "loop_without_end": onnx([_onnx_node("Loop", ["", "x"], ["y"], more=body)]),
+        "loop_too_long": onnx([many, _onnx_node("Loop", ["m"], ["y"], more=body)]),
+        "loop_that_grows": onnx([steps, _onnx_node("Loop", ["m"], ["y"], more=growing)]),
+        "map": onnx([_onnx_node("SequenceMap", ["x"], ["y"], more=body)]),
+        "range": onnx([_onnx_node("Range", ["w", "x", "w"], ["y"])]),
+        "fill": onnx([_onnx_node("ConstantOfShape", ["x"], ["y"])]),
+        "expand": onnx([_onnx_node("Expand", ["w", "x"], ["y"])]),
+        "tile": onnx([_onnx_node("Tile", ["x", "x"], ["y"])]),
+        "resize": onnx([_onnx_node("Resize", ["x", "", "x"], ["y"])]),
+        "one_hot": onnx([_onnx_node("OneHot", ["x", "x", "w"], ["y"])]),
+        "pad": onnx([_onnx_node("Pad", ["x", "x"], ["y"])]),
+        "doubling": onnx([_onnx_node("Concat", [a, a], [b]) for a, b in itertools.pairwise(names)]),
+        "power_of_shape": onnx(
+            [
+                _onnx_node("Shape", ["x"], ["s"]),
+                *(_onnx_node("Mul", [a, a], [b]) for a, b in itertools.pairwise(power)),
+                _onnx_node("Expand", ["w", power[-1]], ["y"]),
+            ]
+        ),
+    }
+
+
 def _onnx() -> list[Case]:
     add = _onnx_node("Add", ["x", "b"], ["a"]), _onnx_node("Add", ["a", "w"], ["b"]), _onnx_node("Relu", ["b"], ["y"])
     inner = field(5, field(1, "then_branch") + field(6, field(1, _onnx_node("Evil", ["x"], ["z"]))))
@@ -218,7 +264,6 @@ def _onnx() -> list[Case]:
         "unknown_operator": (onnx([_onnx_node("Evil", ["x"], ["y"])]), "onnx_operator"),
         "unknown_domain": (onnx([_onnx_node("Add", ["x", "w"], ["y"], "evil.ops")]), "onnx_domain"),
         "python_domain": (onnx([_onnx_node("PyOp", ["x"], ["y"], "ai.onnx.contrib")]), "onnx_domain"),
-        "unknown_opset": (onnx(domain="evil.ops"), "onnx_domain"),
         "operator_in_branch": (onnx([_onnx_node("If", ["x"], ["y"], more=inner)]), "onnx_operator"),
         "cycle": (onnx(list(add)), "onnx_cycle"),
         "self_cycle": (onnx([_onnx_node("Add", ["y", "w"], ["y"])]), "onnx_cycle"),
@@ -233,7 +278,26 @@ def _onnx() -> list[Case]:
         "no_data": (onnx(tensor=_tensor((2,), b"")), "onnx_length"),
         "nan": (onnx(tensor=_tensor((2,), struct.pack("<2f", 1, float("nan")))), "onnx_not_finite"),
         "strange_dtype": (onnx(tensor=_tensor(kind=99)), "onnx_dtype"),
-        "functions": (onnx(more=field(25, field(1, "f"))), "onnx_structure"),
+        "function_in_place_of_add": (
+            onnx(more=_function("Add", "", [_onnx_node("Neg", ["a"], ["b"])])),
+            "onnx_structure",
+        ),
+        "function_without_name": (onnx(more=_function("", "own", [])), "onnx_structure"),
+        "function_twice": (onnx(more=2 * _function("f", "own", [_onnx_node("Neg", ["a"], ["b"])])), "onnx_structure"),
+        "function_evil": (onnx(more=_function("f", "own", [_onnx_node("Evil", ["a"], ["b"])])), "onnx_operator"),
+        "function_calls_itself": (
+            onnx(
+                [_onnx_node("f", ["x"], ["y"], "own")],
+                more=_function("f", "own", [_onnx_node("f", ["a"], ["b"], "own")]),
+            ),
+            "onnx_cycle",
+        ),
+        "function_without_output": (
+            onnx(more=_function("f", "own", [_onnx_node("Neg", ["a"], ["c"])])),
+            "onnx_undefined",
+        ),
+        "function_of_functions": (_blown_up(), "onnx_unbounded"),
+        **{f"unbounded_{name}": (data, "onnx_unbounded") for name, data in _unbounded().items()},
         "training": (onnx(more=field(20, b"")), "onnx_structure"),
         "two_graphs": (onnx(more=field(7, b"")), "onnx_structure"),
         "sparse": (onnx(graph=field(15, b"")), "onnx_structure"),

@@ -1,4 +1,4 @@
-"""The command line. Thin: every command calls one function of the package and prints what it returns."""
+"""The command line: every command calls one function of the package and prints its result."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from mlops_lab.errors import LabError, NotFound, WrongUsage
 
 
 class InOrder(click.Group):
-    """Shows the commands in the order of a model's life, not of the alphabet."""
+    """Lists the commands in the order of the model lifecycle, not alphabetically."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """Return the names in the order in which they were added."""
+        """Return the names of the commands in the order in which they were added."""
         return list(self.commands)
 
 
@@ -33,7 +33,7 @@ def commands() -> None:
 
 
 def main() -> None:
-    """Run the command line; errors are sentences, never tracebacks."""
+    """Run the command line; errors are printed as messages, not as tracebacks."""
     try:
         commands(standalone_mode=False)
     except click.exceptions.Exit as exit:
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _report(error: LabError) -> int:
-    """Say an error the way the command was asked to speak; return the exit status."""
+    """Print an error as text or JSON, and return the exit status."""
     if "--json" in sys.argv:
         click.echo(json.dumps(error.to_dict(), ensure_ascii=False))
     else:

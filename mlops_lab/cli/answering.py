@@ -1,30 +1,33 @@
-"""Answers: ``mlops-lab serve`` gives them over HTTP, ``predict`` asks for one."""
+"""The commands ``mlops-lab serve`` and ``predict``."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlops_lab.cli.options import api_key, in_models, prints
+from mlops_lab.errors import BadRequest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path())
-@click.option("--name", default="clothes", show_default=True, help="Of the model.")
-@click.option("--version", default="latest", show_default=True, help="v3, an alias, or latest.")
+@click.option("--name", default="clothes", show_default=True, help="Name of the model.")
+@click.option("--version", default="latest", show_default=True, help="Version: v3, an alias, or latest.")
 @in_models
-@click.option("--url", help="Ask the server at this address instead of loading the model.")
+@click.option("--url", help="Send the images to the server at this URL instead of loading the model.")
 @api_key
 @prints
 def predict(
     images: tuple[str, ...], name: str, version: str, folder: str, url: str | None, api_key: str | None
 ) -> tuple[Any, str]:
-    """Classify images, PNG or JPEG."""
-    from mlops_lab.serve import codec
-    from mlops_lab.serve.client import Client
-    from mlops_lab.serve.client.packing import read_image
+    """Classify PNG or JPEG images."""
+    from mlops_lab.client import Client
 
     if url:
         answer = Client(url, models=folder, api_key=api_key).classify(name, version, images).response
@@ -32,58 +35,77 @@ def predict(
         from mlops_lab import store
 
         predictor = store.ModelStore(folder).load(name, version)
-        pixels = [read_image(path, predictor.input.mode) for path in images]
-        answer = codec.encode(name, predictor.version, predictor.predict(pixels))
+        pixels = [_read_image(path, predictor.input.mode) for path in images]
+        predictions = [item.to_dict() for item in predictor.predict(pixels)]
+        answer = {"model": name, "version": f"v{predictor.version}", "predictions": predictions}
     found = answer["predictions"]
     lines = [f"{path}: {item['label']} ({item['confidence']:.1%})" for path, item in zip(images, found, strict=True)]
     return {**answer, "files": list(images)}, "\n".join(lines)
 
 
+def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
+    """Return the pixels of an image file; an error names the file."""
+    from mlops_lab.client.encoding import read_file
+    from mlops_lab.image import decode
+
+    try:
+        return decode(read_file(path), mode)
+    except BadRequest as error:
+        raise error.about(path) from error
+
+
 @click.command()
 @in_models
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    envvar="PORT",
+    help="0 picks a free one; the default can be set by the variable PORT.",
+)
 @click.option("--grpc-port", type=click.IntRange(0, 65535), help="Answer gRPC too; 0 picks a free port.")
 @click.option(
     "--access-log",
     is_flag=False,
     flag_value="stdout",
     type=click.Choice(["stdout", "stderr"]),
-    help="Write one line of JSON for each request; to stdout unless told otherwise.",
+    help="Log each request as one line of JSON, by default to stdout.",
 )
 @click.option(
     "--api-key",
     "api_keys",
     multiple=True,
     envvar="MLOPS_LAB_API_KEY",
-    help="Refuse whoever does not send this key, or one of several. Better set MLOPS_LAB_API_KEY: others on this"
-    " machine can read a command line.",
+    help="Require this API key, or one of several. MLOPS_LAB_API_KEY is safer: other users of this machine can read a"
+    " command line.",
 )
-@click.option("--chains", help="The folder of the chains; by default 'chains' beside the models.")
-@click.option("--shadow-log", help="Append each comparison with a shadow version to this file, as a line of JSON.")
+@click.option("--chains", help="Folder of the chains; by default 'chains' next to the models folder.")
+@click.option("--shadow-log", help="Append the comparisons with a shadow version to this file, as lines of JSON.")
 @click.option(
     "--workers",
     default=1,
     show_default=True,
     type=click.IntRange(1),
-    help="Processes that answer, each with the models in its memory; for Linux and macOS.",
+    help="Number of worker processes, each with its own copy of the models (Linux and macOS).",
 )
 @click.option(
     "--batch-size",
     default=1,
     show_default=True,
     type=click.IntRange(1),
-    help="Compute up to so many images of requests that come together in one call of the model; 1 is off.",
+    help="Maximum batch size of dynamic batching over concurrent requests; 1 turns it off.",
 )
 @click.option(
     "--batch-wait-ms",
     default=0.0,
     show_default=True,
     type=click.FloatRange(0, 1000),
-    help="How long the first request of a batch waits for others; 0: a batch is what came while the model computed.",
+    help="Maximum time that the first request of a batch waits; 0 batches what arrives during inference.",
 )
 def serve(folder: str, workers: int, **options: Any) -> None:
-    """Serve every model of a folder over HTTP, and gRPC if asked, until SIGTERM or Ctrl-C."""
+    """Serve all models of a folder over HTTP, and optionally gRPC, until SIGTERM or Ctrl-C."""
     from mlops_lab.serve.command import Settings, run
 
     settings = Settings(folder, workers=workers, **options)

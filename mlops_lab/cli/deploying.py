@@ -1,4 +1,4 @@
-"""The command line of stage 6: ``mlops-lab deploy docker | compose | kubernetes | tfserving | github``."""
+"""The commands ``mlops-lab deploy docker | compose | kubernetes | tfserving | github``."""
 
 from __future__ import annotations
 
@@ -17,18 +17,16 @@ if TYPE_CHECKING:
     from mlops_lab.deploy import Files, Spec
 
 NAME = click.argument("name")
-VERSION = click.option("--version", help="A number, v3, or latest.")
-ALIAS = click.option("--alias", help="The version that this alias points at.")
-IMAGE = click.option("--image", help="The image's name; by default mlops-lab/NAME:VERSION.")
-PORT = click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="On this machine.")
-OUT = click.option("--out", type=click.Path(), help="Write the files into this folder, and run nothing.")
-APP = click.option(
-    "--app", type=click.Path(exists=True), help="Your own api.py, with 'app' in it, instead of our server."
-)
+VERSION = click.option("--version", help="Version: a number, v3, or latest.")
+ALIAS = click.option("--alias", help="Deploy the version of this alias.")
+IMAGE = click.option("--image", help="Name of the container image; by default mlops-lab/NAME:VERSION.")
+PORT = click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Host port.")
+OUT = click.option("--out", type=click.Path(), help="Write the files into this folder instead of running anything.")
+APP = click.option("--app", type=click.Path(exists=True), help="Deploy your own api.py, which defines 'app'.")
 
 
 def of_a_version(command: Command) -> Command:
-    """Ask which version of which model is deployed."""
+    """Add the argument and the options that select a version of a model."""
     for option in (in_models, ALIAS, VERSION, NAME):
         command = option(command)
     return command
@@ -36,19 +34,19 @@ def of_a_version(command: Command) -> Command:
 
 @click.group()
 def deploy() -> None:
-    """Make the files that bring a model to other machines, and run them."""
+    """Generate deployment files for a model, and run them."""
 
 
 def _plan(folder: str, name: str, version: str | None, alias: str | None, **settings: Any) -> Spec:
     if version and alias:
         raise WrongUsage(f"--version {version} and --alias {alias} are both given.", "Give one of them.")
-    from mlops_lab.deploy import plan
+    from mlops_lab.deploy import make_spec
 
-    return plan(folder, name, version or alias or "latest", **settings)
+    return make_spec(folder, name, version or alias or "latest", **settings)
 
 
 def _show(files: Files, as_json: bool, *, folder: str | None = None, **more: Any) -> None:
-    """Print the texts, or, where they were written into a folder, their paths."""
+    """Print the files, or their paths if they were written into a folder."""
     if as_json:
         return click.echo(json.dumps({"files": files.to_dict(), "folder": folder, **more}))
     click.echo("\n".join(f"wrote {Path(folder) / path}" for path in files) if folder else str(files))
@@ -63,14 +61,14 @@ def _show(files: Files, as_json: bool, *, folder: str | None = None, **more: Any
 @APP
 @click.option("--mount", is_flag=True, help="Mount the models folder instead of copying the model into the image.")
 @click.option("--build", is_flag=True, help="Build the image.")
-@click.option("--run", "start", is_flag=True, help="Build the image and run it in the background.")
-@click.option("--push", metavar="NAME", help="Build the image and push it under this name.")
+@click.option("--run", "start", is_flag=True, help="Build the image, and run it in the background.")
+@click.option("--push", metavar="NAME", help="Build the image, and push it under this name.")
 @network
 def docker(
     name: str, version: str | None, alias: str | None, folder: str, image: str | None, port: int, out: str | None,
     as_json: bool, app: str | None, mount: bool, build: bool, start: bool, push: str | None, network: str | None,
 ) -> None:  # fmt: skip
-    """Make a container image of a model, or of your own api.py."""
+    """Generate a container image of a model, or of your own api.py."""
     from mlops_lab.deploy import docker as engine
     from mlops_lab.deploy import render
 
@@ -91,7 +89,9 @@ def docker(
         if start:
             done["url"] = engine.start(spec)
             if not as_json:
-                click.echo(f"running {spec.image} at {done['url']}; end it with: docker rm -f {engine.container(spec)}")
+                click.echo(
+                    f"running {spec.image} at {done['url']}; stop it with: docker rm -f {engine.container(spec)}"
+                )
     if as_json:
         _show(files, as_json, **done)
 
@@ -100,38 +100,38 @@ def docker(
 @of_a_version
 @IMAGE
 @PORT
-@click.option(
-    "--out", type=click.Path(), help="The deployment's folder; alone, the files are written and nothing runs."
-)
+@click.option("--out", type=click.Path(), help="Folder of the deployment; without --up, the files are only written.")
 @as_json
 @APP
 @click.option("--mount", is_flag=True, help="Mount the models folder instead of copying the model into the image.")
-@click.option("--replicas", default=2, show_default=True, type=click.IntRange(1), help="Servers side by side.")
+@click.option("--replicas", default=2, show_default=True, type=click.IntRange(1), help="Number of servers.")
 @click.option(
-    "--profile", "profiles", multiple=True, type=click.Choice(["prometheus", "tfserving"]), help="Start it too."
+    "--profile",
+    "profiles",
+    multiple=True,
+    type=click.Choice(["prometheus", "tfserving"]),
+    help="Also start this service.",
 )
-@click.option("--up", is_flag=True, help="Build, start, wait until ready, smoke test; needs --out.")
-@click.option("--down", is_flag=True, help="End what --up started from --out.")
-@click.option(
-    "--check", is_flag=True, help="All in one: build, start, wait, smoke test, end; leaves nothing but the image."
-)
+@click.option("--up", is_flag=True, help="Build, start, wait until ready, and run the smoke test; requires --out.")
+@click.option("--down", is_flag=True, help="Stop what --up started from --out.")
+@click.option("--check", is_flag=True, help="Build, start, run the smoke test, and stop; only the image is left.")
 @network
 def compose(
     name: str, version: str | None, alias: str | None, folder: str, image: str | None, port: int, out: str | None,
     as_json: bool, app: str | None, mount: bool, replicas: int, profiles: tuple[str, ...], up: bool, down: bool,
     check: bool, network: str | None,
 ) -> None:  # fmt: skip
-    """Make the files of several servers behind nginx, and run them with Docker Compose."""
+    """Generate a deployment of several servers behind nginx, and run it with Docker Compose."""
     from mlops_lab.deploy import compose as engine
     from mlops_lab.deploy import render, smoke
 
     if up + down + check > 1:
-        raise WrongUsage("--up, --down and --check are three different things.", "Give one of them.")
+        raise WrongUsage("--up, --down and --check exclude each other.", "Give one of them.")
     if (up or down) and not out:
-        raise WrongUsage("--up and --down need a folder that stays.", "Add --out deployment.")
+        raise WrongUsage("--up and --down require a folder.", "Add --out deployment.")
     if down:
         engine.down(Path(str(out)))
-        return click.echo(json.dumps({"folder": out, "running": False}) if as_json else f"nothing of {out} is left")
+        return click.echo(json.dumps({"folder": out, "running": False}) if as_json else f"stopped {out}")
     spec = _plan(folder, name, version, alias, image=image, port=port, app=app, mount=mount, replicas=replicas)
     files = render.files(spec, "compose")
     if "tfserving" in profiles:
@@ -144,7 +144,7 @@ def compose(
         asked = engine.check(spec, files, profiles=profiles, network=network)
     elif up:
         url = engine.up(spec, files, Path(str(out)), profiles=profiles, network=network)
-        asked = smoke.ask(spec, url)
+        asked = smoke.run(spec, url)
     elif out:
         engine.stage(spec, files, Path(out))
     if as_json:
@@ -154,7 +154,7 @@ def compose(
     if asked:
         click.echo(asked)
     if url:
-        click.echo(f"running at {url}; end it with: mlops-lab deploy compose {name} --out {out} --down")
+        click.echo(f"running at {url}; stop it with: mlops-lab deploy compose {name} --out {out} --down")
 
 
 @deploy.command()
@@ -164,20 +164,26 @@ def compose(
 @OUT
 @as_json
 @APP
-@click.option("--mount", is_flag=True, help="The models come from a volume of the cluster, not from the image.")
-@click.option("--replicas", default=2, show_default=True, type=click.IntRange(2))
-@click.option("--check", is_flag=True, help="Look for what would go wrong: in --out, or in the files as made; exit 1.")
+@click.option(
+    "--mount",
+    is_flag=True,
+    help="Mount the models from a volume of the cluster instead of copying them into the image.",
+)
+@click.option("--replicas", default=2, show_default=True, type=click.IntRange(2), help="Number of pods.")
+@click.option("--require-api-key", "api_key", is_flag=True, help="Accept only requests with the key of a Secret.")
+@click.option("--check", is_flag=True, help="Lint the files in --out, or the generated ones; exit 1 on an error.")
 def kubernetes(
     name: str, version: str | None, alias: str | None, folder: str, image: str | None, port: int, out: str | None,
-    as_json: bool, app: str | None, mount: bool, replicas: int, check: bool,
+    as_json: bool, app: str | None, mount: bool, replicas: int, api_key: bool, check: bool,
 ) -> None:  # fmt: skip
-    """Make a kustomize folder: base, overlays for dev, prod and a canary."""
+    """Generate a kustomize folder: a base, and overlays for dev, prod and a canary."""
     from mlops_lab.deploy import lint, render
 
     if check and out and Path(out).is_dir():
         report = lint.check(lint.texts(out))
     else:
-        spec = _plan(folder, name, version, alias, image=image, port=port, app=app, mount=mount, replicas=replicas)
+        settings = {"image": image, "port": port, "app": app, "mount": mount, "replicas": replicas, "api_key": api_key}
+        spec = _plan(folder, name, version, alias, **settings)
         files = render.files(spec, "kubernetes")
         if out:
             files.write(out)
@@ -185,22 +191,27 @@ def kubernetes(
             return _show(files, as_json, folder=out)
         report = lint.check(files)
     click.echo(json.dumps(report.to_dict()) if as_json else str(report))
-    if not report.good:
+    if not report.passed:
         sys.exit(1)
 
 
 @deploy.command()
 @of_a_version
-@click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="On this machine.")
+@click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Host port.")
 @OUT
 @as_json
-@click.option("--run", "start", is_flag=True, help="Run TensorFlow Serving with Docker Compose; needs --out.")
-@click.option("--lint", "look", is_flag=True, help="Look for what gives 'No versions of servable'; exit 1 if found.")
+@click.option("--run", "start", is_flag=True, help="Run TensorFlow Serving with Docker Compose; requires --out.")
+@click.option(
+    "--lint",
+    "look",
+    is_flag=True,
+    help="Lint the models folder for causes of 'No versions of servable'; exit 1 if any.",
+)
 def tfserving(
     name: str, version: str | None, alias: str | None, folder: str, port: int, out: str | None, as_json: bool,
     start: bool, look: bool,
 ) -> None:  # fmt: skip
-    """Make the files of TensorFlow Serving, which serves the model's folder as it is."""
+    """Generate the files for TensorFlow Serving, which serves the model's folder unchanged."""
     from mlops_lab.deploy import compose as engine
     from mlops_lab.deploy import layout, render
 
@@ -209,11 +220,11 @@ def tfserving(
         text = config.read_text(encoding="utf-8") if config.is_file() else ""
         report = layout.examine(Path(folder) / name, config=text, name=name)
         click.echo(json.dumps(report.to_dict()) if as_json else str(report))
-        if not report.good:
+        if not report.passed:
             sys.exit(1)
         return
     if start and not out:
-        raise WrongUsage("--run needs a folder that stays.", "Add --out tfserving.")
+        raise WrongUsage("--run requires a folder.", "Add --out tfserving.")
     spec = _plan(folder, name, version, alias, port=port)
     files = render.files(spec, "tfserving")
     _before_tfserving(spec, write=out is not None)
@@ -221,13 +232,13 @@ def tfserving(
         files.write(out)
     _show(files, as_json, folder=out)
     if start:
-        # Only the newer program can wait until the model answers.
-        patience = "--wait" if engine.program() == ("docker", "compose") else "--detach"
-        engine.call(Path(str(out)), "up", patience)
+        # Only Compose v2 can wait until the model is ready.
+        wait = "--wait" if engine.program() == ("docker", "compose") else "--detach"
+        engine.call(Path(str(out)), "up", wait)
 
 
 def _before_tfserving(spec: Spec, *, write: bool) -> None:
-    """Say what to know about this machine before an image is pulled, and write what the server warms up with."""
+    """Print a note on this machine before an image is pulled, and write the warm-up requests."""
     from mlops_lab.deploy import tfserving as serving
     from mlops_lab.deploy import warmup
     from mlops_lab.store import ModelStore
@@ -245,7 +256,7 @@ def _before_tfserving(spec: Spec, *, write: bool) -> None:
 @OUT
 @as_json
 def github(name: str, folder: str, out: str | None, as_json: bool) -> None:
-    """Make a workflow of GitHub Actions that releases the model with `mlops-lab pipeline run`."""
+    """Generate a GitHub Actions workflow that releases the model with `mlops-lab pipeline run`."""
     from mlops_lab.deploy import render
 
     files = render.files(_plan(folder, name, None, None), "github")

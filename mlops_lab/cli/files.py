@@ -1,4 +1,4 @@
-"""Single model files: ``mlops-lab check`` and ``migrate``."""
+"""The commands for model files: ``mlops-lab check`` and ``migrate``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mlops_lab.cli.options import prints
 
 @click.command()
 @click.argument("file", type=click.Path())
-@click.option("--for", "target", help="Another environment: keras==3.4.1 or tensorflow==2.15.1.")
+@click.option("--for", "target", help="Target environment: keras==3.4.1 or tensorflow==2.15.1.")
 @prints
 def check(file: str, target: str | None) -> tuple[Any, str]:
-    """Tell whether a model file would load, and whether it is safe. Nothing is loaded."""
+    """Check whether a model file is compatible and safe, without loading it. Exit 1 if it is not."""
     from mlops_lab.store import check
 
     report = check(file, target)
@@ -27,11 +27,11 @@ def check(file: str, target: str | None) -> tuple[Any, str]:
 @click.command()
 @click.argument("file", type=click.Path())
 @click.argument("out", type=click.Path())
-@click.option("--for", "target", help="The environment that is to load it: keras==3.4.1 or tensorflow==2.15.1.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it is there.")
+@click.option("--for", "target", help="Target environment: keras==3.4.1 or tensorflow==2.15.1.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @prints
 def migrate(file: str, out: str, target: str | None, overwrite: bool) -> tuple[Any, str]:
-    """Rewrite a .keras file for another version of Keras, where that loses nothing."""
+    """Convert a .keras file for another version of Keras, if that is possible without loss."""
     from mlops_lab.store import migrate
 
     report = migrate(file, out, target, overwrite=overwrite)

@@ -1,7 +1,8 @@
-"""Look around and train: ``mlops-lab demo``, ``doctor`` and ``train``."""
+"""The commands ``mlops-lab demo``, ``doctor`` and ``train``."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -14,12 +15,12 @@ from mlops_lab.errors import WrongUsage
 
 
 @click.command()
-@click.option("--epochs", default=20, show_default=True, type=click.IntRange(1))
-@click.option("--seed", default=0, show_default=True)
-@click.option("--out", default="demo", show_default=True, help="The folder for what it makes.")
+@click.option("--epochs", default=4, show_default=True, type=click.IntRange(1), help="Number of epochs.")
+@click.option("--seed", default=0, show_default=True, help="Random seed.")
+@click.option("--out", default="demo", show_default=True, help="Output folder.")
 @as_json
 def demo(epochs: int, seed: int, out: str, as_json: bool) -> None:
-    """Run the main job: train, save, reload, serve, classify every test image over HTTP."""
+    """Run the demonstration: train, save, reload, serve, and classify every test image over HTTP."""
     from rich.console import Console
 
     from mlops_lab.demo import run_demo
@@ -33,34 +34,40 @@ def demo(epochs: int, seed: int, out: str, as_json: bool) -> None:
 
 @click.command()
 @in_models
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port to check.")
 @prints
 def doctor(folder: str, port: int) -> tuple[Any, str]:
-    """Find what usually breaks, and say how to mend it."""
+    """Diagnose common problems of the environment. Exit 1 if a check fails."""
     from mlops_lab.doctor import examine
 
     checkup = examine(folder, port)
-    if not checkup.healthy:
+    if not checkup.passed:
         click.get_current_context().call_on_close(lambda: sys.exit(1))
     return checkup.to_dict(), str(checkup)
 
 
 @click.command()
-@click.option("--data", "dataset", default="fashion-mnist", show_default=True, help="fashion-mnist or digits.")
-@click.option("--name", default="clothes", show_default=True, help="Publish under this name.")
+@click.option(
+    "--data", "dataset", default="fashion-mnist", show_default=True, help="Data set: fashion-mnist or digits."
+)
+@click.option("--name", default="clothes", show_default=True, help="Name of the published model.")
 @in_models
-@click.option("--epochs", default=20, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--recipe", type=click.Choice(["lab", "course"]), default="lab", show_default=True)
-@click.option("--limit", type=int, help="Train on so many examples only, for a quick try.")
-@click.option("--save", type=click.Path(), help="Save a single .keras file too.")
-@click.option("--description", default="", help="One sentence for people.")
+@click.option(
+    "--epochs", type=click.IntRange(1), show_default="4; 20 for the course's recipe", help="Number of epochs."
+)
+@click.option("--seed", default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--recipe", type=click.Choice(["lab", "course"]), default="lab", show_default=True, help="Training configuration."
+)
+@click.option("--limit", type=int, help="Number of training examples, for a quick run.")
+@click.option("--save", type=click.Path(), help="Also save the model as a .keras file.")
+@click.option("--description", default="", help="Description of the model.")
 @prints
 def train(
     dataset: str,
     name: str,
     folder: str,
-    epochs: int,
+    epochs: int | None,
     seed: int,
     recipe: str,
     limit: int | None,
@@ -70,19 +77,21 @@ def train(
     """Train a model and publish it as a new version."""
     from mlops_lab import data, store
     from mlops_lab import train as training
-    from mlops_lab.store.aliases import check_name
+    from mlops_lab.store.names import check_name
 
-    check_name(name)  # before the minutes of training, not after them
+    check_name(name)  # before minutes of training
     if save and (dataset == "digits" or not save.endswith(".keras")):
-        raise WrongUsage(f"--save {save}: a single file holds a Keras model.", "Take a path that ends in .keras.")
+        raise WrongUsage(
+            f"--save {save}: only a Keras model can be saved as a file.", "Pass a path that ends in .keras."
+        )
     images = data.load(dataset, limit=limit, seed=seed)
     models = store.ModelStore(folder)
     models.prepare(name)
     if dataset == "digits":
         run = training.fit_sklearn(images, seed=seed)
     else:
-        course = training.TrainConfig.course(epochs, seed)
-        config = course if recipe == "course" else training.TrainConfig(epochs=epochs, seed=seed)
+        config = training.TrainConfig.course() if recipe == "course" else training.TrainConfig()
+        config = dataclasses.replace(config, seed=seed, epochs=epochs or config.epochs)
         run = training.fit(images, config, progress="--json" not in sys.argv)
     if save:
         store.save_keras(run.model, save)

@@ -1,4 +1,4 @@
-"""What several commands share: their options, and how a result is printed."""
+"""Shared options of the commands, and the output of their results."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-in_models = click.option("--models", "folder", default="models", show_default=True, help="The models folder.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+in_models = click.option("--models", "folder", default="models", show_default=True, help="Models folder.")
 network = click.option(
-    "--network", help="Docker's network for the build, such as 'host' where a build has none of its own."
+    "--network", help="Docker network for the build, such as 'host' where builds have no network access."
 )
 api_key = click.option(
-    "--api-key", envvar="MLOPS_LAB_API_KEY", help="For a server that asks for one; better in the variable."
+    "--api-key", envvar="MLOPS_LAB_API_KEY", help="API key of the server; safer in the environment variable."
 )
 
 
 def prints(function: Command) -> Command:
-    """Add ``--json``, and print the value that a command returns: a pair of plain values and text."""
+    """Add ``--json``, and print the result of a command, which is a pair of plain values and text."""
 
     @as_json
     @wraps(function)

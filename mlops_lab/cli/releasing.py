@@ -1,4 +1,4 @@
-"""The command line of stage 5 and of the pipeline: ``mlops-lab validate``, ``load-test`` and ``pipeline``."""
+"""The commands ``mlops-lab validate``, ``load-test`` and ``pipeline``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ import click
 from mlops_lab.cli.options import api_key, as_json, in_models, network
 
 NAME = click.argument("name")
-VERSION = click.option("--version", default="latest", show_default=True, help="A number, v3, an alias, or latest.")
-CLIENTS = click.option("--clients", default=4, show_default=True, help="That ask at the same time.")
-SECONDS = click.option("--seconds", default=5.0, show_default=True, help="For how long they ask.")
-P99 = click.option("--p99", default=500.0, show_default=True, help="Milliseconds: 99 of 100 must be answered in less.")
-RATE = click.option("--per-second", default=10.0, show_default=True, help="At least so many must be answered.")
-BUDGET = click.option("--budget", default=100.0, show_default=True, help="Milliseconds for one image at a time, p95.")
-LEAST = click.option("--accuracy", default=0.0, show_default=True, help="The least accuracy over HTTP, from 0 to 1.")
+VERSION = click.option(
+    "--version", default="latest", show_default=True, help="Version: a number, v3, an alias, or latest."
+)
+CLIENTS = click.option("--clients", default=4, show_default=True, help="Number of concurrent clients.")
+SECONDS = click.option("--seconds", default=5.0, show_default=True, help="Duration of the load test in seconds.")
+P99 = click.option("--p99", default=500.0, show_default=True, help="Maximum p99 latency in milliseconds.")
+RATE = click.option("--per-second", default=10.0, show_default=True, help="Minimum throughput in requests per second.")
+BUDGET = click.option(
+    "--budget", default=100.0, show_default=True, help="Maximum p95 latency of single requests in milliseconds."
+)
+LEAST = click.option("--accuracy", default=0.0, show_default=True, help="Minimum accuracy over HTTP, from 0 to 1.")
 
 
 def _tell(good: bool, values: Any, text: str, as_json: bool) -> None:
@@ -30,7 +34,7 @@ def _tell(good: bool, values: Any, text: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("url")
-@click.option("--name", default="clothes", show_default=True, help="Of the model.")
+@click.option("--name", default="clothes", show_default=True, help="Name of the model.")
 @VERSION
 @in_models
 @BUDGET
@@ -40,9 +44,9 @@ def _tell(good: bool, values: Any, text: str, as_json: bool) -> None:
 def validate(
     url: str, name: str, version: str, folder: str, budget: float, accuracy: float, api_key: str | None, as_json: bool
 ) -> None:
-    """Ask the server at URL what its clients rely on, and classify the test images there. Exit 1 if it falls short.
+    """Run the contract and acceptance tests against the server at URL. Exit 1 if a check fails.
 
-    The server may be ours, TensorFlow Serving, or your own with the course's two routes.
+    The server may be mlops-lab serve, TensorFlow Serving, or your own with the course's two routes.
     """
     from mlops_lab import store
     from mlops_lab import validate as stage
@@ -57,7 +61,7 @@ def validate(
 
 @click.command("load-test")
 @click.argument("url")
-@click.option("--name", default="clothes", show_default=True, help="Of the model.")
+@click.option("--name", default="clothes", show_default=True, help="Name of the model.")
 @VERSION
 @in_models
 @CLIENTS
@@ -70,7 +74,7 @@ def measure(
     url: str, name: str, version: str, folder: str, clients: int, seconds: float, p99: float, per_second: float,
     api_key: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Let several clients ask the server at URL at once, and say how it bore that. Exit 1 if a limit was not kept."""
+    """Load-test the server at URL with concurrent clients. Exit 1 if a limit is exceeded."""
     from mlops_lab import store
     from mlops_lab.validate import LoadPlan, measure_load
     from mlops_lab.validate.target import Target
@@ -83,7 +87,7 @@ def measure(
 
 @click.group()
 def pipeline() -> None:
-    """Bring a version into production in one command: build, stage, examine, promote, verify, or roll back."""
+    """Release a version to production: build, stage, test, promote, verify, and roll back on failure."""
 
 
 @pipeline.command("run")
@@ -95,14 +99,18 @@ def pipeline() -> None:
     type=click.Choice(["local", "docker", "compose"]),
     default="local",
     show_default=True,
-    help="Where to: processes here, one container behind nginx, or several.",
+    help="Target: local processes, one container behind nginx, or several containers.",
 )
-@click.option("--url", default="", help="local: where production answers; else a server of its own stands in for it.")
+@click.option("--url", default="", help="local: URL of the production server; by default one is started.")
 @click.option(
-    "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="docker, compose: nginx's."
+    "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="docker, compose: port of nginx."
 )
-@click.option("--replicas", default=2, show_default=True, type=click.IntRange(1), help="compose: servers behind nginx.")
-@click.option("--folder", "deployed", default="", help="In containers: production's files; by default deployed/NAME.")
+@click.option(
+    "--replicas", default=2, show_default=True, type=click.IntRange(1), help="compose: number of servers behind nginx."
+)
+@click.option(
+    "--folder", "deployed", default="", help="docker, compose: folder of the deployment; by default deployed/NAME."
+)
 @network
 @CLIENTS
 @SECONDS
@@ -111,29 +119,29 @@ def pipeline() -> None:
 @BUDGET
 @LEAST
 @api_key
-@click.option("--why", default="", help="A sentence for the history.")
+@click.option("--why", default="", help="Reason, for the history.")
 @as_json
 def run_pipeline(
     name: str, version: str, folder: str, environment: str, url: str, port: int, replicas: int, deployed: str,
     network: str | None, clients: int, seconds: float, p99: float, per_second: float, budget: float, accuracy: float,
     api_key: str | None, why: str, as_json: bool,
 ) -> None:  # fmt: skip
-    """Release a version. Exit 1 if it was refused or rolled back; then production answers as before."""
+    """Release a version. Exit 1 if it was rejected or rolled back; production is then unchanged."""
     from rich.console import Console
 
-    from mlops_lab.pipeline import Plan, release
-    from mlops_lab.pipeline.narrate import Log
+    from mlops_lab.pipeline import ReleasePlan, release
+    from mlops_lab.pipeline.reporter import ConsoleReporter
     from mlops_lab.validate import Expected, LoadPlan
 
-    plan = Plan(
+    plan = ReleasePlan(
         folder, name, version, environment, url.rstrip("/"), api_key, port, replicas, deployed, network, why=why,
         expected=Expected(accuracy=accuracy, milliseconds=budget),
         load=LoadPlan(clients, seconds, milliseconds=p99, per_second=per_second),
     )  # fmt: skip
-    # Whoever ends the program, such as a CI that is cancelled, still gets production as it was.
+    # A program that is terminated, such as a cancelled CI job, restores production first.
     signal.signal(signal.SIGTERM, _interrupted)
-    done = release(plan, Log(Console(stderr=as_json)))
-    _tell(done.good, done.to_dict(), done.summary, as_json)
+    done = release(plan, ConsoleReporter(Console(stderr=as_json)))
+    _tell(done.passed, done.to_dict(), done.summary, as_json)
 
 
 def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
@@ -145,17 +153,17 @@ def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
 @in_models
 @as_json
 def status(name: str, folder: str, as_json: bool) -> None:
-    """Tell of the releases of a model, the last one in full. Exit 1 if that one did not come through."""
+    """List the releases of a model, the last one in detail. Exit 1 if that one failed."""
     from mlops_lab.pipeline import journal
     from mlops_lab.store import ModelStore
 
     store = ModelStore(folder)
     found = journal.releases(store, name)
-    running = journal.under_way(store, name)
+    running = journal.is_running(store, name)
     values = {"under_way": running, "releases": [one.to_dict() for one in found]}
     if not found:
-        return _tell(True, values, f"{name} was never released by the pipeline.", as_json)
+        return _tell(True, values, f"{name} has no releases.", as_json)
     lines = [f"{one.started} by {one.by}: {one.summary}" for one in found[:-1]]
     if found[-1].state == "running" and not running:
-        lines.append("The last release ended without a word: look at production, and run it again or roll back.")
-    _tell(found[-1].good or running, values, "\n".join([*lines, str(found[-1])]), as_json)
+        lines.append("The last release was interrupted: check production, and run the release again or roll back.")
+    _tell(found[-1].passed or running, values, "\n".join([*lines, str(found[-1])]), as_json)

@@ -1,4 +1,4 @@
-"""What is published, and the names that point at it: ``mlops-lab models``."""
+"""The commands ``mlops-lab models``: published versions, aliases and traffic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlops_lab.show import plain
 
 @click.group()
 def models() -> None:
-    """Look at published models, and move the names that point at them."""
+    """Inspect published models, and manage their aliases and traffic."""
 
 
 @models.command("list")
@@ -39,7 +39,7 @@ def list_models(folder: str) -> tuple[Any, str]:
 @in_models
 @prints
 def show(name: str, version: str, folder: str) -> tuple[Any, str]:
-    """Show what one version is."""
+    """Show the metadata of one version."""
     from mlops_lab.store import ModelStore
 
     facts = ModelStore(folder).get(name, version).to_dict()
@@ -49,8 +49,8 @@ def show(name: str, version: str, folder: str) -> tuple[Any, str]:
 @models.command()
 @click.argument("name")
 @click.argument("version")
-@click.option("--alias", default="production", show_default=True)
-@click.option("--why", default="", help="A sentence for the history.")
+@click.option("--alias", default="production", show_default=True, help="Alias to move.")
+@click.option("--why", default="", help="Reason, for the history.")
 @in_models
 @prints
 def promote(name: str, version: str, alias: str, why: str, folder: str) -> tuple[Any, str]:
@@ -63,12 +63,12 @@ def promote(name: str, version: str, alias: str, why: str, folder: str) -> tuple
 
 @models.command()
 @click.argument("name")
-@click.option("--alias", default="production", show_default=True)
-@click.option("--why", default="", help="A sentence for the history.")
+@click.option("--alias", default="production", show_default=True, help="Alias to move.")
+@click.option("--why", default="", help="Reason, for the history.")
 @in_models
 @prints
 def rollback(name: str, alias: str, why: str, folder: str) -> tuple[Any, str]:
-    """Point an alias at the version it pointed to before."""
+    """Point an alias at its previous version."""
     from mlops_lab.store import ModelStore
 
     number = ModelStore(folder).rollback(name, alias, why=why)
@@ -78,32 +78,32 @@ def rollback(name: str, alias: str, why: str, folder: str) -> tuple[Any, str]:
 @models.command()
 @click.argument("name")
 @click.argument("shares", nargs=-1)
-@click.option("--why", default="", help="A sentence for the history.")
+@click.option("--why", default="", help="Reason, for the history.")
 @in_models
 @prints
 def split(name: str, shares: tuple[str, ...], why: str, folder: str) -> tuple[Any, str]:
-    """Share the default address among versions: v1=90 v2=10. Without shares, production answers alone again."""
+    """Split the traffic of the default version: v1=90 v2=10. Without shares, all of it goes to production."""
     from mlops_lab.store import ModelStore
     from mlops_lab.store.routing import read_shares, split_traffic
 
     settings = split_traffic(ModelStore(folder), name, read_shares(shares), why=why).to_dict()
-    said = " ".join(shares) or "production alone"
-    return {"name": name, **settings}, f"the default address of {name} is answered by {said} now"
+    targets = " ".join(shares) or "production only"
+    return {"name": name, **settings}, f"traffic of {name}: {targets}"
 
 
 @models.command()
 @click.argument("name")
 @click.argument("version", required=False)
-@click.option("--why", default="", help="A sentence for the history.")
+@click.option("--why", default="", help="Reason, for the history.")
 @in_models
 @prints
 def shadow(name: str, version: str | None, why: str, folder: str) -> tuple[Any, str]:
-    """Let a version answer copies of the requests, only to compare. Without a version, end that."""
+    """Send a copy of each request to a shadow version, for comparison. Without a version, stop that."""
     from mlops_lab.store import ModelStore
     from mlops_lab.store.routing import shadow_traffic
 
     settings = shadow_traffic(ModelStore(folder), name, version, why=why).to_dict()
-    return {"name": name, **settings}, f"the shadow of {name} is {settings.get('shadow', 'none')} now"
+    return {"name": name, **settings}, f"shadow version of {name}: {settings.get('shadow', 'none')}"
 
 
 @models.command()
@@ -111,7 +111,7 @@ def shadow(name: str, version: str | None, why: str, folder: str) -> tuple[Any, 
 @in_models
 @prints
 def history(name: str, folder: str) -> tuple[Any, str]:
-    """Show who published, promoted and rolled back."""
+    """Show the history: who published, promoted and rolled back."""
     from mlops_lab.store import ModelStore
 
     entries = ModelStore(folder).history(name)

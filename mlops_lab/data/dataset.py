@@ -1,4 +1,4 @@
-"""What a data set is: two splits of labelled images, and what their pixels mean to a model."""
+"""A data set: two splits of labelled images, and the model input that they become."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Split:
     Parameters
     ----------
     images
-        ``(n, height, width)``, whole numbers 0–255.
+        Pixels 0–255 of type ``uint8``, ``(n, height, width)``.
     labels
-        ``(n,)``, the class of each image, 0 to the number of classes less one.
+        The class of each image, ``(n,)``, from 0 to the number of classes less one.
     """
 
     images: NDArray[np.uint8]
@@ -34,7 +34,7 @@ class Split:
         return len(self.labels)
 
     def sample(self, limit: int, seed: int = 0) -> Split:
-        """Return ``limit`` examples with the classes in the proportions they have here.
+        """Return a stratified sample of ``limit`` examples.
 
         Examples
         --------
@@ -57,7 +57,7 @@ class Split:
 
 
 def _stratified(labels: NDArray[np.int64], limit: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Return ``limit`` places in random order, each class as often as its share (largest remainders first)."""
+    """Return ``limit`` indices in random order, with each class in proportion (largest remainders first)."""
     classes, counts = np.unique(labels, return_counts=True)
     shares = counts * limit / len(labels)
     wanted = np.floor(shares).astype(int)
@@ -75,17 +75,17 @@ class Dataset:
     Parameters
     ----------
     name
-        Such as ``"fashion-mnist"``.
+        The name of the data set, such as ``"fashion-mnist"``.
     classes
         The name of each class, in the order of the labels.
     train, test
-        The splits. A model never sees ``test`` before it is judged.
+        The splits. ``test`` is used only to evaluate a trained model.
     input
-        What a model that is trained on these images takes.
+        The input of a model that is trained on these images.
     source
-        Where the images come from, and under which licence.
+        The origin and the licence of the images.
     task
-        What a model that is trained on them does: one sentence.
+        The task of a model that is trained on them, in one sentence.
 
     Examples
     --------
@@ -105,7 +105,7 @@ class Dataset:
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of all pixels and labels, so that a training run can say what it saw."""
+        """The SHA-256 of all pixels and labels, which a training run records."""
         digest = hashlib.sha256()
         for split in (self.train, self.test):
             digest.update(np.ascontiguousarray(split.images).data)
@@ -125,7 +125,7 @@ class Dataset:
         return replace(self, train=self.train.sample(limit, seed), test=self.test.sample(test_limit, seed))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the data set is, without its pixels."""
+        """Return the description of the data set, without its pixels."""
         return {
             "name": self.name,
             "classes": list(self.classes),
@@ -146,7 +146,7 @@ class Dataset:
 
 
 def sample_grid(split: Split, classes: tuple[str, ...], per_class: int = 2) -> str:
-    """Return a grid of examples, a few of each class, each with its label under it and as its alt text."""
+    """Return a grid of examples, a few of each class, with the label as caption and alt text."""
     cells = []
     for index, name in enumerate(classes):
         for image in split.images[split.labels == index][:per_class]:

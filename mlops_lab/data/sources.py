@@ -1,4 +1,4 @@
-"""Where the images come from: files that were installed with the package. No network."""
+"""The data sets: read from files that are installed with the packages, without network access."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FASHION_CLASSES = (
     "Bag",
     "Ankle boot",
 )
-# SHA-256 of each file, the number of bytes before its data begin, and the shape of one item.
+# The SHA-256 of each file, the length of its header in bytes, and the shape of one item.
 FASHION_FILES = {
     "train-images-idx3-ubyte.gz": ("b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7", 16, (28, 28)),
     "train-labels-idx1-ubyte.gz": ("0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056", 8, ()),
@@ -49,11 +49,11 @@ def load(
         ``"fashion-mnist"``: 60,000 + 10,000 grey images of garments, 28×28, ten classes (Zalando Research, MIT).
         ``"digits"``: 1,438 + 359 handwritten digits, 8×8, as scikit-learn ships them (UCI, CC BY 4.0).
     limit
-        Take only so many training examples, the classes in proportion, and test examples to match.
+        The number of training examples of a stratified sample, with test examples in proportion.
     seed
-        Which examples a limit takes.
+        The random seed of the sample.
     folder
-        Read Fashion-MNIST's four files from here instead of the package.
+        The folder with Fashion-MNIST's four files; by default the one in the package.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def load(
     DataError
         A file is missing or damaged; the message names it.
     WrongUsage
-        There is no data set of that name, or the limit makes no sense.
+        There is no data set of that name, or the limit is below the number of classes.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def load(
 
 
 def _fashion_mnist(folder: Path) -> Dataset:
-    # gzip lets go of the interpreter lock, so two threads halve the time.
+    # gzip releases the interpreter lock, so two threads halve the time.
     with ThreadPoolExecutor(2) as pool:
         train_images, train_labels, test_images, test_labels = pool.map(
             lambda name: _read_idx(folder / name), FASHION_FILES
@@ -98,7 +98,7 @@ def _fashion_mnist(folder: Path) -> Dataset:
 
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:
-    """Read one of the four files: gzip around a short header and raw bytes (the IDX format of MNIST)."""
+    """Read one of the four files: the gzipped IDX format of MNIST, a short header and raw bytes."""
     digest, header, shape = FASHION_FILES[path.name]
     reinstall = "Install mlops-lab again: pip install --force-reinstall --no-deps mlops-lab"
     try:
@@ -112,7 +112,7 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
     try:
         return np.frombuffer(gzip.decompress(packed), np.uint8, offset=header).reshape(-1, *shape)
     except (EOFError, OSError, ValueError, zlib.error) as error:  # pragma: no cover - the digest has caught it
-        raise DataError(f"The data file {path} cannot be unpacked: {error}.", reinstall) from error
+        raise DataError(f"The data file {path} cannot be decompressed: {error}.", reinstall) from error
 
 
 def _digits() -> Dataset:
@@ -123,7 +123,7 @@ def _digits() -> Dataset:
         raise MissingPackage(message, "pip install scikit-learn") from error
 
     bunch = load_digits()
-    # The pixels are whole numbers 0–16; as images they are 0–255 like all others.
+    # The pixels are 0–16; they are scaled to 0–255 like those of all images.
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     labels = bunch.target.astype(np.int64)
     everything = Split(images, labels)
@@ -141,6 +141,6 @@ def _digits() -> Dataset:
 
 
 def _every_fifth(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return a fifth of the places, spread evenly over the classes; always the same ones."""
+    """Return the indices of a fifth of the examples, evenly over the classes and deterministic."""
     by_class = np.argsort(labels, kind="stable")
     return by_class[2::5]

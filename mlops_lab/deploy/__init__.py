@@ -1,9 +1,26 @@
-"""Stage 6: deploy. The files that bring a model to other machines, rendered before anything is written or run.
+"""Stage 6: deploy. Render the files that run a model on other machines, before anything is written or started.
 
-``deploy.files(deploy.plan("models", "clothes"), "docker")`` answers ``{path: text}``.
+``deploy.files(deploy.make_spec("models", "clothes"), "docker")`` returns ``{path: text}``. Each kind of deployment is a
+module: ``docker``, ``compose``, ``kubernetes``, ``tfserving`` and ``github``. ``lint`` checks Kubernetes files,
+``layout`` a folder for TensorFlow Serving, ``warmup`` writes its warm-up requests, and ``smoke`` tests a deployment.
 """
 
-from mlops_lab.deploy.render import Files as Files
-from mlops_lab.deploy.render import files as files
-from mlops_lab.deploy.spec import Spec as Spec
-from mlops_lab.deploy.spec import plan as plan
+from mlops_lab.deploy import compose, docker, github, kubernetes, layout, lint, smoke, tfserving, warmup
+from mlops_lab.deploy.render import Files, files
+from mlops_lab.deploy.spec import Spec, make_spec
+
+__all__ = [
+    "Files",
+    "Spec",
+    "compose",
+    "docker",
+    "files",
+    "github",
+    "kubernetes",
+    "layout",
+    "lint",
+    "make_spec",
+    "smoke",
+    "tfserving",
+    "warmup",
+]

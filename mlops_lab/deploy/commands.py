@@ -1,4 +1,4 @@
-"""Programs that are not ours: said before they run, and explained when they fail."""
+"""Run external programs: print each command before it runs, and explain a failure."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ INSTALL = {
 
 
 class CommandFailed(LabError):
-    """An outside program ended with an error; the message ends with what it said last."""
+    """An external program ended with an error; the message ends with its last output."""
 
     code = "command_failed"
 
 
 def require(tool: str) -> str:
-    """Return where a program is.
+    """Return the path of a program.
 
     Raises
     ------
     MissingPackage
-        It is not installed; the hint is how to.
+        The program is not installed; the hint tells how to install it.
     """
     found = shutil.which(tool)
     if found is None:
@@ -49,14 +49,14 @@ def run(
     folder: str | Path | None = None,
     seconds: float = 1800,
 ) -> str:
-    """Say a command, run it without a shell, and return what it printed.
+    """Announce a command, run it without a shell, and return its standard output.
 
     Raises
     ------
     MissingPackage
-        There is no such program.
+        The program is not installed.
     CommandFailed
-        It ended with an error, or took longer than ``seconds``.
+        The program ended with an error, or took longer than ``seconds``.
 
     Examples
     --------
@@ -69,9 +69,18 @@ def run(
     try:
         done = subprocess.run(list(command), cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
-        raise CommandFailed(f"'{line}' did not end within {seconds:g} s.", "Run it by hand and look.") from error
+        raise CommandFailed(
+            f"'{line}' did not end within {seconds:g} s.", "Run it by hand and read its output."
+        ) from error
     if done.returncode:
-        # Some programs, such as `docker build`, say what went wrong on standard output, and little on the other.
+        # Some programs, such as `docker build`, report errors on standard output.
         last = "\n".join(f"{done.stdout}\n{done.stderr}".strip().splitlines()[-12:])
-        raise CommandFailed(f"'{line}' ended with status {done.returncode}:\n{last}", "Mend that, and run it again.")
+        raise CommandFailed(f"'{line}' ended with status {done.returncode}:\n{last}", _hint(last))
     return done.stdout.strip()
+
+
+def _hint(output: str) -> str:
+    """Return what to do about a failure; a Docker daemon that does not run is the most frequent one."""
+    if "docker daemon" in output.lower():
+        return "Start Docker, and run the command again."
+    return "Correct the cause, and run the command again."

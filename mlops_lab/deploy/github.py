@@ -1,4 +1,4 @@
-"""A release as a workflow of GitHub Actions: what its file is to hold."""
+"""The values of the GitHub Actions workflow that releases a model."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 
 def context(spec: Spec) -> dict[str, Any]:
-    """Return what the template fills in; the models folder is named from where its repository begins.
+    """Return the values of the template; the models folder is relative to the root of its repository.
 
     Raises
     ------
     WrongUsage
-        An application of one's own is to be released, which has no versions.
+        The specification is for an application, which has no versions to release.
     """
     if spec.app:
-        raise WrongUsage("The pipeline releases versions of a model, not an application.", "Leave --app out.")
+        raise WrongUsage("The pipeline releases versions of a model, not an application.", "Remove --app.")
     models = spec.models.resolve()
-    begins = next((folder for folder in models.parents if (folder / ".git").exists()), models.parent)
-    return {"name": spec.name, "models": models.relative_to(begins).as_posix()}
+    root = next((folder for folder in models.parents if (folder / ".git").exists()), models.parent)
+    return {"name": spec.name, "models": models.relative_to(root).as_posix()}

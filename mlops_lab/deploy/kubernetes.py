@@ -1,4 +1,4 @@
-"""A model's server on Kubernetes: what its files are to hold."""
+"""The values of the Kubernetes files, which run a model's server on a cluster."""
 
 from __future__ import annotations
 
@@ -7,39 +7,44 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mlops_lab.deploy import application
 from mlops_lab.errors import WrongUsage
 
 if TYPE_CHECKING:
     from mlops_lab.deploy.spec import Spec
 
 MEMORY = {"onnx": ("256Mi", "1Gi"), "keras": ("1Gi", "3Gi")}
-"""Request and limit; the limits are those that ``deploy docker`` runs the image with."""
+"""The request and the limit; the limits are those of ``deploy docker``."""
 LONGEST_NAME = 50
-"""Kubernetes takes 63 letters, and "-settings" and "-canary" are to fit behind."""
+"""Kubernetes allows 63 characters, and the suffixes "-settings" and "-canary" must fit."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What the templates fill in.
+    """The values of the templates.
 
     Parameters
     ----------
     name
-        Of all objects, made from the model's.
+        The name of all objects, derived from the model's.
     model, version
-        As the store knows them.
+        The model and its version in the store.
     image
-        As the spec names it; ``repository``, ``pin`` (``newTag`` or ``digest``) and ``tag`` are its parts.
+        The image of the spec; ``repository``, ``pin`` (``newTag`` or ``digest``) and ``tag`` are its parts.
     components
-        The optional parts in use, as a list of YAML.
+        The optional parts in use, as a list in YAML.
     replicas, most_replicas
-        The autoscaler's bounds.
+        The bounds of the autoscaler.
     share
-        Of one canary beside that many pods, in words.
+        The share of one canary pod beside ``most_replicas`` pods, as text.
     port
-        On this machine, for a first look; in the container it is always 8000.
+        The port on this machine for ``kubectl port-forward``; in the container it is always 8000.
     host
-        Under which production is reached.
+        The host name of production.
+    health
+        The health endpoint of an application of one's own; empty where it has none.
+    api_key
+        Whether the server requires an API key.
     """
 
     name: str
@@ -57,23 +62,44 @@ class Deployment:
     memory_request: str
     memory_limit: str
     host: str
+    health: str
+    api_key: bool
+
+    @property
+    def liveness(self) -> str:
+        """Return the action of an application's startup and liveness probes in YAML.
+
+        By convention ``/healthz`` shows that the process is alive. Another endpoint may depend on a model, and a pod is
+        not restarted for that.
+        """
+        return _action(self.health if self.health == "/healthz" else "")
+
+    @property
+    def readiness(self) -> str:
+        """Return the action of an application's readiness probe in YAML."""
+        return _action("" if self.health == "/healthz" else self.health)
+
+
+def _action(path: str) -> str:
+    """Return a request to a path, or a connection to the port where there is no path."""
+    return f"httpGet: {{path: {json.dumps(path)}, port: http}}" if path else "tcpSocket: {port: http}"
 
 
 def context(spec: Spec) -> dict[str, Any]:
-    """Return what the templates fill in.
+    """Return the values of the templates.
 
     Raises
     ------
     WrongUsage
-        Fewer than two replicas: then no node could be drained without an outage. Or a gRPC port, which these files
-        do not open.
+        There are fewer than two replicas, so no node could be drained without an outage; or a gRPC port is set, which
+        these files do not open.
     """
     if spec.grpc_port is not None:
-        raise WrongUsage(f"grpc_port={spec.grpc_port}: the Kubernetes files serve HTTP only.", "Take grpc_port=None.")
+        raise WrongUsage(f"grpc_port={spec.grpc_port}: the Kubernetes files serve HTTP only.", "Set grpc_port=None.")
     if spec.replicas < 2:
         raise WrongUsage(
-            f"{spec.replicas} replica cannot keep answering while its node is drained.",
-            "Take replicas=2 or more; the overlay 'dev' runs a single pod anyway.",
+            "A single replica cannot keep answering while its node is drained.",
+            "Set replicas=2 or more; the overlay 'dev' runs a single pod.",
         )
     name = object_name(spec.name)
     repository, pin, tag = image_parts(spec.image)
@@ -95,20 +121,22 @@ def context(spec: Spec) -> dict[str, Any]:
         memory_request=request,
         memory_limit=limit,
         host=f"{name}.example.com",
+        health=(application.health_path(spec.app) or "") if spec.app else "/readyz",
+        api_key=spec.api_key,
     )
     return {"deployment": deployment}
 
 
 def components(spec: Spec) -> list[str]:
     """Return the optional parts that are in use, as ``base/kustomization.yaml`` names them."""
-    used = {"models-volume": spec.mount, "own-application": spec.app is not None}
+    used = {"models-volume": spec.mount, "own-application": spec.app is not None, "api-key": spec.api_key}
     return [f"../components/{name}" for name, wanted in used.items() if wanted]
 
 
 def object_name(model: str) -> str:
-    """Return a model's name as Kubernetes takes it: a letter first, no ``_``, and not too long.
+    """Return a name that Kubernetes accepts for a model: it starts with a letter, has no ``_``, and is short enough.
 
-    A name that had to be cut ends in six digits of its own, so two long names never become one.
+    A name that is shortened ends in six digits of its hash, so two long names never become the same.
 
     Examples
     --------
@@ -123,7 +151,7 @@ def object_name(model: str) -> str:
 
 
 def image_parts(image: str) -> tuple[str, str, str]:
-    """Return an image's repository, which of kustomize's words pins it, and its tag or digest.
+    """Return an image's repository, the kustomize key that pins it, and its tag or digest.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Why TensorFlow Serving finds no versions in a folder, said before it is started.
+"""A linter for the folder that TensorFlow Serving is given: it finds why the server would load no versions.
 
-It is given a *base path* and serves the folders in it whose names are numbers, passing over all others without a word:
-then "No versions of servable clothes found under base path /models/clothes" is all that one reads. Each rule below is
-one sentence on what is wrong, and one on how to mend it.
+TensorFlow Serving takes a *base path* and serves the folders in it whose names are numbers. It ignores all other
+folders without an error, so the only message is "No versions of servable clothes found under base path
+/models/clothes". Each rule below states the cause and the remedy before the server starts.
 """
 
 from __future__ import annotations
@@ -11,33 +11,32 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from mlops_lab import show
-from mlops_lab.deploy import textproto, warmup
-from mlops_lab.deploy.lint.findings import Finding
+from mlops_lab.deploy import serving_config, warmup
 from mlops_lab.errors import LabError
+from mlops_lab.findings import Finding, table
 
 NUMBER = re.compile(r"[0-9]{1,18}")
 MODEL_FILES = {"model.keras", "model.skops", "model.onnx", "model.h5"}
-BASE_PATH = "/models"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What TensorFlow Serving would make of a folder.
+    """The result of :func:`examine`.
 
     Parameters
     ----------
     base
         The base path on this machine.
     versions
-        The versions that it would try to load.
+        The versions that TensorFlow Serving would try to load.
     findings
-        What is wrong; nothing where it would load them all.
+        The problems; empty where every version would be loaded.
     """
 
     base: Path
@@ -45,49 +44,49 @@ class Layout:
     findings: tuple[Finding, ...]
 
     @property
-    def good(self) -> bool:
-        """Whether nothing is wrong."""
+    def passed(self) -> bool:
+        """Return whether no problem was found."""
         return not self.findings
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for ``--json``."""
-        found = [asdict(finding) for finding in self.findings]
-        return {"base": str(self.base), "good": self.good, "versions": list(self.versions), "findings": found}
+        found = [finding.to_dict() for finding in self.findings]
+        return {"base": str(self.base), "passed": self.passed, "versions": list(self.versions), "findings": found}
 
     def __str__(self) -> str:
-        known = ", ".join(map(str, self.versions)) or "none"
-        head = f"{self.base}: versions that TensorFlow Serving sees: {known}"
-        return "\n".join([head, *(f"  {finding}" for finding in self.findings or ("nothing is wrong",))])
+        versions = ", ".join(map(str, self.versions)) or "none"
+        head = f"{self.base}: versions that TensorFlow Serving finds: {versions}"
+        return "\n".join([head, *map(str, self.findings or ("no problems",))])
 
     def _repr_html_(self) -> str:
-        if self.good:
-            return show.card(str(self.base), show.state("ok", "nothing is wrong"))
-        rows = [(item.rule, item.where, item.says, item.remedy) for item in self.findings]
-        table = show.table(rows, ("rule", "where", "what is wrong", "what to do"))
-        return show.card(str(self.base), show.state("error", f"{len(rows)} wrong"), table)
+        if self.passed:
+            return show.card(str(self.base), show.state("ok", "no problems"))
+        count = f"{len(self.findings)} problem{'' if len(self.findings) == 1 else 's'}"
+        return show.card(str(self.base), show.state("error", count), table(self.findings))
 
 
 def examine(base: str | Path, *, config: str = "", name: str = "") -> Layout:
-    """Look at a base path the way TensorFlow Serving does, and say what it would not.
+    """Check a base path, and where it is given a ``models.config``, as TensorFlow Serving would read them.
 
     Parameters
     ----------
     base
         The folder that is mounted as ``/models/<name>``: the one that *contains* ``1/``.
     config
-        The text of a ``models.config``, where there is one.
+        The text of a ``models.config``; empty where there is none.
     name
-        Of the model; by default the folder's.
+        The name of the model; by default the folder's.
 
-    Returns
-    -------
-    Layout
+    Raises
+    ------
+    MissingPackage
+        A ``models.config`` is given, and protobuf is not installed.
 
     Examples
     --------
     >>> examine("models/clothes").versions
     (1,)
-    >>> print(examine("models/clothes/1").findings[0].says)
+    >>> print(examine("models/clothes/1").findings[0].message)
     This is the folder of one version, not the folder that contains it.
     """
     folder = Path(base)
@@ -98,31 +97,36 @@ def examine(base: str | Path, *, config: str = "", name: str = "") -> Layout:
     found += [finding for version in numbered(folder) for rule in VERSION_RULES for finding in rule(version)]
     numbers = tuple(sorted({int(path.name) for path in numbered(folder)}))
     if config:
-        found += config_rules(config, name, numbers)
+        found += serving_config.check(config, name, numbers)
     return Layout(folder, numbers, tuple(found))
 
 
+def problem(rule: str, place: Path, message: str, hint: str) -> Finding:
+    """Return a finding about a place in the folder."""
+    return Finding(False, message, hint, rule, str(place))
+
+
 def numbered(folder: Path) -> list[Path]:
-    """Return what is taken for a version: whatever has a number for a name."""
+    """Return the paths that are taken for versions: those whose names are numbers."""
     return sorted(path for path in folder.iterdir() if NUMBER.fullmatch(path.name))
 
 
 def is_saved_model(folder: Path) -> bool:
-    """Tell whether this is the folder of a SavedModel."""
+    """Return whether this is the folder of a SavedModel."""
     return (folder / "saved_model.pb").is_file() or (folder / "saved_model.pbtxt").is_file()
 
 
 def no_folder(folder: Path) -> Finding:
-    """Refuse a base path that is not there, or is a file."""
+    """Return the finding for a base path that does not exist or is a file."""
     what = "is a file" if folder.exists() else "does not exist"
-    return Finding("no-folder", str(folder), f"The base path {what}.", "Name the folder that contains 1/, 2/, ….")
+    return problem("no-folder", folder, f"The base path {what}.", "Use the folder that contains 1/, 2/, ….")
 
 
 def version_mounted(folder: Path) -> Iterator[Finding]:
     """Find a mount that is one level too deep."""
     if is_saved_model(folder):
-        says = "This is the folder of one version, not the folder that contains it."
-        yield Finding("version-mounted", str(folder), says, f"Mount {folder.resolve().parent} instead.")
+        message = "This is the folder of one version, not the folder that contains it."
+        yield problem("version-mounted", folder, message, f"Mount {folder.resolve().parent} instead.")
 
 
 def store_mounted(folder: Path) -> Iterator[Finding]:
@@ -130,44 +134,44 @@ def store_mounted(folder: Path) -> Iterator[Finding]:
     inside = [path for path in folder.iterdir() if path.is_dir() and any(map(is_saved_model, numbered(path)))]
     if not numbered(folder) and inside:
         names = ", ".join(sorted(path.name for path in inside))
-        says = f"This is the folder of all models ({names}), not that of one."
-        yield Finding("store-mounted", str(folder), says, f"Mount {sorted(inside)[0]} instead.")
+        message = f"This is the folder of all models ({names}), not of one model."
+        yield problem("store-mounted", folder, message, f"Mount {sorted(inside)[0]} instead.")
 
 
 def not_a_number(folder: Path) -> Iterator[Finding]:
-    """Find versions that are passed over because of their names: ``v1``, ``0.1``, ``latest``."""
+    """Find versions that are ignored because of their names: ``v1``, ``0.1``, ``latest``."""
     for path in sorted(folder.iterdir()):
         if not is_saved_model(path) or NUMBER.fullmatch(path.name):
             continue
         wanted = re.fullmatch(r"v([0-9]+)", path.name)
         rename = f"Rename it {wanted[1]}." if wanted else "Rename it to a whole number, such as 1."
         rule = "v-name" if wanted else "not-a-number"
-        yield Finding(rule, str(path), f"The name {path.name!r} is not a number, so it is passed over.", rename)
+        yield problem(rule, path, f"The name {path.name!r} is not a number, so the folder is ignored.", rename)
 
 
 def nothing_inside(folder: Path) -> Iterator[Finding]:
-    """Find a base path without anything that could be a version, whatever its name."""
+    """Find a base path that contains no version under any name."""
     candidates = [path for path in [folder, *folder.iterdir()] if is_saved_model(path) or NUMBER.fullmatch(path.name)]
     if not candidates and not list(store_mounted(folder)):
-        says = "There is no folder with a number for a name in it."
-        yield Finding("no-version", str(folder), says, "Publish a version: mlops-lab train.")
+        message = "It contains no folder whose name is a number."
+        yield problem("no-version", folder, message, "Publish a version: mlops-lab train.")
 
 
 def twice(folder: Path) -> Iterator[Finding]:
-    """Find two folders with the same number, of which only one is taken: ``1`` and ``001``."""
+    """Find two folders with the same number, such as ``1`` and ``001``, of which only one is served."""
     first: dict[int, Path] = {}
     for path in numbered(folder):
         other = first.setdefault(int(path.name), path)
         if other is not path:
-            says = f"It and {other.name} are the same number; only one of them is served."
-            yield Finding("twice", str(path), says, "Give one another number, or remove it.")
+            message = f"It has the same number as {other.name}; only one of them is served."
+            yield problem("twice", path, message, "Rename one of them to another number, or remove it.")
 
 
 def file_for_version(version: Path) -> Iterator[Finding]:
-    """Find a file with a number for a name, which is taken for a version."""
+    """Find a file whose name is a number, which is taken for a version."""
     if not version.is_dir():
-        says = "A file with a number for a name is taken for a version."
-        yield Finding("file-for-version", str(version), says, "Rename it, or move it away.")
+        message = "A file whose name is a number is taken for a version."
+        yield problem("file-for-version", version, message, "Rename the file, or move it to another folder.")
 
 
 def no_saved_model(version: Path) -> Iterator[Finding]:
@@ -178,17 +182,17 @@ def no_saved_model(version: Path) -> Iterator[Finding]:
     deeper = sorted(path.name for path in version.iterdir() if is_saved_model(path))
     others = sorted(MODEL_FILES & {path.name for path in version.iterdir()})
     if deeper and not is_saved_model(version):
-        says = f"saved_model.pb lies one folder too deep, in {deeper[0]}/."
-        yield Finding("too-deep", str(version), says, f"Move what is in {deeper[0]}/ one folder up.")
+        message = f"saved_model.pb is one folder too deep, in {deeper[0]}/."
+        yield problem("too-deep", version, message, f"Move the contents of {deeper[0]}/ one folder up.")
     elif not is_saved_model(version):
-        says = f"There is no saved_model.pb{', only ' + ', '.join(others) if others else ''}."
-        remedy = "A Keras model writes one with model.export(folder); others are served by mlops-lab serve."
-        yield Finding("no-saved-model", str(version), says, remedy)
+        message = f"There is no saved_model.pb{', only ' + ', '.join(others) if others else ''}."
+        hint = "Write one from Keras with model.export(folder), or serve the model with mlops-lab serve."
+        yield problem("no-saved-model", version, message, hint)
     elif content.is_file() and content.stat().st_size == 0:
-        yield Finding("empty-model", str(content), "saved_model.pb is empty.", "Copy or publish it again.")
+        yield problem("empty-model", content, "saved_model.pb is empty.", "Copy the model again, or publish it again.")
     elif content.is_file() and _starts(content, b"version https://git-lfs"):
-        says = "saved_model.pb is a pointer of Git LFS, not the model."
-        yield Finding("lfs-pointer", str(content), says, "Fetch the files: git lfs pull.")
+        message = "saved_model.pb is a Git LFS pointer, not the model."
+        yield problem("lfs-pointer", content, message, "Fetch the files: git lfs pull.")
 
 
 def _starts(path: Path, with_what: bytes) -> bool:
@@ -196,32 +200,32 @@ def _starts(path: Path, with_what: bytes) -> bool:
         with path.open("rb") as file:
             return file.read(len(with_what)) == with_what
     except OSError:
-        return False  # unreadable says so
+        return False  # the rule "unreadable" reports it
 
 
 def no_variables(version: Path) -> Iterator[Finding]:
-    """Find versions whose weights did not come along: copying tools like to leave empty folders and large files out."""
+    """Find versions without weights: copying tools often omit empty folders and large files."""
     if not version.is_dir() or not is_saved_model(version):
         return
     folder = version / "variables"
     present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if not any(name.startswith("variables.data-") for name in present) or "variables.index" not in present:
-        what = "is missing" if not folder.is_dir() else "is empty" if not present else "is not complete"
-        says = f"The folder variables/, which holds the weights, {what}."
-        remedy = "Copy the folder of the version again, with variables.index and the variables.data-… files."
-        yield Finding("no-variables", str(folder), says, remedy)
+        what = "is missing" if not folder.is_dir() else "is empty" if not present else "is incomplete"
+        message = f"The folder variables/, which contains the weights, {what}."
+        hint = "Copy the folder of the version again, with variables.index and the variables.data-… files."
+        yield problem("no-variables", folder, message, hint)
 
 
 def unreadable(version: Path) -> Iterator[Finding]:
-    """Find what a container that runs as another user could not read."""
+    """Find files that a container which runs as another user could not read."""
     if os.name == "nt" or not version.exists():
         return
     paths = [version.parent, version, *sorted(version.rglob("*"))]
     closed = (path for path in paths if not path.is_symlink() and not _open_to_all(path))
     for path in islice(closed, 1):
-        says = f"Its mode is {stat.filemode(path.stat().st_mode)}: only its owner can read it."
-        remedy = f"Let others read, and enter folders: chmod -R a+rX {version.parent}."
-        yield Finding("unreadable", str(path), says, remedy)
+        message = f"The mode is {stat.filemode(path.stat().st_mode)}, so only the owner can read it."
+        hint = f"Run chmod -R a+rX {version.parent}."
+        yield problem("unreadable", path, message, hint)
 
 
 def _open_to_all(path: Path) -> bool:
@@ -230,68 +234,30 @@ def _open_to_all(path: Path) -> bool:
 
 
 def link_outside(version: Path) -> Iterator[Finding]:
-    """Find links that lead out of the mounted folder: in the container there is nothing at their end."""
+    """Find links to paths outside of the mounted folder, which do not exist in the container."""
     base = version.parent.resolve()
     for path in [version, *(sorted(version.rglob("*")) if version.is_dir() else ())]:
         if path.is_symlink() and not path.resolve().is_relative_to(base):
-            says = f"It is a link to {path.readlink()}, which is not in the mounted folder."
-            yield Finding("link-outside", str(path), says, "Put the files themselves there: cp -rL.")
+            message = f"It is a link to {path.readlink()}, which is outside of the mounted folder."
+            yield problem("link-outside", path, message, "Copy the files instead of the link: cp -rL.")
 
 
 def bad_warmup(version: Path) -> Iterator[Finding]:
-    """Find warm-up requests because of which the server would refuse the version."""
+    """Find warm-up requests that would make the server reject the version."""
     path = version / warmup.FILE
     if not path.is_file():
         return
-    remedy = "Remove it, or write it again: mlops-lab deploy tfserving."
+    hint = "Remove the file, or write it again: mlops-lab deploy tfserving."
     try:
         count = sum(1 for _ in warmup.read_records(path.read_bytes()))
     except (LabError, OSError) as error:
-        yield Finding("bad-warmup", str(path), f"The warm-up requests cannot be read: {error}", remedy)
+        yield problem("bad-warmup", path, f"The warm-up requests cannot be read: {error}", hint)
         return
     if count > warmup.MAX_RECORDS:
-        says = f"There are {count} warm-up requests; the server takes at most {warmup.MAX_RECORDS}."
-        yield Finding("bad-warmup", str(path), says, remedy)
+        message = f"There are {count} warm-up requests; the server accepts at most {warmup.MAX_RECORDS}."
+        yield problem("bad-warmup", path, message, hint)
 
 
 Rule = Callable[[Path], Iterator[Finding]]
 FOLDER_RULES: tuple[Rule, ...] = (version_mounted, store_mounted, not_a_number, nothing_inside, twice)
 VERSION_RULES: tuple[Rule, ...] = (file_for_version, no_saved_model, no_variables, unreadable, link_outside, bad_warmup)
-
-
-def config_rules(text: str, name: str, numbers: tuple[int, ...]) -> Iterator[Finding]:
-    """Hold a ``models.config`` against the folder that is mounted as ``/models/<name>``."""
-    where = "models.config"
-    try:
-        lists = textproto.parse(text).get("model_config_list", [])
-        known = {entry["name"][0]: entry for part in lists for entry in part.get("config", [])}
-    except (LabError, LookupError, AttributeError, TypeError) as error:
-        says = f"It cannot be read: {error}" if isinstance(error, LabError) else "A config in it has no name."
-        yield Finding("bad-config", where, says, "Render it again: mlops-lab deploy tfserving.")
-        return
-    if name not in known:
-        names = ", ".join(map(str, known)) or "none"
-        yield Finding("not-configured", where, f"There is no model {name!r} in it, only: {names}.", "Add a config.")
-        return
-    entry = known[name]
-    path = str(entry.get("base_path", [""])[0]).rstrip("/")
-    if path != f"{BASE_PATH}/{name}":
-        says = f"The base_path of {name!r} is {path!r}; the folder is mounted as {BASE_PATH}/{name}."
-        yield Finding("base-path", where, says, f"Write base_path: '{BASE_PATH}/{name}', or change the mount.")
-    yield from _versions_asked(entry, numbers)
-
-
-def _versions_asked(entry: textproto.Message, numbers: tuple[int, ...]) -> Iterator[Finding]:
-    where = "models.config"
-    policy = entry.get("model_version_policy", [{}])[0]
-    asked = [number for part in policy.get("specific", []) for number in part.get("versions", [])]
-    for number in sorted(set(asked) - set(numbers)):
-        says = f"It asks for version {number}, which is not in the folder."
-        yield Finding("version-missing", where, says, f"There are: {', '.join(map(str, numbers)) or 'none'}.")
-    latest = policy.get("latest", [{}])[0].get("num_versions", [1])[0]
-    served = set(asked) or set(numbers if "all" in policy else numbers[-latest:])
-    for label in entry.get("version_labels", []):
-        key, number = label.get("key", [""])[0], label.get("value", [0])[0]
-        if number not in served:
-            says = f"The label {key!r} is for version {number}, which the version policy does not load."
-            yield Finding("label-unserved", where, says, f"Add {number} to the policy, or take the label away.")

@@ -1,4 +1,4 @@
-"""The smallest proof that a deployment works: its golden examples, asked of its address."""
+"""A smoke test of a deployment: its answers to the golden examples of the version."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from typing import Any
 
 import numpy as np
 
+from mlops_lab.client import Client
 from mlops_lab.deploy.spec import Spec
 from mlops_lab.errors import LabError
-from mlops_lab.serve.client import Client
 from mlops_lab.store import ModelStore
 
 
 class WrongAnswers(LabError):
-    """A deployment answers something else than the model that was published."""
+    """The answers of a deployment differ from those of the published model."""
 
     code = "wrong_answers"
 
 
 @dataclass(frozen=True)
 class Smoke:
-    """What was asked of a deployment.
+    """The result of a smoke test.
 
     Parameters
     ----------
     url
-        Of the deployment.
+        The address of the deployment.
     examples
-        How many golden examples were asked, each in a request of its own.
+        The number of golden examples, each sent in its own request.
     difference
-        The largest between a probability there and in the manifest.
+        The largest difference between a probability in an answer and in the manifest.
     seconds
-        For all of them.
+        The duration of all requests.
     """
 
     url: str
@@ -54,24 +54,24 @@ class Smoke:
         return asdict(self)
 
 
-def ask(spec: Spec, url: str) -> Smoke:
-    """Send the golden examples of a version to where it is deployed, one by one, so that every replica gets some.
+def run(spec: Spec, url: str) -> Smoke:
+    """Send the golden examples of a version to its deployment, one by one, so that every replica receives some.
 
     Parameters
     ----------
     spec
-        Of the deployment.
+        The specification of the deployment.
     url
-        Its address: ours, or any server that speaks the course's routes.
+        Its address: our server, or any server with the course's routes.
 
     Raises
     ------
     WrongAnswers
-        An answer differs by more than the manifest allows.
+        An answer differs by more than the manifest's tolerance.
     LabError
-        The server's own error.
+        The server answered with an error.
     """
-    if spec.app:  # it answers, or it would not be up; what it is to answer is its author's to say
+    if spec.app:  # it has passed its health check, and its answers are not known here
         return Smoke(url, 0, 0.0, 0.0)
     golden = ModelStore(spec.models).get(spec.name, spec.version).manifest.golden
     client = Client(url)
@@ -82,8 +82,8 @@ def ask(spec: Spec, url: str) -> Smoke:
     difference = float(np.abs(answers - golden.outputs).max()) if alike else float("inf")
     if not difference <= golden.tolerance:
         raise WrongAnswers(
-            f"{url} answers the golden examples of {spec.name} v{spec.version} with a difference of {difference:.2g}; "
-            f"{golden.tolerance:g} is allowed.",
-            "It does not serve that version: look at its image.",
+            f"The answers of {url} to the golden examples of {spec.name} v{spec.version} differ by {difference:.2g}; "
+            f"the tolerance is {golden.tolerance:g}.",
+            "It does not serve that version: check its image.",
         )
     return Smoke(url, len(answers), difference, seconds)

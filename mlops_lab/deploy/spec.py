@@ -1,4 +1,4 @@
-"""What is to be deployed: a version of a model, or a student's own application, and under which name and ports."""
+"""The specification of a deployment: a version of a model or an application, with its image name and ports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlops_lab.errors import WrongUsage
 from mlops_lab.store import ModelStore
 
 _PART = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"
-# What Docker takes for an image: the registry if there is one, the path, a tag and a digest if there are.
+# The image names that Docker accepts: an optional registry, the path, an optional tag and an optional digest.
 IMAGE = re.compile(
     r"(?:(?:\[[0-9A-Fa-f:]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::[0-9]+)?/)?"
     rf"{_PART}(?:/{_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?"
@@ -22,27 +22,29 @@ IMAGE = re.compile(
 
 @dataclass(frozen=True)
 class Spec:
-    """What every kind of deployment fills its files with.
+    """The specification that every kind of deployment renders its files from.
 
     Parameters
     ----------
     name, version
-        Of the model; the version is a number.
+        The name of the model, and the number of its version.
     models
         The models folder.
     engine
-        What computes in the container: ``"onnx"``, or ``"keras"`` or ``"sklearn"`` where the version has no ONNX export
-        or the application imports them.
+        The engine in the container: ``"onnx"``, or ``"keras"`` or ``"sklearn"`` where the version has no ONNX export or
+        the application imports them.
     image
-        The image's name, by default ``mlops-lab/<name>:<version>``.
+        The name of the image, by default ``mlops-lab/<name>:<version>``.
     app
-        A student's own Flask application, ``api.py`` with ``app`` in it, instead of our server.
+        An application of one's own, such as ``api.py`` that defines ``app``, instead of our server.
     port, grpc_port
-        On this machine; no gRPC by default.
+        The ports on this machine; no gRPC by default.
     replicas
-        Servers side by side, where the kind of deployment has them.
+        The number of servers, where the kind of deployment has several.
     mount
-        Mount the models folder, read-only, instead of copying it into the image.
+        Whether the models folder is mounted read-only instead of copied into the image.
+    api_key
+        Whether the server on Kubernetes requires an API key, from a Secret that must exist.
     """
 
     name: str
@@ -55,16 +57,17 @@ class Spec:
     grpc_port: int | None = None
     replicas: int = 2
     mount: bool = False
+    api_key: bool = False
 
     def __post_init__(self) -> None:
         ports = [self.port, *([] if self.grpc_port is None else [self.grpc_port])]
         if not all(0 < port < 65536 for port in ports) or len(set(ports)) < len(ports):
-            raise WrongUsage(f"The ports are {ports}.", "Take different ones between 1 and 65535.")
+            raise WrongUsage(f"Invalid ports: {ports}.", "Use different ports between 1 and 65535.")
         if not IMAGE.fullmatch(self.image):
-            hint = "Take small letters, digits, '.', '_', '-' and '/', and a tag if you like: clothes:1."
-            raise WrongUsage(f"{self.image!r} cannot be the name of an image.", hint)
+            hint = "Use lower-case letters, digits, '.', '_', '-' and '/', and optionally a tag: clothes:1."
+            raise WrongUsage(f"Invalid image name {self.image!r}.", hint)
         if self.replicas < 1:
-            raise WrongUsage(f"replicas={self.replicas} must be 1 or more.", "Raise it.")
+            raise WrongUsage(f"replicas={self.replicas} is less than 1.", "Set it to 1 or more.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -72,35 +75,36 @@ class Spec:
 
     def _repr_html_(self) -> str:
         rows = [(key, value) for key, value in self.to_dict().items() if value is not None]
-        return show.card(f"To deploy: {self.name} v{self.version}", show.table(rows))
+        return show.card(f"Deployment of {self.name} v{self.version}", show.table(rows))
 
 
-def plan(
+def make_spec(
     models: str | Path, name: str, version: int | str = "latest", *, image: str | None = None, **settings: Any
 ) -> Spec:
-    """Return what deploying a version means.
+    """Return the specification of a deployment.
 
     Parameters
     ----------
     models
         The models folder.
     name, version
-        As for :meth:`mlops_lab.store.ModelStore.get`: a number, ``"v3"``, an alias or ``"latest"``.
+        The model and its version, as for :meth:`mlops_lab.store.ModelStore.get`: a number, ``"v3"``, an alias or
+        ``"latest"``.
     image
-        The image's name.
+        The name of the image.
     settings
         The other fields of :class:`Spec`.
 
     Raises
     ------
     UnknownModel, UnknownVersion
-        The message names those there are.
+        The message names those that exist.
     WrongUsage
-        The application is none, or a setting makes no sense.
+        The application defines no ``app``, or a setting is invalid.
 
     Examples
     --------
-    >>> plan("models", "clothes", "production").image
+    >>> make_spec("models", "clothes", "production").image
     'mlops-lab/clothes:1'
     """
     found = ModelStore(models).get(name, version)

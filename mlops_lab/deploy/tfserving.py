@@ -1,4 +1,4 @@
-"""TensorFlow Serving over a model's folder as it is: what its files are to hold, and what to know before it starts."""
+"""The values of the TensorFlow Serving files, which serve a model's folder without a conversion."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any, Protocol
 from mlops_lab.errors import StoreError
 from mlops_lab.store.models import ModelStore
 
-# The newest release with an image when this was written; it reads what TensorFlow 2.21 exports.
+# The newest release with an image when this was written; it reads the exports of TensorFlow 2.21.
 IMAGE = "tensorflow/serving:2.20.0"
 CPUS = 2
-# The last is the largest request, too; 256 is also the limit of our own server.
+# The last one is also the largest request; 256 is also the limit of our own server.
 BATCHES = (1, 4, 16, 64, 256)
 
 
 class Wanted(Protocol):
-    """The part of a ``Spec`` that matters here."""
+    """The part of a ``Spec`` that these files need."""
 
     @property
     def name(self) -> str:
-        """Of the model."""
+        """The name of the model."""
 
     @property
     def version(self) -> int | str | None:
-        """A number, an alias, or ``latest`` for whatever is the newest at any time."""
+        """The version: a number, an alias, or ``latest``, which follows the newest version."""
 
     @property
     def models(self) -> Path:
@@ -36,31 +36,31 @@ class Wanted(Protocol):
 
     @property
     def port(self) -> int:
-        """On this machine, for REST."""
+        """The port on this machine for REST."""
 
     @property
     def grpc_port(self) -> int | None:
-        """On this machine, for gRPC, or ``None``."""
+        """The port on this machine for gRPC, or ``None``."""
 
 
 @dataclass(frozen=True)
 class Serving:
-    """What the templates fill in.
+    """The values of the templates.
 
     Parameters
     ----------
     name
-        Of the model.
+        The name of the model.
     versions
-        To load; empty for the newest at any time.
+        The versions to load; empty to follow the newest one.
     labels
-        Aliases and the versions they stand for: ``/v1/models/clothes/labels/production``.
+        The aliases and their versions: ``/v1/models/clothes/labels/production``.
     left_out
-        Aliases of versions that are not loaded, and why not.
+        The aliases of versions that are not loaded, with the reason.
     folder
-        The model's folder on this machine, the one that contains ``1/``.
+        The model's folder on this machine, which contains ``1/``.
     port, grpc_port
-        On this machine.
+        The ports on this machine.
     """
 
     name: str
@@ -76,18 +76,18 @@ class Serving:
 
     @property
     def compose_folder(self) -> str:
-        """The folder as a string of YAML in which Compose finds no variable."""
+        """The folder as a YAML string in which Compose substitutes no variable."""
         return compose_path(self.folder)
 
     @property
     def shell_folder(self) -> str:
-        """The folder in a ``--mount`` option, quoted for a shell; commas part its fields, so CSV quotes the whole."""
+        """The folder as a ``--mount`` option, quoted for a shell and, since its fields are CSV, for CSV."""
         source = self.folder.as_posix().replace('"', '""')
         return shlex.quote(f'type=bind,"source={source}",target=/models/{self.name},readonly')
 
 
 def compose_path(path: Path) -> str:
-    """Return a path as a string of YAML in which Compose finds no variable.
+    """Return a path as a YAML string in which Compose substitutes no variable.
 
     Examples
     --------
@@ -98,17 +98,17 @@ def compose_path(path: Path) -> str:
 
 
 def context(spec: Wanted) -> dict[str, Any]:
-    """Return what the templates fill in.
+    """Return the values of the templates.
 
-    Of a version asked for by number or alias, that one is loaded, and older ones that aliases point at. A newer one is
-    left out: TensorFlow Serving answers whoever names no version with the newest that it has loaded.
+    For a number or an alias, that version is loaded, and the older versions that aliases point at. Newer versions are
+    left out, because TensorFlow Serving answers requests without a version with the newest loaded one.
 
     Raises
     ------
     UnknownModel, UnknownVersion
-        There is no such version in the store.
+        The store has no such version.
     StoreError
-        The version holds no SavedModel.
+        The version contains no SavedModel.
     """
     store = ModelStore(spec.models)
     wanted = spec.version or "latest"
@@ -127,7 +127,7 @@ def context(spec: Wanted) -> dict[str, Any]:
 
 
 def why_not(store: ModelStore, name: str, version: int, deployed: int, *, moving: bool) -> str:
-    """Return why a version that an alias points at is not loaded; nothing where it is.
+    """Return the reason why an alias is left out; empty where its version is loaded.
 
     Examples
     --------
@@ -137,14 +137,14 @@ def why_not(store: ModelStore, name: str, version: int, deployed: int, *, moving
     if version not in store.versions(name):
         return f"v{version} is not in the store"
     if version > deployed:
-        return f"v{version} is newer than v{deployed}, and would answer whoever names no version"
+        return f"v{version} is newer than v{deployed}, and would answer requests without a version"
     if moving and version != deployed:
-        return f"v{version} is not the newest, which alone is loaded"
+        return f"v{version} is not the newest version, and only that one is loaded"
     return "" if (store.root / name / str(version) / "saved_model.pb").is_file() else f"v{version} has no SavedModel"
 
 
 def check_servable(store: ModelStore, name: str, number: int) -> None:
-    """Raise :class:`StoreError` unless a version holds what TensorFlow Serving reads."""
+    """Raise :class:`StoreError` unless a version contains a SavedModel."""
     found = store.get(name, number)
     if "saved_model.pb" not in found.manifest.files:
         raise StoreError(
@@ -154,12 +154,12 @@ def check_servable(store: ModelStore, name: str, number: int) -> None:
 
 
 def machine_note(machine: str = "") -> str:
-    """Return what to know about this machine before the image is pulled; nothing on Intel and AMD.
+    """Return a warning about this machine before the image is pulled; empty on Intel and AMD.
 
     Parameters
     ----------
     machine
-        As ``platform.machine()`` says it, which is the default.
+        The architecture; by default that of ``platform.machine()``.
 
     Examples
     --------
@@ -173,6 +173,6 @@ def machine_note(machine: str = "") -> str:
         return ""
     return (
         f"TensorFlow Serving has no official image for {machine}, such as Apple Silicon.\n"
-        "The files ask for linux/amd64, so Docker emulates it: slowly, and it may end with 'Illegal instruction'.\n"
-        "mlops-lab serve runs here natively and answers the same addresses under /v1: the client need not change."
+        "The files request linux/amd64, which Docker emulates slowly, and it may end with 'Illegal instruction'.\n"
+        "mlops-lab serve runs here natively with the same endpoints under /v1, so the client need not change."
     )

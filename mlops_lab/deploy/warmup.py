@@ -1,11 +1,9 @@
-"""Requests that TensorFlow Serving answers to itself before anybody else's, so that the first visitor does not wait.
+"""Warm-up requests for TensorFlow Serving, so that the first client does not wait.
 
-It looks for them in the folder of a version, in ``assets.extra/tf_serving_warmup_requests``, when it loads the version.
-Ours are the golden examples of the manifest: one alone, then all together. The file lies in the version's folder and
-not in the deployment's: the server looks nowhere else, and into a folder that is mounted read-only no other can be
-mounted. What the manifest lists stays as it is; like the card, the file stands beside it.
-
-The file is small and its form is old and fixed, so it is written here: deploying needs neither TensorFlow nor protobuf.
+When TensorFlow Serving loads a version, it reads ``assets.extra/tf_serving_warmup_requests`` in its folder and
+runs the requests in it. These are the golden examples of the manifest: the first one alone, then all in one batch. The
+file is in the version's folder and not in the deployment's, because the server reads no other place, and nothing can be
+mounted into a folder that is mounted read-only. The files that the manifest lists do not change.
 """
 
 from __future__ import annotations
@@ -18,26 +16,29 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_lab.deploy.serving_messages import message_class
 from mlops_lab.errors import DamagedArtifact
 from mlops_lab.image import to_input
 from mlops_lab.store.disk import write_atomically
-from mlops_lab.store.manifest import Manifest
+from mlops_lab.store.manifest import ModelManifest
 from mlops_lab.store.version import ModelVersion
 
 FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000
-# A request larger than the server's batches would be refused, and the version with it.
+# The server rejects a request that is larger than its batches, and the version with it.
 MAX_EXAMPLES = 32
 DTYPES = {"float32": 1, "float64": 2, "float16": 19}
 
 
 def write_warmup(version: ModelVersion) -> Path:
-    """Write the warm-up requests of a version beside what its manifest lists; the same again changes nothing.
+    """Write the warm-up requests into the folder of a version; an identical file is left as it is.
 
     Raises
     ------
     StoreError
         The folder cannot be written.
+    MissingPackage
+        protobuf is not installed.
     """
     path, content = version.path / FILE, to_records(requests(version.manifest))
     if not path.is_file() or path.read_bytes() != content:
@@ -45,10 +46,10 @@ def write_warmup(version: ModelVersion) -> Path:
     return path
 
 
-def requests(manifest: Manifest) -> list[bytes]:
-    """Return the golden examples as requests: the first alone, as most are, then all in one batch.
+def requests(manifest: ModelManifest) -> list[bytes]:
+    """Return the golden examples as requests: the first alone, then all in one batch.
 
-    Each is a ``PredictionLog`` with a ``PredictRequest`` in it, as protobuf writes them.
+    Each is the bytes of a ``PredictionLog`` that holds a ``PredictRequest``.
     """
     batch = to_input(manifest.golden.inputs[:MAX_EXAMPLES], manifest.input)
     batches = [batch[:1], batch] if len(batch) > 1 else [batch]
@@ -56,32 +57,19 @@ def requests(manifest: Manifest) -> list[bytes]:
 
 
 def _prediction_log(model: str, name: str, tensor: NDArray[np.floating]) -> bytes:
-    # The numbers are those of tensorflow_serving/apis/{prediction_log,predict,model}.proto and tensor.proto.
-    sides = b"".join(_field(2, _field(1, side)) for side in tensor.shape)
-    little = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
-    value = _field(1, DTYPES[tensor.dtype.name]) + _field(2, sides) + _field(4, little.tobytes())
-    spec = _field(1, model.encode()) + _field(3, b"serving_default")
-    request = _field(1, spec) + _field(2, _field(1, name.encode()) + _field(2, value))
-    return _field(6, _field(1, request))
-
-
-def _field(number: int, value: int | bytes) -> bytes:
-    """Return one field of a protobuf message: a whole number, or bytes with their length before them."""
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
-def _varint(number: int) -> bytes:
-    groups = []
-    while number > 0x7F:
-        groups.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*groups, number])
+    log = message_class("PredictionLog")()
+    request = log.predict_log.request
+    request.model_spec.name, request.model_spec.signature_name = model, "serving_default"
+    value = request.inputs.add(key=name).value
+    value.dtype = DTYPES[tensor.dtype.name]
+    for side in tensor.shape:
+        value.tensor_shape.dim.add(size=side)
+    value.tensor_content = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).tobytes()
+    return bytes(log.SerializeToString(deterministic=True))
 
 
 def to_records(records: list[bytes]) -> bytes:
-    """Return a TFRecord file: before each record its length, and a checksum after both.
+    """Return the bytes of a TFRecord file: each record follows its length, and a checksum follows each of the two.
 
     Examples
     --------
@@ -101,7 +89,7 @@ def read_records(content: bytes) -> Iterator[bytes]:
     Raises
     ------
     DamagedArtifact
-        It is cut short, or a checksum does not fit.
+        The file is truncated, or a checksum does not match.
     """
     start = 0
     while start < len(content):
@@ -109,14 +97,14 @@ def read_records(content: bytes) -> Iterator[bytes]:
         end = start + 12 + int.from_bytes(length, "little")
         record = content[start + 12 : end]
         if content[start + 8 : start + 12] != _checksum(length) or content[end : end + 4] != _checksum(record):
-            message = f"The TFRecord file is damaged: the record at byte {start} does not fit its checksum."
+            message = f"The TFRecord file is damaged: the record at byte {start} does not match its checksum."
             raise DamagedArtifact(message, "Write it again: mlops-lab deploy tfserving.")
         yield record
         start = end + 4
 
 
 def _checksum(data: bytes) -> bytes:
-    """Return the CRC-32C of bytes, turned and shifted as TFRecord wants it so that checksums can be checksummed."""
+    """Return the masked CRC-32C of the TFRecord format."""
     table, crc = _table(), 0xFFFFFFFF
     for byte in data:
         crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
@@ -126,7 +114,7 @@ def _checksum(data: bytes) -> bytes:
 
 @cache
 def _table() -> tuple[int, ...]:
-    """Return what each byte does to a CRC-32C."""
+    """Return the lookup table of CRC-32C."""
     table = []
     for number in range(256):
         for _ in range(8):

@@ -1,5 +1,10 @@
-"""Find what usually breaks before it does, and say how to mend it: ``doctor.examine()`` in a cell or a script."""
+"""Diagnose common problems of the environment, with the fix for each: ``doctor.examine()`` in a cell or a script."""
 
-from mlops_lab.doctor.checkup import examine as examine
-from mlops_lab.doctor.findings import Checkup as Checkup
-from mlops_lab.doctor.findings import Finding as Finding
+from mlops_lab.doctor.checkup import Checkup, examine
+from mlops_lab.findings import Finding
+
+__all__ = ["Checkup", "Finding", "examine"]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,4 +1,4 @@
-"""The machine: Python, the packages, the data, the models folder, the port and the disk."""
+"""Checks of the machine: Python, the packages, the data, the models folder, the port and the disk."""
 
 from __future__ import annotations
 
@@ -10,51 +10,57 @@ from importlib import metadata
 from pathlib import Path
 
 from mlops_lab import data
-from mlops_lab.doctor.findings import Finding
 from mlops_lab.errors import LabError
+from mlops_lab.findings import Finding
 from mlops_lab.serve.ports import holder
 from mlops_lab.store import ModelStore
 
 FREE_BYTES = 1024**3
-PACKAGES = {
-    "onnxruntime": "serves the models",
-    "tf2onnx": "exports Keras models for it",
-    "scikit-learn": "holds the digits and their model",
-    "ipywidgets": "draws the widgets",
-    "jupyterlab": "opens the notebooks",
-}
+PACKAGES = (
+    ("onnxruntime", "runs the models"),
+    ("tf2onnx", "exports Keras models to ONNX"),
+    ("scikit-learn", "has the digits data set and trains its model"),
+    ("ipywidgets", "draws the widgets"),
+    ("jupyterlab", "opens the notebooks"),
+)
+
+
+def warning(name: str, message: str, hint: str = "") -> Finding:
+    """Return a finding that does not fail the checkup."""
+    return Finding(False, message, hint, name=name, severity="warning")
 
 
 def python() -> Finding:
-    """Look at Python itself."""
-    return Finding("Python", "ok", ".".join(map(str, sys.version_info[:3])))
+    """Report the version of Python."""
+    return Finding(True, ".".join(map(str, sys.version_info[:3])), name="Python")
 
 
 def environment() -> Finding:
-    """Look whether the packages are in an environment of their own."""
+    """Check that the packages are installed in a virtual environment."""
     if sys.prefix == sys.base_prefix and "CONDA_PREFIX" not in os.environ:
-        return Finding("environment", "warning", "none of its own", "Run make setup, or python -m venv .venv.")
-    return Finding("environment", "ok", sys.prefix)
+        return warning("environment", "There is no virtual environment.", "Run make setup, or python -m venv .venv.")
+    return Finding(True, sys.prefix, name="environment")
 
 
 def tensorflow() -> Finding:
-    """Look at TensorFlow and Keras; neither is imported."""
-    versions = {name: _version(name) for name in ("tensorflow", "keras")}
-    missing = [name for name, version in versions.items() if version is None]
+    """Check that TensorFlow and Keras are installed and compatible; neither is imported."""
+    name = "TensorFlow and Keras"
+    versions = {package: _version(package) for package in ("tensorflow", "keras")}
+    missing = [package for package, version in versions.items() if version is None]
     if missing:
-        fix = "pip install tensorflow"
-        return Finding("TensorFlow and Keras", "warning", f"{' and '.join(missing)} not installed: no training", fix)
+        message = f"{' and '.join(missing)} not installed: training is not available."
+        return warning(name, message, "pip install tensorflow")
     found = f"{versions['tensorflow']} and {versions['keras']}"
     if wanted := _mismatch(str(versions["keras"])):
-        return Finding("TensorFlow and Keras", "warning", f"{found}, which do not fit", f"pip install '{wanted}'")
+        return warning(name, f"The versions {found} are incompatible.", f"pip install '{wanted}'")
     if os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true"):
-        found = f"{found}, but TF_USE_LEGACY_KERAS makes TensorFlow use Keras 2, which reads other files"
-        return Finding("TensorFlow and Keras", "warning", found, "Unset it and restart the kernel.")
-    return Finding("TensorFlow and Keras", "ok", found)
+        message = f"{found}, but TF_USE_LEGACY_KERAS makes TensorFlow use Keras 2, whose file format is different."
+        return warning(name, message, "Unset the variable and restart the kernel.")
+    return Finding(True, found, name=name)
 
 
 def _mismatch(keras: str) -> str:
-    """Return what TensorFlow asks of Keras, if this version is not it."""
+    """Return TensorFlow's requirement on Keras, if this version does not meet it."""
     from packaging.requirements import Requirement
 
     wanted = [Requirement(line) for line in metadata.requires("tensorflow") or ()]
@@ -62,12 +68,12 @@ def _mismatch(keras: str) -> str:
     return str(unmet[0]) if unmet else ""
 
 
-def package(name: str, why: str) -> Finding:
-    """Look for a package."""
+def package(name: str, purpose: str) -> Finding:
+    """Check that a package is installed."""
     version = _version(name)
     if version is None:
-        return Finding(name, "warning", f"not installed; it {why}", f"pip install {name}")
-    return Finding(name, "ok", version)
+        return warning(name, f"The package is not installed; it {purpose}.", f"pip install {name}")
+    return Finding(True, version, name=name)
 
 
 def _version(name: str) -> str | None:
@@ -78,40 +84,41 @@ def _version(name: str) -> str | None:
 
 
 def fashion_mnist() -> Finding:
-    """Read the data set and check it."""
+    """Load Fashion-MNIST, which verifies the checksums of its files."""
     try:
-        return Finding("Fashion-MNIST", "ok", repr(data.load("fashion-mnist"))[1:-1])
+        return Finding(True, repr(data.load("fashion-mnist"))[1:-1], name="Fashion-MNIST")
     except LabError as error:
-        return Finding("Fashion-MNIST", "error", error.message, error.hint)
+        return Finding(False, error.message, error.hint, name="Fashion-MNIST")
 
 
 def models(folder: Path) -> Finding:
-    """Look at every published version."""
+    """Check every published version."""
     store = ModelStore(folder)
     try:
         found = [str(store.get(name, version)) for name in store.names() for version in store.versions(name)]
     except LabError as error:
-        return Finding("models", "error", error.message, error.hint)
+        return Finding(False, error.message, error.hint, name="models")
     if not found:
-        return Finding("models", "warning", f"none in {folder}", "mlops-lab train publishes one.")
-    return Finding("models", "ok", ", ".join(found))
+        return warning("models", f"There are no models in {folder}.", "mlops-lab train publishes one.")
+    return Finding(True, ", ".join(found), name="models")
 
 
 def port(port: int) -> Finding:
-    """Look whether a port is free, and who holds it."""
+    """Check that a port is free, or tell which process uses it."""
+    name = f"port {port}"
     with socket.socket() as probe:
         taken = probe.connect_ex(("127.0.0.1", port)) == 0
     if taken:
         found = holder("127.0.0.1", port)
-        return Finding(f"port {port}", "warning", f"held by {found.who}", found.fix)
-    return Finding(f"port {port}", "ok", "free")
+        return warning(name, f"The port is in use by {found.description}.", found.hint)
+    return Finding(True, "free", name=name)
 
 
 def disk(folder: Path) -> Finding:
-    """Look at the room that is left."""
-    parents = [path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()]
-    free = shutil.disk_usage(parents[0]).free
-    text = f"{free / 1024**3:.1f} GiB free"
-    if not os.access(parents[0], os.W_OK):
-        return Finding("disk", "warning", f"{parents[0]} is not writable", "Choose another models folder.")
-    return Finding("disk", "ok", text) if free > FREE_BYTES else Finding("disk", "warning", text, "Free some space.")
+    """Check the free space on the disk of the models folder, and that it is writable."""
+    existing = [path for path in (folder.absolute(), *folder.absolute().parents) if path.exists()]
+    free = shutil.disk_usage(existing[0]).free
+    message = f"{free / 1024**3:.1f} GiB free"
+    if not os.access(existing[0], os.W_OK):
+        return warning("disk", f"{existing[0]} is not writable.", "Choose another models folder.")
+    return Finding(True, message, name="disk") if free > FREE_BYTES else warning("disk", message, "Free some space.")

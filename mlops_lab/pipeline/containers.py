@@ -1,8 +1,8 @@
 """The environments ``docker`` and ``compose``: an image is staged as a container, and runs as servers behind nginx.
 
-Production is what :mod:`mlops_lab.deploy.compose` starts: one server or several, and nginx before them, which finds
-out every second which servers there are. So new servers are started beside the old ones, and the old ones, which finish
-what they have begun, are stopped but kept until production is verified. The way back is to start them again.
+Production is the Compose project of :mod:`mlops_lab.deploy.compose`: one or several servers behind nginx, which looks
+up the servers every second. New servers are therefore started beside the old ones. The old ones finish their requests,
+are stopped, and are kept until production is verified. A rollback starts them again.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from mlops_lab import deploy
 from mlops_lab.deploy import compose, docker
 from mlops_lab.deploy.commands import CommandFailed, run
 from mlops_lab.errors import LabError
-from mlops_lab.pipeline.plan import Plan
+from mlops_lab.pipeline.plan import ReleasePlan
 from mlops_lab.serve.ports import bind
 from mlops_lab.store import ModelStore
 from mlops_lab.store.version import ModelVersion
 
-NGINX_SECONDS = 2.0  # it asks every second who there is, and keeps an answer for one
+NGINX_SECONDS = 2.0  # nginx looks up the servers every second, and caches the answer for one
 
 
 class ContainerEnvironment:
-    """Staging is a container on a free port; production is a Compose project with nginx on the plan's port.
+    """An environment whose staging is a container, and whose production is a Compose project with nginx in front.
 
     Parameters
     ----------
     plan
-        Of the release. Its ``folder`` holds the files of production, and must stay where it is.
+        The plan of the release. Its ``folder`` holds the files of production, and must stay where it is.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: ReleasePlan) -> None:
         self._plan, self._folder = plan, Path(plan.folder or Path("deployed", plan.name))
         self._built: deploy.Spec | None = None
         self._staging: deploy.Spec | None = None
-        self._looked = self._switched = False
+        self._started = self._switched = False
         self._old: list[str] = []
 
     def _spec(self, version: int | str) -> deploy.Spec:
         plan = self._plan
         replicas = 1 if plan.environment == "docker" else plan.replicas
-        return deploy.plan(plan.models, plan.name, version, port=plan.port, replicas=replicas)
+        return deploy.make_spec(plan.models, plan.name, version, port=plan.port, replicas=replicas)
 
     def _servers(self) -> list[str]:
         labels = {"project": f"mlops-lab-{self._plan.name}-{self._plan.port}", "service": "server"}
@@ -54,9 +54,9 @@ class ContainerEnvironment:
     def production(self) -> str:
         """Return the address of nginx; where nothing runs yet, the version that the alias points at is started."""
         before = ModelStore(self._plan.models).aliases(self._plan.name).get(self._plan.alias)
-        if not self._looked and before is not None and not self._servers():
+        if not self._started and before is not None and not self._servers():
             self._up(self._spec(before))
-        self._looked = True
+        self._started = True
         return f"http://127.0.0.1:{self._plan.port}"
 
     def _up(self, spec: deploy.Spec) -> None:
@@ -69,27 +69,27 @@ class ContainerEnvironment:
         self._built = spec = self._spec(version.version)
         with tempfile.TemporaryDirectory() as made:
             docker.build(spec, deploy.files(spec, "docker"), Path(made), network=self._plan.network)
-        return f"image {spec.image}; hashes and golden examples are right"
+        return f"image {spec.image}; hashes and golden examples match"
 
     def start_staging(self) -> str:
-        """Run the image on a free port."""
+        """Run the image as a container on a free port."""
         with closing(bind("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-        assert self._built is not None, "build comes before"
+        assert self._built is not None, "build runs before start_staging"
         self._staging = replace(self._built, port=port)
         return docker.start(self._staging, seconds=self._plan.ready_seconds)
 
-    def last_words(self) -> str:
-        """Return the last that staging said."""
+    def last_log_lines(self) -> str:
+        """Return the last log lines of the staging container."""
         return run(["docker", "logs", "--tail", "4", docker.container(self._staging)]) if self._staging else ""
 
     def admit(self, version: ModelVersion) -> str:
-        """Say which image production is to run: the very one that was examined."""
+        """Return the image that production will run, which is the one that was tested."""
         identity = run(["docker", "image", "inspect", "--format", "{{.Id}}", self._spec(version.version).image])
-        return f"image {identity.removeprefix('sha256:')[:12]}, as examined"
+        return f"image {identity.removeprefix('sha256:')[:12]}, as tested"
 
     def switch(self, version: ModelVersion | None) -> str:
-        """Let new servers take over from the old ones, or, called again, let the old ones take over again."""
+        """Replace the old servers with new ones; a second call replaces the new ones with the old ones again."""
         if version is None:
             compose.down(self._folder)
             return "nothing runs"
@@ -106,26 +106,26 @@ class ContainerEnvironment:
             scale = f"server={len(self._old) + spec.replicas}"
             compose.call(self._folder, "up", "--detach", "--no-recreate", "--scale", scale, "server")
         new = [server for server in self._servers() if server not in self._old]
-        coming, going = (self._old, new) if back else (new, self._old)
-        self._hand_over(spec, coming, going)
-        if back and going:
-            run(["docker", "rm", *going])
-        return f"{len(coming)} server(s) took over from {len(going)}"
+        starting, stopping = (self._old, new) if back else (new, self._old)
+        self._replace(spec, starting, stopping)
+        if back and stopping:
+            run(["docker", "rm", *stopping])
+        return f"{len(starting)} server(s) replaced {len(stopping)}"
 
-    def _hand_over(self, spec: deploy.Spec, coming: list[str], going: list[str]) -> None:
-        """Wait until those who come are ready and known to nginx; then those who go finish what they have begun."""
-        silent = compose.not_ready(spec, coming, time.monotonic() + self._plan.ready_seconds)
-        if silent or not coming:
-            message = f"Of {len(coming)} new servers {len(silent)} were not ready."
-            raise CommandFailed(message, f"docker logs {' '.join(silent)}".strip())
+    def _replace(self, spec: deploy.Spec, starting: list[str], stopping: list[str]) -> None:
+        """Wait until the starting servers are ready and known to nginx, then stop the others with time to drain."""
+        failed = compose.not_ready(spec, starting, time.monotonic() + self._plan.ready_seconds)
+        if failed or not starting:
+            message = f"{len(failed)} of {len(starting)} new servers did not become ready."
+            raise CommandFailed(message, f"docker logs {' '.join(failed)}".strip())
         time.sleep(NGINX_SECONDS)
-        if going:
-            run(["docker", "stop", "--time", "15", *going])
+        if stopping:
+            run(["docker", "stop", "--time", "15", *stopping])
 
-    def close(self, *, good: bool) -> None:
-        """Remove staging, and the servers that were replaced for good."""
+    def close(self, *, passed: bool) -> None:
+        """Remove the staging container, and after a release that passed the servers that were replaced."""
         with suppress(LabError):
             if self._staging is not None:
                 run(["docker", "rm", "--force", docker.container(self._staging)])
-        if good and self._old:
+        if passed and self._old:
             run(["docker", "rm", *self._old])

@@ -1,4 +1,4 @@
-"""Where a version is staged and served. The stages know no more of it than this."""
+"""The interface of an environment, which stages and serves a version. The stages know nothing else of it."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from mlops_lab.store.version import ModelVersion
 
 
 class Environment(Protocol):
-    """A place with a staging server, and with a production that must never stop answering."""
+    """An environment with a staging server, and a production that must never stop answering."""
 
     def production(self) -> str:
-        """Return the address of production; it is made to answer with the version that is in it."""
+        """Return the address of production, which serves the version that the alias points at."""
 
     def build(self, version: ModelVersion) -> str:
-        """Make what will run, out of the version; return what was made."""
+        """Build from the version what will run, and return a description of it."""
 
     def start_staging(self) -> str:
-        """Run it where nobody but the pipeline sees it; return the address once something answers there."""
+        """Start a staging server that only the pipeline uses, and return its address once it answers."""
 
-    def last_words(self) -> str:
-        """Return the last that the staging server said, to explain why it is not ready."""
+    def last_log_lines(self) -> str:
+        """Return the last log lines of the staging server, to explain why it is not ready."""
 
     def admit(self, version: ModelVersion) -> str:
-        """Make sure that production can answer with the version, before anybody is sent there."""
+        """Check that production can serve the version before the alias moves."""
 
     def switch(self, version: ModelVersion | None) -> str:
-        """Let production answer with the version that the alias points at now; ``None`` where it points nowhere."""
+        """Serve the version that the alias points at now; ``None`` where the alias was removed."""
 
-    def close(self, *, good: bool) -> None:
-        """End what the release needed: staging, and of two productions the one that lost."""
+    def close(self, *, passed: bool) -> None:
+        """Remove the resources of the release: staging, and the servers that are no longer needed."""
 
 
-def wait_until(question: Callable[[], object], seconds: float, pause: float = 0.1) -> None:
-    """Ask until nothing is raised, and then no longer.
+def wait_until(check: Callable[[], object], seconds: float, pause: float = 0.1) -> None:
+    """Repeat a check until it raises nothing.
 
     Raises
     ------
     ServerError
-        The time is over; the message holds the last reason.
+        The check still raised when the time was over; the message holds the last reason.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def wait_until(question: Callable[[], object], seconds: float, pause: float = 0.
     end = time.monotonic() + seconds
     while True:
         try:
-            question()
+            check()
             return
         except LabError as error:
             if time.monotonic() > end:

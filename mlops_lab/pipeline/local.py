@@ -1,4 +1,4 @@
-"""The environment of one machine, without Docker: staging and production are processes."""
+"""The environment ``local``, without Docker: staging and production are processes on this machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Protocol
 
 from mlops_lab.errors import StoreError
 from mlops_lab.pipeline.environment import wait_until
-from mlops_lab.pipeline.plan import Plan
-from mlops_lab.pipeline.process import ServerProcess
+from mlops_lab.pipeline.plan import ReleasePlan
+from mlops_lab.pipeline.serve_command import ServeCommand
 from mlops_lab.store import ModelStore
 from mlops_lab.store.version import ModelVersion
 from mlops_lab.validate import check_contract
@@ -19,46 +19,46 @@ from mlops_lab.validate.target import Target, expect
 
 
 class Server(Protocol):
-    """What staging and production are: :class:`ServerProcess`, or something like it."""
+    """The interface of a server that this environment starts, such as :class:`ServeCommand`."""
 
     url: str
 
-    def last_words(self) -> str:
-        """Return the last that it said."""
+    def last_log_lines(self) -> str:
+        """Return its last log lines."""
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the server."""
 
 
 class Start(Protocol):
-    """Starts a server over a folder of models."""
+    """The interface of a function that starts a server over a folder of models."""
 
     def __call__(self, models: Path, *, seconds: float) -> Server:
-        """Return it once it answers."""
+        """Return the server once it answers."""
 
 
 class LocalEnvironment:
-    """Staging is a second ``mlops-lab serve`` over a copy of the one version.
+    """An environment whose staging is a second ``mlops-lab serve`` over a copy of the version.
 
-    Production is the server whose address the plan names. It watches the models folder, so the alias is the switch. If
-    the plan names none, a server over the models folder stands in for it.
+    Production is the server at the plan's address. It watches the models folder, so moving the alias switches it. If
+    the plan names no address, a server over the models folder takes the place of production.
 
     Parameters
     ----------
     plan
-        Of the release.
+        The plan of the release.
     start
-        Starts a server over a folder of models; by default as a process.
+        A function that starts a server over a folder of models; by default as a process.
     """
 
-    def __init__(self, plan: Plan, start: Start = ServerProcess) -> None:
+    def __init__(self, plan: ReleasePlan, start: Start = ServeCommand) -> None:
         self._plan, self._start = plan, start
         self._folder = Path(tempfile.mkdtemp(prefix="mlops-lab-staging-"))
         self._staging: Server | None = None
         self._production: Server | None = None
 
     def production(self) -> str:
-        """Return the address of production; one is started where the plan names none."""
+        """Return the address of production; a server is started where the plan names none."""
         if self._plan.url:
             return self._plan.url
         if self._production is None:
@@ -66,7 +66,7 @@ class LocalEnvironment:
         return self._production.url
 
     def build(self, version: ModelVersion) -> str:
-        """Copy the version into a folder of its own, and load it from there as a server would."""
+        """Copy the version into a separate folder, and load it from there as a server would."""
         target = self._folder / version.name
         try:
             for name in ["manifest.json", *version.manifest.files]:
@@ -75,21 +75,21 @@ class LocalEnvironment:
             aliases = json.dumps({self._plan.alias: version.version})
             (target / "aliases.json").write_text(aliases, encoding="utf-8")
         except OSError as error:
-            raise StoreError(f"{version} cannot be copied: {error}.", "Look at that path.") from error
+            raise StoreError(f"{version} cannot be copied: {error}.", "Check that path.") from error
         ModelStore(self._folder).load(version.name, version.version)
-        return f"{len(version.manifest.files)} files copied; hashes and golden examples are right"
+        return f"{len(version.manifest.files)} files copied; hashes and golden examples match"
 
     def start_staging(self) -> str:
-        """Run the copy on a free port."""
+        """Serve the copy on a free port."""
         self._staging = self._start(self._folder, seconds=self._plan.ready_seconds)
         return self._staging.url
 
-    def last_words(self) -> str:
-        """Return the last that staging said."""
-        return self._staging.last_words() if self._staging else ""
+    def last_log_lines(self) -> str:
+        """Return the last log lines of the staging server."""
+        return self._staging.last_log_lines() if self._staging else ""
 
     def admit(self, version: ModelVersion) -> str:
-        """Wait until production has loaded the version, and ask for it there by its number, as nobody else does yet."""
+        """Wait until production has loaded the version, and check it there by its number, which no client uses yet."""
         key = self._plan.api_key
         target = Target(self.production(), version, f"v{version.version}", api_key=key)
         wait_until(lambda: target.client.info(version.name, target.address), self._plan.switch_seconds)
@@ -98,11 +98,11 @@ class LocalEnvironment:
         return "production has loaded it"
 
     def switch(self, version: ModelVersion | None) -> str:
-        """Do nothing: production looks at the alias once a second."""
-        return "production looks at the alias"
+        """Do nothing: production reads the alias once a second."""
+        return "production follows the alias"
 
-    def close(self, *, good: bool) -> None:
-        """End the processes that were started for the release, and remove the copy."""
+    def close(self, *, passed: bool) -> None:
+        """Stop the processes that were started for the release, and remove the copy."""
         for process in (self._staging, self._production):
             if process is not None:
                 process.stop()

@@ -1,4 +1,4 @@
-"""What came of a release: one outcome for each stage."""
+"""The result of a release, with one outcome for each stage that ran."""
 
 from __future__ import annotations
 
@@ -8,55 +8,62 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mlops_lab import show
-from mlops_lab.validate.report import narrow
 
 STATES = {"passed": "ok", "failed": "error", "running": "info"}
 MARKS = {"passed": "✓", "failed": "✗"}
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one stage came to.
+class StageOutcome:
+    """The outcome of one stage.
 
     Parameters
     ----------
     name
-        Of the stage.
+        The name of the stage.
     state
         ``"passed"`` or ``"failed"``.
     seconds
-        How long it took.
-    says
-        What was seen, in one line; where it failed, the reason.
+        The duration of the stage.
+    message
+        The observation in one line; where the stage failed, the reason.
     evidence
-        The figures behind it, as plain values.
+        The measurements behind the message, as plain values.
 
     Examples
     --------
-    >>> print(Outcome("build", "passed", 0.31, "6 files checked"))
+    >>> print(StageOutcome("build", "passed", 0.31, "6 files checked"))
     ✓ build            0.3 s  6 files checked
     """
 
     name: str
     state: str
     seconds: float
-    says: str
+    message: str
     evidence: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
-    def good(self) -> bool:
-        """Whether it passed."""
+    def passed(self) -> bool:
+        """Return whether the stage passed."""
         return self.state == "passed"
 
     def __str__(self) -> str:
-        return f"{MARKS[self.state]} {self.name:12} {self.seconds:7.1f} s  {self.says}"
+        return f"{MARKS[self.state]} {self.name:12} {self.seconds:7.1f} s  {self.message}"
 
     def _repr_html_(self) -> str:
-        return show.card(self.name, show.state(STATES[self.state], self.state), html.escape(self.says))
+        return show.card(self.name, show.state(STATES[self.state], self.state), html.escape(self.message))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> StageOutcome:
+        """Read what :meth:`to_dict` wrote; older files hold the message under ``says``."""
+        values = dict(entry)
+        if "says" in values:
+            values["message"] = values.pop("says")
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -66,18 +73,18 @@ class Release:
     Parameters
     ----------
     name, version, environment
-        What was to be released, and where.
+        The model, its version, and the environment that it was released into.
     before
-        The version that was in production; ``None`` where there was none.
+        The version that was in production before; ``None`` where there was none.
     production
         The version that is in production now.
     started, by, why
-        When, who and what for.
+        The time of the start, the user, and the reason.
     state
         ``"running"``, ``"released"``, ``"refused"`` (production was never touched), ``"rolled back"``, or ``"stuck"``
-        where rolling back failed too.
+        where the rollback failed too.
     outcomes
-        Of the stages that ran, in order.
+        The outcomes of the stages that ran, in order.
     """
 
     name: str
@@ -89,40 +96,40 @@ class Release:
     by: str
     why: str = ""
     state: str = "running"
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[StageOutcome, ...] = ()
 
     @property
-    def good(self) -> bool:
-        """Whether the version is in production, verified."""
+    def passed(self) -> bool:
+        """Return whether the version is in production and verified."""
         return self.state == "released"
 
     @property
     def reason(self) -> str:
-        """The first thing that failed; nothing where all went well."""
-        return next((f"{one.name}: {one.says}" for one in self.outcomes if not one.good), "")
+        """Return the first failure; empty where every stage passed."""
+        return next((f"{one.name}: {one.message}" for one in self.outcomes if not one.passed), "")
 
     @property
     def summary(self) -> str:
-        """One line: what is in production now, and why."""
-        version, now = f"{self.name} v{self.version}", word(self.production)
-        said = {
+        """Return one line: the version that is in production now, and the reason."""
+        version, now = f"{self.name} v{self.version}", version_label(self.production)
+        text = {
             "running": f"{version} is being released; production is {now}",
-            "released": f"{version} is released; production was {word(self.before)}",
+            "released": f"{version} is released; production was {version_label(self.before)}",
             "refused": f"{version} is refused; production is {now}, as before",
             "rolled back": f"{version} is rolled back; production is {now} again",
-            "stuck": f"{version} could not be rolled back; production is {now}: look at it now",
+            "stuck": f"{version} could not be rolled back; production is {now}: check production now",
         }[self.state]
-        return f"{said}. {self.reason}" if self.reason else said
+        return f"{text}. {self.reason}" if self.reason else text
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values: this is what is kept as evidence."""
-        return {"good": self.good, "summary": self.summary, **asdict(self)}
+        """Return plain values, as they are stored as evidence."""
+        return {"passed": self.passed, "summary": self.summary, **asdict(self)}
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any]) -> Release:
         """Read what :meth:`to_dict` wrote."""
         values = {key: entry[key] for key in cls.__dataclass_fields__}
-        return replace(cls(**values), outcomes=tuple(Outcome(**one) for one in entry["outcomes"]))
+        return replace(cls(**values), outcomes=tuple(map(StageOutcome.from_dict, entry["outcomes"])))
 
     def __str__(self) -> str:
         head = f"{self.name} v{self.version} → {self.environment}, {self.started} by {self.by} {self.why}".rstrip()
@@ -130,21 +137,21 @@ class Release:
 
     def _repr_html_(self) -> str:
         rows = [
-            (narrow(show.state(STATES[one.state], one.state)), one.name, f"{one.seconds:.1f} s", one.says)
+            (show.Html(show.state(STATES[one.state], one.state)), one.name, f"{one.seconds:.1f} s", one.message)
             for one in self.outcomes
         ]
-        kind = "ok" if self.good else "info" if self.state == "running" else "error"
+        kind = "ok" if self.passed else "info" if self.state == "running" else "error"
         title = f"{self.name} v{self.version} → {self.environment}"
-        table = show.table(rows, ("state", "stage", "took", "what was seen"))
+        table = show.table(rows, ("state", "stage", "time", "message"))
         return show.card(title, show.state(kind, self.state), html.escape(self.summary), table)
 
 
-def word(version: int | None) -> str:
-    """Return a version as one says it.
+def version_label(version: int | None) -> str:
+    """Return a version number as text.
 
     Examples
     --------
-    >>> word(2), word(None)
+    >>> version_label(2), version_label(None)
     ('v2', 'none')
     """
     return "none" if version is None else f"v{version}"

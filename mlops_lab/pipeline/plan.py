@@ -1,4 +1,4 @@
-"""What is to be released, where, and what it must reach."""
+"""The plan of a release: the version, the environment, and the limits that it must keep."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ ENVIRONMENTS = ("local", "docker", "compose")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One release.
+class ReleasePlan:
+    """The plan of one release.
 
     Parameters
     ----------
     models
         The models folder.
     name, version
-        Of the model: a number, ``"v2"``, an alias or ``"latest"``.
+        The model's name, and its version: a number, ``"v2"``, an alias or ``"latest"``.
     environment
-        Where it is staged and served: ``"local"``, ``"docker"`` (one server in a container behind nginx) or
+        The environment that stages and serves it: ``"local"``, ``"docker"`` (one server in a container behind nginx) or
         ``"compose"`` (several).
     url
-        Where production answers. In the environment ``local`` it may be left out: then a server is started over the
-        models folder for as long as the release takes.
+        The address of production. In the environment ``local`` it may be left out: then a server over the models folder
+        is started for the duration of the release.
     api_key
-        What production at ``url`` asks for; it is kept nowhere.
+        The API key that production at ``url`` requires; it is never stored.
     port, replicas, folder, network
-        In containers: nginx's port on this machine, the servers behind it, the folder that holds the files of
-        production (by default ``deployed/<name>``), and Docker's network for the build, as for
+        Settings of the container environments: nginx's port on this machine, the number of servers behind it, the
+        folder of production's files (by default ``deployed/<name>``), and Docker's network for the build, as for
         :func:`mlops_lab.deploy.docker.build`.
     alias
-        The name that production goes by.
+        The alias that clients of production use.
     expected, load
-        What the acceptance and load tests ask for.
+        The limits of the acceptance test and of the load test.
     ready_seconds
-        A staging server must be ready after so long.
+        The time limit for a staging server to become ready.
     switch_seconds
-        Production must answer with the new version after so long.
+        The time limit for production to answer with the new version.
     why
         A sentence for the history.
 
     Examples
     --------
-    >>> Plan("models", "clothes", 2).environment
+    >>> ReleasePlan("models", "clothes", 2).environment
     'local'
     """
 
@@ -70,14 +70,13 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.environment not in ENVIRONMENTS:
+            raise WrongUsage(f"Unknown environment {self.environment!r}.", f"Use one of: {', '.join(ENVIRONMENTS)}.")
+        if self.url and self.environment != "local":
             raise WrongUsage(
-                f"There is no environment {self.environment!r}.", f"Take one of: {', '.join(ENVIRONMENTS)}."
+                f"url={self.url} is for the local environment only.", f"In containers set port={self.port}."
             )
 
-        if self.url and self.environment != "local":
-            raise WrongUsage(f"url={self.url}: in containers production is on a port.", f"Take port={self.port}.")
-
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        told = {key: value for key, value in asdict(self).items() if key != "api_key"}
-        return {**told, "models": str(self.models), "folder": str(self.folder)}
+        """Return plain values, without the API key."""
+        values = {key: value for key, value in asdict(self).items() if key != "api_key"}
+        return {**values, "models": str(self.models), "folder": str(self.folder)}

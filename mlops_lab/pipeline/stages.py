@@ -1,4 +1,4 @@
-"""The stages of a release, in order. Each is a function from the work to what was seen, and raises where it fails."""
+"""The stages of a release, in order: functions from the release's context to a result, which raise on failure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from mlops_lab.errors import LabError
 from mlops_lab.pipeline.environment import Environment, wait_until
-from mlops_lab.pipeline.outcome import word
-from mlops_lab.pipeline.plan import Plan
+from mlops_lab.pipeline.outcome import version_label
+from mlops_lab.pipeline.plan import ReleasePlan
 from mlops_lab.store import ModelStore
 from mlops_lab.store.aliases import move_alias
 from mlops_lab.store.version import ModelVersion
@@ -20,28 +20,28 @@ FIGURES = ("accuracy", "latency")
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a stage saw: one line, and the figures behind it."""
+class StageResult:
+    """The result of a stage that passed: one line, and the measurements behind it."""
 
-    says: str
+    message: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Refused(LabError):
-    """A stage that ran to its end and found the version wanting; the figures are kept too."""
+class StageFailed(LabError):
+    """A stage ran to its end and the version does not meet a requirement; the measurements are kept too."""
 
-    code = "refused"
+    code = "stage_failed"
 
-    def __init__(self, says: str, evidence: Mapping[str, Any]) -> None:
-        super().__init__(says)
+    def __init__(self, message: str, evidence: Mapping[str, Any]) -> None:
+        super().__init__(message)
         self.evidence = evidence
 
 
 @dataclass
-class Work:
-    """What the stages share: what is released, where, and how far it has come."""
+class ReleaseContext:
+    """The state that the stages share: the plan, the versions, the environment, and the progress."""
 
-    plan: Plan
+    plan: ReleasePlan
     store: ModelStore
     version: ModelVersion
     before: ModelVersion | None
@@ -50,113 +50,119 @@ class Work:
     touched: bool = False
 
 
-def production(work: Work) -> Seen:
-    """Look at what answers now, so that there is something to go back to."""
-    url, alias = work.environment.production(), work.plan.alias
-    if work.before is None:
-        return Seen(f"{url} has no version in {alias} yet", {"url": url})
-    target = Target(url, work.before, alias, api_key=work.plan.api_key)
-    wait_until(lambda: target.client.info(target.name, alias), work.plan.ready_seconds)
-    report = check_contract(url, work.before, address=alias, kind="lab", api_key=work.plan.api_key)
-    # A production that is not well is no reason to keep it: the new version may be what mends it.
-    return Seen(f"{url} is {target.number}; {report.summary}", report.to_dict())
+def production(context: ReleaseContext) -> StageResult:
+    """Check production as it is now, so that there is a state to return to."""
+    url, alias = context.environment.production(), context.plan.alias
+    if context.before is None:
+        return StageResult(f"{url} has no version in {alias} yet", {"url": url})
+    target = Target(url, context.before, alias, api_key=context.plan.api_key)
+    wait_until(lambda: target.client.info(target.name, alias), context.plan.ready_seconds)
+    report = check_contract(url, context.before, address=alias, kind="lab", api_key=context.plan.api_key)
+    # A production that fails its checks does not stop the release: the new version may repair it.
+    return StageResult(f"{url} is {target.number}; {report.summary}", report.to_dict())
 
 
-def build(work: Work) -> Seen:
-    """Make what will run, and check every file of the version."""
-    return Seen(work.environment.build(work.version))
+def build(context: ReleaseContext) -> StageResult:
+    """Build what will run, and check every file of the version."""
+    return StageResult(context.environment.build(context.version))
 
 
-def staging(work: Work) -> Seen:
-    """Start it where nobody else sees it, and wait until it is ready."""
-    work.staging = work.environment.start_staging()
-    target = Target(work.staging, work.version, f"v{work.version.version}")
+def staging(context: ReleaseContext) -> StageResult:
+    """Start the version on a staging server, and wait until it is ready."""
+    context.staging = context.environment.start_staging()
+    target = Target(context.staging, context.version, f"v{context.version.version}")
     try:
-        wait_until(lambda: target.get("/readyz"), work.plan.ready_seconds)
+        wait_until(lambda: target.get("/readyz"), context.plan.ready_seconds)
     except LabError as error:
-        words = work.environment.last_words()
-        raise Refused(f"{error.message} {words}".strip(), {"url": work.staging, "said": words}) from error
-    return Seen(f"ready at {work.staging}", {"url": work.staging})
+        log = context.environment.last_log_lines()
+        raise StageFailed(f"{error.message} {log}".strip(), {"url": context.staging, "log": log}) from error
+    return StageResult(f"ready at {context.staging}", {"url": context.staging})
 
 
-def integration(work: Work) -> Seen:
-    """Ask staging everything that clients rely on."""
-    return judged(check_contract(work.staging, work.version, kind="lab"))
+def integration(context: ReleaseContext) -> StageResult:
+    """Check on staging everything that clients rely on."""
+    return require_passed(check_contract(context.staging, context.version, kind="lab"))
 
 
-def acceptance(work: Work) -> Seen:
-    """Classify the test images over HTTP, and compare with what was promised and with production."""
-    report = check_acceptance(work.staging, work.version, work.plan.expected, baseline=work.before)
-    seen = judged(report)
+def acceptance(context: ReleaseContext) -> StageResult:
+    """Classify the test images over HTTP, and compare the accuracy with the manifest's and with production's."""
+    report = check_acceptance(context.staging, context.version, context.plan.expected, baseline=context.before)
+    result = require_passed(report)
     figures = [check.says for check in report.checks if check.state == "passed" and check.name in FIGURES]
-    return Seen("; ".join([seen.says, *figures]), seen.evidence)
+    return StageResult("; ".join([result.message, *figures]), result.evidence)
 
 
-def load(work: Work) -> Seen:
-    """Let several clients ask staging at once."""
-    target = Target(work.staging, work.version, f"v{work.version.version}")
-    result = measure_load(target.client, work.version.name, target.address, target.images, work.plan.load)
+def load(context: ReleaseContext) -> StageResult:
+    """Send requests to staging from several concurrent clients."""
+    target = Target(context.staging, context.version, f"v{context.version.version}")
+    result = measure_load(target.client, context.version.name, target.address, target.images, context.plan.load)
     if not result.good:
-        raise Refused("; ".join(result.unmet), result.to_dict())
-    return Seen(result.summary, result.to_dict())
+        raise StageFailed("; ".join(result.unmet), result.to_dict())
+    return StageResult(result.summary, result.to_dict())
 
 
-def promote(work: Work) -> Seen:
-    """Let production have the version before anybody asks for it, and only then move the alias."""
-    admitted = work.environment.admit(work.version)
-    why = work.plan.why or "the pipeline found it good"
-    work.touched = True
-    work.store.promote(work.version.name, work.version.version, work.plan.alias, why=why)
-    switched = work.environment.switch(work.version)
-    moved = f"{work.plan.alias} moved from {word(_number(work.before))} to {word(work.version.version)}"
-    return Seen(f"{admitted}; {moved}; {switched}")
+def promote(context: ReleaseContext) -> StageResult:
+    """Check that production has loaded the version, and only then move the alias."""
+    admitted = context.environment.admit(context.version)
+    why = context.plan.why or "every stage of the pipeline passed"
+    context.touched = True
+    context.store.promote(context.version.name, context.version.version, context.plan.alias, why=why)
+    switched = context.environment.switch(context.version)
+    before, now = version_label(_number(context.before)), version_label(context.version.version)
+    return StageResult(f"{admitted}; {context.plan.alias} moved from {before} to {now}; {switched}")
 
 
-def verify(work: Work) -> Seen:
-    """Ask production whether it answers with the new version, and as well as staging did."""
-    return verified(work, work.version)
+def verify(context: ReleaseContext) -> StageResult:
+    """Check that production answers with the new version, and passes the checks that staging passed."""
+    return check_production(context, context.version)
 
 
-def roll_back(work: Work) -> Seen:
-    """Put the former version back, and ask production whether it answers with it."""
-    why, before = f"{word(work.version.version)} failed in production", work.before
-    if work.store.aliases(work.version.name).get(work.plan.alias) == work.version.version:
-        folder, number = work.store.root / work.version.name, _number(before)
-        move_alias(folder, work.plan.alias, number, event="rolled back", why=why)
-    work.environment.switch(before)
+def roll_back(context: ReleaseContext) -> StageResult:
+    """Restore the previous version, and check that production answers with it."""
+    why, before = f"{version_label(context.version.version)} failed in production", context.before
+    if context.store.aliases(context.version.name).get(context.plan.alias) == context.version.version:
+        folder, number = context.store.root / context.version.name, _number(before)
+        move_alias(folder, context.plan.alias, number, event="rolled back", why=why)
+    context.environment.switch(before)
     if before is None:
-        return Seen(f"{work.plan.alias} is taken away again: there was none before")
-    return verified(work, before)
+        return StageResult(f"{context.plan.alias} is removed again: there was none before")
+    return check_production(context, before)
 
 
-def verified(work: Work, version: ModelVersion) -> Seen:
-    """Return what production says once the alias leads to a version."""
-    url, alias = work.environment.production(), work.plan.alias
-    target = Target(url, version, alias, api_key=work.plan.api_key)
-    wait_until(lambda: _leads_to(target), work.plan.switch_seconds)
-    seen = judged(check_contract(url, version, address=alias, kind="lab", api_key=work.plan.api_key))
-    return Seen(f"{url}/models/{version.name}/{alias} is {target.number}; {seen.says}", seen.evidence)
+def check_production(context: ReleaseContext, version: ModelVersion) -> StageResult:
+    """Wait until production answers with a version, and check the contract there."""
+    url, alias = context.environment.production(), context.plan.alias
+    target = Target(url, version, alias, api_key=context.plan.api_key)
+    wait_until(lambda: _expect_version(target), context.plan.switch_seconds)
+    result = require_passed(check_contract(url, version, address=alias, kind="lab", api_key=context.plan.api_key))
+    return StageResult(f"{url}/models/{version.name}/{alias} is {target.number}; {result.message}", result.evidence)
 
 
-def _leads_to(target: Target) -> None:
-    """Raise unless an address is answered by a version: both when it describes itself, and when it classifies."""
-    told = target.client.info(target.name, target.address)["version"]
-    expect(told == target.number, f"{target.path} is {told}, not {target.number}")
-    said = target.client.classify(target.name, target.address, target.images[0]).response["version"]
-    expect(said == target.number, f"{target.path} is answered by {said}, not {target.number}")
+def _expect_version(target: Target) -> None:
+    """Raise unless an address describes itself as a version and also classifies with it."""
+    described = target.client.info(target.name, target.address)["version"]
+    expect(described == target.number, f"{target.path} is {described}, not {target.number}")
+    answered = target.client.classify(target.name, target.address, target.images[0]).response["version"]
+    expect(answered == target.number, f"{target.path} is answered by {answered}, not {target.number}")
 
 
-def judged(report: Report) -> Seen:
-    """Return a good report as something seen; a bad one is a reason to refuse."""
+def require_passed(report: Report) -> StageResult:
+    """Return a report that passed as a result, and raise for one that failed.
+
+    Raises
+    ------
+    StageFailed
+        A check failed; the message names it and the reason.
+    """
     if not report.good:
         reasons = "; ".join(f"{check.name}: {check.says.rstrip('.')}" for check in report.failed)
-        raise Refused(f"{report.summary}. {reasons}", report.to_dict())
-    return Seen(report.summary, report.to_dict())
+        raise StageFailed(f"{report.summary}. {reasons}", report.to_dict())
+    return StageResult(report.summary, report.to_dict())
 
 
 def _number(version: ModelVersion | None) -> int | None:
     return None if version is None else version.version
 
 
-Stage = Callable[[Work], Seen]
+Stage = Callable[[ReleaseContext], StageResult]
 STAGES: tuple[Stage, ...] = (production, build, staging, integration, acceptance, load, promote, verify)

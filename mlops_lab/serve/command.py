@@ -1,23 +1,23 @@
-"""What ``mlops-lab serve`` is asked for, the application made of it, and one process that answers."""
+"""The options of ``mlops-lab serve``, the application made of them, and one process that answers."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 from flask import Flask
 
 from mlops_lab.serve.app import create_app
-from mlops_lab.serve.batching import Batching
-from mlops_lab.serve.http import serve_forever
-from mlops_lab.serve.limits import Limits
-from mlops_lab.serve.memory import keep_little
-from mlops_lab.serve.watch import Watch
+from mlops_lab.serve.asgi import create_asgi
+from mlops_lab.serve.core.batching import Batching
+from mlops_lab.serve.core.memory import keep_little
+from mlops_lab.serve.core.watcher import StoreWatcher
+from mlops_lab.serve.http import HttpServer, end_on_signals, refuse_debug, serve_until
+from mlops_lab.serve.ports import address, bind
+from mlops_lab.serve.state import ServerState
 
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Settings:
     batch_wait_ms: float = Batching.milliseconds
 
 
-def build(settings: Settings, warn: Say) -> Flask:
-    """Return the application, and say what of the folder does not serve.
+def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
+    """Return the application and its parts, and warn of models and chains that do not serve.
 
     Raises
     ------
@@ -60,31 +60,39 @@ def build(settings: Settings, warn: Say) -> Flask:
         on_shadow=settings.shadow_log,
         batching=Batching(settings.batch_size, settings.batch_wait_ms) if settings.batch_size > 1 else None,
     )
-    registry = app.extensions["mlops_lab"]
-    registry.require_models()
-    for name, entry in registry.entries.items():
+    state: ServerState = app.extensions["mlops_lab"]
+    state.registry.require_models()
+    for name, entry in state.registry.entries.items():
         for version, reason in entry.failed.items():
             warn(f"warning: {name} v{version} does not serve: {reason}")
-    for chain in app.extensions["mlops_lab_chains"].listing():
+    for chain in state.chains.listing():
         if chain["state"] != "ready":
             warn(f"warning: the chain {chain['name']} is {chain['state']}")
-    return app
+    return app, state
 
 
-def run(settings: Settings, announce: Say, warn: Say) -> None:
+def run(settings: Settings, announce: Print, warn: Print) -> None:
     """Serve in this process until SIGTERM or Ctrl-C, then drain."""
     keep_little()
-    app = build(settings, warn)
-    watch = Watch(app.extensions["mlops_lab"])
-    watch.start()
-    serve_forever(app, settings.host, settings.port, Limits(), announce, _grpc(app, settings))
-    watch.stop()
+    app, state = build(settings, warn)
+    refuse_debug(app, settings.host)
+    asked_to_end = end_on_signals()
+    watcher = StoreWatcher(state.registry)
+    watcher.start()
+    listener = bind(settings.host, settings.port)
+    limits = state.service.limits
+    server = HttpServer(create_asgi(app), listener, limits, on_refused=state.record_refusal)
+    lines = [f"serving {address(settings.host, server.port)}"]
+    beside = None
+    if settings.grpc_port is not None:
+        from mlops_lab.serve.grpc_server.server import serve_grpc
 
+        beside = serve_grpc(state, settings.host, settings.grpc_port)
+        lines.append(f"serving grpc {address(settings.host, beside.port).removeprefix('http://')}")
 
-def _grpc(app: Flask, settings: Settings) -> Callable[[], Any] | None:
-    if settings.grpc_port is None:
-        return None
-    from mlops_lab.serve.rpc.server import serve_grpc
+    def drain() -> Callable[[], object] | None:
+        state.draining = True
+        return beside.stop(limits.drain_seconds).wait if beside is not None else None
 
-    registry, shared = app.extensions["mlops_lab"], app.extensions["mlops_lab_grpc"]
-    return partial(serve_grpc, registry, settings.host, settings.grpc_port, **shared)
+    serve_until(server, asked_to_end, lambda: announce("\n".join(lines)), drain)
+    watcher.stop()

@@ -1,7 +1,7 @@
-"""A port of this machine: listening on one, and who listens there already.
+"""Ports of this machine: listening on one, and finding out which program listens there already.
 
-A background server tells who it is to whoever asks with the header ``X-Lab-Probe``. So a kernel knows its own server
-from another kernel's on the same port, and can name the notebook that holds a port.
+A background server answers its identity to a request with the header ``X-Lab-Probe``. So a kernel can tell its own
+server from that of another kernel on the same port, and name the notebook that holds a port.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def _notebook() -> str:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who a background server is.
+    """The identity of a background server.
 
     Parameters
     ----------
     name, generation
-        Of the server.
+        The name and generation of the server.
     nonce
-        Cannot be guessed, so that no other server is taken for this one.
+        A random token, so that no other server is taken for this one.
     pid
         Of the kernel.
     notebook
@@ -60,8 +60,8 @@ class Identity:
         return f"the server {self.name!r} of {self.notebook or 'another notebook'} (process {self.pid})"
 
 
-def ask(host: str, port: int, timeout: float = 0.5) -> Identity | None:
-    """Ask who answers on a port; None where that is no background server, or nobody."""
+def probe(host: str, port: int, timeout: float = 0.5) -> Identity | None:
+    """Return the identity of the background server on a port; None where there is none."""
     # http.client takes no notice of proxy variables, which would catch a request to this machine.
     connection = http.client.HTTPConnection(reached_by(host), port, timeout=timeout)
     try:
@@ -75,30 +75,30 @@ def ask(host: str, port: int, timeout: float = 0.5) -> Identity | None:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who listens on a port, as part of a sentence, and what to do about it."""
+    """The program that listens on a port, as part of a sentence, and what to do about it."""
 
-    who: str
-    fix: str
+    description: str
+    hint: str
 
 
 def holder(host: str, port: int) -> Holder:
-    """Find out who listens on a port: a background server is asked, of others the system knows the process.
+    """Return the program that listens on a port: a background server is probed, others are found by their process.
 
     Examples
     --------
     >>> with bind("127.0.0.1", 0) as listener:
-    ...     holder("127.0.0.1", listener.getsockname()[1]).who
+    ...     holder("127.0.0.1", listener.getsockname()[1]).description
     'a server in a thread of this process, which answers with the code it was started with'
     """
-    server = ask(host, port)
+    server = probe(host, port)
     if server is not None and server.pid == os.getpid():
         return Holder(f"your own server {server.name!r}", f"serve.start(…, name={server.name!r}) replaces it.")
     if server is not None:
         return Holder(str(server), f"Run serve.stop_all() in that notebook, end its kernel, {FREE}.")
     pid, program = _process(port)
     if pid == os.getpid():
-        who = "a server in a thread of this process, which answers with the code it was started with"
-        return Holder(who, f"serve.stop_all() ends one that app.run has left; else restart the kernel, {FREE}.")
+        description = "a server in a thread of this process, which answers with the code it was started with"
+        return Holder(description, f"serve.stop_all() ends one that app.run has left; else restart the kernel, {FREE}.")
     if sys.platform == "darwin" and port in AIRPLAY and program in ("", "ControlCenter", "ControlCe"):
         where = "System Settings → General → AirDrop & Handoff"
         return Holder("most likely macOS's AirPlay Receiver", f"Turn it off in {where}, {FREE}.")
@@ -163,15 +163,15 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
             raise _taken(host, port, error) from error
-        raise ServerError(f"{host}:{port} cannot be listened on: {error}.", "Take 127.0.0.1 and port 0.") from error
+        raise ServerError(f"Cannot listen on {host}:{port}: {error}.", "Take 127.0.0.1 and port 0.") from error
     return listener
 
 
 def _taken(host: str, port: int, error: OSError) -> PortTaken:
     if error.errno == errno.EACCES and os.name != "nt":
-        return PortTaken(f"Port {port} of {host} cannot be had: {error.strerror}.", "Take port 0 for a free one.")
+        return PortTaken(f"Cannot bind port {port} of {host}: {error.strerror}.", "Take port 0 for a free one.")
     found = holder(host, port)
-    return PortTaken(f"Port {port} of {host} is taken by {found.who}.", found.fix)
+    return PortTaken(f"Port {port} of {host} is taken by {found.description}.", found.hint)
 
 
 def reached_by(host: str) -> str:

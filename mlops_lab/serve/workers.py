@@ -1,9 +1,9 @@
-"""Several processes behind one port: a parent that only watches, and workers that answer.
+"""Several processes behind one port: a parent that supervises, and workers that answer.
 
-The parent listens and hands the listening socket down. So there is one queue of new connections, and what waits in it
-outlives any worker; with a socket for each (SO_REUSEPORT) the kernel would give every worker a queue of its own, which
-dies with it. Parent and worker hold a private channel: settings go down, "ready" comes up, and a worker whose parent is
-gone reads the end of it and drains.
+The parent listens and passes the listening socket on. So there is one queue of new connections, which outlives any
+worker; with a socket for each (SO_REUSEPORT) the kernel would give every worker a queue of its own, which dies with it.
+Parent and worker share a private channel: the worker reads its settings from it and answers "ready", and a worker whose
+parent is gone reads the end of it and drains.
 
 ``python -m mlops_lab.serve.workers LISTENER CHANNEL`` is a worker; only the parent starts one.
 """
@@ -27,19 +27,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flask import Response, request
-
-from mlops_lab.errors import LabError, ServerError, UnknownRoute, WrongUsage
-from mlops_lab.serve.command import Say, Settings, build
-from mlops_lab.serve.http import drop_newcomers, end_on_signals, serve_on
-from mlops_lab.serve.limits import Limits
-from mlops_lab.serve.memory import keep_little
-from mlops_lab.serve.operations import gather
+from mlops_lab.errors import LabError, ServerError, WrongUsage
+from mlops_lab.serve.asgi import create_asgi
+from mlops_lab.serve.command import Print, Settings, build
+from mlops_lab.serve.core.limits import Limits
+from mlops_lab.serve.core.memory import keep_little
+from mlops_lab.serve.core.watcher import StoreWatcher
+from mlops_lab.serve.http import HttpServer, end_on_signals, serve_until
+from mlops_lab.serve.observability import multiprocess
 from mlops_lab.serve.ports import address, bind
-from mlops_lab.serve.watch import Watch
 
 TICK = 0.1
-MOST = 64
+MAX_WORKERS = 64
 STEADY_SECONDS = 30.0  # a worker that lived so long starts again at once
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 
@@ -70,7 +69,7 @@ class Worker:
         self.start()
 
     def start(self) -> None:
-        """Start a process and tell it what to serve."""
+        """Start a process and send it its settings."""
         self._channel, theirs = socket.socketpair()
         with theirs:
             files = (self._listener.fileno(), theirs.fileno())
@@ -83,23 +82,23 @@ class Worker:
         self._started = time.monotonic()
         first = self.number == 0 and self._deaths == 0
         message = {"settings": asdict(self._settings), "socket": str(self._socket), "warn": first}
-        with suppress(BrokenPipeError):  # it died already: the next look sees that
+        with suppress(BrokenPipeError):  # it died already: the next poll sees that
             self._channel.sendall(json.dumps(message).encode() + b"\n")
 
-    def look(self) -> str | None:
-        """See whether the worker is ready, is gone, or may start again; return what there is to say."""
+    def poll(self) -> str | None:
+        """Check whether the worker is ready, is gone, or may start again; return a warning, if there is one."""
         if self.process.poll() is None:
             if not self.ready and _readable(self._channel):
-                self._hear()
+                self._receive()
         elif self._next_start == 0:
-            return self._mourn()
+            return self._bury()
         elif time.monotonic() >= self._next_start:
             self._next_start = 0
             self.start()
         return None
 
-    def _hear(self) -> None:
-        """Take the worker's one message: it is ready, or it cannot."""
+    def _receive(self) -> None:
+        """Read the one message of the worker: it is ready, or it could not start."""
         line = ""
         with suppress(ConnectionResetError):  # it died before it had read its settings
             line = self._channel.makefile().readline()
@@ -108,9 +107,9 @@ class Worker:
         if "error" in message and self._deaths == 0:
             raise LabError(message["error"], message["hint"], code=message["code"])
 
-    def _mourn(self) -> str:
+    def _bury(self) -> str:
         if not self.ready and _readable(self._channel):
-            self._hear()
+            self._receive()
         if not self.ready and self._deaths == 0:
             raise ServerError(f"A worker ended with {self.process.returncode} before it was ready.", "Look above.")
         self._channel.close()
@@ -145,7 +144,7 @@ def _readable(channel: socket.socket) -> bool:
     return bool(select.select([channel], [], [], 0)[0])
 
 
-def supervise(settings: Settings, announce: Say, warn: Say) -> None:
+def supervise(settings: Settings, announce: Print, warn: Print) -> None:
     """Serve in several processes until SIGTERM or Ctrl-C; start again what dies; then have all of them drain.
 
     Raises
@@ -168,7 +167,6 @@ def supervise(settings: Settings, announce: Say, warn: Say) -> None:
                 workers.append(Worker(number, listener, settings, folder))
             _watch(workers, asked_to_end, lambda: announce(f"serving {url}"), warn)
         finally:
-            drop_newcomers(listener)
             _end(workers, listener)
 
 
@@ -178,8 +176,10 @@ def _refuse(settings: Settings) -> None:
             f"gRPC answers from one process; --workers is {settings.workers}.",
             "Leave out --grpc-port or --workers, or start a second server for gRPC.",
         )
-    if settings.workers > MOST:
-        raise WrongUsage(f"--workers is {settings.workers}; the most is {MOST}.", "One for each core is enough.")
+    if settings.workers > MAX_WORKERS:
+        raise WrongUsage(
+            f"--workers is {settings.workers}; the maximum is {MAX_WORKERS}.", "One for each core is enough."
+        )
     if os.name == "nt":
         raise WrongUsage(
             "Windows does not hand a listening socket down to workers.",
@@ -196,13 +196,13 @@ def _private_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _watch(workers: list[Worker], asked_to_end: threading.Event, announce: Any, warn: Say) -> None:
+def _watch(workers: list[Worker], asked_to_end: threading.Event, announce: Any, warn: Print) -> None:
     announced = False
     while not asked_to_end.is_set():
         for worker in workers:
-            said = worker.look()
-            if said:
-                warn(said)
+            warning = worker.poll()
+            if warning:
+                warn(warning)
         if not announced and all(worker.ready for worker in workers):
             announce()
             announced = True
@@ -220,37 +220,29 @@ def _end(workers: list[Worker], listener: socket.socket) -> None:
 
 
 def work(listener: socket.socket, channel: socket.socket) -> None:
-    """Be a worker: answer on the shared socket until told to end, or until the parent is gone."""
+    """Answer on the shared socket until told to end, or until the parent is gone."""
     asked_to_end = end_on_signals()
-    wanted = json.loads(channel.makefile().readline())
-    settings = Settings(**wanted["settings"])
+    order = json.loads(channel.makefile().readline())
     keep_little()
     try:
-        app = build(settings, _warn if wanted["warn"] else lambda line: None)
+        app, state = build(Settings(**order["settings"]), _warn if order["warn"] else lambda line: None)
     except LabError as error:
         channel.sendall(json.dumps({"error": error.message, "hint": error.hint, "code": error.code}).encode() + b"\n")
         sys.exit(1)
-    path = Path(wanted["socket"])
-    counts = app.extensions["mlops_lab_metrics"]
-    gather.answer(path, lambda: counts.text()[0])
-    app.view_functions["metrics.text"] = lambda: _metrics(path.parent)
-    app.view_functions["tf_metrics.text"] = _one_of_several
-    watch = Watch(app.extensions["mlops_lab"])
-    watch.start()
+    path = Path(order["socket"])
+    multiprocess.expose(path, lambda: state.metrics.text()[0])
+    state.expose = lambda accept: multiprocess.collect_all(path.parent, accept)
+    state.single_process = False
+    watcher = StoreWatcher(state.registry)
+    watcher.start()
     threading.Thread(target=_end_with_parent, args=(channel, asked_to_end), daemon=True).start()
-    serve_on(app, listener, Limits(), asked_to_end, lambda: channel.sendall(b'{"ready": true}\n'), shared=True)
-    watch.stop()
 
+    def drain() -> None:
+        state.draining = True
 
-def _metrics(folder: Path) -> Response:
-    body, kind = gather.everyone(folder, request.headers.get("Accept", ""))
-    return Response(body, content_type=kind)
-
-
-def _one_of_several() -> Response:
-    raise UnknownRoute(
-        "The server has several processes, and TensorFlow Serving's metrics are of one.", "Ask /metrics."
-    )
+    server = HttpServer(create_asgi(app), listener, state.service.limits, on_refused=state.record_refusal)
+    serve_until(server, asked_to_end, lambda: channel.sendall(b'{"ready": true}\n'), drain)
+    watcher.stop()
 
 
 def _warn(line: str) -> None:
@@ -259,7 +251,7 @@ def _warn(line: str) -> None:
 
 def _end_with_parent(channel: socket.socket, asked_to_end: threading.Event) -> None:
     with suppress(OSError):
-        channel.recv(1)  # the parent says nothing more: this returns when it is gone
+        channel.recv(1)  # the parent writes nothing more: this returns when it is gone
     asked_to_end.set()
 
 

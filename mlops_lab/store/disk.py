@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock
+
 from mlops_lab.errors import StoreError
+from mlops_lab.store.reading import is_regular
 
 TEMPORARY = ".publishing-"
 ORPHAN_SECONDS = 3600
@@ -81,6 +84,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a model's folder; a lock that is no regular file is refused, because opening it empties it."""
+    lock = folder / ".lock"
+    with explained(folder):
+        if os.path.lexists(lock) and not is_regular(lock):
+            raise OSError(errno.EINVAL, "its .lock is not a regular file")
+        with FileLock(lock, timeout=10):
+            yield
 
 
 @contextmanager

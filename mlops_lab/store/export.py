@@ -1,4 +1,4 @@
-"""What a training run becomes on disk: the files that each way of serving reads."""
+"""Export a training run to the files that each engine reads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mlops_lab.store.keras_file import save_keras
 
 
 class Run(Protocol):
-    """What :meth:`ModelStore.publish` needs of a training run; :class:`mlops_lab.train.TrainingRun` is one."""
+    """The interface that :meth:`ModelStore.publish` needs; :class:`mlops_lab.train.TrainingRun` has it."""
 
     @property
     def model(self) -> Any:
@@ -36,7 +36,7 @@ class Run(Protocol):
 
     @property
     def input(self) -> InputSpec:
-        """What the model takes."""
+        """The input of the model."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -44,15 +44,15 @@ class Run(Protocol):
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """How good it is."""
+        """Its metrics, such as the test accuracy."""
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """How it was trained."""
+        """The settings of the training."""
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """What it was trained on, with a checksum."""
+        """The training data and its checksum."""
 
     @property
     def seed(self) -> int | None:
@@ -60,7 +60,7 @@ class Run(Protocol):
 
     @property
     def examples(self) -> NDArray[Any]:
-        """Images to remember the model's answers by."""
+        """Example inputs, whose outputs become the golden examples."""
 
 
 def export_run(run: Run, folder: Path) -> Engine:

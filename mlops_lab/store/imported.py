@@ -18,7 +18,7 @@ from mlops_lab.store import safety
 
 @dataclass(frozen=True, eq=False)
 class ImportedModel:
-    """What :meth:`ModelStore.publish` takes in place of a training run. Made by :func:`from_onnx`."""
+    """A model from elsewhere, ready for :meth:`ModelStore.publish`; :func:`from_onnx` makes it."""
 
     model: bytes = field(repr=False)
     input: InputSpec
@@ -55,13 +55,13 @@ def from_onnx(
     model
         The file or its bytes. It is audited; what was audited is what is published.
     input
-        What the model takes, and how images become that.
+        The input of the model, and how images are turned into it.
     labels
         The names of its classes, in the order of its output.
     examples
         Some images, or arrays where the model takes no images; the store remembers the answers to them.
     metrics
-        How good it is, such as ``{"test_accuracy": 0.91}``.
+        Its metrics, such as ``{"test_accuracy": 0.91}``.
 
     Raises
     ------

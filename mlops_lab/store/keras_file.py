@@ -132,7 +132,8 @@ def load_keras(
         A ``.keras`` file, by :func:`save_keras` or plain ``model.save``; or a legacy ``.h5``, with ``trust`` and its
         ``sha256``.
     on_mismatch
-        When other versions wrote it: ``"warn"`` (the default) shows the report of :func:`mlops_lab.store.check`,
+        When other versions wrote it, or only its loss, metrics or optimizer stand in the way, which are then left out:
+        ``"warn"`` (the default) shows the report of :func:`mlops_lab.store.check`,
         ``"error"`` raises, ``"ignore"`` says nothing and lets Keras try.
     trust
         Whether you know who made the file: spares the trial in a child process.
@@ -160,31 +161,35 @@ def load_keras(
     audited = safety.audit(source)
     if audited.needs_pin or sha256 is not None:
         safety.require_pin(source.data, trust=trust or not audited.needs_pin, sha256=sha256)
-    if on_mismatch != "ignore":
-        _compare(path, on_mismatch)
+    compiled = on_mismatch == "ignore" or _compare(path, on_mismatch)
     with ThreadPoolExecutor(1) as pool:
         trial = None if trust else pool.submit(trial_load, source.data)
         keras = import_keras()
         if trial is not None:
-            trial.result().require_ok()
-    return _load_bytes(keras, source.data, Path(path).name, ".h5" if audited.format == "h5" else ".keras")
+            trial.result().require_passed()
+    suffix = ".h5" if audited.format == "legacy-h5" else ".keras"
+    return _load_bytes(keras, source.data, Path(path).name, suffix, compiled)
 
 
-def _compare(path: str | Path, on_mismatch: OnMismatch) -> None:
-    """Explain a file of other versions before Keras fails on it."""
+def _compare(path: str | Path, on_mismatch: OnMismatch) -> bool:
+    """Explain a file of other versions before Keras fails on it; return whether its settings of compile load too."""
     report = check(path)
+    if not report.loads and report.loads_without_compile and on_mismatch == "warn":
+        warnings.warn(f"{Path(path).name} is loaded without its settings of compile.\n{report}", stacklevel=3)
+        return False
     if not report.loads:
-        raise IncompatibleFile(f"{Path(path).name} does not load here: {' '.join(report.reasons)}", report.fix)
+        raise IncompatibleFile(f"{Path(path).name} does not load here: {' '.join(report.reasons)}", report.hint)
     written = dict(part.split("==", 1) for part in report.written_by.split(", ") if "==" in part)
     differing = differences(written)
     if not differing:
-        return
+        return True
     if on_mismatch == "error":
         raise IncompatibleFile(f"{Path(path).name} was written by {differing}.", "Install the versions that wrote it.")
     warnings.warn(f"{Path(path).name} was written by {differing}.\n{report}", stacklevel=3)
+    return True
 
 
-def _load_bytes(keras: ModuleType, data: bytes, name: str, suffix: str) -> Any:
+def _load_bytes(keras: ModuleType, data: bytes, name: str, suffix: str, compiled: bool) -> Any:
     with tempfile.TemporaryDirectory(prefix="mlops-lab-") as folder:
         copy = Path(folder, f"model{suffix}")
         copy.write_bytes(data)
@@ -192,7 +197,7 @@ def _load_bytes(keras: ModuleType, data: bytes, name: str, suffix: str) -> Any:
             with warnings.catch_warnings():
                 # The optimizer of a model that was compiled and never trained has nothing to lose but its step, 0.
                 warnings.filterwarnings("ignore", r"Skipping variable loading for optimizer .* saved optimizer has 1 ")
-                return keras.saving.load_model(copy, safe_mode=True)
+                return keras.saving.load_model(copy, compile=compiled, safe_mode=True)
         except Exception as error:  # Keras raises many kinds, with the whole configuration in the message
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
             raise IncompatibleFile(

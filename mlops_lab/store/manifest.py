@@ -4,8 +4,8 @@
 
 1. a new *optional* key needs no new number: readers ignore keys they do not know;
 2. a new required key, or a key that changes its meaning, raises ``FORMAT`` by one;
-3. ``Manifest.from_dict`` then gets a branch that reads the former number, and a test with a manifest of that number
-   (``tests/data/manifests/<number>.json``) which must load for ever.
+3. ``ModelManifest.from_dict`` then gets a branch that reads the former number, and a test with a manifest of that
+   number (``tests/data/manifests/<number>.json``) which must load for ever.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_lab import strict_json
 from mlops_lab.errors import DamagedArtifact
 from mlops_lab.image import InputSpec
 
@@ -70,8 +71,8 @@ class Golden:
 
 
 @dataclass(frozen=True, eq=False)
-class Manifest:
-    """What one version is: what made it, what it takes, what it answers, and the hash of every file."""
+class ModelManifest:
+    """The description of one version: its origin, input, golden examples, and the hash of every file."""
 
     name: str
     version: int
@@ -115,7 +116,7 @@ class Manifest:
         }
 
     @classmethod
-    def from_json(cls, text: bytes, where: str) -> Manifest:
+    def from_json(cls, text: bytes, where: str) -> ModelManifest:
         """Read a ``manifest.json``.
 
         Raises
@@ -126,12 +127,12 @@ class Manifest:
         if len(text) > MAX_BYTES:
             raise _damaged(where, f"it has {len(text):,} bytes; the limit is {MAX_BYTES:,}")
         try:
-            return cls.from_dict(json.loads(text), where)
+            return cls.from_dict(strict_json.loads(text), where)
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
             raise _damaged(where, f"{type(error).__name__}: {error}") from error
 
     @classmethod
-    def from_dict(cls, entry: dict[str, Any], where: str) -> Manifest:
+    def from_dict(cls, entry: dict[str, Any], where: str) -> ModelManifest:
         """Read the plain values of a manifest."""
         if entry["format"] != FORMAT:
             raise DamagedArtifact(
@@ -166,10 +167,12 @@ def _check_kinds(entry: dict[str, Any]) -> None:
         for name in names:
             if type(entry[name]) is not kind:
                 raise TypeError(f"{name} is a {type(entry[name]).__name__}")
-    numbers = [*entry["metrics"].values(), *(file["size"] for file in entry["files"].values())]
+    if not all(type(file["size"]) is int and file["size"] >= 0 for file in entry["files"].values()):
+        raise TypeError("a size is no whole number")
+    numbers = [*entry["metrics"].values()]
     words = [*entry["versions"].values(), *entry["labels"], *(file["sha256"] for file in entry["files"].values())]
     if not all(type(number) in (int, float) for number in numbers) or not all(type(word) is str for word in words):
-        raise TypeError("a metric, size, version, label or SHA-256 is of the wrong kind")
+        raise TypeError("a metric, version, label or SHA-256 is of the wrong kind")
 
 
 def _damaged(where: str, why: str) -> DamagedArtifact:

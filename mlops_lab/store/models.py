@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from mlops_lab.predict import Predictor
 from mlops_lab.store import aliases
 from mlops_lab.store.disk import temporary_folder
 from mlops_lab.store.export import Run
+from mlops_lab.store.history import read_history
 from mlops_lab.store.keras_file import OnMismatch
-from mlops_lab.store.manifest import Manifest
+from mlops_lab.store.manifest import MAX_BYTES, ModelManifest
+from mlops_lab.store.names import NAME, check_name, is_version_number
 from mlops_lab.store.publish import publish_run
+from mlops_lab.store.reading import is_real_folder, is_regular, read_below
 from mlops_lab.store.version import ModelVersion, load_version
 
 
@@ -61,9 +65,18 @@ class ModelStore:
 
     def versions(self, name: str) -> list[int]:
         """Return the numbers of a model's versions, oldest first. A folder without a manifest is not one."""
-        folders = self._folders(self.root / name) if aliases.NAME.fullmatch(name) else []
-        numbers = [int(folder.name) for folder in folders if _is_number(folder.name)]
-        return sorted(number for number in numbers if (self.root / name / str(number) / "manifest.json").is_file())
+        if not NAME.fullmatch(name) or not is_real_folder(self.root / name):
+            return []
+        try:
+            with os.scandir(self.root / name) as entries:
+                numbers = [int(entry.name) for entry in entries if is_version_number(entry.name)]
+        except OSError as error:
+            raise StoreError(f"{self.root / name} cannot be read: {error.strerror}.", "Make it readable.") from error
+        return sorted(number for number in numbers if self._has(name, number))
+
+    def _has(self, name: str, number: int) -> bool:
+        folder = os.path.join(self.root, name, str(number))
+        return is_real_folder(folder) and is_regular(os.path.join(folder, "manifest.json"))
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return the names that point at a version: ``{"production": 3}``."""
@@ -72,10 +85,13 @@ class ModelStore:
     def history(self, name: str) -> list[dict[str, Any]]:
         """Return who published, promoted and rolled back, oldest first."""
         self._known(name)
-        return aliases.read_history(self.root / name)
+        return read_history(self.root / name)
 
     def get(self, name: str, version: int | str = "latest") -> ModelVersion:
-        """Return a version by number, ``"v3"``, alias or ``"latest"``.
+        """Return a version by number, ``"v3"``, alias or ``"latest"``, described by its manifest; no model is loaded.
+
+        It costs about a millisecond, however many versions there are, so a server can describe versions that it loads
+        only when somebody asks for them: ``load_version(store.get(name, number))``.
 
         Raises
         ------
@@ -87,10 +103,10 @@ class ModelStore:
         number = self.resolve(name, version)
         path = self.root / name / str(number)
         try:
-            text = (path / "manifest.json").read_bytes()
+            text = read_below(self.root, f"{name}/{number}/manifest.json", MAX_BYTES)
         except OSError as error:
             raise DamagedArtifact(f"{path} has no readable manifest: {error.strerror}.", "Publish it again.") from error
-        manifest = Manifest.from_json(text, str(path / "manifest.json"))
+        manifest = ModelManifest.from_json(text, str(path / "manifest.json"))
         if (manifest.name, manifest.version) != (name, number):
             message = f"The manifest of {path} describes {manifest.name} v{manifest.version}."
             raise DamagedArtifact(message, "A version cannot be copied to another name; publish it there.")
@@ -98,13 +114,13 @@ class ModelStore:
 
     def resolve(self, name: str, version: int | str = "latest") -> int:
         """Return the number that a version, an alias or ``"latest"`` stands for."""
-        numbers = self._known(name)
         wanted = str(version)
+        digits = wanted.removeprefix("v")
+        if is_version_number(digits) and NAME.fullmatch(name) and self._has(name, int(digits)):
+            return int(digits)  # whatever may be wrong with the aliases; the other versions are not looked at
+        numbers = self._known(name)
         if wanted == "latest":
             return numbers[-1]
-        digits = wanted.removeprefix("v")
-        if _is_number(digits) and int(digits) in numbers:
-            return int(digits)  # whatever may be wrong with the aliases
         known, versions = self.aliases(name), [f"v{number}" for number in numbers]
         if wanted not in known:
             message = f"The model {name!r} has no version {wanted!r}."
@@ -117,7 +133,7 @@ class ModelStore:
     def mark(self, name: str, version: int) -> tuple[int, int, int]:
         """Return what changes when the manifest of a version does: file number, time, size; zeros where it is gone."""
         try:
-            found = (self.root / name / str(version) / "manifest.json").stat()
+            found = (self.root / name / str(version) / "manifest.json").lstat()
         except OSError:
             return (0, 0, 0)
         return (found.st_ino, found.st_mtime_ns, found.st_size)
@@ -164,7 +180,7 @@ class ModelStore:
         WrongUsage
             That cannot be the name of a model.
         """
-        with temporary_folder(self.root / aliases.check_name(name)):
+        with temporary_folder(self.root / check_name(name)):
             pass
 
     def publish(self, run: Run, name: str, version: int | None = None, *, description: str = "") -> ModelVersion:
@@ -201,7 +217,7 @@ class ModelStore:
         if not hasattr(run, "framework"):
             message = f"A {type(run).__name__} alone cannot be published: its input, labels and examples are not known."
             raise WrongUsage(message, "Pass what train.fit returned, or store.from_onnx for a model of your own.")
-        parent = self.root / aliases.check_name(name)
+        parent = self.root / check_name(name)
         return publish_run(run, parent, version, description)
 
     def promote(self, name: str, version: int | str, alias: str = "production", *, why: str = "") -> int:
@@ -243,15 +259,11 @@ class ModelStore:
 
     def _folders(self, parent: Path) -> list[Path]:
         try:
-            return sorted(path for path in parent.iterdir() if path.is_dir() and aliases.NAME.fullmatch(path.name))
+            return sorted(path for path in parent.iterdir() if NAME.fullmatch(path.name) and is_real_folder(path))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise StoreError(f"{parent} cannot be read: {error.strerror}.", "Make it readable.") from error
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and not text.startswith("0") and len(text) <= 6
 
 
 def _aliases_text(known: Mapping[str, int]) -> str:

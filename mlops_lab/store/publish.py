@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from mlops_lab import engines
 from mlops_lab.errors import LabError, StoreError, VersionExists, WrongUsage
 from mlops_lab.predict import Engine, Predictor
-from mlops_lab.store import aliases
+from mlops_lab.provenance import utc_now
 from mlops_lab.store.disk import explained, sync_folder, sync_tree, temporary_folder
 from mlops_lab.store.export import Run, card, check_agreement, count_parameters, export_run
+from mlops_lab.store.history import append_history
 from mlops_lab.store.keras_file import running_versions
-from mlops_lab.store.manifest import Golden, Manifest
+from mlops_lab.store.manifest import Golden, ModelManifest
 from mlops_lab.store.version import ModelVersion
 
 # A folder of a higher number is not seen as a version.
@@ -48,7 +49,7 @@ def publish_run(run: Run, parent: Path, version: int | None, description: str) -
             if version is not None:
                 raise _version_exists(parent.name, version)
     with suppress(OSError):  # the version is published; a disk that filled up just now does not undo that
-        aliases.append_history(parent, "published", version=number, description=description)
+        append_history(parent, "published", version=number, description=description)
     return ModelVersion(parent.name, number, parent / str(number), manifest)
 
 
@@ -61,7 +62,7 @@ def next_number(parent: Path) -> int:
     return number
 
 
-def _describe(run: Run, source: Engine, folder: Path, name: str, number: int, description: str) -> Manifest:
+def _describe(run: Run, source: Engine, folder: Path, name: str, number: int, description: str) -> ModelManifest:
     """Make the manifest of what was exported, once every engine agrees with the model that was trained."""
     files = {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -74,7 +75,7 @@ def _describe(run: Run, source: Engine, folder: Path, name: str, number: int, de
     for engine in available:
         predictor = Predictor(name, number, run.input, run.labels, engines.load(engine, files))
         check_agreement(engine, golden.outputs, predictor.probabilities(golden.inputs), golden.tolerance)
-    return Manifest(
+    return ModelManifest(
         name=name,
         version=number,
         description=description,
@@ -89,7 +90,7 @@ def _describe(run: Run, source: Engine, folder: Path, name: str, number: int, de
         training=dict(run.settings),
         data=dict(run.data),
         seed=run.seed,
-        created=aliases.now(),
+        created=utc_now(),
         golden=golden,
     )
 

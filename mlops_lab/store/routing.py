@@ -17,19 +17,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
+from mlops_lab import strict_json
 from mlops_lab.errors import StoreError, WrongUsage
-from mlops_lab.store.aliases import append_history
-from mlops_lab.store.disk import explained, write_atomically
+from mlops_lab.store.disk import locked, write_atomically
+from mlops_lab.store.history import append_history
 from mlops_lab.store.models import ModelStore
+from mlops_lab.store.reading import read_below
 
 MOST = 1_000_000
+MAX_BYTES = 2**20
 
 
 @dataclass(frozen=True)
 class TrafficSettings:
-    """Which versions answer the default address.
+    """The versions that answer requests which name no version.
 
     Parameters
     ----------
@@ -52,14 +53,14 @@ class TrafficSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the file holds."""
-        told: dict[str, Any] = {}
+        entry: dict[str, Any] = {}
         if self.canary:
-            told["canary"] = {f"v{version}": weight for version, weight in self.canary}
+            entry["canary"] = {f"v{version}": weight for version, weight in self.canary}
             if self.production is not None:
-                told["production"] = self.production
+                entry["production"] = self.production
         if self.shadow is not None:
-            told["shadow"] = f"v{self.shadow}"
-        return told
+            entry["shadow"] = f"v{self.shadow}"
+        return entry
 
 
 def read_traffic(folder: Path) -> TrafficSettings | None:
@@ -72,7 +73,7 @@ def read_traffic(folder: Path) -> TrafficSettings | None:
     """
     path = folder / "traffic.json"
     try:
-        entry = json.loads(path.read_bytes())
+        entry = strict_json.loads(read_below(folder, path.name, MAX_BYTES))
         settings = _settings(entry)
     except FileNotFoundError:
         return None
@@ -106,7 +107,7 @@ def _number(word: Any) -> int:
 
 
 def read_shares(words: Sequence[str]) -> dict[str | int, int]:
-    """Return the weights in words of a command line.
+    """Parse the arguments of a command line into weights.
 
     Examples
     --------
@@ -128,7 +129,7 @@ def split_traffic(store: ModelStore, name: str, weights: Mapping[str | int, int]
     Parameters
     ----------
     store, name
-        Of the model, which needs a version in production: that is what the others are tried against.
+        The store and the model, which needs a version in production: the others are tried against it.
     weights
         Version and share: ``{"v1": 90, "v2": 10}``.
     why
@@ -166,7 +167,7 @@ def shadow_traffic(store: ModelStore, name: str, version: str | int | None, *, w
 
 def _change(store: ModelStore, name: str, event: str, why: str, **new: Any) -> TrafficSettings:
     folder = store.root / name
-    with explained(folder), FileLock(folder / ".lock", timeout=10):
+    with locked(folder):
         try:
             before = read_traffic(folder) or TrafficSettings()
         except StoreError:  # what cannot be read is replaced

@@ -38,7 +38,7 @@ NOT_LINUX = "memory is limited on Linux only, so here only time was limited"
 
 @dataclass(frozen=True)
 class TrialLimits:
-    """What the child process may use."""
+    """Limits on the resources of the child process."""
 
     memory_bytes: int = 2 * GIB
     """Resident memory, TensorFlow's own half gigabyte included."""
@@ -50,40 +50,42 @@ class TrialLimits:
 
 @dataclass(frozen=True)
 class TrialReport:
-    """What happened when a child process loaded the file."""
+    """The result of loading a file in a child process."""
 
-    ok: bool
+    passed: bool
     """Whether it loaded and every check passed."""
     code: str
-    """``"ok"``, or what went wrong: ``trial_load``, ``trial_timeout``, ``trial_memory``, ``trial_golden``, …"""
+    """``"ok"``, or the code of the failure: ``trial_load``, ``trial_timeout``, ``trial_memory``, ``trial_golden``, …"""
     reason: str = ""
-    """What went wrong, in words."""
+    """The failure as a sentence."""
     parameters: int | None = None
-    """How many weights the loaded model has."""
+    """The number of weights of the loaded model."""
     output_shape: str = ""
-    """The shape of its answer."""
+    """The shape of its output."""
     seconds: float = 0.0
-    """How long the child ran."""
+    """The time that the child ran."""
     peak_bytes: int | None = None
     """The most memory it held, where the system tells."""
     notes: tuple[str, ...] = ()
-    """What this system could not limit."""
+    """The limits that this system could not set."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON shows it."""
         return asdict(self) | {"notes": list(self.notes)}
 
-    def require_ok(self) -> None:
+    def require_passed(self) -> None:
         """Raise :class:`~mlops_lab.errors.UnsafeFile` unless the trial went well."""
-        if not self.ok:
+        if not self.passed:
             hint = (
                 "Do not load it here. Ask its author for the Keras version and a SHA-256, or build the model yourself."
             )
             raise UnsafeFile(f"The trial load failed: {self.reason}.", hint, code=self.code)
 
     def _repr_html_(self) -> str:
-        state = show.state("ok", "loads") if self.ok else show.state("error", self.code)
-        rows = [(field.name, getattr(self, field.name)) for field in fields(self) if field.name not in ("ok", "code")]
+        state = show.state("ok", "loads") if self.passed else show.state("error", self.code)
+        rows = [
+            (field.name, getattr(self, field.name)) for field in fields(self) if field.name not in ("passed", "code")
+        ]
         return show.card(
             "Trial load", state, show.table([(name, value) for name, value in rows if value not in ("", None, ())])
         )
@@ -103,11 +105,11 @@ def trial_load(
     data
         The very bytes that the audit has judged.
     golden
-        An input batch and the answer that it must give.
+        An input batch and the output that it must give.
     tolerance
-        How far the answer may be from the golden one.
+        The largest difference from the golden output that passes.
     limits
-        What the child may use.
+        Limits on the resources of the child.
 
     Examples
     --------
@@ -239,7 +241,7 @@ def _report(answer: bytes, status: int, errors: str, watch: _Watch, seconds: flo
         return TrialReport(False, code, reason, seconds=seconds, peak_bytes=watch.peak or None, notes=_notes({}))
     shape, count = result.get("output_shape"), result.get("parameters")
     return TrialReport(
-        ok=result["ok"] is True and result.get("code") == "ok",
+        passed=result["passed"] is True and result.get("code") == "ok",
         code=str(result.get("code", "trial_answer"))[:40],
         reason=str(result.get("reason", ""))[:500],
         parameters=count if type(count) is int else None,
@@ -255,7 +257,7 @@ def _parse(answer: bytes) -> dict[str, Any] | None:
         result = json.loads(answer)
     except (ValueError, RecursionError):
         return None
-    return result if isinstance(result, dict) and isinstance(result.get("ok"), bool) else None
+    return result if isinstance(result, dict) and isinstance(result.get("passed"), bool) else None
 
 
 def _died(status: int, errors: str, watch: _Watch) -> tuple[str, str]:

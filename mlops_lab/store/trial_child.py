@@ -21,7 +21,7 @@ def main() -> None:
     notes = limit(settings)
     data = _read(settings["size"])
     golden = [_read(size) for size in settings["golden"]]
-    result = {"ok": False, "notes": notes, **_attempt(data, golden, settings)}
+    result = {"passed": False, "notes": notes, **_attempt(data, golden, settings)}
     answer.write(json.dumps(result).encode()[: settings["answer_bytes"]])
     answer.close()
 
@@ -110,7 +110,7 @@ def _check(model: Any, golden: list[bytes], settings: dict[str, Any]) -> dict[st
     arrays = [np.load(io.BytesIO(item), allow_pickle=False) for item in golden]
     inputs = arrays[0] if arrays else _made_up(model)
     if inputs is None:
-        return {"ok": True, "code": "ok", **facts}
+        return {"passed": True, "code": "ok", **facts}
     outputs = model(inputs, training=False)
     return facts | _judge(model, outputs, arrays[1] if arrays else None, settings["tolerance"])
 
@@ -130,7 +130,11 @@ def _judge(model: Any, outputs: Any, wanted: Any, tolerance: float) -> dict[str,
     import numpy as np
 
     if isinstance(outputs, list | tuple | dict):
-        return {"ok": wanted is None, "code": "ok" if wanted is None else "trial_shape", "reason": "several outputs"}
+        return {
+            "passed": wanted is None,
+            "code": "ok" if wanted is None else "trial_shape",
+            "reason": "several outputs",
+        }
     found = np.asarray(outputs)
     shape = model.output_shape
     if len(shape) != found.ndim or any(size not in (None, real) for size, real in zip(shape, found.shape, strict=True)):
@@ -145,7 +149,7 @@ def _judge(model: Any, outputs: Any, wanted: Any, tolerance: float) -> dict[str,
         return {"code": "trial_softmax", "reason": "its softmax probabilities do not add up to 1"}
     if wanted is not None and (wanted.shape != found.shape or not np.allclose(found, wanted, rtol=0, atol=tolerance)):
         return {"code": "trial_golden", "reason": "its answer to the golden example is not the recorded one"}
-    return {"ok": True, "code": "ok"}
+    return {"passed": True, "code": "ok"}
 
 
 if __name__ == "__main__":

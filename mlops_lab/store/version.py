@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import warnings
 from collections.abc import Mapping
@@ -15,7 +16,10 @@ from mlops_lab.predict import Predictor
 from mlops_lab.store import safety
 from mlops_lab.store.export import check_agreement
 from mlops_lab.store.keras_file import OnMismatch, differences
-from mlops_lab.store.manifest import Manifest
+from mlops_lab.store.manifest import ModelManifest
+from mlops_lab.store.reading import read_below
+
+MAX_VERSION_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class ModelVersion:
     name: str
     version: int
     path: Path
-    manifest: Manifest
+    manifest: ModelManifest
 
     def read(self) -> dict[str, bytes]:
         """Return the bytes of every file that the manifest lists, once their hashes are right.
@@ -35,7 +39,27 @@ class ModelVersion:
         DamagedArtifact
             A file is missing or is not what was published.
         """
-        return {name: _read_checked(self.path / name, entry) for name, entry in self.manifest.files.items()}
+        total = sum(entry["size"] for entry in self.manifest.files.values())
+        if total > MAX_VERSION_BYTES:
+            message = f"The files of {self} come to {total:,} bytes; the limit is {MAX_VERSION_BYTES:,}."
+            raise DamagedArtifact(message, "Publish a smaller model.")
+        return {name: self._read(name, entry) for name, entry in self.manifest.files.items()}
+
+    def _read(self, name: str, entry: Mapping[str, Any]) -> bytes:
+        place = self.path / name
+        again = "Publish the version again, or restore the file from where it was published."
+        try:
+            below = place.relative_to(self.path.parents[1]).as_posix()
+            content = read_below(self.path.parents[1], below, entry["size"])
+        except OSError as error:
+            differs = "is not the file that was published: its size differs" if error.errno == errno.EFBIG else ""
+            what = differs or f"cannot be read: {error.strerror}"
+            raise DamagedArtifact(f"{place} {what}.", again) from error
+        if len(content) != entry["size"]:
+            raise DamagedArtifact(f"{place} is not the file that was published: its size differs.", again)
+        if hashlib.sha256(content).hexdigest() != entry["sha256"]:
+            raise DamagedArtifact(f"{place} is not the file that was published: its SHA-256 differs.", again)
+        return content
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a client may know, and where it lies."""
@@ -54,19 +78,6 @@ class ModelVersion:
             ("folder", self.path),
         ]
         return show.card(f"{self}: {facts.description}", show.table(rows))
-
-
-def _read_checked(path: Path, entry: Mapping[str, Any]) -> bytes:
-    again = "Publish the version again, or restore the file from where it was published."
-    try:
-        if path.is_symlink() or path.stat().st_size != entry["size"]:
-            raise DamagedArtifact(f"{path} is not the file that was published: its size differs.", again)
-        content = path.read_bytes()
-    except OSError as error:
-        raise DamagedArtifact(f"{path} cannot be read: {error.strerror}.", again) from error
-    if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-        raise DamagedArtifact(f"{path} is not the file that was published: its SHA-256 differs.", again)
-    return content
 
 
 def load_version(found: ModelVersion, *, engine: str | None = None, on_mismatch: OnMismatch = "warn") -> Predictor:

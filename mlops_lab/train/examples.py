@@ -1,4 +1,4 @@
-"""The examples of a data set as TensorFlow takes them: split as Keras splits, in a new order each epoch."""
+"""Input pipeline: the train/validation split and shuffled batches as a ``tf.data.Dataset``."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from mlops_lab.image import InputSpec, to_input
 from mlops_lab.train.config import TrainConfig
 
 
-def split(dataset: Dataset, share: float) -> tuple[Split, Split]:
-    """Return the first examples for training and the last for validation, as Keras's ``validation_split`` does."""
-    edge = int(len(dataset.train) * (1 - share))
+def split(dataset: Dataset, validation_split: float) -> tuple[Split, Split]:
+    """Return the first examples for training and the last for validation, like Keras's ``validation_split``."""
+    edge = int(len(dataset.train) * (1 - validation_split))
     images, labels = dataset.train.images, dataset.train.labels
     return Split(images[:edge], labels[:edge]), Split(images[edge:], labels[edge:])
 
 
 def batches(part: Split, spec: InputSpec, config: TrainConfig) -> Any:
-    """Return the training examples as batches, in a new order each epoch, mirrored half of the time if asked."""
+    """Return the training examples in batches, reshuffled each epoch and flipped if the recipe says so."""
     import tensorflow as tf
 
     images, labels = tf.constant(to_input(part.images, spec)), tf.constant(part.labels, tf.int32)
 
     def order(draw: Any) -> Any:
-        # Whole numbers are shuffled, and the images looked up by the batch: one by one they cost a tenth of an epoch.
+        # Shuffling indices and gathering whole batches saves a tenth of an epoch over shuffling single images.
         numbers = tf.random.experimental.stateless_shuffle(tf.range(len(part)), seed=(config.seed, draw))
         return tf.data.Dataset.from_tensor_slices(numbers).batch(config.batch_size)
 

@@ -1,4 +1,4 @@
-"""LeNet-5, and the one loop that trains a Keras model."""
+"""LeNet-5, and the training of a Keras model."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from typing import Any
 from mlops_lab.data import Dataset
 from mlops_lab.engines.quiet import import_keras
 from mlops_lab.image import to_input
+from mlops_lab.train.callbacks import learning_rate_schedule, progress_bar
 from mlops_lab.train.config import TrainConfig
 from mlops_lab.train.examples import batches, split
+from mlops_lab.train.optimizers import build_optimizer
 from mlops_lab.train.run import TrainingRun, accuracy, one_of_each, provenance
+
+# Loss and metrics of every model that is trained here.
+OBJECTIVE: dict[str, Any] = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}
 
 
 def lenet5(shape: tuple[int, ...] = (28, 28, 1), classes: int = 10) -> Any:
@@ -54,20 +59,21 @@ def fit(
     callbacks: Sequence[Any] = (),
     progress: bool = True,
 ) -> TrainingRun:
-    """Train a Keras model on a data set and judge it on the test split.
+    """Train a Keras model on a data set and evaluate it on the test split.
 
     Parameters
     ----------
     dataset
         From :func:`mlops_lab.data.load`.
     config
-        How to train; by default the lab's recipe for 20 epochs.
+        Settings of the run; by default the lab's recipe.
     build
-        Returns the untrained model; by default :func:`lenet5`.
+        Function that returns the untrained model; by default :func:`lenet5`.
     callbacks
-        More Keras callbacks.
+        Additional Keras callbacks. A file that one of them saves during training holds the optimizer of the recipe:
+        load it with ``compile=False``.
     progress
-        Show a bar with the epochs.
+        Show a progress bar.
 
     Returns
     -------
@@ -84,10 +90,8 @@ def fit(
     keras.utils.set_random_seed(config.seed)
     model = build() if build else lenet5((*dataset.input.shape,), len(dataset.classes))
     model.compile(
-        # A number, not a schedule object: the learning rate stays a variable of Adam, set before each epoch.
-        optimizer=keras.optimizers.Adam(config.learning_rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        optimizer=build_optimizer(config),
+        **OBJECTIVE,
         jit_compile=config.xla,
         steps_per_execution=config.steps_per_call,
     )
@@ -97,17 +101,19 @@ def fit(
         history = model.fit(
             batches(training, dataset.input, config),
             validation_data=(to_input(validation.images, dataset.input), validation.labels),
-            # Validation learns nothing, so large batches change only its speed.
+            # The batch size of validation changes only its speed.
             validation_batch_size=1000,
             epochs=config.epochs,
             shuffle=False,  # the batches are shuffled already
             callbacks=[
-                keras.callbacks.LearningRateScheduler(lambda epoch, _: config.learning_rate_at(epoch)),
-                *([_progress(config.epochs)] if progress else []),
+                learning_rate_schedule(config),
+                *([progress_bar(config.epochs)] if progress else []),
                 *callbacks,
             ],
             verbose=0,
         )
+    if config.optimizer != "adam":
+        _compile_with_adam(model)
     seconds = time.perf_counter() - started
     curves = {name: [float(value) for value in values] for name, values in history.history.items()}
     probabilities = model.predict(to_input(dataset.test.images, dataset.input), batch_size=1000, verbose=0)
@@ -126,13 +132,23 @@ def fit(
         data=provenance(dataset),
         seed=config.seed,
         examples=one_of_each(dataset.test),
-        settings={"model": model.name, "optimizer": "adam", **asdict(config)},
+        settings={"model": model.name, **asdict(config)},
     )
+
+
+def _compile_with_adam(model: Any) -> None:
+    """Replace the optimizer of a trained model by a new Adam, the optimizer of the course's models.
+
+    The saved file then refers only to classes that every version of Keras knows, and training can be resumed from it.
+    """
+    keras = import_keras()
+    model.compile(optimizer=keras.optimizers.Adam(), **OBJECTIVE)
+    model.optimizer.build(model.trainable_variables)
 
 
 @contextmanager
 def _arithmetic(config: TrainConfig) -> Iterator[None]:
-    """Compute as the recipe says while training, and in float32 again afterwards."""
+    """Enable bfloat16 while training if the recipe says so, and restore float32 afterwards."""
     import tensorflow as tf
 
     before = tf.config.optimizer.get_experimental_options()
@@ -142,30 +158,3 @@ def _arithmetic(config: TrainConfig) -> Iterator[None]:
         yield
     finally:
         tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": False, **before})
-
-
-def _progress(epochs: int) -> Any:
-    """Return a Keras callback that draws one bar for the whole run, in a terminal or a notebook."""
-    import keras
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    class Bar(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_begin(self, logs: Any = None) -> None:
-            self.bar = Progress(
-                TextColumn("epoch"),
-                MofNCompleteColumn(),
-                BarColumn(),
-                TextColumn("{task.description}"),
-                TimeRemainingColumn(),
-            )
-            self.task = self.bar.add_task("", total=epochs)
-            self.bar.start()
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            text = f"accuracy {logs['accuracy']:.3f}, validation {logs['val_accuracy']:.3f}"
-            self.bar.update(self.task, advance=1, description=text)
-
-        def on_train_end(self, logs: Any = None) -> None:
-            self.bar.stop()
-
-    return Bar()

@@ -1,4 +1,4 @@
-"""What training gives: the model, and everything needed to say how it came about."""
+"""The result of training: the model, its metrics and its provenance."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mlops_lab.train.config import TrainConfig
 
 @dataclass(frozen=True, eq=False)
 class TrainingRun:
-    """A trained model and everything needed to say how it came about.
+    """A trained model with its metrics and provenance.
 
     ``model`` and ``history`` are Keras's own; ``metrics`` holds ``test_accuracy`` and ``validation_accuracy``;
-    ``examples`` are test images, one for each class, by which the store remembers the model's answers.
+    ``examples`` are test images, one per class, from which the store makes the golden examples.
     """
 
     model: Any = field(repr=False)
@@ -37,7 +37,7 @@ class TrainingRun:
 
     @property
     def data_checksum(self) -> str:
-        """SHA-256 of the pixels and labels that the run saw."""
+        """SHA-256 of the pixels and labels of the data set."""
         return str(self.data["sha256"])
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class TrainingRun:
         return show.card(str(self), curves)
 
     def curves_png(self) -> bytes:
-        """Return an image of accuracy and loss by epoch, as PNG."""
+        """Return a plot of accuracy and loss by epoch, as PNG."""
         from matplotlib.ticker import MaxNLocator
 
         drawing = show.figure(8, 3)
@@ -78,7 +78,7 @@ class TrainingRun:
 
 
 def accuracy(probabilities: NDArray[Any], labels: NDArray[np.int64]) -> float:
-    """Return the share of rows whose most probable class is the label.
+    """Return the fraction of rows whose most probable class is the label.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def accuracy(probabilities: NDArray[Any], labels: NDArray[np.int64]) -> float:
 
 
 def provenance(dataset: Dataset) -> dict[str, Any]:
-    """Return what a run says about the data it saw."""
+    """Return the description of a data set that goes into a manifest."""
     return {
         "name": dataset.name,
         "task": dataset.task,

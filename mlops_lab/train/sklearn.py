@@ -1,4 +1,4 @@
-"""The same for scikit-learn: any classifier that tells probabilities."""
+"""Training of scikit-learn classifiers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from mlops_lab.train.run import TrainingRun, accuracy, one_of_each, provenance
 
 
 def fit_sklearn(dataset: Dataset, estimator: Any = None, *, seed: int = 0) -> TrainingRun:
-    """Train a scikit-learn classifier on a data set and judge it on the test split.
+    """Train a scikit-learn classifier on a data set and evaluate it on the test split.
 
     Parameters
     ----------
     dataset
         From :func:`mlops_lab.data.load`.
     estimator
-        Anything with ``fit`` and ``predict_proba``; by default a small neural network.
+        Classifier with ``fit`` and ``predict_proba``; by default a small neural network.
     seed
-        Of the default estimator.
+        Seed of the default estimator.
 
     Returns
     -------

@@ -18,8 +18,8 @@ import urllib3
 from requests import PreparedRequest
 
 from mlops_lab import show
+from mlops_lab.client import Client
 from mlops_lab.errors import WrongUsage
-from mlops_lab.serve.client import Client
 
 MOST_CLIENTS = 256
 MOST_SECONDS = 3600

@@ -6,9 +6,9 @@ from typing import Any
 
 import requests
 
+from mlops_lab.client import Client
 from mlops_lab.errors import ServerError
 from mlops_lab.image import encode_png
-from mlops_lab.serve.client import Client
 from mlops_lab.store.version import ModelVersion
 from mlops_lab.validate.report import Unmet
 

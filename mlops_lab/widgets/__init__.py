@@ -1,15 +1,21 @@
-"""Faces for the stages, in a notebook: each draws what a tested function answers, and holds no logic of its own.
+"""Jupyter widgets for the stages of the course. They display the results of tested functions and hold no logic.
 
-Only ipywidgets' own widgets are used, and every click is answered in the kernel, which asks the server over HTTP. So
-the browser never needs a way to the server's port, and the same cell works in JupyterLab, Notebook 7, VS Code, Colab
-and on a hub.
+Only the controls of ipywidgets are used, and every click is handled in the kernel, which sends the HTTP requests. The
+browser needs no access to the server's port, so the same cell works in JupyterLab, Notebook 7, VS Code, Colab and on a
+hub.
 """
 
-from mlops_lab.widgets.comparing import compare as compare
-from mlops_lab.widgets.confusing import confusion as confusion
-from mlops_lab.widgets.drawing import draw as draw
-from mlops_lab.widgets.fitting import training as training
-from mlops_lab.widgets.picking import gallery as gallery
-from mlops_lab.widgets.sending import send as send
-from mlops_lab.widgets.uploading import upload as upload
-from mlops_lab.widgets.watching import dashboard as dashboard
+from mlops_lab.widgets.comparison import compare
+from mlops_lab.widgets.confusion_matrix import confusion
+from mlops_lab.widgets.drawing import draw
+from mlops_lab.widgets.file_upload import upload
+from mlops_lab.widgets.image_gallery import gallery
+from mlops_lab.widgets.send_form import send
+from mlops_lab.widgets.server_dashboard import dashboard
+from mlops_lab.widgets.training_curves import training
+
+__all__ = ["compare", "confusion", "dashboard", "draw", "gallery", "send", "training", "upload"]
+
+
+def __dir__() -> list[str]:
+    return __all__

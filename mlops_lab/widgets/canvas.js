@@ -1,4 +1,4 @@
-// The drawing area in a notebook. The page's own canvas.js, which has Paper and KEYS, stands before this in one module.
+// The drawing area in a notebook. The page's own canvas.js, which defines Paper and KEYS, precedes this in one module.
 
 const BRUSHES = [["fine", 12], ["medium", 20], ["broad", 44]];
 
@@ -14,12 +14,12 @@ function parts(brush) {
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-label", "Drawing area");
   canvas.setAttribute("aria-describedby", keys.id);
-  canvas.dataset.lmSuppressShortcuts = "true"; // the arrows are the brush's here, not the notebook's
-  const said = make("p", { className: "said", textContent: "Draw something." });
-  said.setAttribute("role", "status");
+  canvas.dataset.lmSuppressShortcuts = "true"; // the arrow keys move the brush, not the notebook's selection
+  const status = make("p", { className: "status", textContent: "Draw something." });
+  status.setAttribute("role", "status");
   const options = BRUSHES.map(([name, width]) => new Option(name, width, false, width === brush));
   return {
-    canvas, keys, said,
+    canvas, keys, status,
     brush: make("select", {}, ...options),
     centre: make("input", { type: "checkbox", checked: true }),
     invert: make("input", { type: "checkbox" }),
@@ -28,19 +28,19 @@ function parts(brush) {
   };
 }
 
-function laidOut({ canvas, keys, said, brush, centre, invert, undo, clear }) {
+function layout({ canvas, keys, status, brush, centre, invert, undo, clear }) {
   const buttons = make("div", { className: "row" }, make("label", {}, "Brush ", brush), undo, clear);
   const checks = make("div", { className: "row" }, make("label", {}, centre, " Centre"), make("label", {}, invert, " Invert"));
-  return make("div", { className: "lab-canvas" }, make("div", { className: "paper" }, canvas), said, buttons, checks, keys);
+  return make("div", { className: "lab-canvas" }, make("div", { className: "paper" }, canvas), status, buttons, checks, keys);
 }
 
 function render({ model, el }) {
   const on = parts(model.get("brush"));
-  el.append(laidOut(on));
-  let busy = false; // one drawing at a time is with the kernel; what was drawn meanwhile goes afterwards
+  el.append(layout(on));
+  let busy = false; // the kernel handles one drawing at a time; the latest of the others is sent afterwards
   let again = null;
 
-  const paper = new Paper(on.canvas, (drawing) => send(!drawing), (words) => { on.said.textContent = words; });
+  const paper = new Paper(on.canvas, (drawing) => send(!drawing), (text) => { on.status.textContent = text; });
   paper.brush = model.get("brush");
 
   async function send(done) {
@@ -53,9 +53,9 @@ function render({ model, el }) {
     model.send({ kind: "drawing", done }, undefined, image);
   }
 
-  // A screen reader hears the end of a stroke, not every moment of it.
-  function heard({ said }) {
-    if (said) on.said.textContent = said;
+  // The kernel's text is empty during a stroke, so that a screen reader announces only its end.
+  function handleReply({ text }) {
+    if (text) on.status.textContent = text;
     busy = false;
     const next = again;
     again = null;
@@ -67,9 +67,9 @@ function render({ model, el }) {
   on.invert.addEventListener("change", () => paper.onChange(false));
   on.undo.addEventListener("click", () => { paper.undo(); paper.onChange(false); });
   on.clear.addEventListener("click", () => { paper.clear(); paper.onChange(false); });
-  model.on("msg:custom", heard);
+  model.on("msg:custom", handleReply);
   model.send({ kind: "alive" });
-  return () => model.off("msg:custom", heard);
+  return () => model.off("msg:custom", handleReply);
 }
 
 export default { render };

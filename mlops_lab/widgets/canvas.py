@@ -15,9 +15,9 @@ HERE = Path(__file__).parent
 
 
 def module() -> str:
-    """Return the front end as one module: the page's drawing area, and its frame in a notebook.
+    """Return the front end as one JavaScript module: the drawing area of the page, and its frame in a notebook.
 
-    A widget's module has no address of its own to import a neighbour from.
+    The module of a widget has no URL, so it cannot import a neighbouring file.
 
     Examples
     --------
@@ -29,23 +29,23 @@ def module() -> str:
 
 
 class Canvas(anywidget.AnyWidget):  # type: ignore[misc]
-    """Where one draws: white on black, with mouse, finger, pen or keys.
+    """The drawing area: white on black, with mouse, finger, pen or keyboard.
 
     Attributes
     ----------
     brush
-        The width of the brush at first, of 280: 12, 20 or 44.
+        The initial width of the brush, in pixels of 280: 12, 20 or 44.
     alive
-        Whether a browser has shown it.
+        Whether a browser has displayed the widget.
     on_drawing
-        Called with the drawing as a PNG (centred, and inverted where that is asked for; empty once nothing is left)
-        and whether a stroke has ended. What it returns is said beneath the drawing.
+        A function that is called with the drawing as a PNG (centred and inverted if selected; empty if there is no
+        drawing) and whether the stroke has ended. The text that it returns is shown below the drawing.
 
     Examples
     --------
-    >>> paper = Canvas()
-    >>> paper.on_drawing = lambda png, done: f"{len(png)} bytes"
-    >>> paper.alive
+    >>> canvas = Canvas()
+    >>> canvas.on_drawing = lambda png, done: f"{len(png)} bytes"
+    >>> canvas.alive
     False
     """
 
@@ -57,15 +57,15 @@ class Canvas(anywidget.AnyWidget):  # type: ignore[misc]
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
         self.on_drawing: Callable[[bytes, bool], str] = lambda png, done: ""
-        self.on_msg(self._heard)
+        self.on_msg(self._handle_message)
 
-    def _heard(self, _: Any, message: dict[str, Any], buffers: list[memoryview]) -> None:
+    def _handle_message(self, _: Any, message: dict[str, Any], buffers: list[memoryview]) -> None:
         if message["kind"] == "alive":
             self.alive = True
             return
-        said = ""
+        text = ""
         try:
-            said = self.on_drawing(b"".join(buffers), message["done"])
+            text = self.on_drawing(b"".join(buffers), message["done"])
         finally:
-            # The browser sends the next drawing when it has heard of this one.
-            self.send({"said": said})
+            # The browser sends the next drawing after this reply.
+            self.send({"text": text})

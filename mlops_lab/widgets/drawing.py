@@ -1,4 +1,4 @@
-"""Draw a garment or a digit, and see what the model says of it while you draw."""
+"""The drawing area: it classifies a drawing while it is drawn."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from mlops_lab import show
+from mlops_lab.client import Client, Predictions
 from mlops_lab.data import Dataset
 from mlops_lab.errors import LabError
 from mlops_lab.image import InputSpec, decode
-from mlops_lab.serve import Client, Predictions
-from mlops_lab.widgets import faces
-from mlops_lab.widgets.sending import SendAndSee
-from mlops_lab.widgets.uploading import Upload
+from mlops_lab.widgets import fragments
+from mlops_lab.widgets.file_upload import Upload
+from mlops_lab.widgets.preprocessing import fetch_input
+from mlops_lab.widgets.send_form import SendAndSee
 
 if TYPE_CHECKING:
     from mlops_lab.widgets.canvas import Canvas
 
-SECONDS = 5.0  # until a browser that shows widgets has shown this one
-NO_PACKAGE = "The drawing area needs anywidget, which this kernel does not have: pip install anywidget."
+SECONDS = 5.0  # the time in which a browser displays the widget
+NO_PACKAGE = "The drawing area needs anywidget, which is not installed in this kernel: pip install anywidget."
 NO_FRONT_END = (
-    "The browser has not shown the drawing area. Most often anywidget is missing where Jupyter itself runs: "
-    "pip install anywidget there, start Jupyter again, and load this page anew."
+    "The browser has not shown the drawing area. Usually anywidget is missing where Jupyter itself runs: "
+    "pip install anywidget there, restart Jupyter, and reload this page."
 )
 
 
 class Draw(ipywidgets.VBox):  # type: ignore[misc]
-    """Draw, and see what the model sees and says.
+    """A drawing area with the model's input and prediction.
 
     Attributes
     ----------
     canvas
-        Where to draw.
+        The drawing area.
     answer
-        The last answer, or ``None``.
+        The last predictions, or ``None``.
 
     Examples
     --------
@@ -48,100 +49,101 @@ class Draw(ipywidgets.VBox):  # type: ignore[misc]
         super().__init__()
         self.client, self.dataset, self.name, self.version = client, dataset, name, version
         self.answer: Predictions | None = None
-        self._inputs: dict[str, InputSpec] = {}
+        self._inputs: dict[str, InputSpec | None] = {}
         self.canvas = canvas
-        self.canvas.on_drawing = self.ask
+        self.canvas.on_drawing = self.classify
         self.canvas.observe(lambda _: self._show(), "alive")
         self.result = ipywidgets.HTML()
         self.result.add_class("lab-result")
         self._drawing = ipywidgets.HBox([self.canvas, self.result])
         self._drawing.layout.flex_flow = "row wrap"
-        self._wait()
+        self._reset()
         self._show()
 
     def __repr__(self) -> str:
         return f"<Draw to {self.name} {self.version} at {self.client.url}>"
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        self._expect_the_browser()
+        self._schedule_check()
         return super()._repr_mimebundle_(**options)
 
-    def ask(self, png: bytes, done: bool = True) -> str:
-        """Send a drawing, show what comes back, and return it as a sentence. The drawing area calls this."""
+    def classify(self, png: bytes, done: bool = True) -> str:
+        """Send a drawing, display the response, and return it as text. The drawing area calls this."""
         self.answer = None
         if not png:
-            self._wait()
+            self._reset()
             return "Draw something." if done else ""
         try:
             self.answer = self.client.classify(self.name, self.version, png)
-            self.result.value = self._answered(png, self.answer)
+            self.result.value = self._render(png, self.answer)
         except LabError as error:
-            self.result.value = faces.problem(error)
+            self.result.value = fragments.error_text(error)
             return f"Error: {error.message}"
         return str(self.answer[0]) if done else ""
 
-    def _answered(self, png: bytes, answer: Predictions) -> str:
+    def _render(self, png: bytes, answer: Predictions) -> str:
         spec = self._input(answer.response["version"])
-        seen = faces.seen(decode(png, spec.mode), spec)
-        return faces.exchange(answer) + faces.side_by_side(seen, faces.said(answer[0]))
+        seen = [fragments.model_input(decode(png, spec.mode), spec)] if spec else []
+        parts = *seen, fragments.prediction_bars(answer[0])
+        return fragments.exchange(answer) + fragments.side_by_side(*parts)
 
-    def _input(self, version: str) -> InputSpec:
-        """Return what a version takes; it never changes, so it is asked for once."""
+    def _input(self, version: str) -> InputSpec | None:
+        """Return the input of a version; it never changes, so it is requested once."""
         if version not in self._inputs:
-            self._inputs[version] = InputSpec.from_dict(self.client.info(self.name, version)["input"])
+            self._inputs[version] = fetch_input(self.client, self.name, version)
         return self._inputs[version]
 
-    def _wait(self) -> None:
-        self.result.value = faces.muted("What the model sees, and what it says, will stand here.")
+    def _reset(self) -> None:
+        self.result.value = fragments.muted("The model's input and its prediction appear here.")
 
     def _show(self) -> None:
         self.children = [self._drawing]
 
-    def _expect_the_browser(self) -> None:
-        """Offer other ways to the model if no browser shows the drawing area in a while."""
+    def _schedule_check(self) -> None:
+        """Show the fallback if no browser displays the drawing area in time."""
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:  # not in a kernel, so nobody looks
+        except RuntimeError:  # not in a kernel
             return
-        loop.call_later(SECONDS, self._look)
+        loop.call_later(SECONDS, self._check)
 
-    def _look(self) -> None:
-        # The drawing area stays: a browser that is only slow shows it yet, and then it is heard.
+    def _check(self) -> None:
+        # The drawing area stays: a slow browser may still display it.
         if not self.canvas.alive:
-            others = instead(NO_FRONT_END, self.client, self.dataset, self.name, self.version)
+            others = fallback(NO_FRONT_END, self.client, self.dataset, self.name, self.version)
             self.children = [self._drawing, others]
 
 
-def instead(reason: str, client: Client, dataset: Dataset, name: str, version: int | str) -> ipywidgets.VBox:
-    """Return the ways to a model that need nothing but ipywidgets, and why they stand here."""
-    ways = {
+def fallback(reason: str, client: Client, dataset: Dataset, name: str, version: int | str) -> ipywidgets.VBox:
+    """Return test images and a file upload, which need only ipywidgets, with the reason for the fallback."""
+    tabs = {
         "Test images": SendAndSee(client, dataset, name, version),
         "An image of your own": Upload(client, name, version),
     }
     style = f"{show.FONT}; color: {show.TEXT}; line-height: 1.5"
-    words = f'<div style="{style}">{show.state("warning", "no drawing area")} · {reason}</div>'
-    return ipywidgets.VBox([ipywidgets.HTML(words), ipywidgets.Tab([*ways.values()], titles=[*ways])])
+    text = f'<div style="{style}">{show.state("warning", "no drawing area")} · {reason}</div>'
+    return ipywidgets.VBox([ipywidgets.HTML(text), ipywidgets.Tab([*tabs.values()], titles=[*tabs])])
 
 
 def draw(server: Any, dataset: Dataset, name: str = "clothes", version: int | str = "latest") -> ipywidgets.VBox:
-    """Return a drawing area, and under your hand what the model sees and says.
+    """Return a drawing area with the model's input and prediction, updated while you draw.
 
-    Without anywidget (``pip install mlops-lab[draw]``), or where the browser does not show it, test images and an
-    upload stand in its place, and why.
+    Without anywidget (``pip install mlops-lab[draw]``), or where the browser does not display it, test images and a
+    file upload replace it, with the reason.
 
     Parameters
     ----------
     server
-        A running server, its address, or a client.
+        A running server, its URL, or a client.
     dataset
-        Whose test images stand in where nothing can be drawn.
+        The data set whose test images are the fallback.
     name, version
-        The model to ask.
+        The model and its version.
 
     Returns
     -------
     ipywidgets.VBox
-        A :class:`Draw`, or what stands in for it.
+        A :class:`Draw`, or the fallback.
 
     Examples
     --------
@@ -151,5 +153,5 @@ def draw(server: Any, dataset: Dataset, name: str = "clothes", version: int | st
     try:
         from mlops_lab.widgets.canvas import Canvas
     except ImportError:
-        return instead(NO_PACKAGE, client, dataset, name, version)
+        return fallback(NO_PACKAGE, client, dataset, name, version)
     return Draw(client, dataset, Canvas(), name, version)

@@ -1,4 +1,4 @@
-"""A request as text to copy: as a line of curl, and as Python with requests. Both run as they stand."""
+"""A request as code to copy: a curl command, and Python with requests. Both run unchanged."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import shlex
 
 
 def as_curl(url: str, png: bytes) -> str:
-    """Return a shell command that sends a image.
+    """Return a shell command that sends an image.
 
-    The image is in the command itself, so there is no file to look for; with a file it would be
-    ``curl --data-binary @image.png``.
+    The image is part of the command, so no file is needed; with a file it would be ``curl --data-binary @image.png``.
 
     Examples
     --------
@@ -23,7 +22,7 @@ def as_curl(url: str, png: bytes) -> str:
 
 
 def as_requests(url: str, png: bytes) -> str:
-    """Return Python code that sends a image.
+    """Return Python code that sends an image.
 
     Examples
     --------

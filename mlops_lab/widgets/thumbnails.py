@@ -1,7 +1,7 @@
-"""Many small images as one: a sheet, and the style that shows a part of it on each button.
+"""A sprite sheet of thumbnails, and the style that shows a part of it on each button.
 
-A hundred image widgets take the kernel 150 ms and the browser a second. One row of toggle buttons and one sheet take
-a few milliseconds, and toggle buttons can be used from the keyboard and carry their label as text.
+A hundred image widgets take the kernel 150 ms and the browser a second. One row of toggle buttons and one sprite sheet
+take a few milliseconds, and toggle buttons work with the keyboard and have their label as text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COLUMNS = 10
 
 
 def sheet(images: NDArray[np.uint8], columns: int = COLUMNS) -> NDArray[np.uint8]:
-    """Return images of one size laid out in rows, as one image.
+    """Return images of one size, arranged in rows, as one image.
 
     Examples
     --------
@@ -39,11 +39,11 @@ def stylesheet(name: str, images: NDArray[np.uint8], *, size: int = 56, columns:
     Parameters
     ----------
     name
-        The class of the toggle buttons.
+        The CSS class of the toggle buttons.
     images
         ``(n, height, width)``, one for each button.
     size
-        Of a thumbnail, in pixels of the screen.
+        The size of a thumbnail, in CSS pixels.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def stylesheet(name: str, images: NDArray[np.uint8], *, size: int = 56, columns:
 
 
 def tooltips(captions: Sequence[str]) -> list[str]:
-    """Return the text that a pointer over an image shows.
+    """Return the tooltip of each image.
 
     Examples
     --------

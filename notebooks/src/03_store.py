@@ -5,16 +5,16 @@
 # on disk so that another program, on another day, gets the same model back, and you learn what can go wrong on the way:
 #
 # 1. save a model to one file, restart, load it again;
-# 2. meet a file from another version of Keras, and load it all the same;
-# 3. meet a file that is not what it says it is, and see it refused;
+# 2. load a file that another version of Keras wrote;
+# 3. see a malicious file rejected;
 # 4. publish versions into a models folder, which is what the server of stage 4 reads.
 #
-# Run the cells from top to bottom with **Shift + Enter**. It takes some five minutes, and no network.
+# Run the cells from top to bottom with **Shift + Enter**. It takes about five minutes, and no network.
 
 # %% [markdown]
 # ## 1. Something to save
 #
-# To save time, we train on only 2,000 of the 60,000 pictures, and only once through. The model will be poor, but a poor
+# To save time, we train on only 2,000 of the 60,000 pictures, for a single epoch. The model will be poor, but a poor
 # model is saved just like a good one.
 
 # %%
@@ -53,15 +53,15 @@ with zipfile.ZipFile(path) as archive:
 metadata
 
 # %% [markdown]
-# Keras itself writes only its own version and the date there. The lab adds TensorFlow, Python and NumPy: when a file
-# does not load one day, these four numbers are the first thing you want to know.
+# Keras itself writes only its own version and the date there. `save_keras` adds those of TensorFlow, Python and NumPy:
+# when a file does not load one day, these four versions are the first thing you want to know.
 
 # %% [markdown]
 # ## 3. A new process
 #
 # The real test of saving is to load in a process that never saw the model. You could restart the kernel now (menu
-# **Kernel → Restart**) and load the file in the next cell. Here we start a second Python instead, which comes to the
-# same and lets the notebook run through.
+# **Kernel → Restart**) and load the file in the next cell. Here we start a second Python instead, which has
+# the same effect and lets the notebook run through.
 
 # %%
 import subprocess
@@ -78,7 +78,7 @@ done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output
 print(done.stdout)
 
 # %% [markdown]
-# The same three pictures, asked in this process. **Predict, then run**: will the classes be the same?
+# The same three pictures, classified in this process. **Predict, then run**: will the classes be the same?
 
 # %%
 pictures = data.load("fashion-mnist").test.images[:3]
@@ -88,7 +88,7 @@ print(run.model(pictures[..., None] / 255.0).numpy().argmax(axis=1))
 # ## 4. A file from another version
 #
 # A colleague sends you a file. She works with TensorFlow 2.15, where Keras was still at version 2. Before you load it,
-# ask what it is. `check` reads the file and loads nothing, so it takes milliseconds and not the seconds of importing
+# check it. `check` reads the file without loading it, so it takes milliseconds and not the seconds of importing
 # TensorFlow.
 
 # %%
@@ -97,10 +97,10 @@ report = store.check(files / "from-tensorflow-2.15.keras")
 report
 
 # %% [markdown]
-# Read it slowly. It names the version that wrote the file, the first layer that does not fit, the very key, and what to
+# Read it carefully. It names the version that wrote the file, the first incompatible layer, the argument, and what to
 # do. Keras says the same in the last line of a message of some ten thousand characters.
 #
-# What happens if we try all the same? The error comes before Keras is asked, and it is one sentence.
+# What happens if we try anyway? The error is raised before Keras is called, and it is one sentence.
 
 # %%
 from mlops_lab.errors import LabError
@@ -112,7 +112,7 @@ except LabError as error:
     print("→", error.hint)
 
 # %% [markdown]
-# The remedy is to *migrate* the file: rewrite its configuration in the words of your version. The weights are copied
+# The solution is to *migrate* the file: convert its configuration to your version. The weights are copied
 # byte for byte.
 
 # %%
@@ -127,13 +127,13 @@ migrated.count_params()
 
 # %%
 for version in ("3.15.1", "3.12.4", "3.0.5"):
-    answer = store.check(path, f"keras=={version}")
-    print(f"Keras {version:7} {'loads it' if answer.loads else answer.reasons[0]}")
+    report = store.check(path, f"keras=={version}")
+    print(f"Keras {version:7} {'loads it' if report.loads else report.reasons[0]}")
 
 # %% [markdown]
-# ## 5. A file that is not what it says
+# ## 5. A malicious file
 #
-# A model file names the classes and functions that Keras shall build. Somebody who wants to run code on your machine
+# A model file names the classes and functions that Keras will create. Somebody who wants to run code on your machine
 # writes other names there. We make such a file ourselves: the same model, but one layer asks for `os.system`, the
 # function that runs shell commands.
 
@@ -160,16 +160,16 @@ except LabError as error:
     print("→", error.hint)
 
 # %% [markdown]
-# The audit does not look for what is known to be bad. It knows the names that a model needs, and refuses all others.
-# And it never lets Keras near the file before it is done.
+# The audit has an *allow-list*: it accepts the names that a model needs, and rejects all others, instead of searching
+# for known malicious ones. Keras does not open the file before the audit has passed.
 #
 # **Try it**: rename any other file, say a picture or this notebook, to end in `.keras`, and `check` it.
 
 # %% [markdown]
 # ## 6. A folder of versions
 #
-# One file is enough to mail a model to a friend. To run one in production you want more: several versions side by side,
-# the one before last to fall back to, and proof that what is loaded is what was published. That is a *model store*.
+# One file is enough to mail a model to a friend. Production needs more: several versions side by side, the previous
+# one for a rollback, and proof that what is loaded is what was published. That is a *model store*.
 
 # %%
 models = store.ModelStore(work / "models")
@@ -177,22 +177,23 @@ first = models.publish(run, "clothes", description="Trained in a hurry")
 first
 
 # %% [markdown]
-# The version's folder holds the model in every form that somebody may want to serve: `model.keras` for Keras,
+# The version's folder has the model in every format that a server may need: `model.keras` for Keras,
 # `saved_model.pb` and `variables` for TensorFlow Serving, `model.onnx` for ONNX Runtime. The *manifest* comes last:
-# it lists every file with its SHA-256, and some pictures together with the answers that the model must give to them.
+# it lists every file with its SHA-256, and some pictures with the predictions that the model must give, the *golden
+# examples*.
 
 # %%
 sorted(item.relative_to(first.path).as_posix() for item in first.path.rglob("*") if item.is_file())
 
 # %% [markdown]
-# Loading checks all of that, and answers with a *predictor*.
+# Loading verifies all of that, and returns a *predictor*.
 
 # %%
 predictor = models.load("clothes", "latest")
 predictor.predict(dataset.test.images[:1])[0]
 
 # %% [markdown]
-# Now damage a file: change a single byte, as a bad disk would.
+# Now damage a file: change a single byte, as a failing disk would.
 
 # %%
 damaged = first.path / "model.onnx"
@@ -206,8 +207,8 @@ except LabError as error:
     print("→", error.hint)
 
 # %% [markdown]
-# A version that is published never changes, so the way out is to publish again, as version 2. An *alias* says which
-# version the world should use.
+# A published version is immutable, so the solution is to publish again, as version 2. An *alias* names the version
+# that clients should use.
 
 # %%
 second = models.publish(run, "clothes", description="The same, undamaged")
@@ -217,9 +218,9 @@ models.history("clothes")
 # %% [markdown]
 # ## What you have seen
 #
-# * Saving is easy; *loading elsewhere* is where it breaks. Write down the versions, and check before you load.
-# * A model file is a program in disguise. Load only what has been audited.
-# * A version is published whole or not at all, never changed, and proved at every load.
+# * Saving is easy; *loading elsewhere* is where it fails. Record the versions, and check before you load.
+# * A model file is a program. Load only what has been audited.
+# * A version is published atomically, immutable, and verified at every load.
 #
 # Next: [stage 4, serve](04_serve.ipynb).
 

@@ -1,16 +1,16 @@
 # %% [markdown]
 # # Stage 4: serve
 #
-# A trained model that sits in a notebook helps nobody else. In this stage you put it behind an **inference server**:
-# a program that waits for pictures to arrive over HTTP, asks the model about each one, and sends the answer back.
+# A trained model in a notebook is of no use to anybody else. In this stage you put it behind an **inference server**:
+# a program that receives pictures over HTTP, runs the model on each one, and sends the predictions back.
 # Any program that speaks HTTP can then use the model, in any language, without Python, Keras or your notebook.
 #
 # You will
 #
 # 1. start a server behind this notebook and look at it,
-# 2. ask it which models it has (`GET`) and send it a picture (`POST`),
-# 3. pick pictures from a gallery or draw them, send them, and see what the model thinks,
-# 4. read what the server says when something is wrong,
+# 2. list its models (`GET`) and send it a picture (`POST`),
+# 3. pick pictures from a gallery or draw them, send them, and look at the predictions,
+# 4. read the server's error messages,
 # 5. replace the running server by a new one, and stop it.
 #
 # Run the cells from top to bottom with **Shift + Enter**. It takes about ten minutes, and no network.
@@ -30,8 +30,8 @@ dataset
 # %% [markdown]
 # ## 2. A folder of models
 #
-# A server serves what lies in a *models folder*. Each model has a name, and under the name a folder for each version:
-# `models/clothes/1` is version 1 of the model `clothes`. The lab comes with a trained one, so you need not train first.
+# A server serves the models in a *models folder*. Each model has a name, and under the name a folder for each version:
+# `models/clothes/1` is version 1 of the model `clothes`. A trained one is included, so you need not train first.
 
 # %%
 from pathlib import Path
@@ -43,8 +43,8 @@ models
 # %% [markdown]
 # ## 3. Start the server
 #
-# `serve.start` loads every model of the folder and begins to answer, in the background. The cell ends at once and the
-# notebook stays free for other work.
+# `serve.start` loads every model of the folder and starts the server in the background. The cell returns immediately,
+# and the notebook stays free for other work.
 
 # %%
 server = serve.start(models)
@@ -58,9 +58,9 @@ server
 # * **generation**: how often you have started this server. Keep an eye on it; it matters in section 9.
 
 # %% [markdown]
-# ## 4. Ask what is there: GET
+# ## 4. List the models: GET
 #
-# HTTP knows two kinds of request that we need. A `GET` asks for something and changes nothing. The route `/models`
+# We need two of the HTTP methods. A `GET` reads something and changes nothing. The endpoint `/models`
 # lists the models of the server. We send the request with `requests`, the usual Python library for HTTP.
 
 # %%
@@ -71,9 +71,9 @@ print(answer.status_code)
 answer.json()
 
 # %% [markdown]
-# `200` is the status for *all is well*. The answer is JSON, which Python reads as a dictionary.
+# `200` is the status code for *OK*. The response is JSON, which Python reads as a dictionary.
 #
-# One step deeper: `/models/clothes/v1` tells about one version.
+# One level deeper, `/models/clothes/v1` describes one version.
 
 # %%
 info = requests.get(f"{server.url}/models/clothes/v1").json()
@@ -89,19 +89,19 @@ info["input"]
 
 # %% [markdown]
 # The pixels of a picture are whole numbers from 0 to 255, but this model was trained on numbers from 0 to 1. The server
-# does that division, with the same function that was used in training. Whoever sends a picture need not know of it.
+# does that division, with the same function that was used in training. A client need not know about it.
 
 # %% [markdown]
 # ## 5. Send a picture: POST
 #
-# A `POST` sends something along: the *body* of the request. Here the body is a picture, as the bytes of a PNG file,
-# just as it would lie on your disk. The header `Content-Type` says what the bytes are.
+# A `POST` sends data: the *body* of the request. Here the body is a picture, as the bytes of a PNG file,
+# just as it would be on your disk. The header `Content-Type` names their format.
 
 # %%
 from mlops_lab.image import encode_png
 
 picture = encode_png(dataset.test.images[0])
-print(len(picture), "bytes, which begin with", picture[:4])
+print(len(picture), "bytes, starting with", picture[:4])
 
 # %%
 answer = requests.post(
@@ -123,33 +123,33 @@ sum(answer.json()["predictions"][0]["probabilities"])
 # %% [markdown]
 # ## 6. A client, so that you write less
 #
-# `serve.Client` sends the very same request, and gives you an object that draws itself: the picture beside the bars.
+# `serve.Client` sends the same request, and returns an object that draws itself: the picture beside the bars.
 
 # %%
 client = serve.Client(server)
 client.classify("clothes", "v1", dataset.test.images[0])
 
 # %% [markdown]
-# It takes many pictures at once, too. They travel in one request, which is much faster than one request for each.
+# It also takes many pictures at once. They are sent as one batch, which is much faster than one request for each.
 
 # %%
 predictions = client.classify("clothes", "v1", dataset.test.images[:200])
 
-said = [prediction.class_index for prediction in predictions]
-right = (dataset.test.labels[:200] == said).sum()
-print(f"{right} of {len(predictions)} are right; one request, {predictions.milliseconds:.0f} ms")
+predicted = [prediction.class_index for prediction in predictions]
+correct = (dataset.test.labels[:200] == predicted).sum()
+print(f"{correct} of {len(predictions)} are correct; one request, {predictions.milliseconds:.0f} ms")
 
 # %% [markdown]
 # > **Exercise.** Change the cell above so that it sends all 10,000 test pictures, 250 at a time. Is the accuracy over
-# > HTTP the one that the training reported (`info["metrics"]`)? It has to be: if it is not, the server prepares the
-# > pictures in another way than the training did, which is among the most common mistakes in this trade.
+# > HTTP the one that the training reported (`info["metrics"]`)? It has to be: if it is not, the server preprocesses
+# > the pictures differently from the training. This *training-serving skew* is a common mistake in MLOps.
 
 # %% [markdown]
 # ## 7. Send and see
 #
-# Now without code. Pick a garment, press **Send**, and read what came back: what you sent, what the model sees, its
-# ten probabilities, the request, the status and the milliseconds. Under *as curl* and *as requests* stands the same
-# request as text; copy it into a terminal or a cell and it runs.
+# Now without code. Pick a garment, press **Send**, and read the exchange: what you sent, what the model sees, its
+# ten probabilities, the request, the status code and the latency. *as curl* and *as requests* have the same request
+# as code; copy it into a terminal or a cell and it runs.
 
 # %%
 sender = widgets.send(server, dataset)
@@ -158,12 +158,12 @@ sender
 # %% [markdown]
 # > **Try this.**
 # >
-# > 1. Set *Show* to *wrongly classified, surest first* and send a few. Which mistakes would you have made yourself?
+# > 1. Set *Show* to *wrongly classified, most confident first* and send a few. Which mistakes would you have made?
 # > 2. Set *Class* to *Shirt* and *Show* to *least confident first*. Why is `Shirt` the hardest class?
 # > 3. Write `v9` into *Version* and press Send. What does the server say? Then put `v1` back.
 
 # %% [markdown]
-# The widget is worked from code as well. This is what pressing the button does:
+# The widget can be used from code as well. This is what pressing the button does:
 
 # %%
 sender.gallery.picked = 12
@@ -173,9 +173,9 @@ print(sender.answer.request, "→", sender.answer.status, sender.answer[0])
 # %% [markdown]
 # ### Draw it yourself
 #
-# Two models are on this server; the other one, `digits`, reads handwritten digits. Draw one, with the mouse, a finger, a
-# pen or the keyboard, and watch the bars while you draw. The server neither knows nor cares that this picture comes from
-# your hand and not from a data set.
+# Two models are on this server; the other one, `digits`, reads handwritten digits. Draw one with the mouse, a finger, a
+# pen or the keyboard, and watch the bars while you draw. To the server it makes no difference whether a picture comes
+# from your hand or from a data set.
 
 # %%
 paper = widgets.draw(server, data.load("digits"), "digits", "v1")
@@ -184,14 +184,14 @@ paper
 # %% [markdown]
 # > **Try this.**
 # >
-# > 1. Draw a 7 with and without its bar, small, in a corner. Then take the tick off *Centre*. Why does the model mind?
-# > 2. Tick *Invert*. To you it is the same digit; to the model it is nothing that it has ever seen.
-# > 3. Draw a letter. A model always answers with one of its classes, and may be sure of it.
+# > 1. Draw a 7 with and without its bar, small, in a corner. Then clear *Centre*. Why does the prediction change?
+# > 2. Tick *Invert*. To you it is the same digit; the model has never seen one like it.
+# > 3. Draw a letter. A classifier always predicts one of its classes, even with high confidence.
 
 # %% [markdown]
 # ## 8. When something is wrong
 #
-# A good server says what happened, what it received, and what you can do. Ask for a model that does not exist:
+# A good error message says what happened, what was received, and what to do. Request a model that does not exist:
 
 # %%
 answer = requests.get(f"{server.url}/models/cloths")
@@ -199,10 +199,10 @@ print(answer.status_code)
 answer.json()
 
 # %% [markdown]
-# `404` means *there is no such thing here*. The text names the nearest thing there is.
+# `404` means *not found*. The message suggests the closest name.
 #
 # > **Predict, then run.** Below, the body is not a picture at all. Will the server stop, be silent, or answer? With
-# > which status?
+# > which status code?
 
 # %%
 answer = requests.post(
@@ -214,8 +214,8 @@ print(answer.status_code)
 print(answer.json()["error"])
 
 # %% [markdown]
-# Statuses that begin with 4 say *the request is wrong*, those with 5 say *the server is in trouble*. `400` is ours to
-# mend. The client raises the same error as a Python exception, with the hint apart:
+# Status codes that begin with 4 mean *the request is wrong*, those with 5 *the server failed*. A `400` is ours to
+# fix. The client raises the same error as a Python exception, with a separate hint:
 
 # %%
 from mlops_lab.errors import LabError
@@ -229,10 +229,10 @@ except LabError as error:
 # %% [markdown]
 # ## 9. Run it again: generation 2
 #
-# You will change a model or a line of code and start the server again. In a notebook this hides a trap: the *old*
-# server may still hold the port and go on answering with *old* code, while the cell looks fine.
+# You will change a model or a line of code and start the server again. In a notebook this is a pitfall: the *old*
+# server may still use the port and answer with *old* code, while the cell looks fine.
 #
-# `serve.start` stops the old one first and takes its port. Each answer says which generation it came from.
+# `serve.start` stops the old one first and reuses its port. Each response names the generation that sent it.
 #
 # > **Predict, then run.** Will the address change?
 
@@ -247,21 +247,21 @@ answer = requests.get(f"{server.url}/healthz")
 print("answered by generation", answer.headers["X-Lab-Generation"])
 
 # %% [markdown]
-# The widget of section 7 goes on working: the address is the same, and its next answer names the new generation.
+# The widget of section 7 keeps working: the address is the same, and its next response names the new generation.
 #
-# ## 10. What the server has seen
+# ## 10. The requests of the server
 #
-# A server that runs should be watched. This one remembers its last thousand requests.
+# A server in operation has to be monitored. This one records its last thousand requests.
 
 # %%
 client.classify("clothes", "v1", dataset.test.images[:3])
-for seen in server.requests:
-    print(f"{seen.method} {seen.path} → {seen.status} in {seen.milliseconds:.1f} ms")
+for exchange in server.requests:
+    print(f"{exchange.method} {exchange.path} → {exchange.status} in {exchange.milliseconds:.1f} ms")
 
 # %% [markdown]
 # ## 11. Stop
 #
-# The server ends with the notebook's kernel. To end it now, and free its port:
+# The server stops with the notebook's kernel. To stop it now, and free its port:
 
 # %%
 server.stop()
@@ -279,10 +279,10 @@ except LabError as error:
 # %% [markdown]
 # ## What you have seen
 #
-# * A model becomes useful to others through a server: `GET` asks about it, `POST` sends a picture and brings back
+# * A model becomes useful to others through a server: `GET` describes it, `POST` sends a picture and returns
 #   probabilities.
-# * The address names the model *and its version*, so a new version can come without breaking those who use the old.
-# * The server prepares pictures exactly as the training did.
-# * Every error says what was wrong and what to do, with a status that machines can read.
+# * The URL names the model *and its version*, so a new version can be added without breaking clients of the old one.
+# * The server preprocesses pictures exactly as the training did.
+# * Every error says what was wrong and what to do, with a status code for programs.
 #
-# **Next:** the same server from a terminal, where it outlives the notebook: `mlops-lab serve --port 8000`.
+# **Next:** the same server from a terminal, where it keeps running without the notebook: `mlops-lab serve --port 8000`.

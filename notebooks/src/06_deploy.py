@@ -39,7 +39,7 @@ models
 # them in for your model and *shows* them; nothing is written or run yet. Click on a name below to read the file.
 
 # %%
-spec = deploy.plan(models.root, "digits", "production")
+spec = deploy.make_spec(models.root, "digits", "production")
 files = deploy.files(spec, "docker")
 files
 
@@ -57,7 +57,7 @@ for line in files["Dockerfile"].splitlines():
 # %% [markdown]
 # ## 3. Have them checked before there is a cluster
 #
-# Files can be valid and still not work: a Service may look for labels that no pod bears. The linter knows 44 such mistakes.
+# Files can be valid and still not work: a Service may look for labels that no pod has. The linter knows 45 such mistakes.
 
 # %%
 from mlops_lab.deploy import lint
@@ -140,11 +140,11 @@ models
 # ask for a short load test.
 
 # %%
-plan = pipeline.Plan(
+plan = pipeline.ReleasePlan(
     models.root, "digits", 2, url=production.url, why="another seed", expected=expected,
     load=validate.LoadPlan(clients=2, seconds=1, milliseconds=2000),
 )  # fmt: skip
-release = pipeline.release(plan, pipeline.Log())
+release = pipeline.release(plan, pipeline.ConsoleReporter())
 
 # %% [markdown]
 # The result draws itself, and it is kept beside the version, so that in a year you can still say why it is there.
@@ -165,7 +165,7 @@ for entry in models.history("digits")[-2:]:
 from dataclasses import replace
 
 models.publish(train.fit_sklearn(digits.limited(60)), "digits", description="Trained in a hurry")
-hurried = pipeline.release(replace(plan, version=3), pipeline.Log())
+hurried = pipeline.release(replace(plan, version=3), pipeline.ConsoleReporter())
 print(hurried.summary)
 
 # %% [markdown]
@@ -177,7 +177,7 @@ print(hurried.summary)
 models.publish(run, "digits")
 broken = folder / "digits" / "4" / "model.onnx"
 broken.write_bytes(broken.read_bytes()[:1000])
-damaged = pipeline.release(replace(plan, version=4), pipeline.Log())
+damaged = pipeline.release(replace(plan, version=4), pipeline.ConsoleReporter())
 print(damaged.summary)
 
 # %% [markdown]
@@ -187,7 +187,7 @@ print(damaged.summary)
 # %%
 models.publish(run, "digits")
 impatient = replace(plan.load, milliseconds=0.01)
-slow = pipeline.release(replace(plan, version=5, load=impatient), pipeline.Log())
+slow = pipeline.release(replace(plan, version=5, load=impatient), pipeline.ConsoleReporter())
 print(slow.summary)
 
 # %% [markdown]
@@ -209,9 +209,9 @@ print("production is", client.info("digits", "production")["version"])
 # this one; look for the line with `mlops-lab pipeline run`. Here it is only shown.
 
 # %%
-workflow = deploy.files(deploy.plan(shipped, "digits"), "github")
+workflow = deploy.files(deploy.make_spec(shipped, "digits"), "github")
 text = workflow[".github/workflows/release.yaml"]
-print(text[text.index("      - name: Build, stage") : text.index("      - name: Say")])
+print(text[text.index("      - name: Build, stage") : text.index("      - name: Show")])
 
 # %% [markdown]
 # ## 10. Stop

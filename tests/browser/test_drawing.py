@@ -34,7 +34,7 @@ def test_a_drawn_digit_is_answered(opened):
     cell.locator(".lab-result").get_by_text("It says: 3").wait_for()
     assert "64 numbers" in cell.locator(".lab-result").inner_text()
     cell.get_by_role("button", name="Undo").click()
-    cell.get_by_text("will stand here").wait_for()
+    cell.get_by_text("appear here").wait_for()
 
 
 def test_a_drawn_garment_is_answered(opened):
@@ -65,7 +65,7 @@ def test_the_keyboard_alone_draws(opened):
         "the keys are the brush's, not the notebook's"
     )
     press("Backspace")
-    cell.get_by_text("will stand here").wait_for()
+    cell.get_by_text("appear here").wait_for()
     assert book.page.locator(".jp-CodeCell").count() == 2
     press("Space")
     press("Space")

@@ -253,7 +253,7 @@ def test_everything_that_can_be_used_has_a_name(opened, server, path):
 
 def test_a_server_with_a_key_asks_for_it(opened, secured):
     page = opened(secured.url, allowed=["401"])
-    assert "asks for an API key" in verdict(page, "^Error")
+    assert "requires an API key" in verdict(page, "^Error")
     page.fill("#key", "open sesame")
     page.keyboard.press("Enter")
     page.wait_for_selector("#samples button")

@@ -68,6 +68,6 @@ def test_keyboard_and_error(opened, notebook):
     # The model's mistakes, asked for over HTTP.
     version.fill("v1")
     version.press("Enter")
-    sender.get_by_label("Show").select_option(label="wrongly classified, surest first")
-    sender.get_by_text("the model is right about").wait_for()
+    sender.get_by_label("Show").select_option(label="wrongly classified, most confident first")
+    sender.get_by_text("test accuracy").wait_for()
     assert "→" in sender.locator("button.widget-toggle-button").first.inner_text()

@@ -24,7 +24,7 @@ def test_a_cell_of_the_matrix_opens_its_images(opened):
     book = opened([SET_UP, "matrix = widgets.confusion(server, dataset)\nmatrix"])
     book.run_all()
     cell = book.cell("widgets.confusion")
-    cell.get_by_title("labelled Shirt: called T-shirt/top").click()
+    cell.get_by_title("labelled Shirt: classified as T-shirt/top").click()
     cell.get_by_role("button", name="Shirt").first.wait_for()
     book.image(cell, "confusion")
 
@@ -43,11 +43,11 @@ def test_the_dashboard_moves(opened):
     book = opened([SET_UP, "board = widgets.dashboard(server)\nboard", ASK])
     book.run_all()
     cell = book.cell("widgets.dashboard")
-    cell.get_by_text("clothes v1 said, of 40 images").wait_for()
+    cell.get_by_text("clothes v1 predicted, for 40 images").wait_for()
     cell.get_by_text("POST /models/clothes/v1").wait_for()
     book.image(cell, "dashboard")
-    cell.get_by_role("button", name="Stop watching").click()
-    cell.get_by_text("stopped watching").wait_for()
+    cell.get_by_role("button", name="Stop").click()
+    cell.get_by_text("· stopped").wait_for()
 
 
 def test_a_image_of_ones_own(opened):

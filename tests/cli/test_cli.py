@@ -1,9 +1,10 @@
 import json
 
+import click
 import numpy as np
 import pytest
 
-from mlops_lab import __version__, serve
+from mlops_lab import __version__, cli, serve
 from mlops_lab.image import encode_png
 
 
@@ -112,7 +113,7 @@ def test_predict_by_a_server(lab, models, image, no_servers):
         (["train", "--data", "digits", "--save", "x.keras", "--models", "MODELS"], 2, "x.keras"),
         (["train", "--save", "x.h5", "--models", "MODELS"], 2, "x.h5"),
         (["train", "--data", "digits", "--models", "TEXT"], 1, "A file is where a folder should be"),
-        (["serve", "--models", "MODELS", "--host", "203.0.113.7", "--port", "0"], 1, "cannot be listened on"),
+        (["serve", "--models", "MODELS", "--host", "203.0.113.7", "--port", "0"], 1, "Cannot listen on"),
     ],
 )
 def test_bad_input_is_two_lines_and_a_status(lab, models, image, tmp_path, arguments, status, words):
@@ -161,7 +162,7 @@ def test_doctor(lab, models):
     (models.root / "digits/1/manifest.json").write_text("")
     status, out, _ = lab("doctor", "--models", models.root, "--json")
     assert status == 1
-    assert json.loads(out)["healthy"] is False
+    assert json.loads(out)["passed"] is False
 
 
 @pytest.mark.tensorflow
@@ -183,3 +184,17 @@ def test_predict_keeps_the_order_of_many(lab, models, digits, tmp_path):
     answer = json.loads(lab("predict", *paths, "--name", "digits", "--models", models.root, "--json")[1])
     expected = models.load("digits").probabilities(digits.test.images[:5]).argmax(axis=1)
     assert np.array_equal([item["class"] for item in answer["predictions"]], expected)
+
+
+def every_command(group, path=()):
+    for name, command in group.commands.items():
+        yield ("-".join((*path, name)), command)
+        if isinstance(command, click.Group):
+            yield from every_command(command, (*path, name))
+
+
+@pytest.mark.parametrize(("name", "command"), list(every_command(cli.commands)))
+def test_every_command_and_every_option_has_help(name, command):
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    assert command.help
+    assert [option.opts for option in options if not option.help] == []

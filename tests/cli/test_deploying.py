@@ -57,7 +57,7 @@ def test_kubernetes_files_and_their_check(lab, tmp_path):
     assert (tmp_path / "base" / "deployment.yaml").is_file()
     status, shown, _ = lab("deploy", "kubernetes", "clothes", "--models", MODELS, "--check", "--json")
     assert status == 0
-    assert json.loads(shown)["good"] is True
+    assert json.loads(shown)["passed"] is True
 
 
 def test_tensorflow_serving_s_files_and_the_folder_s_layout(lab, tmp_path):
@@ -70,7 +70,7 @@ def test_tensorflow_serving_s_files_and_the_folder_s_layout(lab, tmp_path):
     assert lab("deploy", "tfserving", "clothes", "--models", MODELS, "--lint")[0] == 0
     status, shown, _ = lab("deploy", "tfserving", "clothes", "--models", str(tmp_path), "--lint")
     assert status == 1
-    assert "no folder with a number" in shown
+    assert "no folder whose name is a number" in shown
 
 
 def test_compose_writes_everything_and_runs_nothing(lab, tmp_path, monkeypatch):

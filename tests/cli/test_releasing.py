@@ -70,19 +70,19 @@ def test_a_bad_version_is_refused(lab, two):
 
 def test_a_release_that_was_killed_is_told_as_it_stood(lab, two):
     kept = pipeline.Release("digits", 2, "local", 1, 2, "2026-01-02T03:04:05Z", "me", "in a hurry")
-    pipeline.journal.keep(two, kept)
+    pipeline.journal.write_evidence(two, kept)
     status, out, _ = lab("pipeline", "status", "digits", "--models", two.root)
     assert status == 1
-    assert "ended without a word" in out and "v2 is being released; production is v2" in out
-    with pipeline.journal.alone(two.root / "digits"):
+    assert "was interrupted" in out and "v2 is being released; production is v2" in out
+    with pipeline.journal.release_lock(two.root / "digits"):
         status, out, _ = lab("pipeline", "status", "digits", "--models", two.root)
-    assert (status, "ended without a word" in out) == (0, False)
+    assert (status, "was interrupted" in out) == (0, False)
 
 
 def test_no_release_yet(lab, two):
     assert lab("pipeline", "status", "digits", "--models", two.root)[:2] == (
         0,
-        "digits was never released by the pipeline.\n",
+        "digits has no releases.\n",
     )
 
 

@@ -43,3 +43,17 @@ def test_a_missing_tool_is_named_with_its_install_line(tool, monkeypatch):
     with pytest.raises(MissingPackage, match=tool) as caught:
         commands.run([tool, "--version"])
     assert "install" in caught.value.hint.lower()
+
+
+@pytest.mark.parametrize(
+    ("output", "hint"),
+    [
+        ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "Start Docker"),
+        ("error during connect: this error may indicate that the docker daemon is not running", "Start Docker"),
+        ("no space left on device", "Correct the cause"),
+    ],
+)
+def test_a_docker_daemon_that_does_not_run_has_its_hint(output, hint):
+    with pytest.raises(commands.CommandFailed) as caught:
+        commands.run([sys.executable, "-c", "import sys; sys.exit(sys.argv[1])", output])
+    assert caught.value.hint.startswith(hint)

@@ -17,7 +17,7 @@ API = "from flask import Flask\napp = Flask(__name__)\n"
 
 @pytest.fixture
 def spec():
-    return deploy.plan(ROOT / "models", "clothes", replicas=3, port=8765)
+    return deploy.make_spec(ROOT / "models", "clothes", replicas=3, port=8765)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_what_is_written(files):
 
 def test_the_parts_are_those_of_the_other_kinds(spec, files):
     assert files.below("image").to_dict() == deploy.files(spec, "docker").to_dict()
-    alone = deploy.plan(ROOT / "models", "clothes", port=compose.SERVING_PORT)
+    alone = deploy.make_spec(ROOT / "models", "clothes", port=compose.SERVING_PORT)
     assert files.below("tfserving").to_dict() == deploy.files(alone, "tfserving").to_dict()
 
 
@@ -94,7 +94,7 @@ def test_every_mounted_file_is_there(files, services):
 
 
 def test_mounted_models():
-    spec = deploy.plan(ROOT / "models", "clothes", mount=True)
+    spec = deploy.make_spec(ROOT / "models", "clothes", mount=True)
     server = yaml.safe_load(deploy.files(spec, "compose")["compose.yaml"])["services"]["server"]
     assert server["volumes"][0]["source"] == (ROOT / "models").resolve().as_posix()
     assert server["volumes"][0]["read_only"]
@@ -102,22 +102,22 @@ def test_mounted_models():
 
 def test_an_application_of_one_s_own(tmp_path):
     (tmp_path / "api.py").write_text(API)
-    files = deploy.files(deploy.plan(ROOT / "models", "clothes", app=tmp_path / "api.py"), "compose")
+    files = deploy.files(deploy.make_spec(ROOT / "models", "clothes", app=tmp_path / "api.py"), "compose")
     assert not [path for path in files if path.startswith("tfserving")]
     services = yaml.safe_load(files["compose.yaml"])["services"]
     assert set(services) == {"server", "proxy"}
-    assert services["server"]["init"]
-    assert services["proxy"]["healthcheck"]["test"][-1].endswith("8080/")
+    check = services["proxy"]["healthcheck"]["test"]
+    assert check[-1].endswith("8080/") and "--fail" not in check  # it has no GET route: any answer shows that it runs
 
 
 def test_a_model_without_a_saved_model():
-    files = deploy.files(deploy.plan(ROOT / "models", "digits"), "compose")
+    files = deploy.files(deploy.make_spec(ROOT / "models", "digits"), "compose")
     assert "tfserving" not in yaml.safe_load(files["compose.yaml"])["services"]
 
 
 def test_grpc_is_refused():
     with pytest.raises(WrongUsage, match="grpc_port=8500"):
-        deploy.files(deploy.plan(ROOT / "models", "clothes", grpc_port=8500), "compose")
+        deploy.files(deploy.make_spec(ROOT / "models", "clothes", grpc_port=8500), "compose")
 
 
 def test_a_version_that_was_staged_before_is_gone(spec, files, tmp_path):
@@ -203,7 +203,7 @@ def test_the_commands_of_up(programs, program, spec, files, tmp_path, monkeypatc
 def test_nothing_that_became_ready(programs, spec, files, tmp_path, monkeypatch):
     said = programs("docker")
     monkeypatch.setattr(docker, "answers", lambda url, seconds: False)
-    with pytest.raises(commands.CommandFailed, match="Nothing was ready within 1 s"):
+    with pytest.raises(commands.CommandFailed, match="The deployment was not ready within 1 s"):
         compose.up(spec, files, tmp_path / "deployment", seconds=1)
     assert said()[-1].endswith("logs --tail 20")
 

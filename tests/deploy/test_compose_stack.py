@@ -56,7 +56,9 @@ def stack(request, tmp_path_factory):
     """Three servers behind nginx and Prometheus beside them, started by each of Compose's two programs."""
     words = tuple(request.param.split())
     subprocess.run([*words, "version"], capture_output=True, check=True)
-    spec = deploy.plan(ROOT / "models", "clothes", image="mlops-lab/clothes:composed", port=free_port(), replicas=3)
+    spec = deploy.make_spec(
+        ROOT / "models", "clothes", image="mlops-lab/clothes:composed", port=free_port(), replicas=3
+    )
     folder = tmp_path_factory.mktemp("stack")
     watch = free_port()
     with pytest.MonkeyPatch.context() as patch:
@@ -84,7 +86,7 @@ def test_the_answers_are_the_local_ones(stack):
     there = serve.Client(stack.url).classify("clothes", "v1", images)
     here = ModelStore(ROOT / "models").load("clothes").probabilities(images)
     assert np.allclose([item.probabilities for item in there], here, atol=1e-6)
-    assert smoke.ask(stack.spec, stack.url).examples == 10
+    assert smoke.run(stack.spec, stack.url).examples == 10
 
 
 class Load:
@@ -212,7 +214,7 @@ tests:
 
 def test_the_rules_fire_when_they_should(tmp_path):
     """Prometheus' own tool reads the files, and plays a story to the rules."""
-    files = deploy.files(deploy.plan(ROOT / "models", "clothes", replicas=1), "compose").below("prometheus")
+    files = deploy.files(deploy.make_spec(ROOT / "models", "clothes", replicas=1), "compose").below("prometheus")
     files.write(tmp_path)
     (tmp_path / "cases.yml").write_text(CASES)
     tmp_path.chmod(0o755)

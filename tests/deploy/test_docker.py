@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -37,7 +38,7 @@ def hello():
 
 @pytest.fixture
 def spec():
-    return deploy.plan(ROOT / "models", "clothes")
+    return deploy.make_spec(ROOT / "models", "clothes")
 
 
 @pytest.fixture
@@ -68,12 +69,13 @@ def test_no_tensorflow_to_serve_onnx_and_with_it_for_keras(spec):
     assert re.search(r"^tensorflow==", deploy.files(keras, "docker")["requirements.txt"], re.M)
 
 
-def test_a_numeric_user_a_health_check_and_no_shell(dockerfile):
-    assert re.search(r"^USER \d{3,}:\d{3,}$", dockerfile, re.M)
+def test_a_numeric_user_a_health_check_and_no_shell(spec, dockerfile):
+    assert re.search(r"^USER \d{3,}:0$", dockerfile, re.M)
     assert json.loads(re.search(r"^ENTRYPOINT (.*)$", dockerfile, re.M)[1])[:3] == ["python", "-m", "mlops_lab"]
     check = json.loads(re.search(r"HEALTHCHECK .*?CMD (\[.*?\])$", dockerfile, re.M | re.S)[1])
     assert "/readyz" in check[-1]
     compile(check[-1], "health", "exec")
+    assert "--port" not in docker.entry(spec) and "PORT=8000" in dockerfile  # platforms set another one
 
 
 def test_only_what_is_copied_is_sent(spec):
@@ -86,7 +88,7 @@ def test_only_what_is_copied_is_sent(spec):
 
 
 def test_mounted_models_are_not_copied():
-    spec = deploy.plan(ROOT / "models", "clothes", mount=True)
+    spec = deploy.make_spec(ROOT / "models", "clothes", mount=True)
     assert "COPY models" not in deploy.files(spec, "docker")["Dockerfile"]
     assert f"source={(ROOT / 'models').resolve()}" in " ".join(docker.options(spec))
 
@@ -104,18 +106,74 @@ def test_the_staged_folder_serves_what_the_store_serves(spec, tmp_path):
 
 def test_an_application_of_one_s_own(tmp_path):
     (tmp_path / "api.py").write_text(API)
-    spec = deploy.plan(ROOT / "models", "clothes", app=tmp_path / "api.py")
+    spec = deploy.make_spec(ROOT / "models", "clothes", app=tmp_path / "api.py")
     text = deploy.files(spec, "docker")["Dockerfile"]
     assert "COPY api.py /app/api.py" in text and "COPY mlops_lab" not in text
-    assert json.loads(re.search(r"^ENTRYPOINT (.*)$", text, re.M)[1])[-1] == "api:app"
+    assert json.loads(re.search(r"^ENTRYPOINT (.*)$", text, re.M)[1]) == ["python", "/opt/lab/wsgi_server.py", "api"]
+    assert re.search(r"^waitress==", deploy.files(spec, "docker")["requirements.txt"], re.M)
+
+
+def test_the_health_check_asks_without_a_proxy(spec, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with serve.start(spec.models, name="health") as server:
+        monkeypatch.setenv("PORT", server.url.rpartition(":")[2].rstrip("/"))
+        for command in (docker.health_command(spec), ["python", "-c", docker.ASK_TCP]):
+            subprocess.run([sys.executable, *command[1:]], check=True)
+        assert docker.answers(f"{server.url}/readyz", 5)
+    failed = subprocess.run([sys.executable, *docker.health_command(spec)[1:]], capture_output=True, check=False)
+    assert failed.returncode
+
+
+def test_an_application_brings_its_data_files_and_its_packages(tmp_path):
+    (tmp_path / "api.py").write_text(API + "import yaml\nLABELS = open('data/labels.json')\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "labels.json").write_text("[]")
+    spec = deploy.make_spec(ROOT / "models", "clothes", app=tmp_path / "api.py")
+    files = deploy.files(spec, "docker")
+    assert "COPY data/labels.json /app/data/labels.json" in files["Dockerfile"]
+    assert re.fullmatch(r"pyyaml==\S+\n", files["requirements-app.txt"])
+    assert {"!data/labels.json", "!requirements-app.txt", "!wsgi_server.py"} <= set(files[".dockerignore"].splitlines())
+    docker.stage(spec, files, tmp_path / "image")
+    assert (tmp_path / "image" / "data" / "labels.json").is_file()
+    assert (tmp_path / "image" / "wsgi_server.py").is_file()
+
+
+def test_requirements_beside_an_application_are_installed_as_they_are(tmp_path):
+    (tmp_path / "api.py").write_text(API + "import nowhere_installed\n")
+    spec = deploy.make_spec(ROOT / "models", "clothes", app=tmp_path / "api.py")
+    with pytest.raises(WrongUsage, match="nowhere_installed"):
+        deploy.files(spec, "docker")
+    (tmp_path / "requirements.txt").write_text("nowhere-installed==1.0")
+    files = deploy.files(spec, "docker")
+    assert files["requirements-app.txt"] == "nowhere-installed==1.0\n"
+    assert "--no-cache-dir -r requirements-app.txt" in files["Dockerfile"]
+
+
+def test_a_loose_model_file_of_an_application_comes_with_the_models(tmp_path):
+    (tmp_path / "api.py").write_text(API + "PATH = 'models/clothes.keras'\n")
+    shutil.copytree(ROOT / "models" / "clothes", tmp_path / "models" / "clothes")
+    (tmp_path / "models" / "clothes.keras").write_bytes(b"a model")
+    spec = deploy.make_spec(tmp_path / "models", "clothes", app=tmp_path / "api.py")
+    files = deploy.files(spec, "docker")
+    assert "COPY models /models" in files["Dockerfile"] and "clothes.keras" not in files["Dockerfile"]
+    docker.stage(spec, files, tmp_path / "image")
+    assert (tmp_path / "image" / "models" / "clothes.keras").read_bytes() == b"a model"
+
+
+def test_a_path_with_a_space_is_quoted(tmp_path):
+    (tmp_path / "api.py").write_text(API + "PATH = 'my labels.json'\n")
+    (tmp_path / "my labels.json").write_text("[]")
+    spec = deploy.make_spec(ROOT / "models", "clothes", app=tmp_path / "api.py")
+    assert 'COPY ["my labels.json", "/app/my labels.json"]' in deploy.files(spec, "docker")["Dockerfile"]
 
 
 def test_an_application_brings_what_it_imports(tmp_path):
     (tmp_path / "api.py").write_text(API + "import model\nfrom mlops_lab import store\n")
     (tmp_path / "model.py").write_text("from tensorflow import keras\n")
-    spec = deploy.plan(ROOT / "models", "clothes", app=tmp_path / "api.py", mount=True)
+    spec = deploy.make_spec(ROOT / "models", "clothes", app=tmp_path / "api.py", mount=True)
     files = deploy.files(spec, "docker")
-    assert re.findall(r"^COPY (?!--)(\S+)", files["Dockerfile"], re.M)[1:] == ["api.py", "model.py", "mlops_lab"]
+    copied = re.findall(r"^COPY (?!--)(\S+)", files["Dockerfile"], re.M)
+    assert copied == ["requirements.txt", "api.py", "model.py", "mlops_lab", "wsgi_server.py"]
     assert re.search(r"^tensorflow==", files["requirements.txt"], re.M)
     docker.stage(spec, files, tmp_path / "image")
     assert (tmp_path / "image" / "model.py").is_file() and (tmp_path / "image" / "mlops_lab" / "store").is_dir()
@@ -156,7 +214,7 @@ def said(*command):
 def image(tmp_path_factory):
     """Build the image once; its requirements come from the package index."""
     assert shutil.which("docker"), "tools/docker_engine.sh brings up an engine"
-    spec = deploy.plan(ROOT / "models", "clothes", image="mlops-lab/clothes:test", port=free_port())
+    spec = deploy.make_spec(ROOT / "models", "clothes", image="mlops-lab/clothes:test", port=free_port())
     docker.build(spec, deploy.files(spec, "docker"), tmp_path_factory.mktemp("image"), network="host")
     return spec
 
@@ -279,7 +337,7 @@ def without_onnx(root, name, engine):
 @pytest.mark.parametrize(("name", "engine", "most"), [("clothes", "keras", 2.6e9), ("digits", "sklearn", 6e8)])
 def test_an_image_for_models_without_an_onnx_export(tmp_path, name, engine, most):
     models = without_onnx(tmp_path / "models", name, engine)
-    spec = deploy.plan(models.root, name, image=f"mlops-lab/{name}:{engine}", port=free_port())
+    spec = deploy.make_spec(models.root, name, image=f"mlops-lab/{name}:{engine}", port=free_port())
     assert spec.engine == engine
     started = time.monotonic()
     docker.build(spec, deploy.files(spec, "docker"), tmp_path / "image", network="host")
@@ -336,7 +394,7 @@ def test_what_is_pushed_can_be_pulled(image, registry):
 @with_engine
 def test_mounted_models_are_served_and_promotions_reach_the_container(image, tmp_path):
     models = ModelStore(shutil.copytree(ROOT / "models", tmp_path / "models"))
-    spec = deploy.plan(models.root, "clothes", image="mlops-lab/clothes:mounted", port=free_port(), mount=True)
+    spec = deploy.make_spec(models.root, "clothes", image="mlops-lab/clothes:mounted", port=free_port(), mount=True)
     docker.build(spec, deploy.files(spec, "docker"), tmp_path / "image", network="host")
     client = serve.Client(docker.start(spec))
     try:
@@ -353,7 +411,7 @@ def test_mounted_models_are_served_and_promotions_reach_the_container(image, tmp
 @with_engine
 def test_an_application_of_one_s_own_runs(image, tmp_path):
     (tmp_path / "api.py").write_text(API)
-    spec = deploy.plan(
+    spec = deploy.make_spec(
         ROOT / "models", "clothes", app=tmp_path / "api.py", image="mlops-lab/api:test", port=free_port(), mount=True
     )
     docker.build(spec, deploy.files(spec, "docker"), tmp_path / "image", network="host")

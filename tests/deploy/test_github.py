@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jsonschema
 import pytest
 import yaml
 
@@ -21,11 +20,13 @@ PATH = ".github/workflows/release.yaml"
 
 @pytest.fixture
 def workflow():
-    return read(deploy.plan(ROOT / "models", "clothes"))
+    return read(deploy.make_spec(ROOT / "models", "clothes"))
 
 
 @pytest.fixture(scope="module")
 def schema():
+    import jsonschema  # it takes a second and a half, which only the process that runs these tests should spend
+
     return jsonschema.Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
@@ -78,14 +79,14 @@ def test_the_models_are_named_from_where_the_repository_begins(models, tmp_path,
     folder = models.root.rename(tmp_path / "deep" / "models")
     if repository:
         (tmp_path / repository / ".git").mkdir()
-    workflow = read(deploy.plan(folder, "digits"))
+    workflow = read(deploy.make_spec(folder, "digits"))
     assert workflow["on"]["push"]["paths"] == [f"{named}/digits/*/manifest.json"]
 
 
 def test_an_application_of_one_s_own(tmp_path):
     (tmp_path / "api.py").write_text("from server import app\n")
     with pytest.raises(WrongUsage, match="not an application"):
-        deploy.files(deploy.plan(ROOT / "models", "clothes", app=tmp_path / "api.py"), "github")
+        deploy.files(deploy.make_spec(ROOT / "models", "clothes", app=tmp_path / "api.py"), "github")
 
 
 # Its steps, as GitHub would run them
@@ -128,7 +129,7 @@ def run_steps(checkout, tmp_path):
 
     def run():
         status = 0
-        for step in steps(read(deploy.plan("models", "digits"))):
+        for step in steps(read(deploy.make_spec("models", "digits"))):
             if "run" in step and "pip install" not in step["run"] and (not status or step.get("if") == "always()"):
                 done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", step["run"]], env=environment, check=False)
                 status = status or done.returncode

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_lab.deploy import layout, warmup
+from mlops_lab.deploy import layout, serving_config, warmup
 from mlops_lab.deploy.layout import examine
 
 ROOT = Path(__file__).parents[2]
@@ -40,30 +40,30 @@ def make_version(folder):
 
 
 def rules(folder, **options):
-    return [finding.rule for finding in examine(folder, **options).findings]
+    return [finding.name for finding in examine(folder, **options).findings]
 
 
 def test_a_good_layout(base):
     found = examine(base, config=config())
-    assert found.good and found.versions == (1,) and not found.findings
-    assert "versions that TensorFlow Serving sees: 1\n  nothing is wrong" in str(found)
-    assert found.to_dict() == {"base": str(base), "good": True, "versions": [1], "findings": []}
-    assert "nothing is wrong" in found._repr_html_()
+    assert found.passed and found.versions == (1,) and not found.findings
+    assert "versions that TensorFlow Serving finds: 1\nno problems" in str(found)
+    assert found.to_dict() == {"base": str(base), "passed": True, "versions": [1], "findings": []}
+    assert "no problems" in found._repr_html_()
 
 
 def test_the_shipped_models():
-    assert examine(ROOT / "models" / "clothes", config=config()).good
+    assert examine(ROOT / "models" / "clothes", config=config()).passed
     assert rules(ROOT / "models") == ["store-mounted"]
     digits = examine(ROOT / "models" / "digits").findings
-    assert [item.rule for item in digits] == ["no-saved-model"]
-    assert "only model.onnx, model.skops" in digits[0].says
+    assert [item.name for item in digits] == ["no-saved-model"]
+    assert "only model.onnx, model.skops" in digits[0].message
 
 
 def test_what_a_store_keeps_beside_the_versions_is_passed_over(base):
     for name in ("aliases.json", "history.jsonl", ".lock", "README.md"):
         (base / name).write_text("{}")
     (base / ".publishing-abc").mkdir()
-    assert examine(base).good
+    assert examine(base).passed
 
 
 def change(base, kind):
@@ -104,42 +104,37 @@ def change(base, kind):
 
 
 KINDS = {
-    "no-folder": "Name the folder that contains 1/",
+    "no-folder": "Use the folder that contains 1/",
     "version-mounted": "clothes instead.",
     "store-mounted": "Mount ",
     "v-name": "Rename it 1.",
     "not-a-number": "Rename it to a whole number",
     "no-version": "Publish a version",
-    "twice": "Give one another number",
-    "file-for-version": "move it away",
-    "too-deep": "Move what is in saved/ one folder up.",
+    "twice": "Rename one of them",
+    "file-for-version": "move it to another folder",
+    "too-deep": "Move the contents of saved/ one folder up.",
     "no-saved-model": "model.export(folder)",
     "empty-model": "publish it again",
     "lfs-pointer": "git lfs pull",
     "no-variables": "variables.index",
-    "bad-warmup": "Remove it",
+    "bad-warmup": "Remove the file",
 }
 
 
 @pytest.mark.parametrize(("kind", "fix"), KINDS.items())
 def test_each_rule(base, kind, fix):
     found = examine(change(base, kind))
-    assert [item.rule for item in found.findings] == [kind]
+    assert [item.name for item in found.findings] == [kind]
     finding = found.findings[0]
-    assert fix in finding.remedy
-    assert finding.says.endswith(".") and finding.remedy.endswith(".")
-    assert f"[{kind}]" in str(found) and kind in found._repr_html_()
-    assert found.to_dict()["findings"][0] == {
-        "rule": kind,
-        "where": finding.where,
-        "says": finding.says,
-        "remedy": finding.remedy,
-    }
+    assert fix in finding.hint
+    assert finding.message.endswith(".") and finding.hint.endswith(".")
+    assert f": {kind}: " in str(found) and kind in found._repr_html_()
+    assert found.to_dict()["findings"][0] == finding.to_dict()
 
 
 def test_every_rule_is_tried_here():
-    source = Path(layout.__file__).read_text(encoding="utf-8")
-    named = {part.split('"')[1] for part in source.split("Finding(")[1:] if part.startswith('"')} | {
+    source = "".join(Path(module.__file__).read_text(encoding="utf-8") for module in (layout, serving_config))
+    named = {part.split('"')[1] for part in source.split("problem(")[1:] if part.startswith('"')} | {
         "v-name",
         "not-a-number",
     }
@@ -149,29 +144,29 @@ def test_every_rule_is_tried_here():
 
 def test_a_base_path_that_is_a_file(tmp_path):
     (tmp_path / "x").write_text("x")
-    assert "is a file" in examine(tmp_path / "x").findings[0].says
+    assert "is a file" in examine(tmp_path / "x").findings[0].message
 
 
 @pytest.mark.parametrize(
-    ("gone", "word"), [("variables.index", "not complete"), ("variables.data-00000-of-00001", "not")]
+    ("gone", "word"), [("variables.index", "incomplete"), ("variables.data-00000-of-00001", "incomplete")]
 )
 def test_half_the_variables(base, gone, word):
     (base / "1" / "variables" / gone).unlink()
-    assert word in examine(base).findings[0].says
+    assert word in examine(base).findings[0].message
 
 
 def test_no_folder_of_variables(base):
     shutil.rmtree(base / "1" / "variables")
-    assert "is missing" in examine(base).findings[0].says
+    assert "is missing" in examine(base).findings[0].message
 
 
 def test_too_many_warmup_requests(base, monkeypatch):
     monkeypatch.setattr(warmup, "MAX_RECORDS", 2)
     (base / "1" / warmup.FILE).parent.mkdir()
     (base / "1" / warmup.FILE).write_bytes(warmup.to_records([b"x"] * 2))
-    assert examine(base).good
+    assert examine(base).passed
     (base / "1" / warmup.FILE).write_bytes(warmup.to_records([b"x"] * 3))
-    assert "There are 3 warm-up requests" in examine(base).findings[0].says
+    assert "There are 3 warm-up requests" in examine(base).findings[0].message
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
@@ -188,8 +183,8 @@ def test_too_many_warmup_requests(base, monkeypatch):
 def test_modes_that_shut_the_container_out(base, place, mode):
     (base / place).chmod(mode)
     found = examine(base).findings
-    assert [(item.rule, item.where) for item in found] == [("unreadable", str(base / place))]
-    assert f"chmod -R a+rX {base}" in found[0].remedy
+    assert [(item.name, item.place) for item in found] == [("unreadable", str(base / place))]
+    assert f"chmod -R a+rX {base}" in found[0].hint
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
@@ -198,11 +193,11 @@ def test_links(base, tmp_path):
     shutil.move(base / "1" / "saved_model.pb", tmp_path / "elsewhere" / "saved_model.pb")
     (base / "1" / "saved_model.pb").symlink_to(tmp_path / "elsewhere" / "saved_model.pb")
     found = examine(base).findings
-    assert [item.rule for item in found] == ["link-outside"] and "elsewhere" in found[0].says
+    assert [item.name for item in found] == ["link-outside"] and "elsewhere" in found[0].message
     (base / "1" / "saved_model.pb").unlink()
     make_version(base / "3")
     (base / "1" / "saved_model.pb").symlink_to(Path("..", "3", "saved_model.pb"))
-    assert examine(base).good
+    assert examine(base).passed
 
 
 CONFIGS = {
@@ -217,16 +212,16 @@ CONFIGS = {
 @pytest.mark.parametrize(("kind", "text"), CONFIGS.items())
 def test_each_rule_of_the_config(base, kind, text):
     found = examine(base, config=text).findings
-    assert [item.rule for item in found] == [kind]
-    assert found[0].remedy.endswith(".")
+    assert [item.name for item in found] == [kind]
+    assert found[0].hint.endswith(".")
 
 
 def test_configs_that_are_fine(base):
     make_version(base / "2")
     for policy in ("all {}", "latest { num_versions: 2 }", "specific { versions: 1 versions: 2 }"):
-        assert examine(base, config=config(policy=policy, labels=label("a", 1) + label("b", 2))).good
+        assert examine(base, config=config(policy=policy, labels=label("a", 1) + label("b", 2))).passed
     assert rules(base, config=config(policy="", labels=label("a", 1))) == ["label-unserved"]
-    assert examine(base, config=config(name="m", base="/models/m"), name="m").good
+    assert examine(base, config=config(name="m", base="/models/m"), name="m").passed
 
 
 def test_a_config_without_a_name(base):

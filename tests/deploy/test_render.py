@@ -17,7 +17,7 @@ def files():
 
 @pytest.mark.parametrize("kind", render.KINDS)
 def test_every_kind_leaves_nothing_to_fill_in(kind):
-    found = deploy.files(deploy.plan(MODELS, "clothes"), kind)
+    found = deploy.files(deploy.make_spec(MODELS, "clothes"), kind)
     assert found
     # "{{ $labels…" is for Prometheus to fill in, "${{ …" for GitHub.
     assert not [path for path, text in found.items() if re.search(r"(?<!\$)\{\{ (?!\$)|\{%", text)]
@@ -25,7 +25,7 @@ def test_every_kind_leaves_nothing_to_fill_in(kind):
 
 def test_a_kind_that_there_is_not():
     with pytest.raises(WrongUsage, match="swarm"):
-        deploy.files(deploy.plan(MODELS, "clothes"), "swarm")
+        deploy.files(deploy.make_spec(MODELS, "clothes"), "swarm")
 
 
 def test_written_once_and_again(files, tmp_path):
@@ -36,7 +36,7 @@ def test_written_once_and_again(files, tmp_path):
 
 def test_another_s_file_is_not_overwritten(files, tmp_path):
     (tmp_path / "one.txt").write_text("mine")
-    with pytest.raises(StoreError, match=r"one\.txt is there already"):
+    with pytest.raises(StoreError, match=r"one\.txt exists and differs"):
         files.write(tmp_path)
     assert not (tmp_path / "b").exists()
     files.write(tmp_path, force=True)
@@ -47,6 +47,14 @@ def test_a_folder_that_cannot_be_written(files, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         files.write(tmp_path / "file" / "below")
+
+
+def test_hashes_are_folded_where_files_are_shown_and_kept_where_they_are_written(tmp_path):
+    text = "flask==3.1 \\\n    --hash=sha256:ab \\\n    --hash=sha256:cd\n    # via -r serve.in\n"
+    files = render.Files({"requirements.txt": text})
+    assert str(files) == "--- requirements.txt\nflask==3.1  # 2 hashes\n    # via -r serve.in\n"
+    assert "2 hashes" in files._repr_html_() and "sha256" not in files._repr_html_()
+    assert files.write(tmp_path)[0].read_text() == files["requirements.txt"] == text
 
 
 def test_faces(files):

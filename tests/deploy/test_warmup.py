@@ -61,7 +61,7 @@ def test_a_folder_that_cannot_be_written(clothes):
 def test_a_flipped_bit_is_noticed(place):
     content = bytearray(warmup.to_records([b"123456789", b"abc"]))
     content[place] ^= 1
-    with pytest.raises(DamagedArtifact, match="does not fit its checksum"):
+    with pytest.raises(DamagedArtifact, match="does not match its checksum"):
         list(warmup.read_records(bytes(content)))
 
 

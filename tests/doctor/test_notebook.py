@@ -12,17 +12,17 @@ import pytest
 from jupyter_servers import JupyterServer
 
 from mlops_lab.doctor import notebook
-from mlops_lab.serve.background.places import Jupyter
+from mlops_lab.serve.background.public_url import Jupyter
 
 EXAMINE = """
 import json
 from mlops_lab.doctor import notebook
-print(json.dumps([[item.subject, item.state, item.found, item.fix] for item in notebook.look()]))
+print(json.dumps([[item.name, item.state, item.message, item.hint] for item in notebook.check()]))
 """
 
 
-def by_subject(said):
-    return {subject: (state, found, fix) for subject, state, found, fix in json.loads(said)}
+def by_name(output):
+    return {name: (state, message, hint) for name, state, message, hint in json.loads(output)}
 
 
 @pytest.fixture
@@ -42,9 +42,9 @@ def started(tmp_path):
 
 @pytest.mark.slow
 def test_one_environment(started):
-    found = by_subject(started().run(EXAMINE))
-    assert found["Jupyter"] == ("ok", "runs in the environment of this kernel", "")
-    assert found["widgets in the browser"][0] == "ok"
+    found = by_name(started().run(EXAMINE))
+    assert found["Jupyter"] == ("passed", "It runs in the environment of this kernel.", "")
+    assert found["widgets in the browser"][0] == "passed"
     assert "jupyterlab-manager 5." in found["widgets in the browser"][1]
 
 
@@ -61,18 +61,18 @@ def test_a_jupyter_server_of_another_environment(started, tmp_path):
     kernel.mkdir(parents=True)
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     (kernel / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "ours", "language": "python"}))
-    found = by_subject(started(python=python).run(EXAMINE, kernel="ours"))
+    found = by_name(started(python=python).run(EXAMINE, kernel="ours"))
 
-    state, text, fix = found["Jupyter"]
-    assert (state, text) == ("warning", f"runs in {other}, and this kernel in {sys.prefix}")
-    assert f"{python} -m pip" in fix and f"{sys.executable} -m pip" in fix
+    state, text, hint = found["Jupyter"]
+    assert (state, text) == ("warning", f"It runs in {other}, and this kernel in {sys.prefix}.")
+    assert f"{python} -m pip" in hint and f"{sys.executable} -m pip" in hint
     assert found["widgets in the browser"][0] == "warning"
     assert found["widgets in the browser"][2].startswith(f"{python} -m pip install jupyterlab_widgets")
 
 
 def test_outside_a_kernel_this_environment_is_looked_at(monkeypatch):
     monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
-    assert notebook.look()[0].subject == "widgets in the browser"
+    assert notebook.check()[0].name == "widgets in the browser"
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def in_a_kernel(monkeypatch):
 
 def test_a_kernel_without_a_jupyter_server(in_a_kernel, monkeypatch):
     monkeypatch.setattr(notebook, "find_jupyter", lambda: None)
-    (found,) = notebook.look()
-    assert found.state == "ok" and "cannot be told" in found.found
+    (found,) = notebook.check()
+    assert found.state == "passed" and "environment is unknown" in found.message
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_a_kernel_without_a_jupyter_server(in_a_kernel, monkeypatch):
 def test_a_server_whose_python_is_not_known(in_a_kernel, monkeypatch, command):
     process = SimpleNamespace(cmdline=lambda: command, environ=lambda: {"PATH": "/nowhere"})
     monkeypatch.setattr(psutil, "Process", lambda pid: process)
-    (found,) = notebook.look()
-    assert "process 17; its environment cannot be told" in found.found and found.fix
+    (found,) = notebook.check()
+    assert "environment of process 17 is unknown" in found.message and found.hint
 
 
 def test_a_python_that_was_called_by_its_name(monkeypatch, tmp_path):
@@ -112,6 +112,6 @@ def test_the_canvas_is_looked_for_where_anywidget_is(monkeypatch, tmp_path):
     package.write_text('{"version": "0.11.0"}')
     told = ("/x", [str(tmp_path / "none"), str(tmp_path)])
     widgets, canvas = notebook._front_ends("python", told)
-    assert (widgets.state, canvas.state, canvas.found) == ("warning", "ok", "anywidget 0.11.0")
+    assert (widgets.state, canvas.state, canvas.message) == ("warning", "passed", "anywidget 0.11.0")
     monkeypatch.setattr(notebook.util, "find_spec", lambda name: None)
     assert len(notebook._front_ends("python", told)) == 1

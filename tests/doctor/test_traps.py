@@ -2,14 +2,13 @@
 
 import threading
 
-import nbformat
 import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
 from mlops_lab.doctor import traps
 from mlops_lab.serve import stop_all
-from mlops_lab.serve.background.left import left_servers
+from mlops_lab.serve.background.werkzeug_servers import find_werkzeug_servers
 
 SET_UP = """
 import socket, threading, time
@@ -43,12 +42,13 @@ STOP = """
 import requests
 serve.stop_all()
 server = serve.start(app, port=port)
-print(requests.get(server.url).status_code, doctor.examine("models").to_dict()["healthy"])
+print(requests.get(server.url).status_code, doctor.examine("models").to_dict()["passed"])
 """
 
 
 def run(*cells):
     """Run cells in one real kernel, on past errors; return what the last one printed."""
+    import nbformat  # it takes a second and a half, which only the process that runs these tests should spend
     from nbclient import NotebookClient
 
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in (SET_UP, *cells)])
@@ -67,7 +67,7 @@ def test_the_courses_cell_is_explained():
 
 @pytest.mark.slow
 def test_a_port_that_is_taken_is_explained():
-    assert "app.run in a cell: the port is taken" in run(TAKEN, EXAMINE)
+    assert "app.run in a cell: The port is in use" in run(TAKEN, EXAMINE)
 
 
 @pytest.mark.slow
@@ -79,8 +79,8 @@ def test_another_last_exception_is_none_of_the_doctors_business():
 @pytest.mark.slow
 def test_a_stale_thread_is_found_named_and_ended():
     said = run(THREAD.format("debug=False"), EXAMINE)
-    assert "still runs in a thread of this notebook, with the code that it was started with" in said
-    assert "held by a server in a thread of this process" in said
+    assert "It is still running in a thread of this notebook, with the code that it was started with" in said
+    assert "in use by a server in a thread of this process" in said
     assert run(THREAD.format("debug=False"), STOP) == "200 True\n"
 
 
@@ -93,16 +93,16 @@ def test_starting_on_its_port_says_what_is_there():
 @pytest.mark.slow
 def test_an_open_debugger_is_an_error():
     said = run(THREAD.format("debug=True, use_reloader=False"), EXAMINE)
-    assert "error    app.run on port" in said and "Flask's debugger is open to the network" in said
+    assert "failed   app.run on port" in said and "Flask's debugger is open to the network" in said
 
 
 def test_servers_in_threads_are_found_and_ended():
     server = make_server("127.0.0.1", 0, Flask("left"))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    (left,) = left_servers()
+    (left,) = find_werkzeug_servers()
     assert (left.port, left.debugger) == (server.server_port, False)
-    assert traps.look()[0].subject == f"app.run on port {left.port}"
+    assert traps.check()[0].name == f"app.run on port {left.port}"
     stop_all()
     thread.join(5)
-    assert not thread.is_alive() and left_servers() == []
+    assert not thread.is_alive() and find_werkzeug_servers() == []

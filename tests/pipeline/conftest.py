@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections import Counter
 from functools import partial
 
@@ -10,7 +11,7 @@ import pytest
 from mlops_lab import data, serve
 from mlops_lab.errors import LabError
 from mlops_lab.image import encode_png
-from mlops_lab.pipeline import Plan
+from mlops_lab.pipeline import ReleasePlan
 from mlops_lab.pipeline.local import LocalEnvironment
 from mlops_lab.validate import Expected, LoadPlan
 
@@ -48,8 +49,8 @@ class InThread:
         self.url = self._server.url
         self.stop = self._server.stop
 
-    def last_words(self):
-        return "its last words"
+    def last_log_lines(self):
+        return "its last log lines"
 
 
 @pytest.fixture
@@ -79,7 +80,15 @@ class Asking:
 
     def __enter__(self):
         self._thread.start()
+        self.wait_for(lambda word: True)
         return self
+
+    def wait_for(self, wanted, seconds=30):
+        """Wait until an answer of some kind has come."""
+        deadline = time.monotonic() + seconds
+        while not any(wanted(word) for word in list(self.found)):
+            assert time.monotonic() < deadline, f"only {dict(self.found)} in {seconds} s"
+            time.sleep(0.005)
 
     def __exit__(self, *_):
         self._ended.set()
@@ -103,4 +112,4 @@ def production(two):
 
 @pytest.fixture
 def plan(two, production):
-    return Plan(two.root, "digits", 2, url=production.url, **QUICK)
+    return ReleasePlan(two.root, "digits", 2, url=production.url, **QUICK)

@@ -11,7 +11,7 @@ from mlops_lab import pipeline, serve
 from mlops_lab.deploy import compose
 from mlops_lab.deploy.commands import CommandFailed
 from mlops_lab.errors import WrongUsage
-from mlops_lab.pipeline import Plan, containers, stages
+from mlops_lab.pipeline import ReleasePlan, containers, stages
 from mlops_lab.pipeline.containers import ContainerEnvironment
 from mlops_lab.serve.ports import bind
 
@@ -20,7 +20,7 @@ with_engine = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 def test_production_in_containers_is_a_port_and_not_an_address():
     with pytest.raises(WrongUsage, match="port=8000"):
-        Plan("models", "clothes", environment="docker", url="http://127.0.0.1:8000")
+        ReleasePlan("models", "clothes", environment="docker", url="http://127.0.0.1:8000")
 
 
 class Engine:
@@ -66,14 +66,14 @@ def engine(monkeypatch):
 
 @pytest.fixture
 def place(two, engine):
-    return ContainerEnvironment(Plan(two.root, "digits", 2, "compose"))
+    return ContainerEnvironment(ReleasePlan(two.root, "digits", 2, "compose"))
 
 
 def test_the_new_come_before_the_old_go_and_the_old_are_kept_until_all_is_good(two, engine, place):
-    assert place.switch(two.get("digits", 2)) == "2 server(s) took over from 2"
+    assert place.switch(two.get("digits", 2)) == "2 server(s) replaced 2"
     new, old = ["new server-3", "new server-4"], ["stop server-1", "stop server-2"]
     assert engine.done == ["files of v2", *new, *old]
-    place.close(good=True)
+    place.close(passed=True)
     assert engine.done[5:] == ["rm server-1", "rm server-2"]
 
 
@@ -84,13 +84,13 @@ def test_the_way_back(two, engine, place):
     restored, gone = ["start server-1", "start server-2"], ["stop server-3", "stop server-4"]
     assert engine.done == ["files of v1", *restored, *gone, "rm server-3", "rm server-4"]
     engine.done.clear()
-    place.close(good=False)
+    place.close(passed=False)
     assert (engine.done, engine.running) == ([], ["server-1", "server-2"])
 
 
 def test_the_old_stay_where_the_new_are_not_ready(two, engine, place):
     engine.silent = ["server-4"]
-    with pytest.raises(CommandFailed, match="Of 2 new servers 1 were not ready"):
+    with pytest.raises(CommandFailed, match="1 of 2 new servers did not become ready"):
         place.switch(two.get("digits", 2))
     assert not [word for word in engine.done if word.startswith("stop")]
     place.switch(two.get("digits", 1))
@@ -131,7 +131,9 @@ def staged_containers():
 def plan(two, quick, tmp_path, request):
     with contextlib.closing(bind("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    plan = Plan(two.root, "digits", 2, request.param, port=port, folder=tmp_path / "deployed", network="host", **quick)
+    plan = ReleasePlan(
+        two.root, "digits", 2, request.param, port=port, folder=tmp_path / "deployed", network="host", **quick
+    )
     yield replace(plan, ready_seconds=120, switch_seconds=30)
     if (tmp_path / "deployed").is_dir():
         compose.down(tmp_path / "deployed")
@@ -143,19 +145,19 @@ def plan(two, quick, tmp_path, request):
 def test_versions_follow_each_other_and_nobody_notices(two, plan, client_of, monkeypatch):
     replicas = {"docker": 1, "compose": 2}[plan.environment]
     first = pipeline.release(replace(plan, version=1))
-    assert first.good, str(first)
+    assert first.passed, str(first)
     assert servers(plan) == replicas * ["mlops-lab/digits:1"]
     url = f"http://127.0.0.1:{plan.port}"
 
     with client_of(url) as asking:
         second = pipeline.release(plan)
-    assert second.good, str(second)
+    assert second.passed, str(second)
     assert set(asking.found) == {"v1", "v2"}
     assert servers(plan, "--all") == replicas * ["mlops-lab/digits:2"]
 
     # Back to version 1, which fails after it has taken over: version 2 is started again.
-    def verify(work):
-        stages.verify(work)
+    def verify(context):
+        stages.verify(context)
         raise RuntimeError("a fault of ours")
 
     monkeypatch.setattr(pipeline.running, "STAGES", (*stages.STAGES[:-1], verify))

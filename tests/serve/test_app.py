@@ -11,7 +11,7 @@ from mlops_lab.engines.python import PythonEngine
 from mlops_lab.image import InputSpec, encode_png
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import Limits, create_app
-from mlops_lab.serve.app import ROUTES
+from mlops_lab.serve.rest.errors import ROUTES
 
 URL = "/models/bright/v1"
 PNG = encode_png(np.zeros((28, 28), np.uint8))
@@ -42,7 +42,7 @@ def test_not_ready_without_models_and_while_draining(bright):
     assert refused(empty, 503, "unavailable")
     assert empty.headers["Retry-After"] == "1"
     app = create_app(bright)
-    app.config["DRAINING"] = True
+    app.extensions["mlops_lab"].draining = True
     answer = app.test_client().get("/readyz")
     assert refused(answer, 503, "draining")
     assert app.test_client().get("/healthz").status_code == 200

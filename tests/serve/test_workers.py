@@ -17,7 +17,7 @@ import requests
 from mlops_lab.errors import WrongUsage
 from mlops_lab.image import encode_png
 from mlops_lab.serve.command import Settings
-from mlops_lab.serve.operations import gather
+from mlops_lab.serve.observability import multiprocess
 from mlops_lab.serve.workers import supervise
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows hands no listening socket down")
@@ -204,9 +204,9 @@ def test_what_cannot_be(settings, words):
 
 
 def test_a_worker_that_is_gone_is_left_out_of_the_metrics(tmp_path):
-    gather.answer(tmp_path / "0.sock", lambda: b"# TYPE a gauge\na 1.0\n")
+    multiprocess.expose(tmp_path / "0.sock", lambda: b"# TYPE a gauge\na 1.0\n")
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "1.sock"))
-    text, kind = gather.everyone(tmp_path)
+    text, kind = multiprocess.collect_all(tmp_path)
     assert text.decode().splitlines()[-1] == 'a{worker="0"} 1.0'
     assert kind.startswith("text/plain")

@@ -1,4 +1,5 @@
 import errno
+import getpass
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -7,8 +8,9 @@ from multiprocessing import get_context
 import pytest
 
 from mlops_lab.errors import StoreError, WrongUsage
-from mlops_lab.store import aliases
-from mlops_lab.store.aliases import check_name, move_alias, read_aliases, read_history
+from mlops_lab.store.aliases import move_alias, read_aliases
+from mlops_lab.store.history import read_history
+from mlops_lab.store.names import check_name
 
 
 @pytest.mark.parametrize("name", ["a", "clothes", "0", "a-b_c", "x" * 64])
@@ -93,7 +95,7 @@ def test_a_user_without_a_name(tmp_path, monkeypatch):
     def nameless():
         raise KeyError("getpwuid(): uid not found: 10001")
 
-    monkeypatch.setattr(aliases.getpass, "getuser", nameless)
+    monkeypatch.setattr(getpass, "getuser", nameless)
     move_alias(tmp_path, "production", 1, event="promoted")
     assert read_history(tmp_path)[0]["by"] == "unknown"
 

@@ -37,7 +37,7 @@ def test_every_cell_is_what_keras_answered(files, reader, answers):
     for name, answer in answers.items():
         found = verdict.objections(formats.read(files / name), target_of(reader))
         if (not found) != (answer == "ok"):
-            wrong[name] = (answer, [one.says for one in found])
+            wrong[name] = (answer, [one.message for one in found])
     assert not wrong
 
 
@@ -58,7 +58,7 @@ def test_the_matrix_is_whole():
 def test_a_file_of_here_loads_here():
     report = compat.check(NEWEST, "keras==3.15.1")
     assert report.loads and report.safe
-    assert report.reasons == () and report.fix == ""
+    assert report.reasons == () and report.hint == ""
     assert report.written_by == "keras==3.15.1"
 
 
@@ -66,17 +66,17 @@ def test_the_reason_names_layer_key_and_class_and_the_fix_is_a_command():
     report = compat.check(LENET / "3.13.2_lenet.keras", "keras==3.12.4")
     assert not report.loads
     assert "layer 'dense'" in report.reasons[0] and "'quantization_config' of Dense" in report.reasons[0]
-    assert report.fix.startswith("mlops-lab migrate ") and report.fix.endswith("--for keras==3.12.4")
+    assert report.hint.startswith("mlops-lab migrate ") and report.hint.endswith("--for keras==3.12.4")
 
 
 def test_an_h5_file_cannot_be_migrated_so_the_fix_is_an_install_line():
-    assert compat.check(LENET / "3.15.1_lenet.h5", "keras==3.4.1").fix == 'pip install "keras==3.15.1"'
+    assert compat.check(LENET / "3.15.1_lenet.h5", "keras==3.4.1").hint == 'pip install "keras==3.15.1"'
 
 
 def test_a_file_of_keras_2_is_explained_to_keras_3():
     report = compat.check(LENET / "tf2.15_lenet.keras", "keras==3.15.1")
     assert "'batch_input_shape' of Conv2D" in report.reasons[0]
-    assert "migrate" in report.fix
+    assert "migrate" in report.hint
 
 
 def test_a_graph_that_lost_a_call_is_told_apart_from_one_that_loads():
@@ -155,7 +155,8 @@ def test_a_class_of_ones_own_is_named(tmp_path):
 def test_reports_have_three_faces():
     report = compat.check(LENET / "3.13.2_lenet.keras", "keras==3.12.4")
     assert list(report.to_dict()) == [
-        "path", "format", "written_by", "target", "loads", "reasons", "fix", "safe", "code", "findings",
+        "path", "format", "written_by", "target", "loads", "loads_without_compile", "reasons", "hint", "safe", "code",
+        "runs_code", "bounded", "findings",
     ]  # fmt: skip
     assert json.loads(json.dumps(report.to_dict()))["loads"] is False
     assert "does not load" in report._repr_html_() and "<script" not in report._repr_html_()
@@ -194,7 +195,7 @@ def saved_model(folder, version, min_consumer=12):
 def test_a_saved_model_is_judged_by_its_own_numbers(tmp_path, writer, min_consumer, loads):
     report = compat.check(saved_model(tmp_path / "saved", writer, min_consumer), "tensorflow==2.16.1")
     assert (report.format, report.written_by, report.loads) == ("saved_model", f"tensorflow=={writer}", loads)
-    assert bool(report.fix) is not loads
+    assert bool(report.hint) is not loads
 
 
 @pytest.mark.parametrize(("opset", "ir", "loads"), [(13, 8, True), (99, 8, False), (13, 99, False)])

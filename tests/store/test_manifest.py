@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +8,9 @@ from hypothesis import strategies as st
 
 from mlops_lab.errors import DamagedArtifact, LabError
 from mlops_lab.store import ModelStore
-from mlops_lab.store.manifest import FORMAT, MAX_BYTES, Golden, Manifest
+from mlops_lab.store.manifest import FORMAT, MAX_BYTES, Golden, ModelManifest
+
+MANIFESTS = Path(__file__).parents[1] / "data" / "manifests"
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +24,11 @@ def entry(text):
 
 
 def read(entry):
-    return Manifest.from_json(json.dumps(entry).encode(), "manifest.json")
+    return ModelManifest.from_json(json.dumps(entry).encode(), "manifest.json")
 
 
 def test_it_comes_back_as_it_was_written(text):
-    manifest = Manifest.from_json(text, "manifest.json")
+    manifest = ModelManifest.from_json(text, "manifest.json")
     assert manifest.to_json().encode() == text
     assert manifest.to_dict()["format"] == FORMAT
     assert manifest.golden.outputs.shape == (10, 10)
@@ -49,7 +52,7 @@ def test_it_says_what_the_design_asks_for(entry):
 
 
 def test_a_client_sees_no_hashes_and_no_examples(text):
-    public = Manifest.from_json(text, "manifest.json").public()
+    public = ModelManifest.from_json(text, "manifest.json").public()
     assert not {"files", "golden", "format"} & public.keys()
     assert public["version"] == "v1"
     assert {"tensorflow_version", "keras_version"} <= public.keys()
@@ -68,13 +71,13 @@ def test_another_format_is_refused(entry, number):
 @pytest.mark.parametrize("damaged", [b"", b"{", b"null", b"[]", b"17", b'"x"', b"\xff\xfe", b"[" * 10**5, b"{}"])
 def test_what_is_no_manifest_is_damaged(damaged):
     with pytest.raises(DamagedArtifact, match=r"manifest\.json"):
-        Manifest.from_json(damaged, "manifest.json")
+        ModelManifest.from_json(damaged, "manifest.json")
 
 
 def test_a_manifest_of_many_megabytes_is_not_parsed(monkeypatch):
     monkeypatch.setattr(json, "loads", lambda text: pytest.fail("it was parsed"))
     with pytest.raises(DamagedArtifact, match="the limit is 8,388,608"):
-        Manifest.from_json(b" " * (MAX_BYTES + 1), "manifest.json")
+        ModelManifest.from_json(b" " * (MAX_BYTES + 1), "manifest.json")
 
 
 @pytest.mark.parametrize("key", ["name", "version", "files", "input", "labels", "golden", "metrics", "engine", "seed"])
@@ -169,3 +172,21 @@ def test_no_damage_raises_anything_but_damaged(shared_models, tmp_path_factory, 
     assert len(predictor.predict(np.zeros((1, 8, 8), np.uint8))) == 1
     assert json.loads(json.dumps(ModelStore(root).get("digits").manifest.public()))["version"] == "v1"
     assert ModelStore(root).get("digits")._repr_html_()
+
+
+def test_a_manifest_of_format_1_is_read_for_ever():
+    manifest = ModelManifest.from_json((MANIFESTS / "1.json").read_bytes(), "1.json")
+    assert manifest.input.size == (8, 8)
+    assert len(manifest.golden.inputs) > 0
+
+
+def test_an_image_was_called_picture_once_and_is_written_as_image(entry):
+    old = json.loads((MANIFESTS / "1.json").read_text())
+    assert old["input"]["preprocessing"]["kind"] == "picture"
+    assert read(old).to_dict()["input"]["preprocessing"]["kind"] == "image"
+
+
+def test_a_key_that_appears_twice_is_refused(text):
+    doubled = text.replace(b'"version": 1,', b'"version": 1, "version": 1,', 1)
+    with pytest.raises(DamagedArtifact, match="twice"):
+        ModelManifest.from_json(doubled, "manifest.json")

@@ -108,4 +108,4 @@ def test_a_pickle_cut_short():
 def test_the_audit_names_the_way_out():
     report = store.safety.inspect(pickle.dumps(MODEL))
     assert not report.safe
-    assert "store.load_pickle" in report.findings[0].remedy
+    assert "store.load_pickle" in report.findings[0].hint

@@ -24,7 +24,7 @@ from mlops_lab.store.safety.codes import CODES  # noqa: E402
 FIXTURES = ROOT / "tests" / "data"
 KERAS_FILES = sorted(FIXTURES.glob("keras-*/files/*.keras"))
 H5_FILES = sorted(FIXTURES.glob("keras-*/files/*.h5"))
-HOSTILE = hostile.corpus(Path("canary.txt"))
+HOSTILE = hostile.corpus(Path(hostile.CANARY))  # what a file of it would write, were it run
 
 
 @pytest.fixture
@@ -34,24 +34,40 @@ def no_keras(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("hostile")
-    hostile.build(folder)
-    return folder
-
-
 def test_the_corpus_is_large():
     assert len(HOSTILE) >= 160
     assert {case.code for case in HOSTILE} <= CODES.keys()
 
 
 @pytest.mark.parametrize("case", HOSTILE, ids=lambda case: case.name)
-def test_hostile_file_is_refused_with_its_code(case, corpus, no_keras):
-    report = safety.inspect(corpus / case.name)
+def test_hostile_file_is_refused_with_its_code(case, tmp_path, monkeypatch, no_keras):
+    monkeypatch.chdir(tmp_path)
+    report = safety.inspect(case.write(tmp_path))
     assert (report.safe, report.code) == (False, case.code), str(report)
-    assert report.findings[0].sentence and report.findings[0].remedy
-    assert not (corpus / hostile.CANARY).exists()
+    assert report.findings[0].message and report.findings[0].hint
+    assert not (tmp_path / hostile.CANARY).exists()
+
+
+def test_a_safe_file_neither_runs_code_nor_costs_without_bound(corpus):
+    for case in HOSTILE:
+        report = safety.inspect(corpus / case.name)
+        assert report.safe is (not report.findings)
+        assert not (report.safe and (report.runs_code or not report.bounded))
+        assert not (report.runs_code and report.bounded)
+
+
+@pytest.mark.parametrize(
+    ("name", "runs_code", "bounded"),
+    [
+        ("pickle_eval.pkl", True, False),
+        ("onnx_unbounded_loop_by_data.onnx", False, False),
+        ("zip_no_config.keras", False, True),
+    ],
+)
+def test_the_report_tells_code_and_cost_apart(name, runs_code, bounded, corpus):
+    report = safety.inspect(corpus / name)
+    assert (report.runs_code, report.bounded) == (runs_code, bounded)
+    assert (report.to_dict()["runs_code"], report.to_dict()["bounded"]) == (runs_code, bounded)
 
 
 def test_every_code_has_a_hostile_file():

@@ -32,22 +32,22 @@ def child(tmp_path, monkeypatch):
 def test_a_good_file_loads_and_gives_its_golden_answer():
     inputs = np.random.RandomState(0).rand(4, 28, 28, 1).astype("float32")
     report = trial_load(LENET.read_bytes(), golden=(inputs, np.load(FILES / "3.15.1_lenet.npy")))
-    assert (report.ok, report.code, report.parameters) == (True, "ok", 44_426)
+    assert (report.passed, report.code, report.parameters) == (True, "ok", 44_426)
     assert report.output_shape == "(None, 10)"
-    report.require_ok()
+    report.require_passed()
 
 
 @pytest.mark.tensorflow
 def test_another_answer_than_the_golden_one_is_told():
     inputs = np.zeros((1, 28, 28, 1), "float32")
     report = trial_load(LENET.read_bytes(), golden=(inputs, np.full((1, 10), 0.5, "float32")))
-    assert (report.ok, report.code) == (False, "trial_golden")
+    assert (report.passed, report.code) == (False, "trial_golden")
 
 
 @pytest.mark.tensorflow
 def test_a_file_that_keras_refuses_is_told_in_one_line():
     report = trial_load((FILES / "tf2.15_lenet.keras").read_bytes())
-    assert (report.ok, report.code) == (False, "trial_load")
+    assert (report.passed, report.code) == (False, "trial_load")
     assert "batch_input_shape" in report.reason
     assert "\n" not in report.reason
 
@@ -60,7 +60,7 @@ def test_a_lambda_does_not_run_in_the_child(tmp_path):
     canary = tmp_path / "canary"
     case = next(case for case in hostile_configs.cases(canary) if case.name == "config_lambda_marshal.keras")
     report = trial_load(case.content)
-    assert (report.ok, canary.exists()) == (False, False)
+    assert (report.passed, canary.exists()) == (False, False)
     assert hostile_base.keras()
 
 
@@ -77,13 +77,13 @@ def test_weights_with_nan_are_told():
 def test_too_much_memory_ends_the_child(child):
     child("held = bytearray(400 << 20)\ntime.sleep(30)")
     report = trial_load(b"x", limits=TrialLimits(memory_bytes=100 << 20))
-    assert (report.ok, report.code) == (False, "trial_memory")
+    assert (report.passed, report.code) == (False, "trial_memory")
 
 
 def test_too_much_time_ends_the_child(child):
     child("time.sleep(60)")
     report = trial_load(b"x", limits=TrialLimits(wall_seconds=0.3))
-    assert (report.ok, report.code) == (False, "trial_timeout")
+    assert (report.passed, report.code) == (False, "trial_timeout")
 
 
 def test_a_flood_of_output_is_cut_off(child):
@@ -92,18 +92,18 @@ def test_a_flood_of_output_is_cut_off(child):
 
 
 @pytest.mark.parametrize(
-    "body", ["os._exit(0)", "os.abort()", "print('[]')", "print('{\"ok\": 1}')", "print('{' * 9000)"]
+    "body", ["os._exit(0)", "os.abort()", "print('[]')", "print('{\"passed\": 1}')", "print('{' * 9000)"]
 )
 def test_an_end_without_a_proper_answer_is_no_success(child, body):
     child(body)
     report = trial_load(b"x")
-    assert (report.ok, report.code) == (False, "trial_crash")
+    assert (report.passed, report.code) == (False, "trial_crash")
 
 
 def test_the_childs_environment_is_empty(child, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     monkeypatch.setenv("MY_SECRET", "s3cret")
-    child("print(json.dumps({'ok': False, 'code': 'x', 'reason': ' '.join(sorted(os.environ))}))")
+    child("print(json.dumps({'passed': False, 'code': 'x', 'reason': ' '.join(sorted(os.environ))}))")
     reason = trial_load(b"x").reason
     assert "HOME" in reason
     assert "PROXY" not in reason and "SECRET" not in reason
@@ -129,7 +129,7 @@ def test_address_space_and_file_size_are_limited(child):
             "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nfound = []\n"
             "try: bytearray(2 << 30)\nexcept MemoryError: found.append('memory')\n"
             "try:\n    with open('big', 'wb') as f: f.write(bytes(3 << 20))\nexcept OSError: found.append('file')\n"
-            "print(json.dumps({'ok': False, 'code': 'x', 'reason': ' '.join(found)}))"
+            "print(json.dumps({'passed': False, 'code': 'x', 'reason': ' '.join(found)}))"
         )
     )
     assert trial_load(b"x").reason == "memory file"
@@ -142,7 +142,7 @@ def test_the_network_is_cut_off_or_the_report_says_that_it_is_not(child):
             "import socket\nhost = socket.socket()\nfound = 'open'\n"
             "try:\n    host.settimeout(2); host.connect(('127.0.0.1', 9))\n"
             "except OSError as error: found = type(error).__name__ + str(error.errno)\n"
-            "print(json.dumps({'ok': False, 'code': 'x', 'reason': found, 'notes': notes}))"
+            "print(json.dumps({'passed': False, 'code': 'x', 'reason': found, 'notes': notes}))"
         )
     )
     report = trial_load(b"x")
@@ -155,7 +155,7 @@ def test_the_report_has_three_faces():
     assert json.loads(json.dumps(report.to_dict()))["notes"] == ["a note"]
     assert "<b>" not in report._repr_html_()
     with pytest.raises(UnsafeFile) as caught:
-        report.require_ok()
+        report.require_passed()
     assert caught.value.code == "trial_load"
 
 

@@ -42,13 +42,13 @@ def test_a_drawing_is_sent_and_answered(paper, told, predictors):
     shown = text(paper.result.value)
     for part in ("The model sees", "64 numbers", "shape 64", f"It says: {paper.answer[0]}", "✓ 200"):
         assert part in shown
-    assert told == [{"said": str(paper.answer[0])}]
+    assert told == [{"text": str(paper.answer[0])}]
 
 
 def test_while_a_stroke_goes_on_nothing_is_announced(paper, told):
     hear(paper, {"kind": "drawing", "done": False}, LINE)
     assert paper.answer is not None
-    assert told == [{"said": ""}]
+    assert told == [{"text": ""}]
 
 
 def test_an_empty_paper_asks_nothing(paper, told, server):
@@ -61,22 +61,22 @@ def test_an_empty_paper_asks_nothing(paper, told, server):
 
 
 def test_what_a_version_takes_is_asked_for_once(paper, server):
-    paper.ask(LINE)
+    paper.classify(LINE)
     before = len(server.requests)
-    paper.ask(LINE)
+    paper.classify(LINE)
     assert [seen.method for seen in list(server.requests)[before:]] == ["POST"]
 
 
 def test_an_error_is_said_and_shown(server, digits):
     paper = widgets.draw(server, digits, "light", "v9")
-    assert paper.ask(LINE).startswith("Error: ")
+    assert paper.classify(LINE).startswith("Error: ")
     assert "✗ error" in text(paper.result.value)
 
 
 def test_the_browser_hears_even_where_the_kernel_fails(paper, told):
     paper.canvas.on_drawing = lambda png, done: 1 / 0
     hear(paper, {"kind": "drawing", "done": True}, LINE)  # ipywidgets logs it
-    assert told == [{"said": ""}]
+    assert told == [{"text": ""}]
 
 
 def ways(stand_in):

@@ -1,15 +1,15 @@
-"""Find in Kubernetes files what would go wrong on a cluster, before there is one.
+"""A linter for Kubernetes files: it finds what would fail on a cluster, before there is a cluster.
 
-The schema says whether a field exists; it does not say whether a Service finds a pod, whether a node can be drained or
-whether a pod is killed while it answers. These rules do::
+A schema checks whether a field exists. It does not check whether a Service selects a pod, whether a node can be
+drained, or whether a pod is killed while it answers. These rules do::
 
     lint.check(files)                # {path: text}, as deploy.files returns them
-    lint.check(lint.texts("k8s"))    # or what is in a folder by now
+    lint.check(lint.texts("k8s"))    # or the files of a folder
 
-Each rule is one small function. About a single pod: ``pods`` (is it well, what may it use, how does it end) and
-``security`` (what may it do). About what objects say of each other: ``names`` (is it there), ``traffic`` (does a
-request arrive) and ``scale`` (how many are there). ``reading`` turns files into ``manifests``; ``findings`` holds the
-answer.
+Each rule is one small function. The rules about a single pod are in ``pods`` (probes, resources, termination) and
+``security`` (privileges). The rules about how objects fit each other are in ``names`` (references), ``traffic`` (the
+path of a request) and ``scale`` (the number of pods). ``reading`` parses files into ``manifests``; ``report`` holds the
+result.
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from mlops_lab.deploy.lint import names, pods, scale, security, traffic
-from mlops_lab.deploy.lint.findings import Finding, Findings
 from mlops_lab.deploy.lint.manifests import Manifests
 from mlops_lab.deploy.lint.reading import read, texts
+from mlops_lab.deploy.lint.report import LintReport
+from mlops_lab.findings import Finding
 
-__all__ = ["Finding", "Findings", "check", "rules", "texts"]
+__all__ = ["Finding", "LintReport", "check", "rules", "texts"]
 
-OF_A_POD = (*pods.RULES, *security.RULES)
-OF_ALL = (*names.RULES, *traffic.RULES, *scale.RULES)
+POD_RULES = (*pods.RULES, *security.RULES)
+OBJECT_RULES = (*names.RULES, *traffic.RULES, *scale.RULES)
 
 
-def check(files: Mapping[str, str]) -> Findings:
-    """Return what is wrong with Kubernetes files.
+def check(files: Mapping[str, str]) -> LintReport:
+    """Check Kubernetes files with every rule.
 
-    Files of kustomize are looked at as they are written: kustomizations are followed no further than the files that
-    they name, and patches are not applied. To judge what an overlay becomes, give what ``kubectl kustomize`` prints.
+    Files of kustomize are checked as they are written: a kustomization is followed only to the files that it names,
+    and patches are not applied. To check an overlay, pass the output of ``kubectl kustomize``.
 
     Parameters
     ----------
     files
-        Texts by path. What does not end in ``.yaml`` or ``.yml`` is not read.
+        The texts by path. Files that do not end in ``.yaml`` or ``.yml`` are ignored.
 
     Raises
     ------
@@ -47,34 +48,35 @@ def check(files: Mapping[str, str]) -> Findings:
     --------
     >>> service = "{apiVersion: v1, kind: Service, metadata: {name: clothes}, spec: {selector: {app: cloths}}}"
     >>> print(check({"service.yaml": service}))
-    service.yaml: Service clothes: No pod has the labels app=cloths. Pods have: (there are no pods). [service-selects-nothing]
-    one thing to mend in 1 Kubernetes object
+    failed   service.yaml: Service clothes: service-selects-nothing: No pod has the labels app=cloths. → Pods have: (there are no pods).
+    1 problem in 1 Kubernetes object
     """  # noqa: E501 - a finding is one line
     manifests = read(files)
-    found = sorted(_found(manifests), key=lambda finding: list(files).index(finding.where.partition(": ")[0]))
-    return Findings(tuple(found), len(manifests.objects))
+    order = list(files)
+    found = sorted(_findings(manifests), key=lambda finding: order.index(finding.place.partition(": ")[0]))
+    return LintReport(tuple(found), len(manifests.objects))
 
 
 def rules() -> dict[str, str]:
-    """Return every rule and its reason.
+    """Return the code of every rule with its reason.
 
     Examples
     --------
-    >>> rules()["latest-tag"]
-    'Without a tag of its own an image is another one tomorrow, and there is nothing to roll back to.'
+    >>> rules()["pdb-selects-nothing"]
+    'A PodDisruptionBudget protects nothing if no pod has its labels.'
     """
-    return {_word(rule): str(rule.__doc__) for rule in (*OF_A_POD, *OF_ALL)}
+    return {_code(rule): str(rule.__doc__) for rule in (*POD_RULES, *OBJECT_RULES)}
 
 
-def _found(manifests: Manifests) -> Iterator[Finding]:
-    for about_pod in OF_A_POD:
+def _findings(manifests: Manifests) -> Iterator[Finding]:
+    for pod_rule in POD_RULES:
         for pod in manifests.pods:
-            for says, remedy in about_pod(pod):
-                yield Finding(_word(about_pod), pod.owner.where, says, remedy)
-    for about_all in OF_ALL:
-        for item, says, remedy in about_all(manifests):
-            yield Finding(_word(about_all), item.where, says, remedy)
+            for message, hint in pod_rule(pod):
+                yield Finding(False, message, hint, _code(pod_rule), pod.owner.where)
+    for object_rule in OBJECT_RULES:
+        for item, message, hint in object_rule(manifests):
+            yield Finding(False, message, hint, _code(object_rule), item.where)
 
 
-def _word(rule: object) -> str:
+def _code(rule: object) -> str:
     return str(getattr(rule, "__name__", "")).replace("_", "-")

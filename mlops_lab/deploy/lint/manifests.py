@@ -1,7 +1,7 @@
-"""What Kubernetes files hold: objects, each with its place, and the pods that they start.
+"""The objects of Kubernetes files, each with its place, and the pods that they start.
 
-Nothing here trusts its shape: a file may say anything, so every look goes through ``at``, ``table``, ``rows`` or
-``things``, which answer with nothing where there is nothing.
+A file may hold any structure, so every access goes through ``at``, ``table``, ``rows`` or ``things``, which return an
+empty value where the path does not exist.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ POD_AT = {
     "ReplicaSet": ("spec", "template"), "Job": ("spec", "template"), "Pod": (),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }  # fmt: skip
-"""Where the description of the pod stands in each kind that starts one."""
+"""The path of the pod template in each kind of object that starts pods."""
 
 
 def at(node: Any, *keys: str) -> Any:
-    """Return what stands under the keys, or ``None`` where one of them is missing.
+    """Return the value under the keys, or ``None`` where a key is missing.
 
     >>> at({"spec": {"replicas": 2}}, "spec", "replicas")
     2
@@ -49,7 +49,7 @@ def things(node: Any, *keys: str) -> list[Any]:
 
 
 def holds(labels: Any, selector: Any) -> bool:
-    """Return whether labels have everything that a selector asks for; an empty selector asks for nothing.
+    """Return whether labels match a selector; an empty selector matches all labels.
 
     >>> holds({"app": "clothes", "track": "stable"}, {"app": "clothes"})
     True
@@ -67,15 +67,15 @@ def shown(labels: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """One object of a file."""
+class KubernetesObject:
+    """One Kubernetes object, and the file that it comes from."""
 
     path: str
     body: dict[str, Any] = field(repr=False)
 
     @property
     def kind(self) -> str:
-        """Return ``"Deployment"`` and so on."""
+        """Return the kind, such as ``"Deployment"``."""
         return str(self.body.get("kind"))
 
     @property
@@ -85,7 +85,7 @@ class Manifest:
 
     @property
     def space(self) -> str:
-        """Return the namespace; empty where the file leaves it open."""
+        """Return the namespace; empty where the file sets none."""
         return str(at(self.body, "metadata", "namespace") or "")
 
     @property
@@ -95,7 +95,7 @@ class Manifest:
 
     @property
     def selector(self) -> dict[str, Any]:
-        """Return the labels that a Deployment, a PodDisruptionBudget and their like select by."""
+        """Return the labels that objects such as a Deployment or a PodDisruptionBudget select by."""
         key = "podSelector" if self.kind == "NetworkPolicy" else "selector"
         return table(self.body, "spec", key, "matchLabels")
 
@@ -104,7 +104,7 @@ class Manifest:
 class Pod:
     """The pod that an object starts."""
 
-    owner: Manifest
+    owner: KubernetesObject
     template: dict[str, Any] = field(repr=False)
 
     @property
@@ -114,22 +114,22 @@ class Pod:
 
     @property
     def labels(self) -> dict[str, Any]:
-        """Return the labels that the pod bears."""
+        """Return the labels of the pod."""
         return table(self.template, "metadata", "labels")
 
     @property
     def containers(self) -> list[dict[str, Any]]:
-        """Return the containers that serve."""
+        """Return the containers, without the init containers."""
         return rows(self.spec, "containers")
 
     @property
     def every_container(self) -> list[dict[str, Any]]:
-        """Return the containers that serve and those that only prepare."""
+        """Return the containers and the init containers."""
         return [*self.containers, *rows(self.spec, "initContainers")]
 
     @property
     def serves(self) -> bool:
-        """Return whether the pod is meant to stay: a job ends, and is asked nothing while it runs."""
+        """Return whether the pod is long-running and serves requests, unlike that of a Job."""
         return self.owner.kind not in ("Job", "CronJob", "Pod")
 
     @property
@@ -138,27 +138,27 @@ class Pod:
         opened = [port for container in self.containers for port in rows(container, "ports")]
         return [port[key] for port in opened for key in ("containerPort", "name") if key in port]
 
-    def selected_by(self, other: Manifest, selector: Mapping[str, Any]) -> bool:
+    def selected_by(self, other: KubernetesObject, selector: Mapping[str, Any]) -> bool:
         """Return whether an object of the same namespace selects this pod by these labels."""
         return self.owner.space == other.space and holds(self.labels, selector)
 
 
 @dataclass(frozen=True)
 class Manifests:
-    """All objects of some files."""
+    """The objects of a set of files."""
 
-    objects: tuple[Manifest, ...]
-    kustomizations: tuple[Manifest, ...]
+    objects: tuple[KubernetesObject, ...]
+    kustomizations: tuple[KubernetesObject, ...]
     broken: Mapping[str, str]
-    """The files that are not YAML, with the reason."""
+    """The files that are not valid YAML, with the reason."""
     paths: frozenset[str]
 
-    def of(self, *kinds: str) -> list[Manifest]:
-        """Return the objects of some kinds."""
+    def of(self, *kinds: str) -> list[KubernetesObject]:
+        """Return the objects of the given kinds."""
         return [item for item in self.objects if item.kind in kinds]
 
-    def named(self, kind: str, name: Any, space: str) -> Manifest | None:
-        """Return the object of a kind and name in a namespace."""
+    def named(self, kind: str, name: Any, space: str) -> KubernetesObject | None:
+        """Return the object of a kind and name in a namespace; ``None`` where there is none."""
         return next((item for item in self.of(kind) if item.name == name and item.space == space), None)
 
     @property
@@ -166,24 +166,24 @@ class Manifests:
         """Return the pods that the objects start."""
         return [Pod(item, table(item.body, *POD_AT[item.kind])) for item in self.objects if item.kind in POD_AT]
 
-    def chosen_by(self, chooser: Manifest, selector: Mapping[str, Any]) -> list[Pod]:
-        """Return the pods that an object selects by these labels."""
+    def selected_by_labels(self, chooser: KubernetesObject, selector: Mapping[str, Any]) -> list[Pod]:
+        """Return the pods that an object selects by labels."""
         return [pod for pod in self.pods if pod.selected_by(chooser, selector)]
 
-    def labels_there_are(self) -> str:
+    def labels_hint(self) -> str:
         """Return a hint that names the labels of the pods."""
         return f"Pods have: {'; '.join(shown(pod.labels) for pod in self.pods) or '(there are no pods)'}."
 
-    def scaler(self, owner: Manifest) -> Manifest | None:
-        """Return the HorizontalPodAutoscaler that sets the number of an object's pods."""
+    def scaler(self, owner: KubernetesObject) -> KubernetesObject | None:
+        """Return the HorizontalPodAutoscaler of an object; ``None`` where there is none."""
         for item in self.of("HorizontalPodAutoscaler"):
             target = table(item.body, "spec", "scaleTargetRef")
             if (target.get("kind"), target.get("name"), item.space) == (owner.kind, owner.name, owner.space):
                 return item
         return None
 
-    def fewest(self, owner: Manifest) -> int:
-        """Return how many pods of an object there may be at the fewest."""
+    def min_replicas(self, owner: KubernetesObject) -> int:
+        """Return the minimum number of pods of an object."""
         scaler = self.scaler(owner)
         number = at(scaler.body, "spec", "minReplicas") if scaler else at(owner.body, "spec", "replicas")
         return number if isinstance(number, int) else 1

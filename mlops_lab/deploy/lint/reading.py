@@ -1,7 +1,7 @@
-"""Kubernetes files become objects.
+"""Parse Kubernetes files into objects.
 
-A kustomization is kept apart, and a patch that it names is no object of its own, so it is left out. What a
-kustomization makes, its generated ConfigMaps, counts as there.
+Kustomizations are kept apart, and the patches that they name are left out, since a patch is not a complete object. The
+ConfigMaps that a kustomization generates count as objects.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlops_lab.deploy.lint.manifests import Manifest, Manifests, rows, things
+from mlops_lab.deploy.lint.manifests import KubernetesObject, Manifests, rows, things
 from mlops_lab.errors import MissingPackage, StoreError
 
 
@@ -35,7 +35,7 @@ def texts(folder: str | Path) -> dict[str, str]:
 
 
 def read(files: Mapping[str, str]) -> Manifests:
-    """Return the objects of files; only names that end in ``.yaml`` or ``.yml`` are read.
+    """Parse the files whose names end in ``.yaml`` or ``.yml``.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def read(files: Mapping[str, str]) -> Manifests:
     """
     texts = {path: text for path, text in files.items() if path.endswith((".yaml", ".yml"))}
     broken: dict[str, str] = {}
-    found = [Manifest(path, body) for path, text in texts.items() for body in _documents(path, text, broken)]
+    found = [KubernetesObject(path, body) for path, text in texts.items() for body in _documents(path, text, broken)]
     kustomizations = [item for item in found if item.kind in ("Kustomization", "Component")]
     patches = {path for item in kustomizations for path in _patches(item)}
     objects = [item for item in found if item not in kustomizations and item.path not in patches]
@@ -71,7 +71,7 @@ def _documents(path: str, text: str, broken: dict[str, str]) -> Iterator[dict[st
             broken[path] = "a document in it has no kind"
 
 
-def _patches(kustomization: Manifest) -> Iterator[str]:
+def _patches(kustomization: KubernetesObject) -> Iterator[str]:
     folder = posixpath.dirname(kustomization.path)
     named = [patch.get("path") for patch in rows(kustomization.body, "patches")]
     for path in [*named, *things(kustomization.body, "patchesStrategicMerge")]:
@@ -79,10 +79,10 @@ def _patches(kustomization: Manifest) -> Iterator[str]:
             yield posixpath.normpath(posixpath.join(folder, path))
 
 
-def _generated(kustomization: Manifest) -> Iterator[Manifest]:
-    """Yield the ConfigMaps that a kustomization makes, with the keys that it states there itself."""
+def _generated(kustomization: KubernetesObject) -> Iterator[KubernetesObject]:
+    """Yield the ConfigMaps that a kustomization generates, with their keys."""
     for row in rows(kustomization.body, "configMapGenerator"):
         pairs = dict(str(literal).partition("=")[::2] for literal in things(row, "literals"))
         files = {posixpath.basename(str(name).partition("=")[0]): "" for name in things(row, "files")}
         body = {"kind": "ConfigMap", "metadata": {"name": row.get("name")}, "data": {**pairs, **files}}
-        yield Manifest(kustomization.path, body)
+        yield KubernetesObject(kustomization.path, body)

@@ -1,7 +1,7 @@
-"""Rules about what a pod may do: "restricted", the strictest of the Pod Security Standards, and a little more.
+"""Rules about a pod's privileges: "restricted", the strictest of the Pod Security Standards, and a little more.
 
-Each rule is a function of a ``Pod`` that yields what is wrong and what to do. Its name is
-the rule's code word, its docstring the reason.
+Each rule is a function of a ``Pod`` that yields the message and the hint. Its name is the rule's code, its docstring
+the reason.
 """
 
 # ruff: noqa: D401 - the docstring of a rule is its reason
@@ -11,44 +11,46 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mlops_lab.deploy.lint.manifests import Pod, at, rows
+from mlops_lab.deploy.lint.manifests import Pod, at, rows, table
 
-Said = Iterator[tuple[str, str]]
+SECRET_NAMES = ("_KEY", "_KEYS", "TOKEN", "PASSWORD", "SECRET")
+
+Problems = Iterator[tuple[str, str]]
 
 
-def runs_as_root(pod: Pod) -> Said:
-    """Root in a container is one hole in the kernel away from root outside."""
+def runs_as_root(pod: Pod) -> Problems:
+    """Root in a container becomes root on the node through a single kernel vulnerability."""
     for container in pod.every_container:
         user = _security(pod, container, "runAsUser")
         if _security(pod, container, "runAsNonRoot") is not True:
             yield f"The container {_name(container)} may run as root.", "Set securityContext.runAsNonRoot: true."
-        elif not isinstance(user, int) or user == 0:
+        elif user is not None and (not isinstance(user, int) or user == 0):
             yield (
-                f"The user of the container {_name(container)} is {user!r}, so runAsNonRoot cannot be checked.",
-                "Set securityContext.runAsUser to a number such as 10001.",
+                f"The user of the container {_name(container)} is {user!r}, which runAsNonRoot rejects.",
+                "Remove runAsUser where the image names a numeric user, or set it to a number such as 10001.",
             )
 
 
-def missing_seccomp(pod: Pod) -> Said:
-    """The default profile takes away the system calls that a server never makes."""
+def missing_seccomp(pod: Pod) -> Problems:
+    """The default seccomp profile blocks the system calls that a server never needs."""
     for container in pod.every_container:
         if at(_security(pod, container, "seccompProfile"), "type") not in ("RuntimeDefault", "Localhost"):
             yield (
-                f"The container {_name(container)} may make every system call.",
+                f"The container {_name(container)} may use every system call.",
                 "Set securityContext.seccompProfile.type: RuntimeDefault.",
             )
 
 
-def keeps_capabilities(pod: Pod) -> Said:
-    """A server on a port above 1023 needs none of root's powers."""
+def keeps_capabilities(pod: Pod) -> Problems:
+    """A server on a port above 1023 needs no Linux capability."""
     for container in pod.every_container:
         dropped = at(container, "securityContext", "capabilities", "drop")
         if not isinstance(dropped, list) or "ALL" not in dropped:
             yield f"The container {_name(container)} keeps capabilities.", "Set capabilities.drop: [ALL]."
 
 
-def privilege_escalation(pod: Pod) -> Said:
-    """Unless forbidden, a set-uid program in the image can become root."""
+def privilege_escalation(pod: Pod) -> Problems:
+    """A set-uid program in the image can become root unless this is forbidden."""
     for container in pod.every_container:
         if at(container, "securityContext", "allowPrivilegeEscalation") is not False:
             yield (
@@ -57,8 +59,8 @@ def privilege_escalation(pod: Pod) -> Said:
             )
 
 
-def writable_root(pod: Pod) -> Said:
-    """Whoever breaks in can change what runs, where the root file system can be written."""
+def writable_root(pod: Pod) -> Problems:
+    """An intruder can change the program if the root file system is writable."""
     for container in pod.every_container:
         if at(container, "securityContext", "readOnlyRootFilesystem") is not True:
             yield (
@@ -67,8 +69,8 @@ def writable_root(pod: Pod) -> Said:
             )
 
 
-def nowhere_to_write(pod: Pod) -> Said:
-    """Python and Flask keep large uploads in /tmp, which a read-only root file system does not offer."""
+def nowhere_to_write(pod: Pod) -> Problems:
+    """Python and Flask keep large uploads in /tmp, which a read-only root file system does not provide."""
     for container in pod.containers:
         mounts = [mount for mount in rows(container, "volumeMounts") if mount.get("readOnly") is not True]
         fixed = at(container, "securityContext", "readOnlyRootFilesystem") is True
@@ -76,8 +78,8 @@ def nowhere_to_write(pod: Pod) -> Said:
             yield f"The container {_name(container)} cannot write to /tmp.", "Mount an emptyDir there."
 
 
-def shares_the_host(pod: Pod) -> Said:
-    """What a pod shares with its node, an intruder shares too."""
+def shares_the_host(pod: Pod) -> Problems:
+    """An intruder gains everything that the pod shares with its node."""
     for key in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.spec.get(key) is True:
             yield f"The pod has {key}: true.", "Remove it."
@@ -89,19 +91,28 @@ def shares_the_host(pod: Pod) -> Said:
             yield f"The container {_name(container)} is privileged.", "Remove privileged: true."
 
 
-def token_mounted(pod: Pod) -> Said:
-    """A server that never talks to the Kubernetes API needs no key to it."""
+def token_mounted(pod: Pod) -> Problems:
+    """A server that never uses the Kubernetes API needs no token for it."""
     if pod.spec.get("automountServiceAccountToken") is not False:
         yield "The pod gets a token for the Kubernetes API.", "Set automountServiceAccountToken: false in the pod."
 
 
-def plain_secret(pod: Pod) -> Said:
-    """Whoever may read the Deployment, or the repository it is kept in, reads the value."""
+def plain_secret(pod: Pod) -> Problems:
+    """Everybody who may read the Deployment, or its repository, can read the secret."""
     for container in pod.every_container:
         for row in rows(container, "env"):
             name = str(row.get("name", ""))
-            if row.get("value") and name.upper().endswith(("_KEY", "_KEYS", "TOKEN", "PASSWORD", "SECRET")):
-                yield f"The value of {name} stands in the file.", "Take it from a Secret with secretKeyRef."
+            if row.get("value") and name.upper().endswith(SECRET_NAMES):
+                yield f"The value of {name} is in the file.", "Read it from a Secret with secretKeyRef."
+
+
+def optional_key(pod: Pod) -> Problems:
+    """A server whose API key is an optional Secret is open to everybody when the Secret is missing."""
+    for container in pod.every_container:
+        for row in rows(container, "env"):
+            ref = table(row, "valueFrom", "secretKeyRef")
+            if ref.get("optional") is True and str(row.get("name", "")).upper().endswith(SECRET_NAMES):
+                yield f"The Secret of {row.get('name')} is optional.", "Remove optional: true."
 
 
 RULES = (
@@ -114,6 +125,7 @@ RULES = (
     shares_the_host,
     token_mounted,
     plain_secret,
+    optional_key,
 )
 
 
@@ -122,6 +134,6 @@ def _name(container: dict[str, Any]) -> str:
 
 
 def _security(pod: Pod, container: dict[str, Any], key: str) -> Any:
-    """Return a setting of the container, or where it has none that of the pod."""
+    """Return a setting of the container, or the pod's where the container has none."""
     own = at(container, "securityContext", key)
     return own if own is not None else at(pod.spec, "securityContext", key)

@@ -1,8 +1,8 @@
 """A chain: models fed one into the next.
 
-A chain names its links; which model a name means is looked up for every request, and whether the links fit is looked at
-again each time (it is a handful of comparisons). So a version that is promoted into a chain is checked before it is
-asked, and one that does not fit is told by its link.
+A chain names its links. The versions behind the names are looked up for every request, and the types of the links are
+compared each time (a handful of comparisons). So a version that is promoted into a chain is checked before it is used,
+and the error for one that does not fit names its link.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from mlops_lab import show
 from mlops_lab.errors import BrokenChain, LabError, WrongUsage
 from mlops_lab.predict import Predictor
-from mlops_lab.serve.chains.steps import STEPS, Ask, Kind, Step, make_step
-from mlops_lab.serve.limits import Limits
-from mlops_lab.serve.protocols import course
-from mlops_lab.store.aliases import check_name
+from mlops_lab.serve.chains.steps import STEPS, Kind, ModelStep, Step, StepResult, make_step
+from mlops_lab.serve.core.inference import InferenceService
+from mlops_lab.serve.core.timing import RequestContext
+from mlops_lab.serve.core.traffic import Route
+from mlops_lab.store.names import check_name
 
 MAX_LINKS = 16
 _log = logging.getLogger("mlops_lab.serve")
 
-Find = Callable[[str, str], Predictor]
-Admit = Callable[[str], AbstractContextManager[None]]
+Find = Callable[[str, str], Route]
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelLink:
     """A link that names a model; by default the version in production, else the newest."""
 
     model: str
@@ -38,7 +38,7 @@ class Model:
 
     @property
     def name(self) -> str:
-        """What errors and answers call it."""
+        """The name of the link in errors and answers."""
         return self.model
 
 
@@ -49,11 +49,11 @@ class Chain:
     Parameters
     ----------
     links
-        Words: a model (``"digits"``, ``"digits/v1"``, ``"digits/production"``) or a step (``"find-digits"``,
-        ``"join"``). Or what a JSON file holds, ``{"model": …, "version": …}`` and ``{"step": …}``, a loaded predictor,
-        or a step of your own.
+        Names of models (``"digits"``, ``"digits/v1"``, ``"digits/production"``) or steps (``"find-digits"``,
+        ``"join"``); or the objects of a JSON file, ``{"model": …, "version": …}`` and ``{"step": …}``; loaded
+        predictors; or steps of your own.
     name
-        Its place under ``/chains``.
+        Its name under ``/chains``.
     description
         One sentence for people.
 
@@ -82,25 +82,23 @@ class Chain:
             )
         links = []
         for number, link in enumerate(self.links, 1):
-            with self._told(number, str(link)[:80]):
+            with self._located(number, str(link)[:80]):
                 links.append(_link(link))
         object.__setattr__(self, "links", tuple(links))
 
-    def bind(self, find: Find, on_prediction: course.OnPrediction | None = None) -> list[Step]:
-        """Return what the links mean just now, once each fits the one before.
+    def bind(self, find: Find) -> list[Step | ModelStep]:
+        """Return the steps that the links stand for at present, once each fits the one before.
 
         Raises
         ------
         LabError
             A model is not there, or does not fit: the message names the link.
         """
-        steps: list[Step] = []
+        steps: list[Step | ModelStep] = []
         kind = Kind("request")
         for number, link in enumerate(self.links, 1):
-            with self._told(number, link.name):
-                step = Ask(find(link.model, link.version), on_prediction) if isinstance(link, Model) else link
-                if isinstance(step, Ask) and step.on_prediction is None:
-                    step = Ask(step.predictor, on_prediction)
+            with self._located(number, link.name):
+                step = ModelStep(find(link.model, link.version)) if isinstance(link, ModelLink) else link
                 try:
                     kind = step.gives(kind)
                 except WrongUsage as error:
@@ -110,33 +108,36 @@ class Chain:
             raise BrokenChain(f"The chain {self.name!r} ends with {kind}.", "Let a model be its last link, or 'join'.")
         return steps
 
-    def run(self, steps: Sequence[Step], value: Any, limits: Limits, admit: Admit | None = None) -> dict[str, Any]:
-        """Return the answer, and what each link had to do with it.
+    def run(
+        self, steps: Sequence[Step | ModelStep], value: Any, service: InferenceService, context: RequestContext
+    ) -> dict[str, Any]:
+        """Return the answer, and the facts about each link.
 
         Parameters
         ----------
         steps
-            From :meth:`bind`.
+            The steps from :meth:`bind`.
         value
-            What the first link takes: a list of one image.
-        limits
-            The server's.
-        admit
-            Holds a place for a link of a name while it works.
+            The input of the first link: a list of one image.
+        service
+            Answers for the models, and admits the steps.
+        context
+            The context of the request.
         """
-        told = []
+        facts = []
         for number, step in enumerate(steps, 1):
-            with self._told(number, step.name), (admit or _free)(step.name):
+            with self._located(number, step.name):
                 started = time.perf_counter()
-                value, facts = step.run(value, limits)
+                result = _run_step(step, value, service, context)
                 milliseconds = round(1000 * (time.perf_counter() - started), 3)
-            role = "model" if isinstance(step, Ask) else "step"
-            told.append({"link": number, role: step.name, **facts, "milliseconds": milliseconds})
+            role = "model" if isinstance(step, ModelStep) else "step"
+            facts.append({"link": number, role: step.name, **result.facts, "milliseconds": milliseconds})
+            value = result.value
         answer = value if isinstance(value, str) else [item.to_dict() for item in value]
-        return {"chain": self.name, "answer": answer, "links": told}
+        return {"chain": self.name, "answer": answer, "links": facts}
 
     @contextmanager
-    def _told(self, number: int, name: str) -> Iterator[None]:
+    def _located(self, number: int, name: str) -> Iterator[None]:
         """Let errors say in which link they happened; their class, status and code stay what they are."""
         where = f"Link {number} ({name}) of the chain {self.name!r}"
         try:
@@ -150,33 +151,36 @@ class Chain:
             raise LabError(f"{where} failed inside the server.", "Look into its log.", code="internal") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what the chain's file holds, as far as its links are words."""
-        links = [
-            {"model": link.model, **({"version": link.version} if link.version else {})}
-            if isinstance(link, Model)
-            else {"model": link.name, "version": f"v{link.predictor.version}"}
-            if isinstance(link, Ask)
-            else {"step": link.name}
-            for link in self.links
-        ]
-        return {"name": self.name, "description": self.description, "links": links}
+        """Return the content of the chain's file, as far as its links have names."""
+        return {"name": self.name, "description": self.description, "links": [_link_to_dict(x) for x in self.links]}
 
     def _repr_html_(self) -> str:
         rows = [(place, " ".join(link.values())) for place, link in enumerate(self.to_dict()["links"], 1)]
         return show.card(f"Chain {self.name!r}: {self.description}", show.table(rows, ("link", "is")))
 
 
-def _free(name: str) -> AbstractContextManager[None]:
-    return nullcontext()
+def _run_step(step: Step | ModelStep, value: Any, service: InferenceService, context: RequestContext) -> StepResult:
+    if isinstance(step, ModelStep):
+        return step.ask(value, service, context.link())
+    with service.admission.admit(step.name, context.elapsed()):
+        return step.run(value, service.limits)
+
+
+def _link_to_dict(link: Any) -> dict[str, str]:
+    if isinstance(link, ModelLink):
+        return {"model": link.model, **({"version": link.version} if link.version else {})}
+    if isinstance(link, ModelStep):
+        return {"model": link.name, "version": f"v{link.predictor.version}"}
+    return {"step": link.name}
 
 
 def _link(link: Any) -> Any:
-    """Return one link from a word, from the object of a JSON file, or as it is."""
+    """Return one link from a name, from the object of a JSON file, or as it is."""
     if isinstance(link, Predictor):
-        return Ask(link)
+        return ModelStep(Route(link))
     if isinstance(link, str):
-        word, slash, version = link.partition("/")
-        return make_step(link, {}) if not slash and word in STEPS else _model(word, version)
+        name, slash, version = link.partition("/")
+        return make_step(link, {}) if not slash and name in STEPS else _model(name, version)
     if isinstance(link, Mapping):
         keys = set(link)
         if "step" in keys and isinstance(link["step"], str):
@@ -191,7 +195,7 @@ def _link(link: Any) -> Any:
     raise WrongUsage(f"It is a {type(link).__name__}.", "Name a model or a step, or pass a Predictor or a Step.")
 
 
-def _model(name: Any, version: Any) -> Model:
+def _model(name: Any, version: Any) -> ModelLink:
     if not isinstance(name, str) or not isinstance(version, str):
-        raise WrongUsage("Its model and version are not words.", 'Write {"model": "digits", "version": "v1"}.')
-    return Model(check_name(name), version)
+        raise WrongUsage("Its model and version are not strings.", 'Write {"model": "digits", "version": "v1"}.')
+    return ModelLink(check_name(name), version)

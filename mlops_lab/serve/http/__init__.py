@@ -1,8 +1,6 @@
-"""HTTP, for a WSGI application of any kind: waitress on a socket of ours, and what it leaves open, closed."""
+"""HTTP/1.1 by uvicorn: the server, the limits that uvicorn leaves open, and a bridge to WSGI applications."""
 
 from mlops_lab.serve.http.server import HttpServer as HttpServer
-from mlops_lab.serve.http.server import drop_newcomers as drop_newcomers
 from mlops_lab.serve.http.server import end_on_signals as end_on_signals
 from mlops_lab.serve.http.server import refuse_debug as refuse_debug
-from mlops_lab.serve.http.server import serve_forever as serve_forever
-from mlops_lab.serve.http.server import serve_on as serve_on
+from mlops_lab.serve.http.server import serve_until as serve_until

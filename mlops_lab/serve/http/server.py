@@ -1,274 +1,238 @@
-"""waitress on a socket of ours: starts in a thread, drains and stops on command."""
+"""uvicorn on a socket that we bound: in a thread with a loop of its own, drained or stopped on command."""
 
 from __future__ import annotations
 
-import ctypes
-import logging
+import asyncio
+import os
 import signal
 import socket
-import struct
-import sys
 import threading
-import time
+import weakref
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from flask import Flask
-from waitress import create_server, wasyncore
+import uvicorn
 
 from mlops_lab.errors import WrongUsage
-from mlops_lab.serve.http.channel import Channel
-from mlops_lab.serve.http.line import Line
-from mlops_lab.serve.limits import Limits
-from mlops_lab.serve.ports import address, bind
+from mlops_lab.serve.core.limits import Limits
+from mlops_lab.serve.http.protocol import StrictProtocol
 
-# So many times in a row, 10 ms apart, the loop finds nothing to read, to answer or to send before a drain is over.
+# A drain is over when, so many times in a row 10 ms apart, there was nothing to read, to answer or to send.
 QUIET_LOOKS = 20
+TICK_SECONDS = 1.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_servers: weakref.WeakSet[HttpServer] = weakref.WeakSet()
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn's server, which stops when it is told instead of looking every 100 ms, and drains without a loss."""
+
+    def __init__(self, config: uvicorn.Config, limits: Limits, listener: socket.socket, take_waiting: bool) -> None:
+        super().__init__(config)
+        self.server_state.draining = False  # type: ignore[attr-defined]
+        self.limits = limits
+        self.listener = listener
+        self.take_waiting = take_waiting
+        self.drain = False
+        self.ready = threading.Event()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._asked = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Keep the date and the deadlines of the connections until the server is asked to end."""
+        self.loop = asyncio.get_running_loop()
+        self.ready.set()
+        tick = 0
+        while not self._asked.is_set():
+            await self.on_tick(10 * tick)  # uvicorn renews its headers every tenth tick
+            self._expire()
+            tick += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), TICK_SECONDS)
+
+    def ask_to_end(self, *, drain: bool) -> None:
+        """End the loop, from another thread."""
+
+        def ask() -> None:
+            self.drain = self.drain or drain
+            self.force_exit = self.force_exit or not drain
+            self._asked.set()
+
+        if self.loop is not None:
+            with suppress(RuntimeError):  # it has ended already
+                self.loop.call_soon_threadsafe(ask)
+
+    def _connections(self) -> list[StrictProtocol]:
+        return list(self.server_state.connections)  # type: ignore[arg-type]
+
+    def _expire(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in self._connections():
+            if connection.deadline < now:
+                connection.expire()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connections, answer what has arrived if asked to, then close."""
+        if self.drain:
+            await self._drain()
+        for server in self.servers:
+            server.close()
+        for connection in self._connections():
+            connection.transport.abort()
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        await asyncio.sleep(0)
+
+    async def _drain(self) -> None:
+        self.server_state.draining = True  # type: ignore[attr-defined]
+        await self._close_listener()
+        loop = asyncio.get_running_loop()
+        deadline, quiet = loop.time() + self.limits.drain_seconds, 0
+        for connection in self._connections():
+            connection.drain()
+        # Looks are counted, not the time between them: on a busy machine nobody may look for long.
+        while quiet < QUIET_LOOKS and not self.force_exit and loop.time() < deadline:
+            if not self.server_state.connections and quiet:
+                break
+            quiet = 0 if any(connection.is_busy() for connection in self._connections()) else quiet + 1
+            self._expire()
+            await asyncio.sleep(0.01)
+
+    async def _close_listener(self) -> None:
+        """Accept the connections that the kernel has completed, and close the listener in the same step.
+
+        A client whose connection waits in the kernel would otherwise be reset, if no other process takes it.
+        """
+        accepted: list[socket.socket] = []
+        with suppress(OSError):  # there is none left, or another process closed it
+            while self.take_waiting and os.name != "nt":
+                accepted.append(self.listener.accept()[0])
+        for server in self.servers:
+            server.close()
+        loop, config = asyncio.get_running_loop(), self.config
+        for connection in accepted:
+            connection.setblocking(False)
+            protocol: Any = config.http_protocol_class
+            factory = partial(protocol, config, self.server_state, {}, _loop=loop)
+            await loop.connect_accepted_socket(factory, connection)
 
 
 class HttpServer:
-    """An application behind a listening socket.
+    """An ASGI application behind a listening socket.
 
     Parameters
     ----------
     app
-        Any WSGI application.
+        An ASGI application, from :func:`mlops_lab.serve.asgi.create_asgi`.
     listener
-        From :func:`bind`; the server closes it.
+        A socket from :func:`mlops_lab.serve.ports.bind`; the server closes it.
     limits
-        Threads, connections and sizes.
-    shared
-        Whether other processes listen on the same socket.
+        The limits on connections, heads and times.
+    take_waiting
+        Whether a drain answers the connections that wait in the kernel; not where the next process is to have them.
+    on_refused
+        Called with the status code of each request that is refused before it reaches the application.
     """
 
     def __init__(
-        self, app: Callable[..., Any], listener: socket.socket, limits: Limits, *, shared: bool = False
+        self,
+        app: Any,
+        listener: socket.socket,
+        limits: Limits,
+        *,
+        take_waiting: bool = True,
+        on_refused: Callable[[int], object] = lambda status: None,
     ) -> None:
-        # waitress warns on standard error whenever a request has to wait for a thread, which is what a queue is for,
-        # and whenever a thread is busy at the end.
-        for name in ("waitress", "waitress.queue"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        self._map: dict[int, Any] = {}
-        line = Line(limits, getattr(app, "config", {}).get("ON_REFUSAL", lambda: None))
-        line.set_thread_count(limits.threads)
-        self._server = create_server(
+        listener.setblocking(False)
+        config = uvicorn.Config(
             app,
-            map=self._map,
-            _dispatcher=line,
-            sockets=[listener],
-            connection_limit=limits.connections,
-            channel_timeout=limits.idle_seconds,
-            cleanup_interval=5,
-            max_request_header_size=limits.header_bytes,
-            # A client reads our answer only if its body was taken; so a body that is too large for the application,
-            # but not absurd, is taken and then refused.
-            max_request_body_size=8 * limits.body_bytes,
-            asyncore_use_poll=hasattr(wasyncore.select, "poll"),
-            ident=None,
+            http=partial(StrictProtocol, limits=limits, on_refused=on_refused),  # type: ignore[arg-type]
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=1024,
+            timeout_keep_alive=int(limits.idle_seconds),
         )
-        self._server.channel_class = Channel
-        self._server.adj.header_fields = limits.headers
-        self._server.adj.limits = limits
-        self._closing = threading.Event()
-        self._refusing = threading.Event()
-        self._ending = threading.Lock()
-        self._ended = False
         self._limits = limits
-        self._shared = shared
-        self._exposed = False
+        self._listener = listener
+        self._uvicorn = _Uvicorn(config, limits, listener, take_waiting)
+        self._dispatcher = getattr(app, "dispatcher", None)
         self.port: int = listener.getsockname()[1]
         self.thread = threading.Thread(target=self._run, name=f"mlops-lab-{self.port}", daemon=True)
-        line.loop = self.thread
+        _servers.add(self)
 
     def start(self) -> None:
         """Begin to answer, in a thread."""
         self.thread.start()
+        while not self._uvicorn.ready.wait(0.05) and self.thread.is_alive():
+            pass
 
     def stop(self) -> None:
         """Stop at once: close every connection and end the threads."""
-        self._closing.set()
-        self._wake()
+        self._uvicorn.ask_to_end(drain=False)
         if self.thread.is_alive():
             self.thread.join()
+        self._listener.close()
 
     def drain(self) -> None:
         """Take no new connections, answer what has arrived, then stop."""
-        self._server.draining = True
-        if not self._shared:  # the others go on taking connections from it, or have been told to end as well
-            self._exposed = not drop_newcomers(self._server.socket)
-            time.sleep(0.05)  # the handshakes that have begun
-        self._refusing.set()
-        self._wake()
-        self.thread.join(self._limits.drain_seconds)
+        self._uvicorn.ask_to_end(drain=True)
+        self.thread.join(self._limits.drain_seconds + 1)
         self.stop()
 
-    def _wake(self) -> None:
-        """Interrupt the loop's wait, unless it has ended and its file descriptors may belong to someone else."""
-        with self._ending:
-            if not self._ended:
-                self._server.pull_trigger()
-
-    def _busy(self) -> bool:
-        channels = list(self._server.active_channels.values())
-        return any(channel.requests or channel.request or channel.total_outbufs_len for channel in channels)
-
     def _run(self) -> None:
-        use_poll = self._server.adj.asyncore_use_poll
-        quiet = 0
-        while not self._closing.is_set() and quiet < QUIET_LOOKS:
-            draining = self._refusing.is_set()
-            wasyncore.loop(timeout=0.01 if draining else 1, use_poll=use_poll, map=self._map, count=1)
-            if draining:
-                if self._server.accepting:
-                    self._close_listener()
-                if self._busy():
-                    quiet = 0
-                else:  # looks are counted, not the time between them: on a busy machine nobody may look for long
-                    quiet += 1
-                    self._closing.wait(0.01)
-        with self._ending:
-            self._ended = True
-            self._hush()
-            wasyncore.close_all(self._map, ignore_all=True)
-        self._end_threads()
+        factory = self._uvicorn.config.get_loop_factory()
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(self._uvicorn._serve(sockets=[self._listener]))
+        if self._dispatcher is not None:
+            self._dispatcher.stop()
 
-    def _hush(self) -> None:
-        """Let threads that answer into a closed connection fail in silence: nobody is there to read the answer."""
-        silent = logging.getLogger("mlops_lab.serve.ended")
-        silent.addHandler(logging.NullHandler())
-        silent.propagate = False
-        for part in (self._server, self._server.task_dispatcher, *self._server.active_channels.values()):
-            part.logger = silent
-
-    def _end_threads(self) -> None:
-        """Let the idle threads end; one that is busy is not waited for, it answers into a closed connection."""
-        threads = self._server.task_dispatcher
-        threads.set_thread_count(0)
-        deadline = time.monotonic() + 0.05
-        while threads.threads and time.monotonic() < deadline:
-            time.sleep(0.002)
-        threads.shutdown(cancel_pending=True, timeout=0)
-
-    def _close_listener(self) -> None:
-        self._accept_all()
-        for _ in range(20 if self._exposed else 0):
-            if fill_queue(self._server.socket):
-                break
-            self._accept_all()  # somebody came first
-        self._server.accepting = False
-        self._server.del_channel()
-        self._server.socket.close()
-
-    def _accept_all(self) -> None:
-        """Take the connections that the kernel has made already."""
-        while True:
-            before = len(self._map)
-            self._server.handle_accept()
-            if len(self._map) == before:
-                break
+    def _forget(self) -> None:
+        """Close what a forked child has inherited: it must not keep the port, or a connection, from being closed."""
+        with suppress(OSError):
+            os.close(self._listener.detach())  # close() would wait for the loop, which holds it too
+        for connection in self._uvicorn._connections():
+            with suppress(OSError, AttributeError):
+                os.close(connection.transport.get_extra_info("socket").fileno())
 
 
-def drop_newcomers(listener: socket.socket) -> bool:
-    """Have the kernel ignore new connections, so that none slips in between the last accept and the close.
-
-    A filter on the listener (socket(7), SO_ATTACH_FILTER) drops a packet that opens a connection, and keeps all others,
-    so that a handshake that has begun is completed. Only Linux has it, and not every kernel lets a process without
-    privileges set it.
-
-    Returns
-    -------
-    bool
-        Whether it is set.
-    """
-    if sys.platform != "linux":
-        return False
-    steps = [
-        (0x30, 0, 0, 13),  # load the byte of TCP's flags
-        (0x54, 0, 0, 0x12),  # keep SYN and ACK
-        (0x15, 0, 1, 0x02),  # SYN alone?
-        (0x06, 0, 0, 0),  # then keep nothing of the packet
-        (0x06, 0, 0, 0xFFFFFFFF),  # else all of it
-    ]
-    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HL", len(steps), ctypes.addressof(program)))
-    except OSError:
-        return False
-    return True
+def _forget_servers() -> None:
+    for server in list(_servers):
+        server._forget()
 
 
-def fill_queue(listener: socket.socket) -> bool:
-    """Leave room for one connection in the kernel's queue and take it, and return whether that succeeded.
-
-    While the queue is full, Linux ignores whoever wants to connect. Where somebody else was first, they wait in it.
-    Elsewhere a connection that arrives in the moment of closing is reset, and its client has to try again.
-    """
-    if sys.platform != "linux":
-        return True
-    listener.listen(0)
-    with socket.socket(listener.family, socket.SOCK_STREAM) as ours:
-        ours.settimeout(0.02)
-        return ours.connect_ex(listener.getsockname()) == 0
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_servers)
 
 
-def serve_forever(
-    app: Flask,
-    host: str,
-    port: int,
-    limits: Limits,
-    announce: Callable[[str], None],
-    start_beside: Callable[[], Any] | None = None,
-) -> None:
-    """Serve in this process until SIGTERM or Ctrl-C, then drain.
-
-    Parameters
-    ----------
-    announce
-        Called with lines for whoever started the server, once it answers.
-    start_beside
-        Starts a second server, such as gRPC's, and returns it; it has a ``port``, and is stopped with this one.
-    """
-    refuse_debug(app, host)
-    listener = bind(host, port)
-    lines = [f"serving {address(host, listener.getsockname()[1])}"]
-    beside = start_beside() if start_beside is not None else None
-    if beside is not None:
-        lines.append(f"serving grpc {address(host, beside.port).removeprefix('http://')}")
-    stop_beside = beside.stop if beside is not None else None
-    serve_on(app, listener, limits, end_on_signals(), lambda: announce("\n".join(lines)), stop_beside)
-
-
-def serve_on(
-    app: Flask,
-    listener: socket.socket,
-    limits: Limits,
+def serve_until(
+    server: HttpServer,
     asked_to_end: threading.Event,
     announce: Callable[[], None],
-    stop_beside: Callable[[float], Any] | None = None,
-    shared: bool = False,
+    on_drain: Callable[[], Callable[[], object] | None] = lambda: None,
 ) -> None:
-    """Serve on a socket until an event is set, then drain.
+    """Run a server until an event is set, then drain it.
 
     Parameters
     ----------
     announce
         Called when the server answers.
-    stop_beside
-        Begins to stop a second server, and returns an event to wait for.
-    shared
-        Whether other processes listen on the same socket.
+    on_drain
+        Called when the drain begins; what it returns is called when the drain is over.
     """
-    server = HttpServer(app, listener, limits, shared=shared)
     server.start()
     announce()
     while not asked_to_end.wait(0.5):  # a wait without end would not see signals on Windows
         pass
-    app.config["DRAINING"] = True
-    over = stop_beside(limits.drain_seconds) if stop_beside is not None else None
+    finish = on_drain()
     server.drain()
-    if over is not None:
-        over.wait()
+    if finish is not None:
+        finish()
 
 
 def end_on_signals() -> threading.Event:

@@ -5,7 +5,7 @@ The rooms: ``formats`` recognises a file and reads its configuration; ``keys`` i
 is not Keras; ``checker`` makes the report; ``rewrite``, ``graph`` and ``migration`` make a file for another Keras.
 """
 
-from mlops_lab.store.compat.checker import CompatReport as CompatReport
-from mlops_lab.store.compat.checker import check as check
-from mlops_lab.store.compat.migration import MigrationReport as MigrationReport
-from mlops_lab.store.compat.migration import migrate as migrate
+from mlops_lab.store.compat.checker import CompatReport, check
+from mlops_lab.store.compat.migration import MigrationReport, migrate
+
+__all__ = ["CompatReport", "MigrationReport", "check", "migrate"]

@@ -9,26 +9,30 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_lab import show
 from mlops_lab.errors import LabError, StoreError, WrongUsage
 from mlops_lab.store.compat import formats, keys, neighbours, rewrite, verdict
+from mlops_lab.store.compat.description import Judgement, Objection
 from mlops_lab.store.compat.formats import ModelFile
 from mlops_lab.store.compat.keys import Target
 
 if TYPE_CHECKING:
-    from mlops_lab.store.safety.report import Finding
+    from mlops_lab.store.safety.report import AuditFinding
 
 TITLES = {
-    "keras": "a .keras file", "h5": "a legacy .h5 file", "saved_model": "a SavedModel folder",
-    "version": "a version folder", "onnx": "an ONNX file", "skops": "a skops file", "unknown": "not a model file",
+    "keras": "a .keras file", "keras_folder": "an unzipped Keras model", "h5": "a legacy .h5 file",
+    "saved_model": "a SavedModel folder", "version": "a version folder", "onnx": "an ONNX file",
+    "skops": "a skops file", "unknown": "not a model file",
 }  # fmt: skip
 MODELS = {"model.keras": "keras", "model.onnx": "onnx", "model.skops": "skops"}
 READERS = {"onnx": "onnxruntime", "skops": "skops"}
 MAX_REASONS = 12
+SUFFIXES = (".keras", ".h5", ".hdf5")
+PREDICTS = "Only the settings of compile stand in the way, and predictions do not need them."
 
 
 @dataclass(frozen=True)
@@ -37,23 +41,29 @@ class CompatReport:
 
     path: str
     format: str
-    """``keras``, ``h5``, ``saved_model``, ``version``, ``onnx``, ``skops`` or ``unknown``."""
+    """``keras``, ``keras_folder``, ``h5``, ``saved_model``, ``version``, ``onnx``, ``skops`` or ``unknown``."""
     written_by: str
-    """``keras==3.15.1, tensorflow==2.21.0``, as far as the file says."""
+    """``keras==3.15.1, tensorflow==2.21.0``, as far as the file says it."""
     target: str
     """The environment asked about, ``keras==3.4.1``; for the formats that Keras does not read, what reads them."""
     loads: bool
-    """Whether the target would load it, with the same answers."""
+    """Whether the target would load it as it is, with the same answers."""
+    loads_without_compile: bool = False
+    """Whether Keras loads it with ``compile=False``: predictions need no loss, metric or optimizer."""
     reasons: tuple[str, ...] = ()
     """Why not, a sentence each; also what the reader should know about the verdict."""
-    fix: str = ""
+    hint: str = ""
     """The command that helps; empty when nothing is wrong."""
     safe: bool = False
     """Whether the audit found nothing."""
     code: str = ""
     """``ok``, or the code of the audit's first finding."""
-    findings: tuple[Finding, ...] = ()
-    """What the audit found."""
+    runs_code: bool = False
+    """Whether loading it would run code, or call something that it names."""
+    bounded: bool = True
+    """Whether its cost in time and memory has a bound."""
+    findings: tuple[AuditFinding, ...] = ()
+    """The findings of the audit."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as ``mlops-lab check --json`` prints it."""
@@ -63,14 +73,22 @@ class CompatReport:
     def __str__(self) -> str:
         by = f", written by {self.written_by}" if self.written_by else ""
         lines = [f"{self.path}: {TITLES[self.format]}{by}"]
-        lines.append(f"{'✓ loads' if self.loads else '✗ does not load'} with {self.target}")
+        lines.append(self._state())
         lines += [f"  · {reason}" for reason in self.reasons]
-        lines += [f"  → {self.fix}"] if self.fix else []
+        lines += [f"  → {self.hint}"] if self.hint else []
         lines.append("✓ safe: nothing in it but a model" if self.safe else f"✗ not safe: {self.code}")
         return "\n".join([*lines, *(f"  · {_located(finding)}" for finding in self.findings)])
 
+    def _state(self) -> str:
+        if self.loads:
+            return f"✓ loads with {self.target}"
+        more = " as it is; with compile=False it does" if self.loads_without_compile else ""
+        return f"✗ does not load with {self.target}{more}"
+
     def _repr_html_(self) -> str:
-        loads = show.state("ok", "loads") if self.loads else show.state("error", "does not load")
+        kind = "ok" if self.loads else "warning" if self.loads_without_compile else "error"
+        words = "loads" if self.loads else "loads with compile=False" if self.loads_without_compile else "does not load"
+        loads = show.state(kind, words)
         safe = show.state("ok", "safe") if self.safe else show.state("error", f"not safe: {self.code}")
         rows = [
             ("what it is", TITLES[self.format]),
@@ -79,12 +97,12 @@ class CompatReport:
             ("audit", show.Html(safe)),
             *(("", reason) for reason in (*self.reasons, *map(_located, self.findings))),
         ]
-        return show.card(self.path, show.table([*rows, *([("do this", self.fix)] if self.fix else [])]))
+        return show.card(self.path, show.table([*rows, *([("do this", self.hint)] if self.hint else [])]))
 
 
-def _located(finding: Finding) -> str:
+def _located(finding: AuditFinding) -> str:
     """Return the sentence of a finding, and which member, layer or file it is about."""
-    return f"{finding.sentence} [{finding.where}]" if finding.where else finding.sentence
+    return f"{finding.message} [{finding.where}]" if finding.where else finding.message
 
 
 def check(path: str | Path, target: str | None = None) -> CompatReport:
@@ -119,21 +137,25 @@ def check(path: str | Path, target: str | None = None) -> CompatReport:
         raise WrongUsage(f"{path} is only a part of a SavedModel.", f"Give its folder: {path.parent}.")
     try:
         file = formats.read(path)
-        loads, reasons, fix = _judge(file, wanted)
+        found = _judge(file, wanted)
         reader = _reader(file, wanted)
     except (LabError, ValueError, RecursionError) as error:
         file = ModelFile(path, "unknown")
         message = error.message if isinstance(error, LabError) else f"{path.name} cannot be read: {error}."
-        loads, reasons, fix = False, (message,), getattr(error, "hint", "")
+        found = Judgement(False, (message,), getattr(error, "hint", ""))
     written = ", ".join(f"{package}=={version}" for package, version in sorted(file.written_by.items()))
-    return CompatReport(str(path), file.format, written, reader, loads, tuple(reasons), fix, **_audit(path))
+    loads, reasons, hint, without_compile = found
+    without_compile = loads or without_compile
+    kind = "keras_folder" if file.container == "folder" else file.format
+    return CompatReport(str(path), kind, written, reader, loads, without_compile, tuple(reasons), hint, **_audit(path))
 
 
 def _audit(path: Path) -> dict[str, Any]:
     from mlops_lab.store import safety  # only here: whoever wants the table alone need not wait for the audit
 
     report = safety.inspect(path)
-    return {"safe": report.safe, "code": report.code, "findings": report.findings}
+    keys = ("safe", "code", "runs_code", "bounded", "findings")
+    return {key: getattr(report, key) for key in keys}
 
 
 def _reader(file: ModelFile, target: Target) -> str:
@@ -142,9 +164,6 @@ def _reader(file: ModelFile, target: Target) -> str:
         return target.name
     version = keys.installed(package)
     return f"{package}=={version}" if version else package
-
-
-Judgement = tuple[bool, tuple[str, ...], str]
 
 
 def _judge(file: ModelFile, target: Target) -> Judgement:
@@ -162,30 +181,60 @@ def _judge(file: ModelFile, target: Target) -> Judgement:
 def _keras(file: ModelFile, target: Target) -> Judgement:
     notes = (target.note,) if target.note else ()
     if target.here and keys.installed("keras") is None:
-        return False, notes, _install(file, target)
+        return Judgement(False, notes, _install(file, target))
+    if misnamed := _misnamed(file, target):
+        return misnamed
     found = verdict.objections(file, target)
     if not found:
-        return True, notes, ""
-    return False, (*_sentences(found), *notes), _fix(file, target)
+        return Judgement(True, notes)
+    if all(objection.training for objection in found):
+        return Judgement(False, (*_sentences(found), PREDICTS, *notes), _uncompiled(file, target), True)
+    return Judgement(False, (*_sentences(found), *notes), _hint_for(file, target))
 
 
-def _sentences(found: list[verdict.Objection]) -> tuple[str, ...]:
+def _misnamed(file: ModelFile, target: Target) -> Judgement | None:
+    """Refuse a model under a name that Keras does not read it from: it goes by the suffix, and not by the content."""
+    if file.container == "file":
+        return None
+    other = "none" if file.container == "folder" else "other"
+    suffix = next((suffix for suffix in SUFFIXES if file.path.name.endswith(suffix)), other)
+    if keys.reads(f"file.{file.container}.{suffix.lstrip('.')}", target.row):
+        return None
+    if file.container == "folder":
+        reason = f"{target.keras_name} does not read an unzipped model."
+        pack = f"zip -0 -X {shlex.quote(file.path.name)}.keras config.json metadata.json model.weights.h5"
+        return Judgement(False, (reason,), f"(cd {shlex.quote(str(file.path))} && {pack})")
+    wanted = ".keras" if file.container == "zip" else ".h5"
+    inside = TITLES[file.format].capitalize()
+    reason = f"{inside} is inside, and {target.keras_name} goes by the name, which must end in {wanted}."
+    better = str(file.path.with_suffix(wanted))
+    return Judgement(False, (reason,), f"mv {shlex.quote(str(file.path))} {shlex.quote(better)}")
+
+
+def _uncompiled(file: ModelFile, target: Target) -> str:
+    """Return the remedy where only the settings of ``compile`` are refused."""
+    if file.format == "keras" and file.container == "zip" and _can_migrate(file, target):
+        return _hint_for(file, target)
+    return f"keras.saving.load_model({str(file.path)!r}, compile=False)"
+
+
+def _sentences(found: list[Objection]) -> tuple[str, ...]:
     """Return one sentence for each key of a class, which names the first layer and counts the others."""
-    groups: dict[tuple[str, str], list[verdict.Objection]] = {}
+    groups: dict[tuple[str, str], list[Objection]] = {}
     for objection in found:
         whose = "" if objection.key == "dtype" else objection.class_name  # every layer has a dtype
         groups.setdefault((whose, objection.key), []).append(objection)
     sentences = [
-        group[0].says if len(group) == 1 else f"{group[0].says[:-1]} (and {len(group) - 1} more like it)."
+        group[0].message if len(group) == 1 else f"{group[0].message[:-1]} (and {len(group) - 1} more like it)."
         for group in groups.values()
     ]
     rest = len(sentences) - MAX_REASONS
     return (*sentences[:MAX_REASONS], *([f"… and {rest} more reasons."] if rest > 0 else []))
 
 
-def _fix(file: ModelFile, target: Target) -> str:
+def _hint_for(file: ModelFile, target: Target) -> str:
     """Return the command that helps: rewrite the file where that loses nothing, else install what reads it."""
-    if file.format == "keras" and _can_migrate(file, target):
+    if file.format == "keras" and file.container == "zip" and _can_migrate(file, target):
         out = file.path.with_name(f"{file.path.stem}-{target.name.replace('==', '-')}.keras")
         return f"mlops-lab migrate {shlex.quote(str(file.path))} {shlex.quote(str(out))} --for {target.name}"
     return _install(file, target)
@@ -219,13 +268,14 @@ def _version(file: ModelFile, target: Target) -> Judgement:
     missing = [name for name in listed if not (file.path / name).exists()]
     if missing:
         reason = f"The manifest lists {missing[0]!r}, which is not there."
-        return False, (reason,), "Publish the version again."
+        return Judgement(False, (reason,), "Publish the version again.")
     name = _model_name(file)
     if name:
         inner = formats.read(file.path / name)
         versions = {**file.written_by, **inner.written_by}
-        return _judge(ModelFile(inner.path, inner.format, versions, inner.config, inner.training), target)
-    return True, ("The manifest lists no model file that depends on Keras, ONNX or scikit-learn.",), ""
+        found = _judge(replace(inner, written_by=versions), target)
+        return Judgement(True) if found.without_compile else found  # the engine of a version loads with compile=False
+    return Judgement(True, ("The manifest lists no model file that depends on Keras, ONNX or scikit-learn.",))
 
 
 def _model_name(file: ModelFile) -> str:

@@ -14,31 +14,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlops_lab import filetype
 from mlops_lab.errors import DamagedArtifact, StoreError
 
 MAX_CONFIG = 8 * 2**20
 # Field numbers in TensorFlow's saved_model.proto, meta_graph.proto and graph.proto.
 META_GRAPH, META_INFO, TENSORFLOW_VERSION, GRAPH, GRAPH_VERSIONS = 2, 1, 5, 2, 4
-HDF5 = b"\x89HDF\r\n\x1a\n"
+WEIGHTS = ("model.weights.h5", "model.weights.npz")
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a file says about itself."""
+    """The description that a model file holds."""
 
     path: Path
     format: str
     """``keras``, ``h5``, ``saved_model``, ``version``, ``onnx``, ``skops``."""
     written_by: dict[str, str] = field(default_factory=dict)
-    """Package to version, as far as the file says."""
+    """Package to version, as far as the file says it."""
     config: dict[str, Any] = field(default_factory=dict)
     """The description: ``config.json``, ``model_config``, ``manifest.json``, …"""
     training: dict[str, Any] = field(default_factory=dict)
     """``training_config`` of an ``.h5`` file."""
+    container: str = "file"
+    """``zip``, ``h5`` or ``folder``: how a Keras model is packed, whatever its name."""
 
 
 def read(path: str | Path) -> ModelFile:
-    """Return what a model file says about itself.
+    """Return the description that a model file holds.
 
     Raises
     ------
@@ -65,51 +68,61 @@ def _folder(path: Path) -> ModelFile:
         return ModelFile(path, "version", versions, manifest)
     if (path / "saved_model.pb").is_file():
         return _saved_model(path)
-    raise StoreError(f"{path} is a folder without a manifest.json or saved_model.pb.", "Name a model file.")
+    if (path / "config.json").is_file() and any((path / name).is_file() for name in WEIGHTS):
+        return _unzipped(path)
+    message = f"{path} is a folder without a manifest.json, a saved_model.pb, or a config.json and its weights."
+    raise StoreError(message, "Name a model file.")
+
+
+def _unzipped(path: Path) -> ModelFile:
+    """Read a model that ``save(zipped=False)`` wrote, as the Hugging Face Hub keeps them."""
+    config = _json_object(_limited(path / "config.json"))
+    metadata = path / "metadata.json"
+    written = _stamp(_limited(metadata)) if metadata.is_file() else {}
+    return ModelFile(path, "keras", written, config, container="folder")
 
 
 def _file(path: Path) -> ModelFile:
     if not path.is_file():
         raise StoreError(f"There is no file {path}.", "Look at the path.")
-    with path.open("rb") as stream:
-        head = stream.read(8)
-    if head == HDF5:
+    kind = filetype.identify_file(path)
+    if kind.name == "hdf5":
         return _h5(path)
-    if head.startswith(b"PK"):
-        return _zip(path)
-    if path.suffix == ".onnx":
+    if kind.name in ("keras", "skops"):
+        return _zip(path, kind.name)
+    if kind.name == "onnx" or (path.suffix == ".onnx" and kind.name == "unknown"):
         return _onnx(path)
-    raise StoreError(
-        f"{path.name} is not a model file that is known here: it starts with {head!r}.",
-        "Known are .keras, .h5, .onnx and .skops files, SavedModel folders and version folders.",
-    )
+    known = "Known are .keras, .h5, .onnx and .skops files, SavedModel folders and version folders."
+    raise StoreError(f"{path.name} is not a model file that is known here, but {kind.title}.", kind.hint or known)
 
 
-def _zip(path: Path) -> ModelFile:
+def _zip(path: Path, kind: str) -> ModelFile:
     with zipfile.ZipFile(path) as archive:
-        names = set(archive.namelist())
-        if "config.json" in names:
-            return _keras(path, archive, names)
-        if "schema.json" in names:
-            schema = _json_object(_member(archive, "schema.json"))
-            protocol = {"protocol": schema.get("protocol")}
-            version = schema.get("_skops_version")
-            return ModelFile(path, "skops", {"skops": str(version)} if version else {}, protocol)
-    raise _damaged(path, "the archive holds neither config.json nor schema.json")
+        if kind == "keras":
+            return _keras(path, archive)
+        schema = _json_object(_member(archive, "schema.json"))
+        version = schema.get("_skops_version")
+        return ModelFile(
+            path, "skops", {"skops": str(version)} if version else {}, {"protocol": schema.get("protocol")}
+        )
 
 
-def _keras(path: Path, archive: zipfile.ZipFile, names: set[str]) -> ModelFile:
+def _keras(path: Path, archive: zipfile.ZipFile) -> ModelFile:
+    names = set(archive.namelist())
     config = _json_object(_member(archive, "config.json"))
-    metadata: dict[str, Any] = {}
-    if "metadata.json" in names:
-        try:  # Keras itself never reads it, so nonsense here does not stop a file from loading
-            metadata = _json_object(_member(archive, "metadata.json"))
-        except (ValueError, RecursionError):
-            metadata = {}
-    versions = {k.removesuffix("_version"): str(v) for k, v in metadata.items() if k.endswith("_version")}
-    if "model.weights.h5" not in names:
-        raise _damaged(path, "the archive holds no model.weights.h5")
-    return ModelFile(path, "keras", versions, config)
+    written = _stamp(_member(archive, "metadata.json")) if "metadata.json" in names else {}
+    if not names & set(WEIGHTS):
+        raise _damaged(path, f"the archive holds no {WEIGHTS[0]}")
+    return ModelFile(path, "keras", written, config, container="zip")
+
+
+def _stamp(text: bytes) -> dict[str, str]:
+    """Return the versions of a ``metadata.json``; none where it is nonsense, because Keras never reads it either."""
+    try:
+        metadata = _json_object(text)
+    except (ValueError, RecursionError):
+        return {}
+    return {key.removesuffix("_version"): str(value) for key, value in metadata.items() if key.endswith("_version")}
 
 
 def _h5(path: Path) -> ModelFile:
@@ -123,7 +136,7 @@ def _h5(path: Path) -> ModelFile:
         raise _damaged(path, "it holds weights only, no model_config")
     read_training = _json_object(_bytes(training)) if training is not None else {}
     written = {"keras": _bytes(version).decode()} if version is not None else {}
-    return ModelFile(path, "h5", written, _json_object(_bytes(config)), read_training)
+    return ModelFile(path, "h5", written, _json_object(_bytes(config)), read_training, container="h5")
 
 
 def _saved_model(path: Path) -> ModelFile:
@@ -169,6 +182,8 @@ def fields(message: memoryview) -> Iterator[tuple[int, Any]]:
     while at < end:
         tag, at = _varint(message, at)
         kind = tag & 7
+        if not tag >> 3:  # a file of zeros would be read for ever
+            raise ValueError("not a protocol buffer message")
         if kind == 0:
             value, at = _varint(message, at)
             yield tag >> 3, value

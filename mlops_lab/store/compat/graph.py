@@ -1,4 +1,4 @@
-"""The graph of a functional model, in the words of Keras 2 and of Keras 3.
+"""Translate the graph of a functional model between the notations of Keras 2 and Keras 3.
 
 Keras 2 lists the inputs of a call as ``[name, call, output, {other arguments}]``; Keras 3 writes the call itself,
 ``{"args": [...], "kwargs": {...}}``, in which each input is a ``__keras_tensor__`` that names the same three.

@@ -1,4 +1,4 @@
-"""What each version of Keras accepts: the table of keys, and which row of it a version means.
+"""The table of the keys that each version of Keras accepts, and the row that stands for a version.
 
 ``keras_keys.json`` is written by ``tools/keras_keys.py``, which asks the classes of each Keras wheel. A class is named
 ``layers.Dense``, ``initializers.GlorotUniform``, ``schedules.CosineDecay``; versions are spans, as
@@ -27,10 +27,10 @@ Release = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Target:
-    """The environment that a file should load in."""
+    """An environment to load a file in."""
 
     name: str
-    """As a person writes it: ``keras==3.4.1``."""
+    """The requirement, as for pip: ``keras==3.4.1``."""
     keras: str
     """The Keras version there."""
     row: str
@@ -52,19 +52,24 @@ class Target:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one version of Keras takes for one class."""
+    """The keys and values that one version of Keras accepts for one class."""
 
     keys: frozenset[str]
     refused: dict[str, list[Any]]
     """Values that some version writes by default and this one does not take."""
 
+    needs: frozenset[str] = frozenset()
+    """The keys that must be there."""
+
     def takes_value(self, key: str, value: Any) -> bool:
         """Return whether a value of a key that it takes is one that it takes."""
-        if isinstance(value, dict):  # objects are looked at by themselves; only the policy of a layer's numbers is here
-            return value.get("class_name") != "DTypePolicy" or not any(
-                isinstance(v, dict) for v in self.refused.get(key, [])
-            )
-        return not any(type(value) is type(v) and value == v for v in self.refused.get(key, []))
+        return not any(_same(value, refused) for refused in self.refused.get(key, []))
+
+
+def _same(value: Any, other: Any) -> bool:
+    if isinstance(value, dict) and isinstance(other, dict):  # an object: its ids and module do not matter
+        return (value.get("class_name"), value.get("config")) == (other.get("class_name"), other.get("config"))
+    return type(value) is type(other) and bool(value == other)
 
 
 def release(version: str) -> Release:
@@ -110,7 +115,41 @@ def entry(identity: str, row: str) -> Entry | None:
         key: [one["value"] for one in values if not within(one["in"], row)]
         for key, values in found.get("values", {}).items()
     }
-    return Entry(frozenset(taken | set(found["keys"].split())), refused)
+    needs = frozenset(key for key, spans in found.get("needs", {}).items() if within(spans, row))
+    return Entry(frozenset(taken | set(found["keys"].split())), refused, needs)
+
+
+def takes_policy(value: dict[str, Any], row: str) -> bool:
+    """Return whether a tabulated version reads an object as the ``dtype`` of a layer."""
+    form = (value.get("module"), value.get("class_name"))
+    known = [
+        policy
+        for policy in table()["policies"]
+        if (policy["value"].get("module"), policy["value"].get("class_name")) == form
+    ]
+    exact = [policy for policy in known if policy["value"].get("config") == value.get("config")]
+    return any(within(policy["in"], row) for policy in exact or known)
+
+
+@lru_cache(maxsize=256)
+def _named(kind: str, row: str) -> frozenset[str]:
+    found = [name.partition(".")[2] for name in table()["classes"] if name.startswith(f"{kind}.")]
+    taken = [name for name in found if entry(f"{kind}.{name}", row)]
+    return frozenset(form for name in taken for form in (name, name.lower(), _snake_case(name)))
+
+
+def _snake_case(name: str) -> str:
+    spaced = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", spaced).lower()
+
+
+def has_class(kind: str, name: str, row: str) -> bool:
+    """Return whether a tabulated version finds a class by a mere name, such as ``glorot_uniform`` or ``adam``.
+
+    >>> has_class("initializers", "glorot_uniform", "3.15.1")
+    True
+    """
+    return name in _named(kind, row)
 
 
 def is_default(identity: str, key: str, value: Any) -> bool:
@@ -134,9 +173,9 @@ def has_function(kind: str, name: str, row: str) -> bool:
     return within(table()["functions"][kind].get(name, ""), row)
 
 
-def is_known_function(kind: str, name: str) -> bool:
-    """Return whether any tabulated version knows it; otherwise it is somebody's own."""
-    return name in table()["functions"][kind]
+def is_known_name(kind: str, name: str) -> bool:
+    """Return whether any tabulated version knows a function or class by its name; otherwise it is somebody's own."""
+    return name in table()["functions"].get(kind, ()) or any(has_class(kind, name, row) for row in versions())
 
 
 def spans(identity: str) -> str:

@@ -31,18 +31,18 @@ CHILD = Path(__file__).with_name("migration_child.py")
 
 @dataclass(frozen=True)
 class MigrationReport:
-    """What was rewritten, and how far it was checked."""
+    """The changes of a rewritten file, and the checks that it passed."""
 
     source: str
     out: str
     target: str
     """The environment it was rewritten for: ``keras==3.4.1``."""
     changes: tuple[str, ...]
-    """What the new description says in other words; empty where the old one was good already."""
+    """The changes to the configuration; empty where none was needed."""
     verified: tuple[str, ...]
-    """What was checked."""
+    """The checks that passed."""
     not_verified: tuple[str, ...]
-    """What could not be checked here, and why."""
+    """The checks that could not be run here, and why."""
     difference: float | None
     """The largest difference between two predictions, where both files could be loaded here."""
 
@@ -74,7 +74,7 @@ def migrate(
     source
         A ``.keras`` file of Keras 2.15 or 3.
     out
-        Where the new file goes.
+        The path of the new file.
     target
         ``"keras==3.4.1"`` or ``"tensorflow==2.15.1"``; nothing means the environment that runs this.
     verify
@@ -134,7 +134,7 @@ def _rewrite(file: ModelFile, target: Target) -> rewrite.Rewritten:
     if written.refused:
         more = f" ({len(written.refused) - 1} more.)" if len(written.refused) > 1 else ""
         raise IncompatibleFile(
-            f"{file.path.name} cannot be said in {target.keras_name}: {written.refused[0].says}{more}",
+            f"{file.path.name} cannot be said in {target.keras_name}: {written.refused[0].message}{more}",
             "Load it with the Keras that wrote it, and build the model without that.",
         )
     return written

@@ -1,4 +1,4 @@
-"""Say the same model in the words of another version of Keras. Only the description changes, never the weights.
+"""Rewrite a configuration for another version of Keras. Only the description changes, never the weights.
 
 A key that the target lacks may go when it says what is the default anyway, or when it never changes an answer; one
 that says more is refused by name. After the rewriting the target's verdict is asked again, so whatever is left over
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlops_lab.store.compat import graph, keys
+from mlops_lab.store.compat.description import Item, Objection, items
 from mlops_lab.store.compat.formats import ModelFile
 from mlops_lab.store.compat.keys import Target
-from mlops_lab.store.compat.verdict import Item, Objection, items, objections
+from mlops_lab.store.compat.verdict import objections
 
 # How a layer computes, not what; or what Keras works out again from the layer's input; or a mere name.
 INERT = {
@@ -72,9 +73,9 @@ def reword(file: ModelFile, target: Target) -> Rewritten:
 def _rearranged(file: ModelFile, source: int, target: Target) -> tuple[Objection, ...]:
     if source == target.era:
         return ()
-    says = "Keras 2 and Keras 3 store the weights of {} under different names."
+    message = "Keras 2 and Keras 3 store the weights of {} under different names."
     found = [item for item in items(file.config) if item.kind == "layers" and item.name in REARRANGED]
-    return tuple(Objection(i.where, i.name, "", None, f"{i.where}: {says.format(i.name)}") for i in found)
+    return tuple(Objection(i.where, i.name, "", None, f"{i.where}: {message.format(i.name)}") for i in found)
 
 
 class _Writer:
@@ -89,8 +90,8 @@ class _Writer:
         self.changes[what] = self.changes.get(what, 0) + 1
 
     def refuse(self, item: Item, key: str, value: Any) -> None:
-        says = f"{item.where}: {self.target.keras_name} has no '{key}' for {item.name}, and the file says {value!r}."
-        self.refused.append(Objection(item.where, item.name, key, value, says))
+        message = f"{item.where}: {self.target.keras_name} has no '{key}' for {item.name}, and the file says {value!r}."
+        self.refused.append(Objection(item.where, item.name, key, value, message))
 
     def translate(self, item: Item) -> None:
         """Change one object, whichever way the two versions differ."""

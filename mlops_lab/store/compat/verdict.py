@@ -2,124 +2,54 @@
 
 Reading is what Keras does when it loads: every object in the description names its class and the keys of its
 constructor. The table (``keys``) says which of them a version takes. Beside the keys there are a few facts of
-structure, each a function below with the reason in its docstring.
+structure, each a function below with the reason in its docstring; ``policies`` judges the types of numbers, and
+``training`` the settings of ``compile``.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-from mlops_lab.store.compat import keys
+from mlops_lab.store.compat import keys, policies, training
+from mlops_lab.store.compat.description import MODELS, Item, Objection, items, refuse, shown
 from mlops_lab.store.compat.formats import ModelFile
 from mlops_lab.store.compat.keys import Target
 
-KINDS = {
-    "keras.layers": "layers", "keras.initializers": "initializers", "keras.regularizers": "regularizers",
-    "keras.constraints": "constraints", "keras.losses": "losses", "keras.metrics": "metrics",
-    "keras.optimizers": "optimizers", "keras.optimizers.schedules": "schedules",
+NAMED = {
+    "activation": "activations", "initializer": "initializers", "regularizer": "regularizers",
+    "constraint": "constraints",
 }  # fmt: skip
-MODELS = ("Sequential", "Functional", "Model")
-POLICIES = ("DTypePolicy", "FloatDTypePolicy", "Policy")
-LISTED = {"layers": "layers", "optimizer_config": "optimizers", "loss": "losses", "metrics": "metrics"}
-MAX_DEPTH = 64
-
-
-@dataclass(frozen=True)
-class Objection:
-    """One thing in a file that a version of Keras refuses."""
-
-    where: str
-    """The layer it stands in, or ``the optimizer``, ``the model``."""
-    class_name: str
-    key: str
-    value: Any
-    says: str
-    """The whole reason as a sentence."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One object in the description: what it is, where, and the dictionary itself."""
-
-    kind: str
-    """``layers``, ``initializers``, … ``model``, ``policy``; empty for what is not Keras's own."""
-    name: str
-    where: str
-    node: dict[str, Any] = field(repr=False)
-
-    @property
-    def identity(self) -> str:
-        """Return the name that the table uses."""
-        if self.kind == "ops":
-            return f"{str(self.node['module']).removeprefix('keras.src.')}.{self.name}"
-        return f"{self.kind}.{self.name}"
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Return the arguments; a function has none."""
-        inner = self.node.get("config")
-        return inner if isinstance(inner, dict) else {}
-
-
-def items(node: Any, where: str = "the model", hint: str = "", depth: int = 0) -> Iterator[Item]:
-    """Yield every object of a description, outer before inner.
-
-    ``hint`` is the kind that the place implies: old ``.h5`` descriptions name the class without its module.
-    """
-    if depth > MAX_DEPTH:
-        raise ValueError(f"objects are nested deeper than {MAX_DEPTH}")
-    if isinstance(node, list):
-        for child in node:
-            yield from items(child, where, hint, depth + 1)
-    if not isinstance(node, dict):
-        return
-    if isinstance(node.get("class_name"), str) and "config" in node:
-        item = _item(node, where, hint)
-        yield item
-        where = item.where
-    for key, child in node.items():
-        inside = "the optimizer" if key in ("optimizer", "optimizer_config") else where
-        yield from items(child, inside, _hint(key, hint), depth + 1)
-
-
-def _hint(key: str, outer: str) -> str:
-    if key in ("layer", "layers", "cell", "cells", "forward_layer", "backward_layer", "backward_layer_config"):
-        return "layers"
-    if key in ("config", "compile_config"):
-        return outer
-    return {"optimizer": "optimizers", **LISTED}.get(key, "")
-
-
-def _item(node: dict[str, Any], where: str, hint: str) -> Item:
-    name, module, inner = node["class_name"], node.get("module"), node.get("config")
-    kind = KINDS.get(str(module), "")
-    if str(module).startswith("keras.src.ops."):
-        return Item("ops", name, f"operation '{str(node.get('name'))[:64]}'", node)
-    if name in MODELS and (module is None or str(module).split(".")[0] == "keras"):
-        kind = "model"
-    elif name in POLICIES and module in ("keras", "keras.dtype_policies", "keras.mixed_precision"):
-        kind = "policy"
-    elif "module" not in node and not (hint == "optimizers" and ">" in name):
-        kind = hint  # Keras 2.15 writes "Custom>Adam" there, and every reader then goes by the optimizer's own name
-    if kind == "layers" and isinstance(inner, dict) and isinstance(inner.get("name"), str):
-        where = f"layer '{inner['name'][:64]}'"
-    return Item(kind, name, where, node)
+WORDS = {"add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract"}
+SHAPES = {"batch_shape", "batch_input_shape", "input_shape", "shape"}
+MERGES = ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract", "Dot", "Concatenate")
 
 
 def objections(file: ModelFile, target: Target) -> list[Objection]:
     """Return everything in a ``.keras`` or ``.h5`` description that the target refuses, in the order of the file."""
     old = file.format == "h5"
-    found: list[Objection] = []
-    for item in [*items(file.config, hint="model" if old else ""), *items(file.training)]:
+    found = _root(file.config, target, old)
+    for item in [*items(file.config, hint="model" if old else ""), *items(file.training, training=True)]:
         found += _class(item, target, old)
         found += _keys(item, target, old)
-        found += _functions(item, target)
+        found += _named(item, target)
+        found += _function(item, target)
+        found += policies.objections(item, target)
         found += _ends(item, target)
         found += _lost_calls(item)
-    return found
+        found += [*_operator(item), *_words(item, target)] if old else []
+    return [*found, *training.objections(file, target)]
+
+
+def _root(config: dict[str, Any], target: Target, old: bool) -> list[Objection]:
+    """Object to a description whose outermost object is neither a model of Keras nor somebody's own class."""
+    name, module = config.get("class_name"), config.get("module")
+    known = name in MODELS or ">" in str(config.get("registered_name")) or (module is None and not old)
+    if known or (module is not None and str(module).partition(".")[0] != "keras"):
+        return []
+    item = Item("", str(name), "the model", config)
+    return [refuse(item, "class_name", f"{target.keras_name} has no model class {str(name)[:64]!r}.")]
 
 
 def _class(item: Item, target: Target, old: bool) -> list[Objection]:
@@ -131,27 +61,31 @@ def _class(item: Item, target: Target, old: bool) -> list[Objection]:
         or (module is not None and str(module).split(".")[0] not in ("keras", "builtins"))
     )
     if own or ("module" in item.node and module is None):
-        return [
-            _object(item, "", f"{item.name} is not part of Keras: the code that defines it must be imported first.")
-        ]
+        return [refuse(item, "", f"{item.name} is not part of Keras: the code that defines it must be imported first.")]
     if (
         item.kind == "model"
         and item.name == "Functional"
         and not old
         and not keys.reads(f"module.{module}", target.row)
     ):
-        return [_object(item, "module", f"{target.keras_name} has no module {module}, where the file puts Functional.")]
+        return [refuse(item, "module", f"{target.keras_name} has no module {module}, where the file puts Functional.")]
     if item.identity in keys.forgets(target.row):
         return [
-            _object(item, "", f"{target.keras_name} cannot read back the weights of any {item.name}, its own included.")
+            refuse(item, "", f"{target.keras_name} cannot read back the weights of any {item.name}, its own included.")
         ]
     if item.identity == "layers.Lambda" and '"__lambda__"' in json.dumps(item.config):
-        return [_object(item, "function", "Keras refuses a Lambda with Python code inside, for safety.")]
+        return [refuse(item, "function", "Keras refuses a Lambda with Python code inside, for safety.")]
+    if item.kind == "layers" and item.name == "Lambda" and isinstance(item.config.get("function"), list):
+        return [refuse(item, "function", "Keras refuses a Lambda with Python code inside, for safety.")]
+    if str(module) == "keras.optimizers.legacy" and target.era == 3:
+        return [refuse(item, "module", f"{target.keras_name} has no legacy optimizers, such as this {item.name}.")]
+    if item.kind == "model" and not isinstance(item.node.get("config"), dict):
+        return [refuse(item, "config", "the description is a bare list of layers, as Keras wrote it before 2.1.")]
     if item.kind in ("", "model", "policy") or keys.entry(item.identity, target.row):
         return []
     if item.kind == "ops" and target.era == 3 and not keys.spans(item.identity):
         return []  # the table does not know it either way
-    return [_object(item, "class_name", f"{target.keras_name} has no {item.name}.")]
+    return [refuse(item, "class_name", f"{target.keras_name} has no {item.name}.")]
 
 
 def _keys(item: Item, target: Target, old: bool) -> list[Objection]:
@@ -163,11 +97,16 @@ def _keys(item: Item, target: Target, old: bool) -> list[Objection]:
     found = []
     for key, value in config.items():
         if key not in known.keys:
-            says = f"{target.keras_name} does not take the key '{key}' of {item.name}; the file says {_shown(value)}."
-            found.append(_object(item, key, says))
+            message = f"{target.keras_name} does not take the key '{key}' of {item.name}; the file says {shown(value)}."
+            found.append(refuse(item, key, message))
         elif not known.takes_value(key, value):
-            says = f"{target.keras_name} does not take {_shown(value)} for the key '{key}' of {item.name}."
-            found.append(_object(item, key, says))
+            message = f"{target.keras_name} does not take {shown(value)} for the key '{key}' of {item.name}."
+            found.append(refuse(item, key, message))
+    missing = known.needs - config.keys()
+    if config.keys() & SHAPES:  # one shape stands for another
+        missing -= SHAPES
+    for key in sorted(missing) if not found else ():
+        found.append(refuse(item, key, f"{target.keras_name} needs the key '{key}' of {item.name}; it is missing."))
     return found
 
 
@@ -181,19 +120,71 @@ def _as_h5_reader(item: Item, era: int) -> dict[str, Any]:
     return config
 
 
-def _functions(item: Item, target: Target) -> list[Objection]:
-    """Object to an activation, known by name, that the target has not."""
+def _named(item: Item, target: Target) -> list[Objection]:
+    """Object to an activation, initializer, regularizer or constraint that the target does not find by its name.
+
+    What stands there instead of a name or an object is refused as well, such as the compiled code of a lambda.
+    """
     found = []
-    for key, value in item.config.items():
-        if isinstance(value, dict) and value.get("class_name") == "function" and value.get("module") == "builtins":
-            value = value.get("config")
-        if not (isinstance(value, str) and key.endswith("activation") and item.kind == "layers"):
+    for key, value in item.config.items() if item.kind == "layers" else ():
+        kind = next((kind for ending, kind in NAMED.items() if key == ending or key.endswith(f"_{ending}")), None)
+        if kind is None or value is None or (isinstance(value, dict) and "class_name" in value):
             continue
-        if not keys.has_function("activations", value, target.row):
-            known = keys.is_known_function("activations", value)
-            says = f"{target.keras_name} has no activation '{value[:64]}'" + ("." if known else "; it may be your own.")
-            found.append(_object(item, key, says))
+        if not isinstance(value, str):
+            message = f"Keras expects a name or an object under '{key}'; the file says {shown(value)}."
+            found.append(refuse(item, key, message))
+        elif not _finds(kind, value, target):
+            ending = "." if keys.is_known_name(kind, value) else "; it may be your own."
+            found.append(refuse(item, key, f"{target.keras_name} has no {kind[:-1]} '{value[:64]}'{ending}"))
     return found
+
+
+def _finds(kind: str, name: str, target: Target) -> bool:
+    if kind == "activations":
+        return keys.has_function(kind, name, target.row)
+    return keys.has_class(kind, name, target.row)
+
+
+def _function(item: Item, target: Target) -> list[Objection]:
+    """Object to a function that the target does not find by its name. The file holds no more of it than the name."""
+    if item.name == "__lambda__":
+        return [refuse(item, "", "Keras refuses Python code inside a file, for safety.")]
+    if item.name != "function":
+        return []
+    name, module = item.node.get("config"), item.node.get("module")
+    kinds = ("activations", "losses", "metrics")
+    if not isinstance(name, str) or any(keys.has_function(kind, name, target.row) for kind in kinds):
+        return []
+    if module is not None and str(module).partition(".")[0] == "keras":
+        return [refuse(item, "", f"{target.keras_name} has no function {module}.{name[:64]}.")]
+    known = any(keys.is_known_name(kind, name) for kind in kinds)
+    message = f"{target.keras_name} has no function '{name[:64]}'"
+    own = "; it may be your own. The file holds its name only, not its code."
+    return [refuse(item, "", message + ("." if known else own))]
+
+
+def _operator(item: Item) -> list[Objection]:
+    """Object to an operator in an ``.h5`` file: it bears the name of a layer, which is called in another way.
+
+    ``x * 2.0`` is written as ``Multiply``, and Keras reads it as the layer that multiplies a list of tensors.
+    """
+    nodes = item.node.get("inbound_nodes")
+    if item.kind != "layers" or item.name not in MERGES or not isinstance(nodes, list):
+        return []
+    calls = [node["args"] for node in nodes if isinstance(node, dict) and isinstance(node.get("args"), list)]
+    if all(len(args) == 1 and isinstance(args[0], list) for args in calls):
+        return []
+    message = f"an operation on tensors is named like the layer {item.name}, and Keras reads it as that layer."
+    return [refuse(item, "inbound_nodes", message)]
+
+
+def _words(item: Item, target: Target) -> list[Objection]:
+    """Object to a word in an ``.h5`` file that Keras 3 takes for the function of that name, such as ``"dot"``."""
+    if item.kind != "layers" or target.era == 2:
+        return []
+    taken = [key for key, value in item.config.items() if key != "name" and isinstance(value, str) and value in WORDS]
+    message = "{} takes the word '{}' in an .h5 file for the function of that name."
+    return [refuse(item, key, message.format(target.keras_name, item.config[key])) for key in taken]
 
 
 def _ends(item: Item, target: Target) -> list[Objection]:
@@ -201,7 +192,7 @@ def _ends(item: Item, target: Target) -> list[Objection]:
     if item.name != "Functional" or keys.reads("ends.flat", target.row):
         return []
     return [
-        _object(item, key, f"{target.keras_name} expects a list of lists for '{key}'; the file says {_shown(ends)}.")
+        refuse(item, key, f"{target.keras_name} expects a list of lists for '{key}'; the file says {shown(ends)}.")
         for key in ("input_layers", "output_layers")
         if isinstance(ends := item.config.get(key), list) and ends and isinstance(ends[0], str)
     ]
@@ -225,11 +216,13 @@ def _lost_calls(item: Item) -> list[Objection]:
     for name, count in calls.items():
         lost = [call for call in range(1, count) if (name, call) not in used]
         if lost and count > 1:
-            says = (
+            message = (
                 f"the file loses call {lost[0] + 1} of {count} of this shared layer, as Keras 3.2 wrote them: "
                 "it would load, and answer with other numbers."
             )
-            found.append(Objection(f"layer '{name}'", "Functional", "inbound_nodes", None, f"layer '{name}': {says}"))
+            found.append(
+                Objection(f"layer '{name}'", "Functional", "inbound_nodes", None, f"layer '{name}': {message}")
+            )
     return found
 
 
@@ -243,14 +236,3 @@ def _references(node: Any) -> Iterator[tuple[str, int]]:
             yield node[0], node[1]
         for child in node:
             yield from _references(child)
-
-
-def _object(item: Item, key: str, says: str) -> Objection:
-    return Objection(item.where, item.name, key, item.config.get(key), f"{item.where}: {says}")
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict) and isinstance(value.get("class_name"), str):
-        return f"an object of the class {value['class_name'][:64]}"
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

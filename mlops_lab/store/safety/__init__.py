@@ -4,7 +4,7 @@ A model file is not only numbers: it names the classes to build, and in the wors
 bytes once, decides by content what they are, and accepts only what is on a list. It needs no TensorFlow and no Keras::
 
     report = safety.inspect("from_the_internet.keras")    # a verdict, whatever the file holds
-    report = safety.audit("from_the_internet.keras")      # the same, or UnsafeFile with a code, a sentence and a remedy
+    report = safety.audit("from_the_internet.keras")      # the same, or UnsafeFile with a code, a message and a hint
 
     source = safety.read("clothes.keras")                 # the bytes, read once …
     safety.audit(source)                                  # … judged …
@@ -22,15 +22,15 @@ import hmac
 import os
 
 from mlops_lab.errors import NotFound, UnsafeFile
-from mlops_lab.store.safety.report import AuditReport, Finding, Refused
+from mlops_lab.store.safety.report import AuditFinding, AuditRefusal, AuditReport
 from mlops_lab.store.safety.source import COURSE_LIMIT, HARD_LIMIT, Source, read_source
 from mlops_lab.store.safety.verdict import judge, report
 
 __all__ = [
     "COURSE_LIMIT",
     "HARD_LIMIT",
+    "AuditFinding",
     "AuditReport",
-    "Finding",
     "Source",
     "audit",
     "inspect",
@@ -42,14 +42,16 @@ ModelFile = str | os.PathLike[str] | bytes | Source
 
 
 def read(path: ModelFile, *, max_bytes: int = COURSE_LIMIT) -> Source:
-    """Read a file or folder once, without following links, so that what is judged is what is loaded.
+    """Read a file or folder once, so that what is judged is what is loaded.
+
+    A link that you name is followed; one inside a folder is refused.
 
     Raises
     ------
     NotFound
         There is nothing at that path.
     UnsafeFile
-        When it is a link, not a regular file, or larger than ``max_bytes``.
+        When it is not a regular file, holds a link, or is larger than ``max_bytes``.
 
     Examples
     --------
@@ -60,7 +62,7 @@ def read(path: ModelFile, *, max_bytes: int = COURSE_LIMIT) -> Source:
         raise NotFound(f"There is no file {os.fspath(path)}.", "Look at the path.")
     try:
         return read_source(path, max_bytes)
-    except Refused as refused:
+    except AuditRefusal as refused:
         raise _unsafe(refused.finding) from None
 
 
@@ -81,7 +83,7 @@ def inspect(path: ModelFile, *, max_bytes: int = COURSE_LIMIT) -> AuditReport:
     """
     try:
         source = read_source(path, max_bytes)
-    except Refused as refused:
+    except AuditRefusal as refused:
         name = "<bytes>" if isinstance(path, bytes | Source) else os.fspath(path)
         return report(name, "unknown", [refused.finding], "")
     return judge(source)
@@ -93,7 +95,7 @@ def audit(path: ModelFile, *, max_bytes: int = COURSE_LIMIT) -> AuditReport:
     Raises
     ------
     UnsafeFile
-        With the finding's code word, sentence and remedy.
+        With the finding's code word, message and hint.
 
     Examples
     --------
@@ -108,9 +110,9 @@ def audit(path: ModelFile, *, max_bytes: int = COURSE_LIMIT) -> AuditReport:
     return verdict
 
 
-def _unsafe(finding: Finding) -> UnsafeFile:
+def _unsafe(finding: AuditFinding) -> UnsafeFile:
     where = f" ({finding.where})" if finding.where else ""
-    return UnsafeFile(f"{finding.sentence}{where}", finding.remedy, code=finding.code)
+    return UnsafeFile(f"{finding.message}{where}", finding.hint, code=finding.code)
 
 
 def require_pin(data: bytes, *, trust: bool = False, sha256: str | None = None) -> None:

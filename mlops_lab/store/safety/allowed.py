@@ -1,4 +1,4 @@
-"""The allow-list: what a model file may name. Whatever is not here is refused.
+"""The allow-list of names that a model file may use; every other name is refused.
 
 ``allowed.json`` holds the Keras classes by module (Keras 2.15 and 3 spellings), the functions and activations that
 configurations name, the operators of ONNX and SavedModel, and the types of skops. ``tools/allowed_names.py`` drafts

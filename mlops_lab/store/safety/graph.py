@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from mlops_lab.store.safety.report import Refused
+from mlops_lab.store.safety.report import AuditRefusal
 from mlops_lab.store.safety.shapes import layer_shapes
 from mlops_lab.store.safety.spatial import Shape
 
@@ -25,7 +25,7 @@ class Built:
     """The weights that one layer must have; ``None`` where its class is not followed."""
 
     path: str
-    """Where Keras keeps them in the file: ``layers/dense_1``."""
+    """The group of the weights file that holds them: ``layers/dense_1``."""
     name: str
     """The layer's own name."""
     weights: tuple[Shape, ...] | None
@@ -35,15 +35,17 @@ def follow(config: dict[str, Any]) -> list[Built]:
     """Return what each layer of a model must hold, or refuse a model that is too large."""
     try:
         built, _ = _model(config["config"], "layers", None)
-    except Refused:
+    except AuditRefusal:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, ZeroDivisionError) as error:
-        raise Refused(
+        raise AuditRefusal(
             "config_shape", f"The shapes of the model make no sense ({type(error).__name__}: {error})."
         ) from None
     total = sum(prod(size or 1 for size in shape) for item in built for shape in item.weights or ())
     if total > MAX_PARAMETERS:
-        raise Refused("config_giant", f"The model would have {total:,} parameters; the limit is {MAX_PARAMETERS:,}.")
+        raise AuditRefusal(
+            "config_giant", f"The model would have {total:,} parameters; the limit is {MAX_PARAMETERS:,}."
+        )
     return built
 
 
@@ -98,7 +100,7 @@ def _ordered(layers: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             if not missing[child]:
                 ready.append(child)
     if by_name:
-        raise Refused(
+        raise AuditRefusal(
             "graph_cycle", "Layers wait for one another in a circle, or for a layer that is not there.", min(by_name)
         )
 
@@ -117,11 +119,11 @@ def _layer(layer: dict[str, Any], place: str, inputs: Any) -> tuple[list[Built],
         return _model(config, f"{place}/layers", inputs)
     weights, output = layer_shapes(kind, config, inputs)
     if not all(_is_shape(shape) for shape in weights or ()):
-        raise Refused("config_shape", f"The weights would have the shapes {weights}.", config.get("name", ""))
+        raise AuditRefusal("config_shape", f"The weights would have the shapes {weights}.", config.get("name", ""))
     if kind == "InputLayer" and output is None:
-        raise Refused("config_shape", "An input layer has no shape.", config.get("name", ""))
+        raise AuditRefusal("config_shape", "An input layer has no shape.", config.get("name", ""))
     if isinstance(output, tuple) and prod(size or 1 for size in output) > MAX_ELEMENTS:
-        raise Refused(
+        raise AuditRefusal(
             "config_giant", "A layer would answer with more values than fit in memory.", config.get("name", "")
         )
     return [Built(place, str(config.get("name", "")), weights)], output

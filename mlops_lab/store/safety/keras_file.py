@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
+from mlops_lab.filetype import printable
 from mlops_lab.store.safety import archive, config, graph, strict_json, weights
-from mlops_lab.store.safety.report import Finding, Refused, printable
+from mlops_lab.store.safety.report import AuditFinding, AuditRefusal
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 METADATA_BYTES = 4 * 1024
@@ -16,21 +18,29 @@ KNOWN_MAJORS = (2, 3)
 NEWER_KEYS = {b'"quantization_config"': (3, 13), b'"input_axes"': (3, 14)}  # key → no Keras 3 before this writes it
 
 
-def judge_keras(data: bytes, members: dict[str, archive.Member]) -> list[Finding]:
+def judge_keras(data: bytes, members: dict[str, archive.Member]) -> list[AuditFinding]:
     """Return what is wrong with a ``.keras`` archive."""
     extra, missing = members.keys() - MEMBERS, MEMBERS - members.keys()
     if extra:
-        raise Refused("zip_unexpected_member", "Keras writes no such member.", min(extra))
+        raise AuditRefusal("zip_unexpected_member", "Keras writes no such member.", min(extra))
     if missing:
-        raise Refused("zip_missing_member", "A member that Keras always writes is missing.", min(missing))
-    text = archive.extract(data, members["config.json"], config.MAX_BYTES)
-    judge_metadata(archive.extract(data, members["metadata.json"], METADATA_BYTES), text)
+        raise AuditRefusal("zip_missing_member", "A member that Keras always writes is missing.", min(missing))
+    return judge_parts(
+        archive.extract(data, members["metadata.json"], METADATA_BYTES),
+        archive.extract(data, members["config.json"], config.MAX_BYTES),
+        lambda: archive.extract(data, members["model.weights.h5"], WEIGHTS_BYTES),
+    )
+
+
+def judge_parts(stamp: bytes, text: bytes, held: bytes | Callable[[], bytes]) -> list[AuditFinding]:
+    """Return what is wrong with a model's stamp, configuration and weights; a function is called for them last."""
+    judge_metadata(stamp, text)
     tree = strict_json.parse(text, "config.json", config.MAX_BYTES)
     found = config.judge(tree)
     if found:
         return found
     built = graph.follow(tree)
-    raw = archive.extract(data, members["model.weights.h5"], WEIGHTS_BYTES)
+    raw = held if isinstance(held, bytes) else held()
     with weights.open_h5(raw, "model.weights.h5") as file:
         weights.compare(weights.walk(file, len(raw), "model.weights.h5", len(built), float_widths(text)), built)
     return []
@@ -40,18 +50,18 @@ def judge_metadata(data: bytes, text: bytes) -> None:
     """Refuse a stamp that cannot be read, is of an unknown Keras, or does not fit the configuration."""
     stamp = strict_json.parse(data, "metadata.json", METADATA_BYTES)
     if not isinstance(stamp, dict) or not isinstance(stamp.get("keras_version"), str):
-        raise Refused("metadata", "The stamp names no Keras version.", "metadata.json")
+        raise AuditRefusal("metadata", "The stamp names no Keras version.", "metadata.json")
     version = stamp["keras_version"]
     match = VERSION.fullmatch(version)
     if match is None:
-        raise Refused("metadata", f"{printable(version, 40)!r} is not a version of Keras.", "metadata.json")
+        raise AuditRefusal("metadata", f"{printable(version, 40)!r} is not a version of Keras.", "metadata.json")
     pair = (int(match[1]), int(match[2]))
     if pair[0] not in KNOWN_MAJORS:
-        raise Refused("metadata_version", f"Keras {printable(version, 40)} is not known here.", "metadata.json")
+        raise AuditRefusal("metadata_version", f"Keras {printable(version, 40)} is not known here.", "metadata.json")
     for key, first in NEWER_KEYS.items():
         if pair < first and key in text:
-            sentence = f"The stamp says Keras {printable(version, 40)}, which does not write {key.decode()}."
-            raise Refused("metadata_lie", sentence, "metadata.json")
+            message = f"The stamp says Keras {printable(version, 40)}, which does not write {key.decode()}."
+            raise AuditRefusal("metadata_lie", message, "metadata.json")
 
 
 def float_widths(text: bytes) -> tuple[int, ...]:
@@ -60,7 +70,7 @@ def float_widths(text: bytes) -> tuple[int, ...]:
     return tuple(width for width, used in widths.items() if used)
 
 
-def judge_legacy(data: bytes) -> list[Finding]:
+def judge_legacy(data: bytes) -> list[AuditFinding]:
     """Return what is wrong with a ``.h5`` file of a whole model."""
     with weights.open_h5(data, "model.h5") as file:
         text = _attribute(file, "model_config")
@@ -79,15 +89,15 @@ def _attribute(file: Any, name: str, *, needed: bool = True) -> bytes:
     try:
         value = file.attrs.get(name)
     except Exception as error:
-        raise Refused("h5_damaged", f"The attribute cannot be read ({printable(str(error))}).", name) from None
+        raise AuditRefusal("h5_damaged", f"The attribute cannot be read ({printable(str(error))}).", name) from None
     if value is None and not needed:
         return b""
     if not isinstance(value, str | bytes):
-        raise Refused("h5_no_model", "The file holds no model's configuration.", name)
+        raise AuditRefusal("h5_no_model", "The file holds no model's configuration.", name)
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else bytes(value)
 
 
-def _training(text: bytes) -> list[Finding]:
+def _training(text: bytes) -> list[AuditFinding]:
     """Check that the training configuration, which is never loaded, is JSON of a sane size."""
     if text:
         strict_json.parse(text, "training_config", config.MAX_BYTES)
@@ -102,7 +112,7 @@ def _compare_legacy(layers: list[graph.Built], items: list[weights.Weight]) -> N
         if top == "model_weights":
             held.setdefault(rest.partition("/")[0], []).append(item)
         elif top != "optimizer_weights":
-            raise Refused("weights_extra", "The file holds weights that no layer of the model has.", item.path)
+            raise AuditRefusal("weights_extra", "The file holds weights that no layer of the model has.", item.path)
     nested = any(layer.path.count("/layers/") for layer in layers)
     for layer in layers:
         if layer.weights is None or nested or layer.path.endswith("/"):

@@ -10,45 +10,31 @@ import pickletools
 import zlib
 from collections.abc import Callable, Iterator
 
-from mlops_lab.store.safety.report import Refused, printable
+from mlops_lab.filetype import is_pickle, printable
+from mlops_lab.store.safety.report import AuditRefusal
 
 LOOK = 64 * 1024  # how much is unpacked or read to recognise a pickle
 OPCODES = 2_000
-ENOUGH = 8  # that many opcodes in a row are no accident
 NUMPY = b"\x93NUMPY"
-TEXT_STARTS = b"(]}[lcdIFLNSVUXKMJGBC\x8c)"
 
 
 def judge_pickle(data: bytes) -> None:
     """Refuse bytes that a pickle reader, or joblib's, would run."""
-    if looks_pickled(data):
-        raise Refused("pickle", f"This is a pickle{_calls(data)}.")
+    if is_pickle(data):
+        raise AuditRefusal("pickle", f"This is a pickle{_calls(data)}.")
     unpacked = _unpack(data)
-    if unpacked and looks_pickled(unpacked):
-        raise Refused("pickle_compressed", f"This is a compressed pickle, as joblib writes it{_calls(unpacked)}.")
+    if unpacked and is_pickle(unpacked):
+        raise AuditRefusal("pickle_compressed", f"This is a compressed pickle, as joblib writes it{_calls(unpacked)}.")
     if unpacked:
-        raise Refused("unknown_format", "This is a compressed file of no kind that is read here.")
+        raise AuditRefusal("unknown_format", "This is a compressed file of no kind that is read here.")
 
 
 def judge_numpy(data: bytes) -> None:
     """Refuse a NumPy file: as a pickle when it holds objects, as no model otherwise."""
     header = data[:4096]
     if b"'|O'" in header or b"'O'" in header or b'"O"' in header or b'"|O"' in header:
-        raise Refused("numpy_object", "This NumPy file holds Python objects, so reading it runs a pickle.")
-    raise Refused("not_a_model", "This is a NumPy file of numbers.")
-
-
-def looks_pickled(data: bytes) -> bool:
-    """Return whether the bytes are a pickle of any protocol."""
-    if len(data) > 2 and data[0] == 0x80 and data[1] <= 5:
-        return True
-    if not data or data[0] not in TEXT_STARTS:
-        return False
-    count = 0
-    for count, (name, _) in enumerate(_opcodes(data), 1):
-        if name == "STOP":
-            return count > 1
-    return count >= ENOUGH
+        raise AuditRefusal("numpy_object", "This NumPy file holds Python objects, so reading it runs a pickle.")
+    raise AuditRefusal("not_a_model", "This is a NumPy file of numbers.")
 
 
 def _opcodes(data: bytes) -> Iterator[tuple[str, object]]:

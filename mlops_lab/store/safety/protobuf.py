@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlops_lab.store.safety.report import Refused
+from mlops_lab.store.safety.report import AuditRefusal
 
 Value = int | memoryview
 Field = tuple[int, int, Value]
@@ -34,7 +34,7 @@ class Message:
         """Return the bytes of a length-delimited field, each time it comes."""
         values = self.fields.get(number, [])
         if any(wire != BYTES for wire, _ in values):
-            raise Refused("protobuf", f"Field {number} has the wrong wire type.", self.where)
+            raise AuditRefusal("protobuf", f"Field {number} has the wrong wire type.", self.where)
         return [value for _, value in values if isinstance(value, memoryview)]
 
     def text(self, number: int) -> str:
@@ -66,7 +66,7 @@ def _text(raw: memoryview, where: str) -> str:
     try:
         return bytes(raw).decode("utf-8")
     except UnicodeDecodeError:
-        raise Refused("protobuf", "A name is not valid UTF-8.", where) from None
+        raise AuditRefusal("protobuf", "A name is not valid UTF-8.", where) from None
 
 
 def _signed(value: int) -> int:
@@ -89,18 +89,18 @@ def fields(data: memoryview, where: str) -> Iterator[Field]:
         number, wire = key >> 3, key & 7
         count += 1
         if not number or count > MAX_FIELDS:
-            raise Refused("protobuf", "The message has a field without a number, or far too many fields.", where)
+            raise AuditRefusal("protobuf", "The message has a field without a number, or far too many fields.", where)
         value: Value
         if wire == VARINT:
             value, at = _varint(data, at, where)
         elif wire in (BYTES, FIXED32, FIXED64):
             size, at = _varint(data, at, where) if wire == BYTES else (4 if wire == FIXED32 else 8, at)
             if size > end - at:
-                raise Refused("protobuf", f"A field declares {size:,} bytes and {end - at:,} are left.", where)
+                raise AuditRefusal("protobuf", f"A field declares {size:,} bytes and {end - at:,} are left.", where)
             value = data[at : at + size]
             at += size
         else:
-            raise Refused("protobuf", f"Wire type {wire} is not used by any model.", where)
+            raise AuditRefusal("protobuf", f"Wire type {wire} is not used by any model.", where)
         yield number, wire, value
 
 
@@ -113,4 +113,4 @@ def _varint(data: memoryview, at: int, where: str) -> tuple[int, int]:
         if byte < 0x80:
             return value & ((1 << 64) - 1), at
         shift += 7
-    raise Refused("protobuf", "The message ends in the middle of a number.", where)
+    raise AuditRefusal("protobuf", "The message ends in the middle of a number.", where)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from mlops_lab.filetype import printable
 from mlops_lab.store.safety import allowed
 from mlops_lab.store.safety.protobuf import Message
-from mlops_lab.store.safety.report import Finding, Refused, finding, printable
+from mlops_lab.store.safety.report import AuditFinding, AuditRefusal, finding
 
 FILES = {"saved_model.pb", "fingerprint.pb", "keras_metadata.pb"}
 VARIABLES = re.compile(r"variables/variables\.(index|data-\d{5}-of-\d{5})", re.ASCII)
@@ -22,31 +23,31 @@ NODE_NAME, NODE_OP, NODE_ATTR = 1, 2, 5
 ATTR_FUNCTION, ATTR_LIST, LIST_FUNCTIONS = 10, 1, 9
 
 
-def judge_saved_model(files: Mapping[str, bytes]) -> list[Finding]:
+def judge_saved_model(files: Mapping[str, bytes]) -> list[AuditFinding]:
     """Return what is wrong with the files of a SavedModel."""
     for name in files:
         if name.startswith("assets"):
-            raise Refused("saved_model_assets", "The model reads an asset file.", name)
+            raise AuditRefusal("saved_model_assets", "The model reads an asset file.", name)
         if name not in FILES and not VARIABLES.fullmatch(name):
-            raise Refused("saved_model_file", "TensorFlow writes no such file.", name)
+            raise AuditRefusal("saved_model_file", "TensorFlow writes no such file.", name)
     model = Message(files["saved_model.pb"], "saved_model.pb")
     graphs = list(model.messages(2))
     if not graphs or model.fields.keys() - {1, 2}:
-        raise Refused("saved_model_structure", "The file holds no graph.")
-    found = {item.sentence: item for graph in graphs for item in reversed(_meta_graph(graph))}
+        raise AuditRefusal("saved_model_structure", "The file holds no graph.")
+    found = {item.message: item for graph in graphs for item in reversed(_meta_graph(graph))}
     return list(found.values())[:20]
 
 
-def _meta_graph(meta: Message) -> list[Finding]:
+def _meta_graph(meta: Message) -> list[AuditFinding]:
     if meta.parts(6):
-        raise Refused("saved_model_assets", "The model reads an asset file.")
+        raise AuditRefusal("saved_model_assets", "The model reads an asset file.")
     graph = next(meta.messages(2), None)
     if graph is None:
-        raise Refused("saved_model_structure", "The file holds no graph.")
+        raise AuditRefusal("saved_model_structure", "The file holds no graph.")
     top = list(graph.messages(1))
     functions = {name: nodes for library in graph.messages(2) for name, nodes in _functions(library)}
     if len(top) + sum(map(len, functions.values())) > MAX_NODES:
-        raise Refused("saved_model_structure", f"The graph has more than {MAX_NODES:,} nodes.")
+        raise AuditRefusal("saved_model_structure", f"The graph has more than {MAX_NODES:,} nodes.")
     saver = _saver_functions(meta, top, functions)
     found = [item for node in top for item in _node(node, "graph", saving=False)]
     for name, nodes in functions.items():
@@ -60,7 +61,7 @@ def _functions(library: Message) -> Iterator[tuple[str, list[Message]]]:
         yield (signature.text(1) if signature else ""), list(function.messages(3))
 
 
-def _node(node: Message, where: str, *, saving: bool) -> list[Finding]:
+def _node(node: Message, where: str, *, saving: bool) -> list[AuditFinding]:
     operation, name = node.text(NODE_OP), f"{where}/{node.text(NODE_NAME)}"
     if operation in SAVER_ONLY:
         if saving:
@@ -68,8 +69,8 @@ def _node(node: Message, where: str, *, saving: bool) -> list[Finding]:
         return [finding("saved_model_operator", f"{operation} reads or writes files outside the saver.", name)]
     if operation in allowed.names("saved_model", "operators"):
         return []
-    sentence = f"The operation {printable(operation)!r} is not on the list of allowed operations."
-    return [finding("saved_model_operator", sentence, name)]
+    message = f"The operation {printable(operation)!r} is not on the list of allowed operations."
+    return [finding("saved_model_operator", message, name)]
 
 
 def _called(node: Message) -> set[str]:

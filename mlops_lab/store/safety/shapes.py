@@ -1,4 +1,4 @@
-"""What weights each kind of layer has, and what shape comes out of it.
+"""Rules for the shapes of the weights and of the output of each kind of layer.
 
 A rule takes the layer's configuration and the shape that reaches it (batch first, ``None`` where a size is open) and
 returns the shapes of the weights and the shape of the answer. ``None`` for either means "not followed": then the
@@ -80,22 +80,34 @@ def _concatenate(config: Config, shape: Any) -> tuple[Weights, Any]:
     return (), (*shape[0][:axis], total, *shape[0][axis + 1 :])
 
 
+def _adapted(config: Config) -> bool:
+    """Return whether a layer holds more weights than its class implies: low-rank ones, or scales of small numbers."""
+    dtype = config.get("dtype")
+    policy = dtype.get("class_name", "") if isinstance(dtype, dict) else dtype
+    small = (
+        isinstance(policy, str)
+        and policy not in ("DTypePolicy", "FloatDTypePolicy")
+        and (policy.endswith("Policy") or "_from_" in policy)
+    )
+    return bool(config.get("lora_rank") or config.get("quantization_config") or small)
+
+
 def _dense(config: Config, shape: Shape) -> tuple[Weights, Any]:
     units = config["units"]
-    if config.get("lora_rank") or config.get("quantization_config"):
+    if _adapted(config):
         return None, (*shape[:-1], units)
     return ((shape[-1], units), *bias(config, units)), (*shape[:-1], units)
 
 
 def _embedding(config: Config, shape: Shape) -> tuple[Weights, Any]:
     rows, columns = config["input_dim"], config["output_dim"]
-    plain = not (config.get("lora_rank") or config.get("quantization_config"))
+    plain = not _adapted(config)
     return ((rows, columns),) if plain else None, (*shape, columns)
 
 
 def _einsum_dense(config: Config, shape: Shape) -> tuple[Weights, Any]:
     equation, sizes = config["equation"].replace("...", "").replace(" ", ""), {}
-    if "..." in config["equation"] or config.get("lora_rank") or config.get("quantization_config"):
+    if "..." in config["equation"] or _adapted(config):
         return None, None
     inputs, _, rest = equation.partition(",")
     kernel, _, output = rest.partition("->")

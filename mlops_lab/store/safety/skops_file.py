@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from mlops_lab.filetype import printable
 from mlops_lab.store.safety import allowed, archive, strict_json
-from mlops_lab.store.safety.report import Finding, Refused, finding, printable
+from mlops_lab.store.safety.report import AuditFinding, AuditRefusal, finding
 
 SCHEMA_BYTES = 16 * 2**20
 ARRAY_BYTES = 256 * 2**20
@@ -24,14 +25,14 @@ OPEN_LOADERS = {  # these build what their content says, so only listed types ma
 }  # fmt: skip
 
 
-def judge_skops(data: bytes, members: dict[str, archive.Member]) -> list[Finding]:
+def judge_skops(data: bytes, members: dict[str, archive.Member]) -> list[AuditFinding]:
     """Return what is wrong with a ``.skops`` archive."""
     extra = [name for name in members if name != "schema.json" and not ARRAY.fullmatch(name)]
     if extra:
-        raise Refused("zip_unexpected_member", "skops writes no such member.", min(extra))
+        raise AuditRefusal("zip_unexpected_member", "skops writes no such member.", min(extra))
     schema = strict_json.parse(archive.extract(data, members["schema.json"], SCHEMA_BYTES), "schema.json", SCHEMA_BYTES)
     if not isinstance(schema, dict) or type(schema.get("protocol")) is not int or schema["protocol"] not in PROTOCOLS:
-        raise Refused("skops_structure", "The schema names no protocol of skops.", "schema.json")
+        raise AuditRefusal("skops_structure", "The schema names no protocol of skops.", "schema.json")
     found = _walk(schema, members)
     if not found:
         for member in members.values():
@@ -39,21 +40,21 @@ def judge_skops(data: bytes, members: dict[str, archive.Member]) -> list[Finding
     return found
 
 
-def _walk(schema: dict[str, Any], members: dict[str, archive.Member]) -> list[Finding]:
+def _walk(schema: dict[str, Any], members: dict[str, archive.Member]) -> list[AuditFinding]:
     strange: dict[str, None] = {}
     count, waiting = 0, [schema]
     while waiting:
         node = waiting.pop()
         count += 1
         if count > MAX_NODES:
-            raise Refused("skops_structure", f"The schema has more than {MAX_NODES:,} nodes.", "schema.json")
+            raise AuditRefusal("skops_structure", f"The schema has more than {MAX_NODES:,} nodes.", "schema.json")
         if "__loader__" in node or "__class__" in node:
             name = _type(node)
             if name is not None:
                 strange[name] = None
         file = node.get("file")
         if file is not None and "__loader__" in node and file not in members:
-            raise Refused(
+            raise AuditRefusal(
                 "skops_structure", f"The schema names the missing member {printable(str(file))!r}.", "schema.json"
             )
         waiting += [child for value in node.values() for child in _dicts(value)]
@@ -88,7 +89,7 @@ def _type(node: dict[str, Any]) -> str | None:
     if loader == "CachedNode" and module is None:
         return None
     if not all(isinstance(word, str) for word in (module, name, loader)):
-        raise Refused("skops_structure", "A node of the schema names no type.", "schema.json")
+        raise AuditRefusal("skops_structure", "A node of the schema names no type.", "schema.json")
     full = f"{module}.{name}"
     if loader == "LossNode" and full in allowed.names("skops", "losses"):
         return None
@@ -124,11 +125,11 @@ def _npy(content: bytes, where: str) -> None:
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(stream)
     except Exception as error:  # numpy raises whatever the header makes of it
-        raise Refused("skops_array", f"An array is damaged ({printable(str(error), 100)}).", where) from None
+        raise AuditRefusal("skops_array", f"An array is damaged ({printable(str(error), 100)}).", where) from None
     if dtype.hasobject:
-        raise Refused("numpy_object", "An array holds Python objects, so reading it runs a pickle.", where)
+        raise AuditRefusal("numpy_object", "An array holds Python objects, so reading it runs a pickle.", where)
     size = dtype.itemsize
     for length in shape:
         size *= length
     if size != len(content) - stream.tell():
-        raise Refused("skops_array", f"An array declares {size:,} bytes and holds another number.", where)
+        raise AuditRefusal("skops_array", f"An array declares {size:,} bytes and holds another number.", where)

@@ -1,7 +1,8 @@
 """Read a file or a folder once, and judge and load those very bytes.
 
-Checking a path and opening it again later would let somebody swap the file in between. So everything starts here:
-:func:`read` opens the path once, never follows a symbolic link, and returns the bytes.
+Checking a path and opening it again later would let somebody swap the file in between. So everything starts here: the
+path is opened once, and the bytes are returned. A link that the caller names is followed, as a model hub's cache
+consists of them; a link inside a folder is not, because whoever made the folder chose where it leads.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlops_lab.store.safety.report import Refused
+from mlops_lab.store.safety.report import AuditRefusal
 
 MIB = 2**20
 COURSE_LIMIT = 64 * MIB
@@ -30,7 +31,7 @@ class Source:
     """The bytes of one file, or of every file in a folder, read once."""
 
     path: str
-    """Where they came from."""
+    """The path that they were read from."""
     data: bytes = b""
     """The bytes, for a file."""
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -45,17 +46,18 @@ class Source:
 
 
 def read_source(path: str | os.PathLike[str] | bytes | Source, limit: int) -> Source:
-    """Return the bytes behind a path, opened once and without following links."""
+    """Return the bytes behind a path, opened once; links are followed only where the path itself is one."""
     if isinstance(path, Source):
         return path
     if isinstance(path, bytes | bytearray | memoryview):
         return Source("<bytes>", _small(bytes(path), limit, "<bytes>"))
     name = os.fspath(path)
     if "\0" in name:
-        raise Refused("not_a_file", "The path holds a NUL character.", name)
-    if _is_folder(name):
-        return Source(name, files=_read_folder(Path(name), min(limit, HARD_LIMIT)), folder=True)
-    return Source(name, _read_file(name, min(limit, HARD_LIMIT), None))
+        raise AuditRefusal("not_a_file", "The path holds a NUL character.", name)
+    real = os.path.realpath(name) if os.path.islink(name) else name
+    if _is_folder(real):
+        return Source(name, files=_read_folder(Path(real), min(limit, HARD_LIMIT)), folder=True)
+    return Source(name, _read_file(real, min(limit, HARD_LIMIT), None))
 
 
 def _is_folder(name: str) -> bool:
@@ -67,7 +69,7 @@ def _is_folder(name: str) -> bool:
 
 def _small(data: bytes, limit: int, name: str) -> bytes:
     if len(data) > limit:
-        raise Refused("too_large", f"{len(data):,} bytes; the limit is {limit:,}.", name)
+        raise AuditRefusal("too_large", f"{len(data):,} bytes; the limit is {limit:,}.", name)
     return data
 
 
@@ -79,20 +81,20 @@ def _read_file(name: str, limit: int, folder: int | None) -> bytes:
     with os.fdopen(handle, "rb") as file:
         info = os.fstat(file.fileno())
         if not stat.S_ISREG(info.st_mode):
-            raise Refused("not_a_file", "This is not a regular file.", name)
+            raise AuditRefusal("not_a_file", "This is not a regular file.", name)
         if info.st_size > limit:
-            raise Refused("too_large", f"The file has {info.st_size:,} bytes; the limit is {limit:,}.", name)
+            raise AuditRefusal("too_large", f"The file has {info.st_size:,} bytes; the limit is {limit:,}.", name)
         return _small(file.read(limit + 1), limit, name)
 
 
-def _cannot_open(name: str, error: OSError, folder: int | None) -> Refused:
+def _cannot_open(name: str, error: OSError, folder: int | None) -> AuditRefusal:
     try:
         link = stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode)
     except OSError:
         link = False
     if link:
-        return Refused("symlink", "This is a symbolic link; links are not followed.", name)
-    return Refused("not_a_file", f"The file cannot be opened: {error.strerror or error}.", name)
+        return AuditRefusal("symlink", "This is a symbolic link; links are not followed.", name)
+    return AuditRefusal("not_a_file", f"The file cannot be opened: {error.strerror or error}.", name)
 
 
 def _read_folder(root: Path, limit: int) -> dict[str, bytes]:
@@ -100,7 +102,7 @@ def _read_folder(root: Path, limit: int) -> dict[str, bytes]:
     left = limit
     for name in _names(root):
         if len(files) >= MAX_FILES:
-            raise Refused("too_large", f"The folder has more than {MAX_FILES:,} files.", str(root))
+            raise AuditRefusal("too_large", f"The folder has more than {MAX_FILES:,} files.", str(root))
         files[name] = _read_file(str(root / name), left, None)
         left -= len(files[name])
     return files
@@ -112,11 +114,13 @@ def _names(root: Path) -> list[str]:
     while waiting:
         folder, depth = waiting.pop()
         if depth > MAX_FOLDERS or len(names) > MAX_FILES:
-            raise Refused("too_large", "The folder is too deep or has too many files.", str(root))
+            raise AuditRefusal("too_large", "The folder is too deep or has too many files.", str(root))
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_symlink():
-                    raise Refused("symlink", "The folder holds a symbolic link; links are not followed.", entry.path)
+                    raise AuditRefusal(
+                        "symlink", "The folder holds a symbolic link; links are not followed.", entry.path
+                    )
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((Path(entry.path), depth + 1))
                 else:

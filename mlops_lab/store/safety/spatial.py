@@ -48,9 +48,8 @@ def _conv(config: Config, shape: Shape) -> tuple[Weights, Any]:
     channels, space = _split(config, shape)
     size, filters = _each(config["kernel_size"], len(space)), config["filters"]
     inner = channels // config.get("groups", 1) if channels else None
-    return ((*size, inner, filters), *bias(config, filters)), _join(
-        config, shape, filters, _window(config, space, size)
-    )
+    weights = None if config.get("lora_rank") else ((*size, inner, filters), *bias(config, filters))
+    return weights, _join(config, shape, filters, _window(config, space, size))
 
 
 def _conv_transpose(config: Config, shape: Shape) -> tuple[Weights, Any]:

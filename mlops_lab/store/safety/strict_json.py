@@ -1,12 +1,13 @@
-"""Read JSON without its surprises: one encoding, no duplicate keys, no NaN, no numbers or nesting without end."""
+"""Parse the JSON of a model file with limits on its size, depth and numbers, and refuse it with a code."""
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Any, NoReturn
+from typing import Any
 
-from mlops_lab.store.safety.report import Refused, printable
+from mlops_lab import strict_json
+from mlops_lab.filetype import printable
+from mlops_lab.store.safety.report import AuditRefusal
 
 MAX_TOKENS = 400_000
 MAX_DEPTH = 100
@@ -16,64 +17,58 @@ BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 def parse(data: bytes, where: str, limit: int) -> Any:
     """Return the value, or refuse the text; ``where`` names it in the finding."""
-    if len(data) > limit:
-        raise Refused("json_size", f"{len(data):,} bytes of JSON; the limit is {limit:,}.", where)
-    text = _text(data, where)
-    if sum(data.count(mark) for mark in (b"{", b"[", b",", b":")) > MAX_TOKENS:
-        raise Refused("json_tokens", f"The JSON has more than {MAX_TOKENS:,} pieces.", where)
+    _check_text(data, where, limit)
     try:
-        value = _decoder(where).decode(text)
-    except RecursionError:
-        raise Refused("json_depth", "The JSON is nested without end.", where) from None
+        value = strict_json.loads(data, parse_int=_integer, parse_float=_finite)
+    except strict_json.DuplicateKeyError as error:
+        raise AuditRefusal("json_duplicate_key", str(error), where) from None
+    except strict_json.NotFiniteError as error:
+        raise AuditRefusal("json_not_finite", str(error), where) from None
+    except strict_json.NestingError as error:
+        raise AuditRefusal("json_depth", str(error), where) from None
+    except UnicodeDecodeError:
+        raise AuditRefusal("json_encoding", "The JSON is not valid UTF-8.", where) from None
+    except _NumberError as error:
+        raise AuditRefusal("json_number", str(error), where) from None
     except ValueError as error:
-        raise Refused("json_syntax", f"This is not JSON: {error}.", where) from None
-    _measure(value, where)
+        raise AuditRefusal("json_syntax", f"This is not JSON: {error}.", where) from None
+    _check_depth(value, where)
     return value
 
 
-def _text(data: bytes, where: str) -> str:
+class _NumberError(ValueError):
+    """A whole number that does not fit into 64 bits."""
+
+
+def _check_text(data: bytes, where: str, limit: int) -> None:
+    if len(data) > limit:
+        raise AuditRefusal("json_size", f"{len(data):,} bytes of JSON; the limit is {limit:,}.", where)
     if data.startswith(BYTE_ORDER_MARKS) or b"\0" in data[:4]:
-        raise Refused(
-            "json_encoding", "The JSON begins with a byte-order mark or is UTF-16; plain UTF-8 is read.", where
-        )
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Refused("json_encoding", "The JSON is not valid UTF-8.", where) from None
+        message = "The JSON begins with a byte-order mark or is UTF-16; plain UTF-8 is read."
+        raise AuditRefusal("json_encoding", message, where)
+    if sum(data.count(mark) for mark in (b"{", b"[", b",", b":")) > MAX_TOKENS:
+        raise AuditRefusal("json_tokens", f"The JSON has more than {MAX_TOKENS:,} pieces.", where)
 
 
-def _decoder(where: str) -> json.JSONDecoder:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        if len(result) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise Refused("json_duplicate_key", f"The key {printable(twice)!r} appears twice in one object.", where)
-        return result
-
-    def constant(word: str) -> NoReturn:
-        raise Refused("json_not_finite", f"The JSON holds {word}.", where)
-
-    def number(digits: str) -> float:
-        value = float(digits)
-        if not math.isfinite(value):
-            raise Refused("json_not_finite", f"The number {printable(digits, 40)} is not finite.", where)
-        return value
-
-    def integer(digits: str) -> int:
-        if len(digits) > 20 or abs(int(digits)) > BIGGEST:
-            raise Refused("json_number", f"The number {printable(digits, 40)} is too large.", where)
-        return int(digits)
-
-    return json.JSONDecoder(object_pairs_hook=unique, parse_constant=constant, parse_float=number, parse_int=integer)
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise strict_json.NotFiniteError(f"The number {printable(digits, 40)} is not finite.")
+    return value
 
 
-def _measure(value: Any, where: str) -> None:
+def _integer(digits: str) -> int:
+    if len(digits) > 20 or abs(int(digits)) > BIGGEST:
+        raise _NumberError(f"The number {printable(digits, 40)} is too large.")
+    return int(digits)
+
+
+def _check_depth(value: Any, where: str) -> None:
     """Refuse deep nesting that the parser survived but that recursive readers, Keras among them, would not."""
     level, depth = [value], 0
     while level:
         if depth > MAX_DEPTH:
-            raise Refused("json_depth", f"The JSON is nested deeper than {MAX_DEPTH} levels.", where)
+            raise AuditRefusal("json_depth", f"The JSON is nested deeper than {MAX_DEPTH} levels.", where)
         level = [child for item in level for child in _children(item)]
         depth += 1
 

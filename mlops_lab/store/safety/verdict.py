@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+from mlops_lab.filetype import identify, is_onnx
 from mlops_lab.store.safety import archive, onnx_file, pickles, weights
+from mlops_lab.store.safety.codes import CODES, hint_for
 from mlops_lab.store.safety.folder import judge_folder
 from mlops_lab.store.safety.keras_file import judge_keras, judge_legacy
-from mlops_lab.store.safety.report import AuditReport, Finding, Refused, finding
+from mlops_lab.store.safety.report import AuditFinding, AuditRefusal, AuditReport, finding
 from mlops_lab.store.safety.skops_file import MAX_MEMBERS, judge_skops
 from mlops_lab.store.safety.source import Source
 
+OTHER_ZIPS = {"zip-of-models", "zip-of-images", "office", "npz"}
 NEEDS_PIN = {"legacy-h5", "saved-model", "pickle"}
 
 
@@ -22,7 +26,7 @@ def judge(source: Source) -> AuditReport:
         return report(source.path, kind, found, digest.result())
 
 
-def _judged(source: Source) -> tuple[str, list[Finding]]:
+def _judged(source: Source) -> tuple[str, list[AuditFinding]]:
     kind = "unknown"
     try:
         kind = "folder" if source.folder else form(source.data)
@@ -30,17 +34,23 @@ def _judged(source: Source) -> tuple[str, list[Finding]]:
             kind, found = judge_folder(source.files, judge_bytes)
         else:
             _, found = judge_bytes(source.data)
-    except Refused as refused:
+    except AuditRefusal as refused:
         found = [refused.finding]
     except (MemoryError, RecursionError, Exception) as error:  # a verdict always: what we cannot judge, we refuse
         found = [finding("audit_failed", f"The audit stopped at {type(error).__name__}: {error}.")]
     return kind, found
 
 
-def report(path: str, kind: str, found: list[Finding], sha256: str) -> AuditReport:
+def report(path: str, kind: str, found: list[AuditFinding], sha256: str) -> AuditReport:
     """Return a report; the first finding gives the code."""
+    found = [_with_hint(item, kind) for item in found]
     code = found[0].code if found else "ok"
     return AuditReport(path, kind, not found, code, tuple(found), kind in NEEDS_PIN, sha256)
+
+
+def _with_hint(found: AuditFinding, kind: str) -> AuditFinding:
+    """Return a finding whose hint fits the format, where it has no hint of its own."""
+    return replace(found, hint=hint_for(found.code, kind)) if found.hint == CODES[found.code] else found
 
 
 def form(data: bytes) -> str:
@@ -50,39 +60,53 @@ def form(data: bytes) -> str:
     if data.startswith(pickles.NUMPY):
         return "numpy"
     if archive.looks_zipped(data):
-        return (
-            "skops" if b"schema.json" in data[:256] + data[-65536:] and b"config.json" not in data[-65536:] else "keras"
-        )
-    if onnx_file.looks_like_onnx(data):
+        return _zip_form(data)
+    if is_onnx(data):
         return "onnx"
     try:
         pickles.judge_pickle(data)
-    except Refused as refused:
+    except AuditRefusal as refused:
         return "pickle" if refused.finding.code.startswith("pickle") else "unknown"
     return "unknown"
 
 
-def judge_bytes(data: bytes) -> tuple[str, list[Finding]]:
+def _zip_form(data: bytes) -> str:
+    if b"schema.json" in data[:256] + data[-65536:] and b"config.json" not in data[-65536:]:
+        return "skops"
+    return "zip" if identify(data).name in OTHER_ZIPS else "keras"
+
+
+def judge_bytes(data: bytes) -> tuple[str, list[AuditFinding]]:
     """Return the format of one file's bytes and what is wrong with them."""
     if not data:
-        raise Refused("empty", "The file is empty.")
+        raise AuditRefusal("empty", "The file is empty.")
     kind = form(data)
     if kind == "legacy-h5":
         return kind, judge_legacy(data)
     if kind == "numpy":
         pickles.judge_numpy(data)
-    if kind in ("keras", "skops"):
+    if kind in ("keras", "skops", "zip"):
         return kind, _zipped(data, kind)
     if kind == "onnx":
         return kind, onnx_file.judge_onnx(data)
     pickles.judge_pickle(data)
-    raise Refused("unknown_format", "This is no kind of model file that is read here.")
+    return kind, [_unknown(data)]
 
 
-def _zipped(data: bytes, kind: str) -> list[Finding]:
+def _unknown(data: bytes) -> AuditFinding:
+    """Return a finding that names what a file really is."""
+    kind = identify(data)
+    if kind.name == "unknown":
+        return finding("unknown_format", "This is no kind of model file that is read here.")
+    return finding("unknown_format", f"This is {kind.title}.", hint=kind.hint)
+
+
+def _zipped(data: bytes, kind: str) -> list[AuditFinding]:
     members = archive.read_members(data, max_members=MAX_MEMBERS if kind == "skops" else archive.MAX_MEMBERS)
     if any(name.endswith(".pkl") for name in members):
-        raise Refused("pickle_in_zip", "The archive holds a pickle, as PyTorch writes it.")
+        raise AuditRefusal("pickle_in_zip", "The archive holds a pickle, as PyTorch writes it.")
     if kind == "skops" and "schema.json" in members:
         return judge_skops(data, members)
+    if kind == "zip":
+        return [_unknown(data)]
     return judge_keras(data, members)

@@ -112,7 +112,7 @@ for path in Path("mlops_lab/serve/background").glob("*.py"):
     path.write_text(path.read_text() + "\\nRELOADED = True\\n")
 """
 AFTER = """
-from mlops_lab.serve.background import known, running, starting
+from mlops_lab.serve.background import server_table, running, starting
 app = Flask("new")
 app.get("/")(lambda: "new")
 print(running.RELOADED, starting.RELOADED, known.RELOADED, [item.name for item in serve.servers()], old.running)

@@ -1,3 +1,5 @@
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,11 @@ from mlops_lab.errors import BrokenChain, LabError, UnknownModel, UnknownVersion
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import Chain, Limits, Registry
-from mlops_lab.serve.chains.steps import Kind, Outcome
+from mlops_lab.serve.chains.steps import Kind, StepResult
+from mlops_lab.serve.core.admission import AdmissionController
+from mlops_lab.serve.core.inference import InferenceService
+from mlops_lab.serve.core.timing import RequestContext
+from mlops_lab.serve.core.traffic import Route, TrafficRouter
 
 
 def answers(number, classes=2):
@@ -40,8 +46,10 @@ def two_marks():
     return image
 
 
-def run(chain, registry, image, **options):
-    return chain.run(chain.bind(registry.get), [image], Limits(), **options)
+def run(chain, registry, image, service=None):
+    service = service or InferenceService.over(registry)
+    steps = chain.bind(lambda name, version: Route(registry.get(name, version)))
+    return chain.run(steps, [image], service, RequestContext.begin())
 
 
 def test_each_link_is_fed_with_what_the_one_before_gave(registry, two_marks):
@@ -89,7 +97,7 @@ def test_a_blank_image_has_an_empty_answer(registry):
 )
 def test_what_does_not_fit_is_told_by_its_link(registry, links, error, said):
     with pytest.raises(error) as raised:
-        Chain(links, "c").bind(registry.get)
+        Chain(links, "c").bind(lambda name, version: Route(registry.get(name, version)))
     assert said in raised.value.message and said in raised.value.args[0]
     assert raised.value.hint
 
@@ -107,8 +115,8 @@ def test_what_does_not_fit_is_told_by_its_link(registry, links, error, said):
         ([{"step": "find-digits", "margin": "wide"}], "margin"),
         ([{"step": "join", "separator": 5}], "separator"),
         ([{"model": "../etc"}], "cannot be the name"),
-        ([{"model": ["reader"]}], "not words"),
-        ([{"model": "reader", "version": 1}], "not words"),
+        ([{"model": ["reader"]}], "not strings"),
+        ([{"model": "reader", "version": 1}], "not strings"),
     ],
 )
 def test_a_link_that_makes_no_sense_is_told(links, said):
@@ -146,7 +154,7 @@ def test_a_step_and_a_predictor_of_ones_own(registry, two_marks):
             return given
 
         def run(self, value, limits):
-            return Outcome([part for image in value for part in np.array_split(image, 2)], {"parts": 2})
+            return StepResult([part for image in value for part in np.array_split(image, 2)], {"parts": 2})
 
     answer = run(Chain(["find-digits", Halves(), model("mine", 7), "join"]), registry, two_marks)
     assert answer["answer"] == "aaaa"
@@ -154,17 +162,18 @@ def test_a_step_and_a_predictor_of_ones_own(registry, two_marks):
 
 
 def test_every_link_holds_its_own_place_while_it_works(registry, two_marks):
-    from contextlib import contextmanager
-
     seen = []
 
-    @contextmanager
-    def admit(name):
-        seen.append(f"+{name}")
-        yield
-        seen.append(f"-{name}")
+    class Recorded(AdmissionController):
+        @contextmanager
+        def admit(self, model, elapsed=0.0):
+            seen.append(f"+{model}")
+            with super().admit(model, elapsed):
+                yield
+            seen.append(f"-{model}")
 
-    run(Chain(["find-digits", "reader", "join"]), registry, two_marks, admit=admit)
+    service = InferenceService(registry, Limits(), Recorded(Limits()), TrafficRouter(registry))
+    run(Chain(["find-digits", "reader", "join"]), registry, two_marks, service)
     assert seen == ["+find-digits", "-find-digits", "+reader", "-reader", "+join", "-join"]
 
 

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
 )
 
 # Ours beside theirs, in one process: the names are the same, and nothing clashes.
-from mlops_lab.serve.rpc.protos import tensorflow_serving_pb2 as ours
+from mlops_lab.serve.grpc_server.protos import tensorflow_serving_pb2 as ours
 
 url, address, path = sys.argv[1:]
 tensors = np.load(path)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The same as compose.yaml, in one command: sh run.sh. Stop it with Ctrl-C.
+# The same as compose.yaml in one command: sh run.sh. Stop it with Ctrl-C.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 exec docker run --rm --name tfserving-{{ serving.name }} --platform linux/amd64 \

@@ -1,0 +1,307 @@
+"""The kinds of server that a client can talk to: the routes of ``serve``, and TensorFlow Serving's REST interface.
+
+A backend builds the requests, and converts the answers into the format of ``serve``, so that the same code works with
+either server. It sends nothing itself: ``get`` is passed by the client.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
+
+import numpy as np
+
+from mlops_lab.client.encoding import encode_images
+from mlops_lab.errors import BadRequest, NotFound, ServerError, UnknownModel, UnknownVersion, WrongShape, nearest
+from mlops_lab.image import InputSpec, to_input
+from mlops_lab.predict import from_probabilities
+
+if TYPE_CHECKING:
+    from mlops_lab.store import ModelStore
+
+# A path, and a key that the JSON object of the answer must have → that object.
+Get = Callable[[str, str], dict[str, Any]]
+SIGNATURE = "serving_default"
+DTYPES = {"DT_HALF": "float16", "DT_FLOAT": "float32", "DT_DOUBLE": "float64"}
+
+
+@dataclass(frozen=True, eq=False)
+class RequestSpec:
+    """A request for predictions.
+
+    Parameters
+    ----------
+    name
+        The name of the model.
+    path
+        The path of the endpoint.
+    options
+        Keyword arguments of ``requests.request``: the body and its headers.
+    images
+        The pixels of each image, for drawing; ``None`` where they are not known.
+    metadata
+        The metadata of the version, where the request could not be built without it.
+    """
+
+    name: str
+    path: str
+    options: dict[str, Any]
+    images: Sequence[Any] | None
+    metadata: ModelMetadata | None = None
+
+
+class Backend(Protocol):
+    """The operations that a client needs; answers have the format of the routes of ``serve``."""
+
+    def models(self) -> list[dict[str, Any]]:
+        """Return the models of the server, with their versions and aliases."""
+        ...
+
+    def info(self, name: str, version: int | str) -> dict[str, Any]:
+        """Return the metadata of one version."""
+        ...
+
+    def build_requests(self, name: str, version: int | str, images: Any) -> list[RequestSpec]:
+        """Return the requests that classify the images: one, or one for each image."""
+        ...
+
+    def parse_response(self, request: RequestSpec, message: dict[str, Any]) -> dict[str, Any]:
+        """Return the JSON answer to a request in the format of ``serve``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Course:
+    """The routes of the course: the server decodes and scales the images itself.
+
+    A server that describes the input of its models, as ``serve`` does, takes batches. To any other, such as a student's
+    own ``api.py``, each image is sent in a request of its own.
+    """
+
+    get: Get
+    _takes_batches: dict[str, bool] = field(default_factory=dict, repr=False)
+
+    def models(self) -> list[dict[str, Any]]:
+        """See :class:`Backend`."""
+        listing: list[dict[str, Any]] = self.get("/models", "models")["models"]
+        return listing
+
+    def info(self, name: str, version: int | str) -> dict[str, Any]:
+        """See :class:`Backend`."""
+        return self.get(version_path(name, version), "name")
+
+    def build_requests(self, name: str, version: int | str, images: Any) -> list[RequestSpec]:
+        """See :class:`Backend`."""
+        payload, path = encode_images(images), version_path(name, version)
+        whole = len(payload.files) == 1 or self._describes_input(path)
+        parts = [payload] if whole else payload.split()
+        return [RequestSpec(name, path, part.request_options(), part.images) for part in parts]
+
+    def _describes_input(self, path: str) -> bool:
+        if path not in self._takes_batches:
+            try:
+                self._takes_batches[path] = "input" in self.get(path, "name")
+            except NotFound:  # the response to the POST tells what is not found
+                return True
+        return self._takes_batches[path]
+
+    def parse_response(self, request: RequestSpec, message: dict[str, Any]) -> dict[str, Any]:
+        """See :class:`Backend`."""
+        return message
+
+
+def version_path(name: str, version: int | str) -> str:
+    """Return the path of a version among the routes of ``serve``.
+
+    Examples
+    --------
+    >>> version_path("clothes", 3), version_path("clothes", "3"), version_path("clothes", "production")
+    ('/models/clothes/v3', '/models/clothes/v3', '/models/clothes/production')
+    """
+    return f"/models/{name}/{version_name(version)}"
+
+
+def version_name(version: int | str) -> str:
+    """Return a version number as ``"v3"``; an alias stays as it is."""
+    return f"v{version}" if isinstance(version, int) or version.isdigit() else version
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """The metadata of a version that a request to TensorFlow Serving depends on."""
+
+    version: int
+    input: InputSpec
+    labels: tuple[str, ...]
+    info: dict[str, Any]
+
+
+class TensorFlowServing:
+    """TensorFlow Serving's REST interface, which takes preprocessed tensors and answers rows of numbers.
+
+    Parameters
+    ----------
+    get
+        The client's function for GET requests.
+    store
+        The store whose models are served, or its folder: its manifests have the preprocessing and the labels. Without
+        it, pixels are scaled to 0–1 and the size comes from the signature.
+    labels
+        The names of the classes, where there is no store; by default their numbers.
+    """
+
+    def __init__(
+        self, get: Get, store: ModelStore | str | PathLike[str] | None = None, labels: Sequence[str] = ()
+    ) -> None:
+        from mlops_lab.store import ModelStore
+
+        self.get, self.labels = get, tuple(labels)
+        self.store = ModelStore(Path(store)) if isinstance(store, str | PathLike) else store
+        self._cache: dict[tuple[str, int], ModelMetadata] = {}
+
+    def models(self) -> list[dict[str, Any]]:
+        """Return the models of the store that the server serves; TensorFlow Serving has no route that lists them."""
+        if self.store is None:
+            raise NotFound(
+                "TensorFlow Serving does not list its models.",
+                "Name one, client.info('clothes'), or say which there may be: Client(url, models='models').",
+            )
+        found = []
+        for name in self.store.names():
+            aliases = {alias: version_name(number) for alias, number in self.store.aliases(name).items()}
+            found.append({"name": name, "versions": self._versions(name), "aliases": aliases})
+        return [model for model in found if model["versions"]]
+
+    def info(self, name: str, version: int | str) -> dict[str, Any]:
+        """See :class:`Backend`."""
+        return self.metadata(name, version).info
+
+    def build_requests(self, name: str, version: int | str, images: Any) -> list[RequestSpec]:
+        """Return a request to a version's number, so that the answer comes from the version that was looked up."""
+        metadata = self.metadata(name, version)
+        payload = encode_images(images)
+        rows = to_input(payload.decode(metadata.input), metadata.input).astype(np.float64).round(9).tolist()
+        path = f"{model_path(name, metadata.version)}:predict"
+        body = json.dumps({"instances": rows}, separators=(",", ":"))
+        options = {"data": body, "headers": {"Content-Type": "application/json"}}
+        return [RequestSpec(name, path, options, payload.images, metadata)]
+
+    def parse_response(self, request: RequestSpec, message: dict[str, Any]) -> dict[str, Any]:
+        """See :class:`Backend`."""
+        metadata = request.metadata
+        try:
+            rows = np.array(message["predictions"], dtype=np.float64)
+        except (TypeError, ValueError):
+            rows = np.empty(0)
+        if metadata is None or rows.ndim != 2 or not rows.size:
+            received = f"{request.path} answered {str(message['predictions'])[:80]!r}"
+            hint = "The client supports models with one output, (n, classes)."
+            raise ServerError(f"{received}, which is not a row of numbers for each image.", hint)
+        labels = metadata.labels or tuple(map(str, range(rows.shape[1])))  # a signature may leave their number open
+        if len(labels) != rows.shape[1]:
+            received = f"{request.name} answers {rows.shape[1]} numbers for an image; there are {len(labels)} labels."
+            raise WrongShape(received, "Pass the labels of this model.")
+        predictions = [item.to_dict() for item in from_probabilities(rows, labels)]
+        return {"model": request.name, "version": f"v{metadata.version}", "predictions": predictions}
+
+    def metadata(self, name: str, version: int | str) -> ModelMetadata:
+        """Return the metadata of a version; ``latest`` and labels are looked up each time, since they move."""
+        digits = str(version).removeprefix("v")
+        if digits.isdecimal() and (name, int(digits)) in self._cache:
+            return self._cache[name, int(digits)]
+        found = self._fetch_metadata(name, version)
+        try:
+            number = int(found["model_spec"]["version"])
+            signature = found["metadata"]["signature_def"]["signature_def"][SIGNATURE]
+        except (KeyError, TypeError, ValueError) as error:
+            message = f"The metadata of {name} has no signature {SIGNATURE!r}."
+            raise ServerError(message, "Export the model with one.") from error
+        labels = self.labels or read_classes(signature)
+        self._cache[name, number] = self._describe(name, number, read_signature(name, signature), labels)
+        return self._cache[name, number]
+
+    def _describe(self, name: str, number: int, spec: InputSpec, labels: tuple[str, ...]) -> ModelMetadata:
+        """Return the metadata from the store's manifest where there is one that fits, else from the signature."""
+        if self.store is None or number not in self.store.versions(name):
+            about = {"name": name, "version": f"v{number}", "input": spec.to_dict(), "labels": list(labels)}
+            return ModelMetadata(number, spec, labels, about)
+        manifest = self.store.get(name, number).manifest
+        if manifest.input.shape != spec.shape:
+            message = f"{name} v{number} takes {spec.shape} at the server and {manifest.input.shape} in the store."
+            raise WrongShape(message, "Pass the store that the server serves.")
+        return ModelMetadata(number, manifest.input, manifest.labels, manifest.public())
+
+    def _fetch_metadata(self, name: str, version: int | str) -> dict[str, Any]:
+        path = model_path(name, version)
+        try:
+            return self.get(f"{path}/metadata", "model_spec")
+        except NotFound as error:
+            if path == model_path(name, "latest"):
+                hint = f"mlops-lab deploy tfserving {name} --lint lists what TensorFlow Serving ignores in a folder."
+                raise UnknownModel(error.message, hint) from error
+            raise UnknownVersion(error.message, nearest(version_name(version), self._versions(name))) from error
+        except BadRequest as error:
+            if "/labels/" not in path:
+                raise
+            raise UnknownVersion(error.message, nearest(version_name(version), self._versions(name))) from error
+
+    def _versions(self, name: str) -> list[str]:
+        """Return the available versions, oldest first."""
+        try:
+            listed = self.get(model_path(name, "latest"), "model_version_status")["model_version_status"]
+        except NotFound:
+            return []
+        return [f"v{number}" for number in sorted(int(v["version"]) for v in listed if v["state"] == "AVAILABLE")]
+
+
+def model_path(name: str, version: int | str) -> str:
+    """Return the path of a version at TensorFlow Serving, whose labels correspond to aliases.
+
+    Examples
+    --------
+    >>> model_path("clothes", "v3"), model_path("clothes", "production"), model_path("clothes", "latest")
+    ('/v1/models/clothes/versions/3', '/v1/models/clothes/labels/production', '/v1/models/clothes')
+    """
+    model, digits = f"/v1/models/{quote(name, safe='')}", str(version).removeprefix("v")
+    if version == "latest":
+        return model
+    return f"{model}/versions/{digits}" if digits.isdecimal() else f"{model}/labels/{quote(str(version), safe='')}"
+
+
+def read_signature(name: str, signature: dict[str, Any]) -> InputSpec:
+    """Return the input of a signature. The range of a pixel is not part of it: 0–1 is assumed.
+
+    Examples
+    --------
+    >>> sides = [{"size": "-1"}, {"size": "28"}, {"size": "28"}, {"size": "1"}]
+    >>> read_signature("m", {"inputs": {"x": {"dtype": "DT_FLOAT", "tensor_shape": {"dim": sides}}}}).size
+    (28, 28)
+    """
+    inputs = signature.get("inputs", {})
+    tensor: dict[str, Any] = next(iter(inputs.values()), {})
+    shape = tuple(int(side["size"]) for side in tensor.get("tensor_shape", {}).get("dim", ()))[1:]
+    if len(inputs) != 1 or tensor.get("dtype") not in DTYPES or not shape or min(shape) < 1:
+        taken = ", ".join(f"{key} {value.get('dtype')}" for key, value in inputs.items()) or "nothing"
+        message = f"The model {name!r} takes {taken} of shape {shape}; the client supports one input of"
+        raise WrongShape(f"{message} numbers of a fixed shape.", "Send the request with the requests package.")
+    grey, colour = len(shape) == 2 or shape[2:] == (1,), shape[2:] == (3,)
+    size = (shape[0], shape[1]) if grey or colour else None
+    return InputSpec(shape, size, next(iter(inputs)), mode="rgb" if colour else "grey", dtype=DTYPES[tensor["dtype"]])
+
+
+def read_classes(signature: dict[str, Any]) -> tuple[str, ...]:
+    """Return the numbers of the classes as labels, where the signature's output tells how many there are.
+
+    Examples
+    --------
+    >>> read_classes({"outputs": {"output_0": {"tensor_shape": {"dim": [{"size": "-1"}, {"size": "2"}]}}}})
+    ('0', '1')
+    """
+    output: dict[str, Any] = next(iter(signature.get("outputs", {}).values()), {})
+    sides = output.get("tensor_shape", {}).get("dim", ())
+    return tuple(map(str, range(int(sides[-1]["size"])))) if len(sides) == 2 else ()

@@ -1,0 +1,149 @@
+"""Start servers in the background of a kernel, each in place of the one before it; list and stop them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from mlops_lab import show
+from mlops_lab.errors import WrongUsage
+from mlops_lab.serve.app import create_app
+from mlops_lab.serve.background import server_table
+from mlops_lab.serve.background.file_server import FileServer
+from mlops_lab.serve.background.server import RunningServer, ThreadServer, draw_state
+from mlops_lab.serve.background.werkzeug_servers import find_werkzeug_servers
+from mlops_lab.serve.core.batching import Batching
+from mlops_lab.serve.http import refuse_debug
+
+
+def start(
+    app_or_models: Any,
+    *,
+    name: str = "",
+    port: int = 0,
+    host: str = "127.0.0.1",
+    mode: str = "thread",
+    batching: Batching | None = None,
+) -> RunningServer:
+    """Start a server in the background of this kernel, in place of the one of the same name.
+
+    Parameters
+    ----------
+    app_or_models
+        A WSGI application such as a Flask app, or whatever :func:`mlops_lab.serve.create_app` takes. In a process: a
+        file with a Flask app in it, ``"api.py"``, or whatever else ``flask --app`` takes.
+    name
+        Running the cell again replaces the server of this name, on the same port. By default ``"models"``, and in a
+        process the file's own name, such as ``"api"``.
+    port
+        0 takes a free one the first time, and the same one again after that.
+    host
+        The default is reached from this machine only.
+    mode
+        ``"thread"`` answers from this kernel; ``"process"`` from a process of its own, which starts again when the file
+        is saved and ends with the kernel.
+    batching
+        For models: computes requests that come together in one call of the engine.
+
+    Returns
+    -------
+    RunningServer
+
+    Raises
+    ------
+    PortTaken
+        Another program, or a server of another name, listens on that port; the message says which.
+    StoreError
+        There are no models.
+    ServerError
+        The file cannot be loaded; the message ends with its traceback.
+    WrongUsage
+        The mode or ``batching`` does not fit, or Flask's debugger would be open to the network.
+
+    Examples
+    --------
+    >>> from flask import Flask
+    >>> with start(Flask("empty"), name="example") as server:
+    ...     server.generation
+    1
+    >>> server = start("api.py", mode="process")  # doctest: +SKIP
+    """
+    _check(app_or_models, mode)
+    if batching is not None and (mode == "process" or callable(app_or_models)):
+        raise WrongUsage("batching is for models, and this is an application.", "Pass it to create_app.")
+    if mode == "process":
+        target = os.fspath(app_or_models)
+        name = name or Path(target.split(":")[0]).stem
+        server: RunningServer = FileServer(target, name, host, _release_port(name, port))
+    else:
+        name = name or "models"
+        app = app_or_models if callable(app_or_models) else _over(app_or_models, batching)
+        refuse_debug(app, host)
+        server = ThreadServer(app, name, host, _release_port(name, port))
+    server.start()
+    return server
+
+
+def _check(app_or_models: Any, mode: str) -> None:
+    if mode not in ("thread", "process"):
+        raise WrongUsage(f"mode is {mode!r}.", "There are 'thread' and 'process'.")
+    path = isinstance(app_or_models, str | os.PathLike)
+    if mode == "process" and not path:
+        kind = type(app_or_models).__name__
+        raise WrongUsage(
+            f"Another process takes a file, and this is a {kind}.", "Write it to api.py, or leave out mode='process'."
+        )
+    if mode == "thread" and path and os.fspath(app_or_models).endswith(".py"):
+        raise WrongUsage(f"{app_or_models} is a file of code.", f"serve.start({str(app_or_models)!r}, mode='process').")
+
+
+def _over(models: Any, batching: Batching | None) -> Flask:
+    app = create_app(models, batching=batching)
+    app.extensions["mlops_lab"].registry.require_models()
+    return app
+
+
+def _release_port(name: str, port: int) -> int:
+    """Stop the server of this name, and return the port for the new one."""
+    old = server_table.servers().get(name)
+    if old is None:
+        return port
+    old.stop()
+    return port or int(old.port)
+
+
+class Servers(tuple[RunningServer, ...]):
+    """Servers that run in the background of this kernel; a notebook draws them as a table."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self)) or "no servers"
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return show.card("No servers run behind this notebook")
+        rows = [(item.name, draw_state(item.state), item.url, item.generation, len(item.requests)) for item in self]
+        return show.card(
+            "Servers behind this notebook", show.table(rows, ("name", "state", "address", "generation", "requests"))
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the servers as plain values."""
+        keys = ("name", "state", "url", "generation")
+        return {"servers": [{key: getattr(item, key) for key in keys} for item in self]}
+
+
+def servers() -> Servers:
+    """Return the servers that run in the background of this kernel."""
+    return Servers(server_table.servers().values())
+
+
+def stop_all() -> None:
+    """Stop every server in the background of this kernel, those that Flask's ``app.run`` left in threads included."""
+    server_table.stop_all()
+    for server in find_werkzeug_servers():
+        server.stop()

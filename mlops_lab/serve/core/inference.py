@@ -1,0 +1,214 @@
+"""The inference service: the one way to an answer, for REST, gRPC and chains alike.
+
+A request is routed, admitted, decoded, computed, checked and reported here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_lab import image
+from mlops_lab.errors import BadRequest, TooLarge
+from mlops_lab.predict import PredictionEvent, Predictor, check_rows, check_tensor
+from mlops_lab.serve.core import timing
+from mlops_lab.serve.core.admission import AdmissionController, Ticket
+from mlops_lab.serve.core.limits import Limits
+from mlops_lab.serve.core.registry import Registry
+from mlops_lab.serve.core.timing import RequestContext
+from mlops_lab.serve.core.traffic import Route, TrafficRouter
+
+Images = list[NDArray[Any]] | NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """The examples of one request: images, or the tensors that a client prepared itself.
+
+    ``message`` is what the protocol needs of the request to encode the answer.
+    """
+
+    images: Images | None = None
+    tensor: NDArray[Any] | None = None
+    message: Any = None
+
+    def __len__(self) -> int:
+        examples = self.images if self.tensor is None else self.tensor
+        if examples is None or (isinstance(examples, np.ndarray) and examples.ndim == 0):
+            return 0
+        return len(examples)
+
+
+Decode = Callable[[Predictor], Batch]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inference:
+    """An answer: the version that gave it, the examples, ``(n, classes)`` probabilities, and what it took.
+
+    Parameters
+    ----------
+    request_id
+        Identifies the request.
+    predictor
+        The version that answered.
+    batch
+        The examples.
+    rows
+        ``(n, classes)``.
+    seconds
+        Time of the engine.
+    """
+
+    request_id: str
+    predictor: Predictor
+    batch: Batch
+    rows: NDArray[np.float32]
+    seconds: float
+
+    def to_event(self) -> PredictionEvent:
+        """Return the answer as logs keep it."""
+        images = self.batch.images
+        if images is None:
+            assert self.batch.tensor is not None
+            images = image.from_input(self.batch.tensor, self.predictor.input)
+        return PredictionEvent(self.request_id, time.time(), self.predictor, images, self.rows, self.seconds)
+
+
+Hook = Callable[[Inference], object]
+
+
+@dataclass(eq=False)
+class InferenceService:
+    """Answers requests for predictions, whatever protocol they came by.
+
+    Parameters
+    ----------
+    registry
+        The models.
+    limits
+        The limits of a request.
+    admission
+        Shared by all protocols, so that a limit on a model holds for all of them together.
+    router
+        Chooses the version that answers.
+    hooks
+        Called with each :class:`Inference` before it is encoded, in order.
+    blocking
+        Whether a hook may block, so that requests must not be computed on an event loop.
+
+    Examples
+    --------
+    >>> from mlops_lab.engines.python import PythonEngine
+    >>> from mlops_lab.image import InputSpec
+    >>> coin = Predictor("coin", 1, InputSpec((2,)), ("heads", "tails"), PythonEngine(lambda inputs: inputs))
+    >>> service = InferenceService.over(Registry.of(coin))
+    >>> service.infer("coin", "", lambda _: Batch(tensor=np.array([[0.25, 0.75]])), RequestContext.begin()).rows
+    array([[0.25, 0.75]], dtype=float32)
+    """
+
+    registry: Registry
+    limits: Limits
+    admission: AdmissionController
+    router: TrafficRouter
+    hooks: list[Hook] = field(default_factory=list)
+    blocking: bool = False
+
+    @classmethod
+    def over(cls, registry: Registry, limits: Limits | None = None, on_shadow: Any = None) -> InferenceService:
+        """Return a service over a registry, with an admission controller and a router of its own."""
+        limits = limits or Limits()
+        return cls(registry, limits, AdmissionController(limits), TrafficRouter(registry, on_shadow))
+
+    def infer(
+        self, name: str, version: str, decode: Decode, context: RequestContext, ticket: Ticket | None = None
+    ) -> Inference:
+        """Route, admit, decode, compute, check and report one request.
+
+        Parameters
+        ----------
+        name, version
+            The model, and any name for one of its versions; empty for the default.
+        decode
+            Returns the examples for the version that answers; called once the request is admitted.
+        context
+            The context of the request.
+        ticket
+            A place that the caller holds already, and leaves itself.
+
+        Raises
+        ------
+        LabError
+            One of its kinds: no such model, too many requests, a bad body, or an engine that failed.
+        """
+        return self.answer(self.route(name, version, context), decode, context, ticket)
+
+    def loaded(self, name: str, version: str) -> Predictor | None:
+        """Return a version that is in memory, by any name for it; None where it must be loaded first, or is unknown."""
+        entry = self.registry.entries.get(name)
+        return entry.loaded.get(entry.by_version.get(version, 0)) if entry is not None else None
+
+    def is_quick(self, predictor: Predictor) -> bool:
+        """Return whether one prediction takes less time than handing it to a thread would."""
+        entry = self.registry.entries.get(predictor.name)
+        seconds = entry.seconds.get(predictor.version) if entry is not None else None
+        return seconds is not None and seconds < self.limits.loop_seconds and not self.blocking
+
+    def route(self, name: str, version: str, context: RequestContext) -> Route:
+        """Return the version that answers; loading one on its first use does not count against the deadline."""
+        loaded = self.loaded(name, version)
+        if loaded is None:
+            route = self.router.route(name, version, context.request_id)
+            context.restart()
+            return route
+        if self.registry.entries[name].traffic is None:
+            return Route(loaded)
+        return self.router.route(name, version, context.request_id)
+
+    def answer(self, route: Route, decode: Decode, context: RequestContext, ticket: Ticket | None = None) -> Inference:
+        """Answer a request that has been routed; the arguments and errors are those of :meth:`infer`."""
+        model = route.predictor.name
+        with self.admission.admit(model, context.elapsed()) if ticket is None else nullcontext():
+            context.record_stage("queue")
+            return self._compute(route, decode(route.predictor), context)
+
+    def _compute(self, route: Route, batch: Batch, context: RequestContext) -> Inference:
+        predictor = route.predictor
+        tensor = self._to_input(batch, predictor)
+        context.record_stage("decode")
+        token = timing.current.set(context)
+        started = time.perf_counter()
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                rows = predictor.engine.predict(tensor)
+        finally:
+            timing.current.reset(token)
+        seconds = time.perf_counter() - started
+        check_rows(rows, len(tensor), predictor, prepared=batch.tensor is not None)
+        context.record_stage("infer")
+        context.predictor = predictor
+        if route.record is not None:
+            route.record(tensor, rows, 1000 * seconds)
+        inference = Inference(context.request_id, predictor, batch, rows, seconds)
+        for hook in self.hooks:
+            hook(inference)
+        return inference
+
+    def _to_input(self, batch: Batch, predictor: Predictor) -> NDArray[Any]:
+        """Return the batch as the model takes it, once its length is within the limit."""
+        length = len(batch)
+        if length < 1:
+            raise BadRequest("The batch is empty.", "Send at least one example.")
+        if length > self.limits.batch:
+            message = f"The batch has {length} examples; the limit is batch={self.limits.batch}."
+            raise TooLarge(message, "Send several requests.")
+        if batch.tensor is None:
+            assert batch.images is not None
+            return image.to_input(batch.images, predictor.input)
+        return check_tensor(batch.tensor, predictor)

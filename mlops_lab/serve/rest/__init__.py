@@ -1,0 +1,1 @@
+"""HTTP endpoints: the course's routes, TensorFlow Serving, the Open Inference Protocol. They only translate."""

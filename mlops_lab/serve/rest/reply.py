@@ -1,0 +1,66 @@
+"""An HTTP reply without a framework, and the one place where an error becomes one."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, NamedTuple
+
+import orjson
+
+from mlops_lab.errors import LabError, Unauthorized, Unavailable
+from mlops_lab.serve.core.timing import RequestContext
+
+JSON = "application/json"
+_log = logging.getLogger("mlops_lab.serve")
+
+
+class Reply(NamedTuple):
+    """Status code, header fields and body of an answer."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def json_reply(message: Any, status: int = 200) -> Reply:
+    """Return an answer in JSON, ended by a new line."""
+    return Reply(status, [("Content-Type", JSON)], orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def error_reply(error: LabError, request_id: str, status: int | None = None) -> Reply:
+    """Return the answer that reports an error.
+
+    Examples
+    --------
+    >>> error_reply(Unavailable("Full.", "Try again."), "an-id").headers
+    [('Content-Type', 'application/json'), ('Retry-After', '1')]
+    """
+    reply = json_reply({**error.to_dict(), "request_id": request_id}, status or error.status)
+    if isinstance(error, Unavailable):
+        reply.headers.append(("Retry-After", str(error.retry_after)))
+    if isinstance(error, Unauthorized):
+        reply.headers.append(("WWW-Authenticate", 'Bearer realm="mlops-lab"'))
+    return reply
+
+
+def internal_error(error: BaseException, request_id: str) -> LabError:
+    """Log an unexpected exception, and return the error that tells the client nothing of it."""
+    _log.error("request %s failed", request_id, exc_info=error)
+    return LabError("Something went wrong inside the server.", "Look into its log.", code="internal")
+
+
+def failed(error: Exception, context: RequestContext) -> Reply:
+    """Return the reply for an exception; one that is not ours is logged, and its text stays in the server."""
+    explained = error if isinstance(error, LabError) else internal_error(error, context.request_id)
+    return error_reply(explained, context.request_id)
+
+
+def common_headers(context: RequestContext, traceparent: str) -> list[tuple[str, str]]:
+    """Return the header fields that every answer carries."""
+    headers = [("X-Request-Id", context.request_id), ("X-Content-Type-Options", "nosniff")]
+    if traceparent and len(traceparent) <= 64:
+        headers.append(("traceparent", traceparent))
+    timing = context.server_timing()
+    if timing:
+        headers.append(("Server-Timing", timing))
+    return headers

@@ -1,0 +1,83 @@
+"""The parts of one server, which every road to it shares: Flask, the event loop and gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlops_lab.serve.core.auth import ApiKeys
+from mlops_lab.serve.core.inference import InferenceService
+from mlops_lab.serve.core.registry import Registry
+from mlops_lab.serve.core.timing import RequestContext
+from mlops_lab.serve.observability.access_log import AccessLog, Exchange, describe
+from mlops_lab.serve.observability.metrics import Metrics
+from mlops_lab.serve.observability.tfserving_metrics import TFServingMetrics
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from mlops_lab.serve.chains.routes import ChainRegistry
+
+KEY = "mlops_lab"
+
+
+@dataclass(eq=False)
+class ServerState:
+    """The parts of one server.
+
+    Parameters
+    ----------
+    service
+        Answers requests for predictions.
+    keys
+        The API keys.
+    chains
+        The chains of the server.
+    metrics, tfserving_metrics
+        The metrics, and the same under TensorFlow Serving's names.
+    access_log
+        Where each request is logged, if anywhere.
+    expose
+        Returns the text of ``/metrics`` and its content type, for an ``Accept`` header; several processes replace it.
+    draining
+        Whether the server has been asked to stop.
+    """
+
+    service: InferenceService
+    keys: ApiKeys
+    chains: ChainRegistry
+    metrics: Metrics
+    tfserving_metrics: TFServingMetrics
+    expose: Callable[[str], tuple[bytes, str]]
+    access_log: AccessLog | None = None
+    draining: bool = False
+    single_process: bool = True
+
+    @property
+    def registry(self) -> Registry:
+        """The models."""
+        return self.service.registry
+
+    def record(self, exchange: Exchange, context: RequestContext) -> None:
+        """Count and log a request that has been answered."""
+        self.metrics.count(exchange.route or "(none)", exchange.method, exchange.status, context)
+        if self.access_log is not None:
+            self.access_log.write(describe(exchange, context))
+
+    def record_refusal(self, status: int) -> None:
+        """Count a request that was refused before it reached a route."""
+        self.metrics.count("(refused)", "POST", status, RequestContext.begin())
+
+    def record_call(self, path: str, status: int, context: RequestContext) -> None:
+        """Count a gRPC call, and under TensorFlow Serving's names too where it is one of its calls."""
+        self.metrics.count(path, "POST", status, context)
+        _, service, method = path.split("/")
+        if service == "tensorflow.serving.PredictionService":
+            self.tfserving_metrics.count(context.model, method, "GRPC", status, context.elapsed())
+
+
+def state_of(app: Flask | Any) -> ServerState | None:
+    """Return the parts of an application that :func:`mlops_lab.serve.create_app` made; None for any other."""
+    found = getattr(app, "extensions", {}).get(KEY)
+    return found if isinstance(found, ServerState) else None

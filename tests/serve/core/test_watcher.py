@@ -1,0 +1,148 @@
+import json
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from mlops_lab import serve, store
+from mlops_lab.errors import StoreError
+from mlops_lab.serve.core.registry import Registry
+from mlops_lab.serve.core.watcher import StoreWatcher
+from mlops_lab.store.manifest import ModelManifest
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A models folder with the shipped digits as version 1."""
+    shutil.copytree("models/digits", tmp_path / "digits")
+    return tmp_path
+
+
+def publish_copy(folder, version, *, break_it=False):
+    """Publish version 1 again under another number, the way a publisher does: whole, by renaming."""
+    source, target = folder / "digits" / "1", folder / "digits" / str(version)
+    staging = folder / "digits" / ".publishing-test"
+    shutil.copytree(source, staging)
+    text = json.loads((staging / "manifest.json").read_text())
+    (staging / "manifest.json").write_text(json.dumps({**text, "version": version}))
+    if break_it:
+        (staging / "model.onnx").write_bytes(b"x" * text["files"]["model.onnx"]["size"])
+    staging.rename(target)
+
+
+def test_a_new_version_is_served_after_a_refresh(folder):
+    registry = Registry.of(store.ModelStore(folder))
+    assert registry.get("digits").version == 1
+    publish_copy(folder, 2)
+    assert registry.refresh()
+    assert registry.get("digits", "latest").version == 2
+    assert registry.get("digits", "production").version == 1
+
+
+def test_a_refresh_without_a_change_keeps_the_loaded_predictors(folder):
+    registry = Registry.of(store.ModelStore(folder))
+    before = registry.get("digits", "v1")
+    assert not registry.refresh()
+    assert registry.get("digits", "v1") is before
+
+
+def test_promote_and_rollback_move_the_default(folder):
+    models = store.ModelStore(folder)
+    registry = Registry.of(models)
+    publish_copy(folder, 2)
+    models.promote("digits", 2)
+    registry.refresh()
+    assert registry.get("digits").version == 2
+    models.rollback("digits")
+    registry.refresh()
+    assert registry.get("digits").version == 1
+
+
+def test_a_removed_version_is_gone(folder):
+    publish_copy(folder, 2)
+    registry = Registry.of(store.ModelStore(folder))
+    shutil.rmtree(folder / "digits" / "2")
+    assert registry.refresh()
+    with pytest.raises(store.models.UnknownVersion):
+        registry.get("digits", "v2")
+
+
+def test_a_bad_artifact_displaces_nothing_and_says_why(folder):
+    registry = Registry.of(store.ModelStore(folder))
+    publish_copy(folder, 2, break_it=True)
+    registry.refresh()
+    assert registry.get("digits", "latest").version == 1
+    assert registry.entry("digits").states()["v2"].startswith("failed: ")
+    assert "SHA-256" in registry.entry("digits").states()["v2"]
+
+
+def test_a_version_damaged_while_it_is_served_goes_on_from_memory(folder):
+    registry = Registry.of(store.ModelStore(folder))
+    before = registry.get("digits", "v1")
+    manifest = folder / "digits" / "1" / "manifest.json"
+    manifest.write_text(manifest.read_text()[:-20])
+    registry.refresh()
+    assert registry.get("digits", "v1") is before
+    assert registry.entry("digits").states()["v1"].startswith("ready; what is on disk now was refused: ")
+
+
+def test_damaged_aliases_leave_the_known_ones(folder):
+    registry = Registry.of(store.ModelStore(folder))
+    (folder / "digits" / "aliases.json").write_text("{")
+    registry.refresh()
+    assert registry.get("digits", "production").version == 1
+
+
+def test_a_registry_without_a_store_has_nothing_to_refresh():
+    assert not Registry().refresh()
+
+
+def test_the_watch_brings_a_new_version_into_a_running_server(folder):
+    with serve.start(folder, name="watched") as server:
+        client = serve.Client(server)
+        image = np.zeros((8, 8), np.uint8)
+        publish_copy(folder, 2)
+        deadline = time.monotonic() + 10
+        while "v2" not in client.models()[0]["versions"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert client.classify("digits", "latest", image).response["version"] == "v2"
+
+
+def test_the_watch_survives_a_folder_that_cannot_be_read(folder, monkeypatch):
+    registry = Registry.of(store.ModelStore(folder))
+    looked = []
+
+    def fail(self):
+        looked.append(True)
+        raise store.models.StoreError("The folder cannot be read.", "Make it readable.")
+
+    monkeypatch.setattr(store.ModelStore, "names", fail)
+    watch = StoreWatcher(registry, seconds=0.01)
+    watch.start()
+    while len(looked) < 3:
+        time.sleep(0.01)
+    watch.stop()
+    assert registry.get("digits", "v1").version == 1
+
+
+def test_a_copied_manifest_reads_as_the_new_version(folder):
+    publish_copy(folder, 7)
+    text = (folder / "digits" / "7" / "manifest.json").read_bytes()
+    assert ModelManifest.from_json(text, "7").version == 7
+
+
+def test_a_store_that_stays_unreadable_is_said_once(folder, monkeypatch, caplog):
+    registry, looks = Registry.of(store.ModelStore(folder)), []
+
+    def refuse():
+        looks.append("look")
+        raise StoreError("The folder cannot be read.")
+
+    monkeypatch.setattr(registry, "refresh", refuse)
+    watch = StoreWatcher(registry, seconds=0.001)
+    watch.start()
+    while len(looks) < 5:
+        time.sleep(0.001)
+    watch.stop()
+    assert caplog.messages == ["The folder cannot be read."]
