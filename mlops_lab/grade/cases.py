@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mlops_lab.errors import LabError
 
 if TYPE_CHECKING:
+    import tempfile
+
     import numpy as np
 
 VISIBLE = b"visible"  # the secret of the cases in the notebook: none
@@ -84,6 +84,8 @@ class Case:
     @cached_property
     def seed(self) -> int:
         """A whole number that follows from the secret and the check's id."""
+        import hashlib
+
         return int.from_bytes(hashlib.sha256(self.secret + b"\0" + self.id.encode()).digest()[:8])
 
     @cached_property
@@ -96,6 +98,8 @@ class Case:
     @property
     def scratch(self) -> Path:
         """An empty folder that is removed after the check."""
+        import tempfile
+
         if self._scratch is None:
             self._scratch = tempfile.TemporaryDirectory(prefix="mlops-lab-")
         return Path(self._scratch.name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import subprocess
 from collections.abc import Callable, Iterable
 from functools import cache
 
@@ -16,6 +15,8 @@ def _package(name: str) -> Callable[[], bool]:
 @cache
 def _docker() -> bool:
     """Whether a Docker engine answers; asked once."""
+    import subprocess
+
     if shutil.which("docker") is None:
         return False
     try:
