@@ -85,7 +85,7 @@ class Standing:
     held_out: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Progress:
     """Where a student stands: every exercise, with the best points so far.
 
@@ -116,6 +116,9 @@ class Progress:
         """Return plain values."""
         rows = [vars(one) for one in self.exercises]
         return {"points": self.points, "max_points": self.max_points, "exercises": [dict(row) for row in rows]}
+
+    def __repr__(self) -> str:
+        return f"<Progress: {self._sum()}>"
 
     def __str__(self) -> str:
         lines = [f"{one.id:12} {one.state:12} {amount(one.points)}/{amount(one.max_points)}  {one.title}"
