@@ -16,12 +16,17 @@ from mlops_lab.grade.live import Server
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.rubric.answered import Classification, read
 from mlops_lab.grade.rubric.images import LABELS, Sent
+from mlops_lab.grade.rubric.source import imports
 
 ROUTE = "/models/clothes/v1"
 NOT_SERIALIZABLE = re.compile(r"Object of type (\w+) is not JSON serializable")
 
 # What every serve check may meet.
 HINTS = {
+    "library": Hint(
+        "The file serves with {module}.", "That is this library's own server: it would be graded, and not yours.",
+        "Write the routes yourself; then compare the two.",
+    ),
     "unanswered": Hint(
         "Nobody answered.", "The process ended, or closed the connection in the middle of an answer.",
         "Look at what the server printed.",
@@ -55,6 +60,13 @@ HINTS = {
         "Flask turns a dict into JSON.",
     ),
 }  # fmt: skip
+
+
+def own_work(server: Server, case: Case) -> None:
+    """Fail where the student's file hands over to this library's server."""
+    used = sorted(name for name in imports(server.source) if name.startswith("mlops_lab.serve"))
+    case.expect(not used, "The server is this library's own.", hint="library", module=used[0] if used else "",
+                received=", ".join(used))  # fmt: skip
 
 
 def get(server: Server, case: Case, path: str = ROUTE, **options: Any) -> HttpAnswer:

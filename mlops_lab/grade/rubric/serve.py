@@ -12,7 +12,7 @@ from mlops_lab.grade.fingerprints import match
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.rubric import serve_load, serve_many, serve_number
 from mlops_lab.grade.rubric.answered import Classification
-from mlops_lab.grade.rubric.asking import HINTS, ROUTE, as_json, classify, expect_ok, get, rows
+from mlops_lab.grade.rubric.asking import HINTS, ROUTE, as_json, classify, expect_ok, get, own_work, rows
 from mlops_lab.grade.rubric.images import LABELS, answers, garments, jpeg, png
 from mlops_lab.grade.rubric.serve_errors import bad_requests
 from mlops_lab.grade.rubric.source import starts
@@ -27,6 +27,7 @@ hello = Exercise("serve-1", "GET: describe the model", kind="server", names=("ap
 
 @hello.check("starts", "The server starts and answers", points=0, timeout=40)
 def starts_and_answers(server: Server, case: Case) -> None:
+    own_work(server, case)
     get(server, case, timeout=30)
 
 
@@ -126,6 +127,7 @@ def _ask(server: Server, case: Case, count: int) -> tuple[list[Classification], 
 
 @duties.check("answers", "POST of an image answers 200", points=0, timeout=40)
 def post_answers(server: Server, case: Case) -> None:
+    own_work(server, case)
     images, _ = garments(case.rng, 1, held_out=False)
     classify(server, case, png(images[0]), timeout=30)
 

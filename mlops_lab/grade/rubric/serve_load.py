@@ -14,7 +14,7 @@ from mlops_lab.grade.cases import Case, Failed
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.live import SandboxServer, Server
 from mlops_lab.grade.opens import OpenCounter
-from mlops_lab.grade.rubric.asking import HINTS, ROUTE, classify, get, rows
+from mlops_lab.grade.rubric.asking import HINTS, ROUTE, classify, get, own_work, rows
 from mlops_lab.grade.rubric.images import MATERIAL, Sent, garments, png
 from mlops_lab.grade.sandbox import Sandbox
 
@@ -29,6 +29,7 @@ exercise = Exercise("serve-4", "Load once, answer many", kind="server", names=("
 
 @exercise.check("answers", "POST of an image answers 200", points=0, timeout=40)
 def answers(server: Server, case: Case) -> None:
+    own_work(server, case)
     images, _ = garments(case.rng, 1, held_out=False)
     classify(server, case, png(images[0]), timeout=30)
 

@@ -12,7 +12,7 @@ from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.opens import OpenCounter
-from mlops_lab.grade.rubric.asking import HINTS, as_json, classify, expect_ok, get, post
+from mlops_lab.grade.rubric.asking import HINTS, as_json, classify, expect_ok, get, own_work, post
 from mlops_lab.grade.rubric.images import garments, png
 from mlops_lab.grade.rubric.versions import (
     DIGITS,
@@ -44,6 +44,7 @@ def _models(server: Server, case: Case) -> Path:
 
 @exercise.check("starts", "It starts over a folder of two models", points=0, timeout=90)
 def starts(server: Server, case: Case) -> None:
+    own_work(server, case)
     models = _models(server, case)
     publish_clothes(models, 1)
     publish_digits(models)

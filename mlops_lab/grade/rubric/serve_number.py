@@ -10,7 +10,7 @@ from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.http import HttpAnswer
 from mlops_lab.grade.inner import InnerServer
 from mlops_lab.grade.live import Server
-from mlops_lab.grade.rubric.asking import HINTS, as_json, expect_ok, post
+from mlops_lab.grade.rubric.asking import HINTS, as_json, expect_ok, own_work, post
 from mlops_lab.grade.rubric.images import png
 from mlops_lab.grade.rubric.numbers import digits_model, number, told
 
@@ -40,6 +40,7 @@ def _value(case: Case, answer: HttpAnswer) -> Any:
 
 @exercise.check("answers", "POST of an image of a number answers 200", points=0, timeout=60)
 def answers(server: Server, case: Case) -> None:
+    own_work(server, case)
     _inner(server, case)
     _value(case, _send(server, case, 2)[0])
 

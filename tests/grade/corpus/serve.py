@@ -35,6 +35,7 @@ CORPUS = {
     "serve-1": Answers(
         right=list(VARIANTS.values()),
         wrong=[
+            Wrong({"api.py": "from mlops_lab.serve import create_app\napp = create_app([])\n"}, "serve-1.starts", "library"),
             Wrong(changed((INFO, "    return str({'name': 'clothes', 'version': 'v1'})\n\n\n")), "serve-1.json", "single-quotes"),
             Wrong({**changed(), "api.py": REFERENCE + "\napp.run(port=5005)\n"}, "serve-1.import", "runs"),
             Wrong(changed(('        "description": "Classify images of articles of clothing",\n', "")), "serve-1.keys", "missing-key"),
@@ -48,6 +49,7 @@ CORPUS = {
     "serve-2": Answers(
         right=[*VARIANTS.values(), KERAS_FILES],
         wrong=[
+            Wrong({"api.py": "from mlops_lab.serve import create_app\napp = create_app([])\n"}, "serve-2.answers", "library"),
             Wrong(changed((POST, '@app.get("/somewhere-else")')), "serve-2.answers", "405"),
             Wrong(prepared(f"pixels{SHAPE}"), "serve-2.prepare", "not-divided"),
             Wrong(changed((RETURN, 'return {"label": LABELS[best], "probabilities": list(row)}')), "serve-2.answers", "500"),
@@ -105,6 +107,7 @@ CORPUS = {
     "serve-5": Answers(
         right=list(MANY_VARIANTS.values()),
         wrong=[
+            Wrong({"api.py": "from mlops_lab.serve import create_app\napp = create_app([])\n"}, "serve-5.starts", "library"),
             Wrong({**changed(), "api.py": REFERENCE.replace('"/models/clothes/v1"', '"/models/clothes/v1"') + "# latest\n"},
                   "serve-5.both", "404"),
             Wrong(many(("max(versions) if version", "sorted(versions, key=str)[-1] if version")), "serve-5.versions", "latest"),
