@@ -20,6 +20,7 @@ from mlops_lab import (
     doctor,
     engines,
     filetype,
+    grade,
     image,
     monitor,
     pipeline,
@@ -34,6 +35,7 @@ from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
 from mlops_lab.deploy.lint import LintReport
 from mlops_lab.findings import Finding
+from mlops_lab.grade.record import Standing
 from mlops_lab.monitor.drift import Difference
 from mlops_lab.monitor.scale import make_scale
 from mlops_lab.monitor.timeline import Hour
@@ -49,7 +51,7 @@ from mlops_lab.validate.load import LoadPlan, LoadResult
 from mlops_lab.widgets.request_stats import RequestStats
 
 HOSTILE = "<script>alert('x')</script>"
-STAGES = (data, train, predict, store, serve, deploy, validate, monitor, pipeline, doctor, image, engines)
+STAGES = (data, train, predict, store, serve, deploy, validate, monitor, pipeline, doctor, image, engines, grade)
 
 
 def classes():
@@ -106,6 +108,9 @@ def examples(digits, digits_run, shared_models, bright):
             doctor.Checkup((doctor.Finding(False, HOSTILE, HOSTILE, HOSTILE, HOSTILE),)),
             Demonstration(0.9, 0.9, HOSTILE, 1, "clothes v1", {}, "http://127.0.0.1", 1, 1.0, 1.0, 1.0, 1.0, "a.png"),
             *watched_production(),
+            grade.CheckResult("data-3.x", HOSTILE, "failed", 0, 1, HOSTILE, HOSTILE, 2, HOSTILE, HOSTILE, (HOSTILE,)),
+            grade.Report(HOSTILE, (grade.CheckResult("data-3", HOSTILE, "partial", 1, 2),), warnings=(HOSTILE,)),
+            grade.Progress((Standing("data-3", HOSTILE, "passed", 1, 1, True, 3),)),
             RequestStats.of(
                 [RecordedRequest("GET", HOSTILE, 404, 1.0, 9, 9.0)], now=10.0, classes={HOSTILE: {HOSTILE: 3}}
             ),

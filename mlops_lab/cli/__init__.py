@@ -11,6 +11,7 @@ import mlops_lab
 from mlops_lab.cli.answering import predict, serve
 from mlops_lab.cli.deploying import deploy
 from mlops_lab.cli.files import check, migrate
+from mlops_lab.cli.grading import grade
 from mlops_lab.cli.lab import demo, doctor, train
 from mlops_lab.cli.monitoring import monitor
 from mlops_lab.cli.releasing import measure, pipeline, validate
@@ -72,5 +73,6 @@ for command in (
     deploy,
     monitor,
     pipeline,
+    grade,
 ):
     commands.add_command(command)

@@ -1,0 +1,221 @@
+"""Call what a student wrote, and see more of the call than its value.
+
+A check writes ``answer.prepare(images)`` wherever the function lives: in the notebook's own process, or in the sandbox
+behind :mod:`mlops_lab.grade.remote`. Both give a :class:`Function`, whose :meth:`Function.call` also says what the
+call printed, how long it took and whether it changed its arguments.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlops_lab.errors import WrongUsage
+from mlops_lab.grade.cases import Failed, Overtime
+from mlops_lab.grade.results import clip
+
+TOO_LARGE = 64_000_000  # bytes of arguments that are copied to see whether they changed
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a student's function.
+
+    Parameters
+    ----------
+    value
+        What it returned.
+    error
+        ``"ValueError: …"`` where it raised, with the student's own line; else empty.
+    kind
+        The name of the exception's class, or empty.
+    changed
+        The places of arguments that are not what they were.
+    random_changed
+        Whether NumPy's or Python's global random state is not what it was.
+    seconds
+        How long it took.
+    """
+
+    value: Any = None
+    error: str = ""
+    kind: str = ""
+    changed: tuple[int, ...] = ()
+    random_changed: bool = False
+    seconds: float = 0.0
+
+
+class Target(Protocol):
+    """Where a function lives."""
+
+    def call(self, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
+        """Call the function of that name."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether there is something of that name."""
+        ...
+
+    def get(self, name: str) -> Any:
+        """Return a plain value of that name, such as a dict."""
+        ...
+
+
+class Function:
+    """A student's function, as a check sees it.
+
+    Calling it returns its value; where it raises, the check fails with the student's own error. Use :meth:`call`
+    where an error is what the check wants to see.
+
+    Examples
+    --------
+    >>> double = Function("double", Here({"double": lambda x: 2 * x}))
+    >>> double(4), double.call("a", 1).kind
+    (8, 'TypeError')
+    """
+
+    def __init__(self, name: str, target: Target) -> None:
+        self.name, self._target = name, target
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Return the function's value, or fail the check with its error."""
+        done = self.call(*arguments, **keywords)
+        if done.error:
+            raise Failed(f"{self.name} raised {done.error}", hint="raises", received=done.error)
+        return done.value
+
+    def call(self, *arguments: Any, **keywords: Any) -> Call:
+        """Call the function, whatever comes of it."""
+        return self._target.call(self.name, arguments, keywords)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}, written by the student>"
+
+
+class Answer:
+    """The student's answer: an attribute for each name that the exercise asks for.
+
+    ``answer.prepare`` is a :class:`Function`; ``answer.value("stage")`` is a plain value, such as a dict;
+    ``answer.path`` is the file or folder of a ``"file"`` or ``"folder"`` exercise.
+    """
+
+    def __init__(self, target: Target, names: tuple[str, ...], path: Path | None = None) -> None:
+        self.target, self.names, self.path = target, names, path
+
+    def __getattr__(self, name: str) -> Function:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if not self.target.has(name):
+            raise Failed(f"There is no {name}.", hint="missing", expected=f"something named {name}", received="nothing")
+        return Function(name, self.target)
+
+    def has(self, name: str) -> bool:
+        """Whether the student wrote something of that name."""
+        return self.target.has(name)
+
+    def value(self, name: str = "") -> Any:
+        """Return what the student wrote under a name, as plain values; by default the exercise's only name."""
+        name = name or self.names[0]
+        if not self.target.has(name):
+            raise Failed(f"There is no {name}.", hint="missing", expected=f"something named {name}", received="nothing")
+        return self.target.get(name)
+
+
+class Here:
+    """Functions of this very process: what a student hands to ``grade.check`` in a cell."""
+
+    def __init__(self, namespace: Mapping[str, Any]) -> None:
+        self._namespace = namespace
+
+    def has(self, name: str) -> bool:
+        """Whether there is something of that name."""
+        return name in self._namespace
+
+    def get(self, name: str) -> Any:
+        """Return a copy, so that a check cannot change the student's value."""
+        return copy.deepcopy(self._namespace[name])
+
+    def call(self, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
+        """Call a function and compare its arguments and the random state before and after."""
+        return observe(self._namespace[name], arguments, keywords)
+
+
+def observe(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
+    """Call a function, and see what it did beside returning."""
+    before, random_before = [_digest(one) for one in arguments], random_state()
+    started = time.perf_counter()
+    value, error, kind = None, "", ""
+    try:
+        value = function(*arguments, **keywords)
+    except (Overtime, Failed):
+        raise
+    except BaseException as caught:  # SystemExit and KeyboardInterrupt are answers as well
+        error, kind = describe(caught), type(caught).__name__
+    seconds = time.perf_counter() - started
+    after = [_digest(one) for one in arguments]
+    changed = tuple(place for place, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1])
+    return Call(value, error, kind, changed, random_state() != random_before, seconds)
+
+
+def describe(error: BaseException) -> str:
+    """Return an error with the student's own line, such as ``"ValueError: bad shape (line 3: x.reshape(2))"``."""
+    text = clip(f"{type(error).__name__}: {error}".rstrip(": "), 300)
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_MACHINERY)]
+    return f"{text} (line {own[-1].lineno}: {clip(own[-1].line, 80)})" if own and own[-1].line else text
+
+
+_MACHINERY = str(Path(__file__).parent)
+
+
+def _digest(value: Any) -> Any:
+    """Return something that is equal exactly where two values are; copies small things."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        return (value.shape, value.dtype.str, hash(value.tobytes())) if value.nbytes <= TOO_LARGE else None
+    if isinstance(value, list | tuple):
+        return tuple(_digest(one) for one in value)
+    if isinstance(value, dict):
+        return {key: _digest(one) for key, one in value.items()}
+    return value if isinstance(value, str | bytes | int | float | bool | None) else id(value)
+
+
+def random_state() -> Any:
+    """Return the state of Python's and NumPy's global random numbers, as something that can be compared."""
+    random, numpy = sys.modules.get("random"), sys.modules.get("numpy.random")
+    return (
+        hash(random.getstate()) if random is not None else None,
+        _state_of(numpy.get_state()) if numpy is not None else None,
+    )
+
+
+def _state_of(state: Any) -> Any:
+    return tuple(part.tobytes() if hasattr(part, "tobytes") else part for part in state)
+
+
+def named(answer: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return an answer by the names of an exercise: one thing, a tuple in their order, a dict, or a module.
+
+    Examples
+    --------
+    >>> named((1, 2), ("first", "second"))
+    {'first': 1, 'second': 2}
+    """
+    if len(names) == 1:
+        return {names[0]: answer}
+    if isinstance(answer, Mapping):
+        return dict(answer)
+    if isinstance(answer, tuple | list):
+        if len(answer) != len(names):
+            raise WrongUsage(f"{len(answer)} answers were given; {len(names)} are needed.", f"Give {', '.join(names)}.")
+        return dict(zip(names, answer, strict=True))
+    return {name: getattr(answer, name) for name in _present(answer, names)}
+
+
+def _present(answer: Any, names: tuple[str, ...]) -> Iterator[str]:
+    return (name for name in names if hasattr(answer, name))

@@ -1,0 +1,60 @@
+"""What a check may need of the machine, and how to tell whether it is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Iterable
+from functools import cache
+
+
+def _package(name: str) -> Callable[[], bool]:
+    return lambda: importlib.util.find_spec(name) is not None
+
+
+@cache
+def _docker() -> bool:
+    """Whether a Docker engine answers; asked once."""
+    import subprocess
+
+    if shutil.which("docker") is None:
+        return False
+    try:
+        return subprocess.run(["docker", "info"], capture_output=True, timeout=10).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
+    "docker": (_docker, "no Docker engine"),
+    "tensorflow": (_package("tensorflow"), "TensorFlow is not installed"),
+    "onnxruntime": (_package("onnxruntime"), "onnxruntime is not installed"),
+    "sklearn": (_package("sklearn"), "scikit-learn is not installed"),
+    "scipy": (_package("scipy"), "SciPy is not installed"),
+    "yaml": (_package("yaml"), "PyYAML is not installed"),
+    "node": (lambda: shutil.which("node") is not None, "node is not installed"),
+}
+
+
+def missing(needs: Iterable[str], *, docker: bool = True) -> str:
+    """Return what is missing here, or an empty string.
+
+    Parameters
+    ----------
+    needs
+        Words of :data:`NEEDS`.
+    docker
+        Whether Docker may be used at all.
+
+    Examples
+    --------
+    >>> missing([])
+    ''
+    """
+    for word in needs:
+        there, sentence = NEEDS[word]
+        if word == "docker" and not docker:
+            return "Docker was not asked for (--docker)"
+        if not there():
+            return sentence
+    return ""

@@ -1,0 +1,221 @@
+"""Call a student's functions where they live: in the sandbox. Values cross as JSON, never as pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlops_lab.grade.calls import Call
+from mlops_lab.grade.cases import Failed, Overtime
+from mlops_lab.grade.results import clip
+from mlops_lab.grade.sandbox import Rung, Sandbox
+from mlops_lab.grade.wire import KerasFile as KerasFile
+from mlops_lab.grade.wire import decode, encode
+
+MAX_LINE = 16_000_000  # bytes of one message
+START_SECONDS = 60.0
+
+
+class RemoteObject:
+    """An object that stays in the sandbox; its methods can be called."""
+
+    def __init__(self, target: RemoteTarget, number: int, kind: str) -> None:
+        self._target, self._number, self._kind = target, number, kind
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def method(*arguments: Any, **keywords: Any) -> Any:
+            done = self._target.send({"object": self._number, "method": name}, arguments, keywords)
+            if done.error:
+                raise Failed(f"{self._kind}.{name} raised {done.error}", hint="raises", received=done.error)
+            return done.value
+
+        return method
+
+    def __repr__(self) -> str:
+        return f"<{self._kind} of the student>"
+
+
+class RemoteTarget:
+    """The functions of a submission, running in a sandbox of their own.
+
+    Parameters
+    ----------
+    folder
+        The submission; it is copied.
+    sources
+        Names and texts that are run in order to define the functions.
+    rung
+        What holds.
+
+    Raises
+    ------
+    Failed
+        They cannot be run.
+    """
+
+    def __init__(self, folder: Path, sources: list[tuple[str, str]], *, rung: Rung | None = None) -> None:
+        self._callbacks: list[Callable[..., Any]] = []
+        self._sources = sources
+        self._sandbox = Sandbox(folder, rung=rung)
+        try:
+            self._start()
+        except BaseException:
+            self._sandbox.close()
+            raise
+
+    def _start(self) -> None:
+        """Start the process, run the sources, and hear what they define."""
+        self._channel, theirs = socket.socketpair()
+        os.set_inheritable(theirs.fileno(), True)
+        self._reader = self._channel.makefile("rb")
+        order = {"program": "calling", "sources": self._sources, "channel": theirs.fileno()}
+        self._process = self._sandbox.start(order, (theirs.fileno(),))
+        theirs.close()
+        self._channel.settimeout(START_SECONDS)
+        ready = self._receive()
+        self._names: set[str] = {str(name) for name in ready.get("names", [])}
+        self.problem = clip(str(ready.get("problem", "")), 1000)
+        self._channel.settimeout(None)
+
+    def has(self, name: str) -> bool:
+        """Whether the sources define a name."""
+        if name not in self._names and self.problem:
+            raise Failed(f"Your code stopped before {name}: {self.problem}", hint="raises", received=self.problem)
+        return name in self._names
+
+    def get(self, name: str) -> Any:
+        """Return a plain value."""
+        done = self.send({"get": name}, (), {})
+        if done.error:
+            raise Failed(f"{name} cannot be read: {done.error}", received=done.error)
+        return done.value
+
+    def call(self, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
+        """Call a function."""
+        return self.send({"call": name}, arguments, keywords)
+
+    def send(self, order: dict[str, Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
+        """Send one order, answer what the student's code asks of our own functions meanwhile, and return the result."""
+        if not self._process.alive:  # it was ended for the check before this one
+            self._disconnect()
+            self._start()
+        self._callbacks = []
+        packed = {"args": encode(list(arguments), self._pack), "kwargs": encode(dict(keywords), self._pack)}
+        started = time.perf_counter()
+        self._write({**order, **packed})
+        while True:
+            message = self._receive()
+            if "callback" not in message:
+                return self._result(message, arguments, time.perf_counter() - started)
+            self._write(self._call_back(message))
+
+    def _pack(self, value: Any) -> Any:
+        if isinstance(value, RemoteObject):
+            return {"object": value._number}
+        if callable(value):
+            self._callbacks.append(value)
+            return {"callback": len(self._callbacks) - 1}
+        raise TypeError(f"A check passes {type(value).__name__}, which cannot cross into the sandbox.")
+
+    def _call_back(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Call a function of the check for the student's code."""
+        try:
+            function = self._callbacks[int(message["callback"])]
+            value = function(*decode(message["args"], self._unpack), **decode(message["kwargs"], self._unpack))
+            return {"value": encode(value, self._pack)}
+        except (Overtime, Failed):
+            raise
+        except BaseException as error:  # a scripted failure of the world that the check plays
+            return {"raise": type(error).__name__, "text": str(error)}
+
+    def _unpack(self, value: dict[str, Any]) -> Any:
+        if "object" in value:
+            return RemoteObject(self, int(value["object"]), clip(str(value.get("type", "object")), 60))
+        if "opaque" in value:
+            raise Failed(f"A value of type {clip(str(value['opaque']), 60)} came back; plain values are expected.")
+        raise ValueError(f"not a value: {sorted(value)}")
+
+    def _result(self, message: dict[str, Any], arguments: tuple[Any, ...], seconds: float) -> Call:
+        try:
+            changed = tuple(int(place) for place in message.get("changed", ()))
+            after = message.get("after", {})
+            for place in changed:
+                _copy_back(arguments[place], decode(after[str(place)], self._unpack) if str(place) in after else None)
+            return Call(
+                decode(message.get("value"), self._unpack),
+                clip(str(message.get("error", "")), 400),
+                clip(str(message.get("kind", "")), 60),
+                changed,
+                bool(message.get("random_changed")),
+                seconds,
+            )
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise Failed(f"What came back is not a value: {clip(error, 100)}.", hint="raises") from None
+
+    def _write(self, message: dict[str, Any]) -> None:
+        try:
+            self._channel.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            raise self._gone() from None
+
+    def _receive(self) -> dict[str, Any]:
+        try:
+            line = self._reader.readline(MAX_LINE)
+            message = json.loads(line)
+        except TimeoutError:
+            raise Failed(f"Your code was still running after {START_SECONDS:.0f} s.", hint="late") from None
+        except (OSError, ValueError, RecursionError):
+            raise self._gone() from None
+        if not isinstance(message, dict):
+            raise self._gone()
+        return message
+
+    def _gone(self) -> Failed:
+        """Return what is to be said of a process that ended, or sent what is no message."""
+        self._process.wait(1)
+        why = f"it used too much {self._process.ended_by}" if self._process.ended_by else "its process ended"
+        tail = self._process.output[-300:]
+        self.kill()
+        return Failed(f"Your code gave no result: {why}.", hint="raises", received=tail)
+
+    def kill(self) -> None:
+        """End the process."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End the process and remove the copy."""
+        self._disconnect()
+        self._sandbox.close()
+
+    def _disconnect(self) -> None:
+        self._process.kill()
+        self._reader.close()
+        self._channel.close()
+
+    def __enter__(self) -> RemoteTarget:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def _copy_back(argument: Any, after: Any) -> None:
+    """Change an argument here as it was changed there, so that a check sees the same in both places."""
+    if isinstance(argument, np.ndarray) and isinstance(after, np.ndarray) and argument.shape == after.shape:
+        if argument.flags.writeable and argument.dtype == after.dtype:
+            argument[...] = after
+    elif isinstance(argument, list) and isinstance(after, list):
+        argument[:] = after
+    elif isinstance(argument, dict) and isinstance(after, dict):
+        argument.clear()
+        argument.update(after)

@@ -1,0 +1,107 @@
+"""Lay out models as the store does, and make new versions and new names of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_lab.engines import onnx as engine
+from mlops_lab.grade.rubric.images import LABELS, MATERIAL
+
+DIGITS = tuple("0123456789")
+LAST_LAYER = ((84, 10), (10,))  # shapes of the last layer's numbers in the network for clothes
+
+
+def publish_clothes(models: Path, version: int, factor: float = 1.0) -> None:
+    """Write a version of clothes whose last layer is multiplied by a factor, as Keras and as ONNX."""
+    folder = _folder(models, "clothes", version, LABELS, [28, 28, 1], 1.0)
+    if not (folder / "model.keras").exists():
+        (folder / "model.keras").write_bytes(scaled_keras((MATERIAL / "clothes.keras").read_bytes(), factor))
+        (folder / "model.onnx").write_bytes(scaled_onnx((MATERIAL / "clothes.onnx").read_bytes(), factor))
+
+
+def publish_digits(models: Path, name: str = "digits") -> None:
+    """Write version 1 of the digits model, under its own name or another, as scikit-learn and as ONNX."""
+    folder = _folder(models, name, 1, DIGITS, [64], 16.0)
+    (folder / "model.skops").write_bytes((MATERIAL / "digits.skops").read_bytes())
+    (folder / "model.onnx").write_bytes((MATERIAL / "digits.onnx").read_bytes())
+
+
+def _folder(models: Path, name: str, version: int, labels: tuple[str, ...], shape: list[int], high: float) -> Path:
+    folder = models / name / str(version)
+    folder.mkdir(parents=True, exist_ok=True)
+    size = [28, 28] if len(shape) == 3 else [8, 8]
+    manifest = {
+        "format": 1, "name": name, "version": version, "description": f"Classify images: {name}", "labels": labels,
+        "input": {"name": "image", "shape": shape, "dtype": "float32", "range": [0.0, high],
+                  "preprocessing": {"kind": "image", "size": size, "mode": "grey"}},
+    }  # fmt: skip
+    if not (folder / "manifest.json").exists():
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    return folder
+
+
+def scaled_onnx(model: bytes, factor: float) -> bytes:
+    """Return an ONNX model whose last layer is multiplied by a factor: surer, or less sure, than before."""
+    import onnx
+    from onnx import numpy_helper
+
+    loaded = onnx.load_from_string(model)
+    for tensor in loaded.graph.initializer:
+        if tuple(tensor.dims) in LAST_LAYER:
+            numbers = numpy_helper.to_array(tensor) * np.float32(factor)
+            tensor.CopyFrom(numpy_helper.from_array(numbers.astype(np.float32), tensor.name))
+    changed: bytes = loaded.SerializeToString()
+    return changed
+
+
+def scaled_keras(model: bytes, factor: float) -> bytes:
+    """Return a ``.keras`` file whose last layer is multiplied by a factor."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(model)) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
+        for name in source.namelist():
+            content = source.read(name)
+            target.writestr(name, _scaled_weights(content, factor) if name == "model.weights.h5" else content)
+    return out.getvalue()
+
+
+def _scaled_weights(content: bytes, factor: float) -> bytes:
+    import h5py
+
+    buffer = io.BytesIO(content)
+
+    def scale(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and item.shape in LAST_LAYER and name.startswith("layers/"):
+            item[...] = item[...] * np.float32(factor)
+
+    with h5py.File(buffer, "r+") as weights:
+        weights.visititems(scale)
+    return buffer.getvalue()
+
+
+def clothes_answers(images: NDArray[np.uint8], factor: float) -> NDArray[np.float32]:
+    """Return what a version of clothes says to images."""
+    model = engine.load(scaled_onnx((MATERIAL / "clothes.onnx").read_bytes(), factor))
+    return model.predict((images / np.float32(255)).astype(np.float32)[..., np.newaxis])
+
+
+def digit_images(rng: np.random.Generator, count: int, *, held_out: bool) -> NDArray[np.uint8]:
+    """Return images of digits, ``(count, 8, 8)``."""
+    from sklearn.datasets import load_digits
+
+    images = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
+    chosen = images[rng.permutation(len(images))[:count]]
+    if held_out:
+        chosen = np.clip(chosen.astype(int) + rng.integers(-12, 13, chosen.shape), 0, 255).astype(np.uint8)
+    return np.asarray(chosen, np.uint8)
+
+
+def digit_answers(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return what the digits model says to images."""
+    model = engine.load((MATERIAL / "digits.onnx").read_bytes())
+    return model.predict((images.reshape(len(images), 64) * np.float32(16 / 255)).astype(np.float32))

@@ -1,0 +1,243 @@
+"""Grade one submission: find what it answers, run its code in the sandbox, and write the report."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+
+import mlops_lab
+from mlops_lab.errors import LabError, NotFound, WrongUsage
+from mlops_lab.grade.calls import Answer, Here
+from mlops_lab.grade.cases import Failed, Verdict
+from mlops_lab.grade.exercises import STAGES, Exercise, all_exercises
+from mlops_lab.grade.found import Found, look
+from mlops_lab.grade.live import SandboxServer
+from mlops_lab.grade.remote import RemoteTarget
+from mlops_lab.grade.report import Report
+from mlops_lab.grade.results import CheckResult, clip
+from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
+from mlops_lab.grade.sandbox import Sandbox, choose
+
+MATERIAL = Path(__file__).parent / "material"
+SECRET_BYTES = 32
+BUDGET = 115.0  # seconds after which no exercise of a submission that hangs is begun any more
+
+
+@dataclass(frozen=True)
+class Grading:
+    """How submissions are graded.
+
+    Parameters
+    ----------
+    only
+        Stages or exercises; all where empty.
+    secret
+        What held-out cases are drawn from.
+    rubric
+        A folder with exercises of the instructor's own.
+    docker
+        Whether Docker may be used for what a submission's files describe.
+    sandbox
+        ``"bubblewrap"`` or ``"limits"``; the highest that holds where empty.
+    step
+        How far hints go, 1 to 3.
+    check
+        Run just this check, and those that it comes after.
+    """
+
+    only: tuple[str, ...] = ()
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(SECRET_BYTES), repr=False)
+    rubric: str | Path | None = None
+    docker: bool = False
+    sandbox: str = ""
+    step: int = 2
+    check: str = ""
+
+    def exercises(self) -> list[Exercise]:
+        """Return the exercises that are asked for.
+
+        Raises
+        ------
+        WrongUsage
+            A word names neither a stage nor an exercise.
+        """
+        known = all_exercises(self.rubric)
+        for word in self.only:
+            if word not in known and word not in {one.stage for one in known.values()} | set(STAGES):
+                raise WrongUsage(f"There is no stage or exercise {word!r}.", f"Stages: {', '.join(STAGES)}.")
+        chosen = [one for one in known.values() if not self.only or {one.id, one.stage} & set(self.only)]
+        return [one for one in chosen if not self.check or self.check.split(".")[0] == one.id]
+
+
+def grade_submission(folder: str | Path, grading: Grading | None = None) -> Report:
+    """Grade one submission.
+
+    Parameters
+    ----------
+    folder
+        The submission. It is copied first, and never changed.
+    grading
+        How.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    NotFound
+        There is no such folder.
+    """
+    grading, folder = grading or Grading(), Path(folder)
+    if not folder.is_dir():
+        raise NotFound(f"There is no folder {folder}.", "Give the folder of a submission.")
+    exercises = grading.exercises()
+    started, began = time.gmtime(), time.monotonic()
+    rung = choose(grading.sandbox)
+    with ExitStack() as stack:
+        try:
+            sandbox = stack.enter_context(Sandbox(folder, rung=rung))
+        except (LabError, OSError) as error:
+            return refused(folder, grading, error)
+        digest = _digest(sandbox.folder)
+        submission = Submission(sandbox, grading, stack)
+        results = [submission.result(one) for one in exercises if submission.answers(one)]
+        warnings = [*sandbox.warnings, *submission.warnings]
+    if not results:
+        warnings.append("Nothing that an exercise asks for was found.")
+    return Report(
+        clip(folder.resolve().name, 200),
+        tuple(results),
+        frozenset(one.id for one in exercises if one.core),
+        rung.to_dict(),
+        digest,
+        hashlib.sha256(grading.secret).hexdigest(),
+        versions(),
+        time.strftime("%Y-%m-%dT%H:%M:%SZ", started),
+        round(time.monotonic() - began, 3),
+        tuple(warnings),
+    )
+
+
+def refused(folder: Path, grading: Grading, error: Exception) -> Report:
+    """Return the report of a submission that cannot be graded at all."""
+    exercises, rung = grading.exercises(), choose(grading.sandbox)
+    message = clip(error.message if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
+    results = tuple(unanswered(one, "not_gradable", f"The submission cannot be copied: {message}") for one in exercises)
+    core = frozenset(one.id for one in exercises if one.core)
+    return Report(clip(folder.resolve().name, 200), results, core, rung.to_dict(), versions=versions())
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a report names."""
+    found = {"mlops_lab": mlops_lab.__version__, "python": platform.python_version()}
+    for name in ("numpy", "flask", "keras", "tensorflow", "onnxruntime"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _digest(folder: Path) -> str:
+    """Return the SHA-256 of all files of a folder, with their names."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
+            whole.update(name + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()
+
+
+class Submission:
+    """A submission that is being graded: its server and its functions are started once, when they are first needed."""
+
+    def __init__(self, sandbox: Sandbox, grading: Grading, stack: ExitStack) -> None:
+        self._sandbox, self._stack = sandbox, stack
+        self._began = time.monotonic()
+        self._asked_for = grading.only
+        self.warnings: list[str] = []
+        self._found: Found = look(sandbox.folder)
+        self.warnings += self._found.warnings
+        self._settings = Settings(
+            grading.secret, grading.step, grading.docker, sandbox.folder, only=grading.check
+        )  # fmt: skip
+        self._servers: dict[str, SandboxServer | Verdict] = {}
+
+    def answers(self, exercise: Exercise) -> bool:
+        """Whether the submission attempts an exercise."""
+        if exercise.id in self._asked_for:
+            return True
+        if exercise.kind == "functions":
+            return self._found.attempts(exercise)
+        path = self._path(exercise)
+        if path is None or not exercise.attempted_by:
+            return path is not None
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        return any(word in text for word in exercise.attempted_by)
+
+    def _path(self, exercise: Exercise) -> Path | None:
+        """Return the file or folder that answers an exercise."""
+        paths = (self._sandbox.folder / name for name in exercise.names)
+        return next((path for path in paths if path.exists()), None)
+
+    def result(self, exercise: Exercise) -> CheckResult:
+        """Return the result of an exercise; whatever goes wrong is one."""
+        if time.monotonic() - self._began > BUDGET:
+            return unanswered(exercise, "timeout", f"The submission had used its {BUDGET:.0f} s before this exercise.")
+        runs: Mapping[str, Callable[[Exercise], CheckResult]] = {
+            "server": self._served, "functions": self._called, "file": self._read, "folder": self._read,
+        }  # fmt: skip
+        if exercise.kind != "functions" and self._path(exercise) is None:
+            message = f"The submission has no {' or '.join(exercise.names)}."
+            return unanswered(exercise, "failed", message, "Hand it in under that name.")
+        try:
+            return runs[exercise.kind](exercise)
+        except Verdict as verdict:
+            return never_started(exercise, verdict, self._settings)
+        except LabError as error:
+            return unanswered(exercise, "failed", clip(error.message), clip(error.hint))
+        except Exception as error:
+            return unanswered(exercise, "error", clip(f"The grader broke: {type(error).__name__}: {error}"))
+
+    def _served(self, exercise: Exercise) -> CheckResult:
+        path = self._path(exercise) or self._sandbox.folder
+        server = self._server(path.relative_to(self._sandbox.folder).as_posix())
+        if isinstance(server, Verdict):
+            return never_started(exercise, server, self._settings)
+        if not server.alive:
+            server.restart()
+        return run_exercise(exercise, server, self._settings)
+
+    def _server(self, name: str) -> SandboxServer | Verdict:
+        if name not in self._servers:
+            self._give_models()
+            try:
+                self._servers[name] = self._stack.enter_context(closing(SandboxServer(self._sandbox, name)))
+            except Failed as failed:
+                self._servers[name] = failed
+        return self._servers[name]
+
+    def _give_models(self) -> None:
+        """Put the shipped model where a submission brings none."""
+        models = self._sandbox.folder / "models"
+        if not models.exists():
+            models.mkdir()
+            (models / "clothes.keras").write_bytes((MATERIAL / "clothes.keras").read_bytes())
+            self._sandbox.give_to_user()
+
+    def _called(self, exercise: Exercise) -> CheckResult:
+        with RemoteTarget(self._sandbox.folder, self._found.sources(exercise), rung=self._sandbox.rung) as target:
+            settings = replace(self._settings, stop=target.kill)
+            return run_exercise(exercise, Answer(target, exercise.names, self._sandbox.folder), settings)
+
+    def _read(self, exercise: Exercise) -> CheckResult:
+        path = self._path(exercise)
+        return run_exercise(exercise, Answer(Here({}), exercise.names, path), self._settings)

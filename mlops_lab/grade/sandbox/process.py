@@ -1,0 +1,201 @@
+"""Start a program in the sandbox, watch what it uses, and end it with everything it has started."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from mlops_lab.grade.sandbox.rungs import FIRST_UID, PACKAGE, SUBMISSION, UIDS, Limits, Rung, choose, command
+from mlops_lab.grade.sandbox.tree import copy_submission, owned, size_of, usage
+
+INSIDE = Path(__file__).parent / "inside" / "__main__.py"
+LOOK = 0.2  # seconds between two looks at memory and disk
+KEPT = 64_000  # bytes of output that are kept
+TOKEN = "MLOPS_LAB_SANDBOX"
+
+
+class Sandbox:
+    """A copy of a submission, and programs that run in it.
+
+    Parameters
+    ----------
+    source
+        The submission's folder. It is copied; nothing in it is changed.
+    rung
+        What holds; by default the highest that works here.
+    limits
+        What a program may use.
+
+    Attributes
+    ----------
+    folder : Path
+        The copy, as the grader sees it.
+    warnings : list of str
+        What was left out of the copy, such as links that lead out of it.
+    """
+
+    def __init__(self, source: str | Path, *, rung: Rung | None = None, limits: Limits | None = None) -> None:
+        self.rung = rung or choose()
+        self.limits = limits or Limits()
+        if self.rung.uid is not None:  # one user for each sandbox: two that run at once share no limit
+            self.rung = replace(self.rung, uid=FIRST_UID + secrets.randbelow(UIDS))
+        self._home = tempfile.mkdtemp(prefix="mlops-lab-grade-")
+        os.chmod(self._home, 0o711)
+        self.folder = Path(self._home) / "submission"
+        self._running: list[SandboxProcess] = []
+        self.warnings = copy_submission(Path(source), self.folder)
+        self.give_to_user()
+
+    def give_to_user(self) -> None:
+        """Let the sandbox's user own the copy, and what was added to it since."""
+        if self.rung.uid is not None:
+            owned(self.folder, self.rung.uid)
+
+    def start(self, order: Mapping[str, Any], fds: tuple[int, ...] = ()) -> SandboxProcess:
+        """Start a program of ``inside/``, and pass it descriptors."""
+        process = SandboxProcess(self, order, fds)
+        self._running.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what runs, and remove the copy."""
+        for process in self._running:
+            process.kill()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class SandboxProcess:
+    """A program that runs in the sandbox.
+
+    Attributes
+    ----------
+    ended_by : str
+        Why the grader ended it: ``"memory"``, ``"disk"``, ``"output"``, or empty.
+    """
+
+    def __init__(self, sandbox: Sandbox, order: Mapping[str, Any], fds: tuple[int, ...]) -> None:
+        self._sandbox, self.ended_by = sandbox, ""
+        self._token = f"{os.getpid()}-{secrets.token_hex(16)}"
+        self._output = bytearray()
+        self._printed = 0
+        self._killed = threading.Event()
+        inside = sandbox.rung.rung == "bubblewrap"
+        folder = SUBMISSION if inside else str(sandbox.folder)
+        program = [sys.executable, "-I", str(INSIDE)]
+        self._process = subprocess.Popen(
+            command(sandbox.rung, sandbox.folder, program),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=sandbox.folder,
+            env=self._environment(), pass_fds=fds, start_new_session=True,
+        )  # fmt: skip
+        line = {
+            "uid": sandbox.rung.uid, "limits": asdict(sandbox.limits), "folder": folder,
+            "library": str(PACKAGE.parent), **order,
+        }  # fmt: skip
+        with suppress(OSError):  # it died already: whoever waits for it sees that
+            self._process.stdin.write(json.dumps(line).encode() + b"\n")  # type: ignore[union-attr]
+            self._process.stdin.close()  # type: ignore[union-attr]
+        self._drainer = threading.Thread(target=self._drain, daemon=True)
+        self._drainer.start()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _environment(self) -> dict[str, str]:
+        """Return a bare environment: nothing of the grader's own goes in."""
+        fixed = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", "TMPDIR": "/tmp",
+            "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
+            "CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg",
+            TOKEN: self._token,
+        }  # fmt: skip
+        kept = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
+        return fixed | kept
+
+    @property
+    def pid(self) -> int:
+        """The process as the grader's machine counts it."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    @property
+    def output(self) -> str:
+        """The last of what it printed."""
+        return self._output.decode("utf-8", "replace")
+
+    def wait(self, seconds: float) -> int | None:
+        """Return its exit status, or ``None`` where it still runs."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(seconds)
+        return None
+
+    def kill(self) -> None:
+        """End it with everything that it has started, wherever that hides."""
+        self._killed.set()
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        if self._sandbox.rung.rung != "bubblewrap":  # there, all processes of the namespace end with its first
+            for _ in range(50):
+                left = self._used()
+                if not left:
+                    break
+                for pid in left:
+                    with suppress(ProcessLookupError, PermissionError):
+                        os.kill(pid, signal.SIGKILL)
+                time.sleep(0.02)
+        if threading.current_thread() is not self._drainer:
+            self._drainer.join(1)
+
+    def _drain(self) -> None:
+        """Read what is printed: keep the last of it, and end whoever prints without end."""
+        stream = self._process.stdout
+        if stream is None:
+            return
+        with stream, suppress(ValueError, OSError):
+            while data := os.read(stream.fileno(), 65536):
+                self._printed += len(data)
+                self._output += data
+                del self._output[:-KEPT]
+                if self._printed > self._sandbox.limits.output:
+                    self._stop("output")
+                    return
+
+    def _watch(self) -> None:
+        """Look at memory and disk until it ends."""
+        while not self._killed.wait(LOOK) and self.alive:
+            used = self._used()
+            if sum(used.values()) > self._sandbox.limits.memory:
+                self._stop("memory")
+            elif size_of(self._sandbox.folder) > self._sandbox.limits.disk:
+                self._stop("disk")
+
+    def _used(self) -> dict[int, int]:
+        rung = self._sandbox.rung
+        return usage(self._token, rung.uid, self._process.pid, everywhere=rung.rung != "bubblewrap")
+
+    def _stop(self, why: str) -> None:
+        self.ended_by = why
+        self.kill()

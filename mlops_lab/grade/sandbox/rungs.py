@@ -1,0 +1,187 @@
+"""The ladder: bubblewrap where it works, else plain limits. What each rung holds, and what it leaves open, is said."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mlops_lab.errors import WrongUsage
+
+PACKAGE = Path(__file__).parents[2]  # the folder mlops_lab
+SUBMISSION = "/submission"
+FIRST_UID, UIDS = 61184, 4000  # the range that systemd keeps for users who exist only while something runs
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf",
+          "/etc/ld.so.conf.d", "/etc/localtime", "/etc/mime.types")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a process in the sandbox may use.
+
+    Parameters
+    ----------
+    memory
+        Bytes of resident memory of all its processes, watched by the parent. TensorFlow needs 0.8 GB.
+    address_space
+        Bytes of address space of one process. TensorFlow needs 2.9 GB.
+    cpu
+        Seconds of computing.
+    file
+        Bytes of one file.
+    disk
+        Bytes of all files that it writes.
+    files
+        Number of open files.
+    processes
+        Number of processes and threads.
+    output
+        Bytes printed.
+    """
+
+    memory: int = 1_500_000_000
+    address_space: int = 6_000_000_000
+    cpu: int = 120
+    file: int = 64_000_000
+    disk: int = 128_000_000
+    files: int = 256
+    processes: int = 160
+    output: int = 4_000_000
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What holds a student's code on this machine.
+
+    Parameters
+    ----------
+    rung
+        ``"bubblewrap"`` or ``"limits"``.
+    holds
+        What is stopped.
+    leaves_open
+        What is not.
+    uid
+        The other user that the code runs as, or ``None`` for our own.
+    """
+
+    rung: str
+    holds: tuple[str, ...]
+    leaves_open: tuple[str, ...]
+    uid: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as the report holds them."""
+        values = asdict(self)
+        del values["uid"]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def choose(name: str = "") -> Rung:
+    """Return the highest rung that holds here; it is tried, and not concluded from what is installed.
+
+    Parameters
+    ----------
+    name
+        Take this one, ``"bubblewrap"`` or ``"limits"``.
+
+    Raises
+    ------
+    WrongUsage
+        The rung that was asked for does not hold on this machine.
+    """
+    if name not in ("", "bubblewrap", "limits"):
+        raise WrongUsage(f"There is no sandbox {name!r}.", "There are: bubblewrap, limits.")
+    if name != "limits" and _bubblewrap_works():
+        return Rung("bubblewrap", BUBBLEWRAP_HOLDS, BUBBLEWRAP_LEAVES, FIRST_UID if _is_root() else None)
+    if name == "bubblewrap":
+        raise WrongUsage("bubblewrap does not work here.", "apt-get install bubblewrap; containers may forbid it.")
+    other = _is_root() and _readable_by_others(Path(sys.base_prefix)) and _readable_by_others(PACKAGE)
+    leaves = LIMITS_LEAVE if other else (*LIMITS_LEAVE, "reading whatever the grader's own user can read")
+    return Rung("limits", LIMITS_HOLD, leaves, FIRST_UID if other else None)
+
+
+BUBBLEWRAP_HOLDS = (
+    "network: none but the one socket that the grader asks through",
+    "files: the submission's copy and the system's programs only",
+    "processes: none is seen, none outlives the check",
+    "memory, computing, files, output and number of processes are limited",
+)
+BUBBLEWRAP_LEAVES = ("a fault in the Linux kernel",)
+LIMITS_HOLD = ("memory, computing, files, output and number of processes are limited",)
+LIMITS_LEAVE = ("the network", "reading files that everybody may read", "seeing other processes")
+
+
+def command(rung: Rung, folder: Path, program: list[str]) -> list[str]:
+    """Return the command that runs a program on a rung, the submission's copy being its folder."""
+    if rung.rung != "bubblewrap":
+        return program
+    # Root mounts, and the program itself takes another user's id before it reads a byte of the submission: the limit on
+    # processes holds only for a real other user, and an interpreter in root's home can be mounted only by root.
+    user = ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if _is_root() else [
+        "--unshare-user", "--uid", "65534", "--gid", "65534"
+    ]  # fmt: skip
+    return [
+        "bwrap", *user, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
+        "--die-with-parent", "--new-session", "--hostname", "sandbox", *_mounts(), "--proc", "/proc", "--dev", "/dev",
+        "--perms", "1777", "--size", "67108864", "--tmpfs", "/tmp", "--bind", str(folder), SUBMISSION,
+        "--chdir", SUBMISSION, "--", *program,
+    ]  # fmt: skip
+
+
+@cache
+def _mounts() -> tuple[str, ...]:
+    """Return what is seen inside: the system, this interpreter and this package, all read-only."""
+    arguments: list[str] = []
+    made: set[str] = set()
+    for path in _seen():
+        for parent in reversed(Path(path).parents[:-1]):
+            if str(parent) not in made and str(parent) not in SYSTEM:
+                arguments += ["--perms", "0755", "--dir", str(parent)]
+                made.add(str(parent))
+        if os.path.islink(path):
+            arguments += ["--symlink", os.readlink(path), path]
+        else:
+            arguments += ["--ro-bind", path, path]
+    return tuple(arguments)
+
+
+def _seen() -> Iterator[str]:
+    yield from (path for path in SYSTEM if os.path.exists(path))
+    ours = [Path(sys.prefix), Path(sys.base_prefix), PACKAGE]
+    # A folder inside another one that is mounted already needs no mount of its own.
+    for path in dict.fromkeys(ours):
+        others = [other for other in (*map(Path, SYSTEM), *ours) if other != path]
+        if not any(path.is_relative_to(other) for other in others):
+            yield str(path)
+    # A virtual environment may be reached through a link; the program's path must exist inside as well.
+    if Path(sys.prefix).is_symlink():
+        yield os.path.realpath(sys.prefix)
+
+
+@cache
+def _bubblewrap_works() -> bool:
+    if shutil.which("bwrap") is None:
+        return False
+    try:
+        tried = subprocess.run(
+            command(Rung("bubblewrap", (), ()), Path("/usr"), [sys.executable, "-I", "-c", "print(1)"]),
+            capture_output=True, timeout=20,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return tried.returncode == 0 and tried.stdout == b"1\n"
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def _readable_by_others(path: Path) -> bool:
+    return all(one.stat().st_mode & 0o001 for one in (path, *path.resolve().parents))

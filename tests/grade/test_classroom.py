@@ -1,0 +1,82 @@
+"""A class: in parallel, resumable, the same totals twice, and nothing in its table that a spreadsheet would run."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from mlops_lab.errors import NotFound
+from mlops_lab.grade import classroom
+from mlops_lab.grade.runner import Grading
+
+RUBRIC = Path(__file__).parent / "attack_rubric"
+NAMES = {"Ann": 4, "=HYPERLINK(1)": 0, "Zoë Müller": 4, "x" * 200: 0, "new\nline": 4}
+
+
+@pytest.fixture(scope="module")
+def klass(tmp_path_factory):
+    root = tmp_path_factory.mktemp("class")
+    for name, points in NAMES.items():
+        (root / name).mkdir()
+        (root / name / "answers.py").write_text(f"def double(x): return {'2 * x' if points else '0'}\n")
+    return root
+
+
+def grading(out):
+    return Grading(only=("data-99",), rubric=RUBRIC, secret=classroom.class_secret(out))
+
+
+@pytest.fixture(scope="module")
+def graded(klass, tmp_path_factory):
+    out = tmp_path_factory.mktemp("reports")
+    return out, classroom.grade_class(klass, out, grading(out), workers=2)
+
+
+def test_each_gets_its_points(graded, klass):
+    assert [report.score for report in graded[1]] == [NAMES[path.name] for path in classroom.submissions(klass)]
+
+
+def test_a_second_run_takes_what_is_there_and_gives_the_same_totals(graded, klass):
+    out, reports = graded
+    written = {path: path.stat().st_mtime_ns for path in out.glob("*.json")}
+    again = classroom.grade_class(klass, out, grading(out), workers=2)
+    assert [one.score for one in again] == [one.score for one in reports]
+    assert written == {path: path.stat().st_mtime_ns for path in out.glob("*.json")}
+
+
+def test_what_a_crash_left_half_is_graded_again(graded, klass):
+    out, _ = graded
+    damaged = out / "Ann.json"
+    damaged.write_text(damaged.read_text()[:50])
+    done = []
+    classroom.grade_class(klass, out, grading(out), workers=2, on_done=lambda report: done.append(report.submission))
+    assert len(done) == len(NAMES)
+    assert json.loads(damaged.read_text())["score"] == 4
+
+
+def test_the_table_is_safe_for_spreadsheets(graded):
+    with open(graded[0] / "grades.csv", encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0][:3] == ["submission", "score", "max_score"]
+    assert not [cell for row in rows for cell in row if cell.startswith(classroom.FORMULA)]
+    assert any(row[0] == "'=HYPERLINK(1)" for row in rows)
+
+
+def test_the_dashboard_links_every_report(graded):
+    page = (graded[0] / "index.html").read_text(encoding="utf-8")
+    for name in NAMES:
+        file = classroom.file_name(Path(name))
+        assert (graded[0] / f"{file}.html").is_file()
+    assert page.count(".html") == len(NAMES) and "<script" not in page
+
+
+def test_the_secret_of_a_class_is_kept_for_its_owner_only(graded):
+    path = graded[0] / ".secret"
+    assert path.stat().st_mode & 0o077 == 0
+    assert classroom.class_secret(graded[0]) == path.read_bytes()
+
+
+def test_an_empty_class_is_said(tmp_path):
+    with pytest.raises(NotFound):
+        classroom.submissions(tmp_path)

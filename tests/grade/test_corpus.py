@@ -1,0 +1,60 @@
+"""Right answers of the corpus are full; wrong ones lose points where they should, with their hint."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from mlops_lab.grade.exercises import all_exercises
+from mlops_lab.grade.runner import Grading, grade_submission
+from mlops_lab.grade.running import Settings, run_exercise
+from mlops_lab.grade.session import local_answer
+
+STAGES = sorted(
+    path.stem for path in (Path(__file__).parent / "corpus").glob("*.py") if not path.stem.endswith("sources")
+)
+CORPORA = {id: answers for stage in STAGES for id, answers in importlib.import_module(f"corpus.{stage}").CORPUS.items()}
+RIGHT = [(id, place) for id, answers in CORPORA.items() for place in range(len(answers.right))]
+WRONG = [(id, place) for id, answers in CORPORA.items() for place in range(len(answers.wrong))]
+SECRET = b"a secret of the tests"
+
+
+def slow_where_a_server_starts(cases):
+    return [pytest.param(*case, marks=pytest.mark.slow if case[0].startswith("serve") else ()) for case in cases]
+
+
+def graded(id, answer, folder):
+    exercise = all_exercises()[id]
+    if exercise.kind == "functions" and not isinstance(answer, dict):
+        return run_exercise(exercise, local_answer(exercise, answer), Settings(secret=SECRET, step=3))
+    for name, content in answer.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    report = grade_submission(folder, Grading(only=(id,), secret=SECRET, step=3))
+    return report.by_exercise()[id]
+
+
+@pytest.mark.parametrize(("id", "place"), slow_where_a_server_starts(RIGHT))
+def test_right_answers_are_full(id, place, tmp_path):
+    result = graded(id, CORPORA[id].right[place], tmp_path)
+    assert result.passed, str(result)
+    assert result.points == result.max_points
+
+
+@pytest.mark.parametrize(("id", "place"), slow_where_a_server_starts(WRONG))
+def test_wrong_answers_lose_points_with_their_hint(id, place, tmp_path):
+    wrong = CORPORA[id].wrong[place]
+    result = graded(id, wrong.answer, tmp_path)
+    assert result.points < result.max_points, str(result)
+    part = next(part for part in result.parts if part.id == wrong.check)
+    assert part.state in ("failed", "partial", "timeout"), str(result)
+    assert part.key == wrong.hint, str(result)
+    assert part.hint
+
+
+@pytest.mark.parametrize("id", CORPORA)
+def test_each_exercise_has_its_corpus(id):
+    answers = CORPORA[id]
+    assert len(answers.right) >= (10 if id.startswith("serve") else 1)
+    assert len(answers.wrong) >= 3
