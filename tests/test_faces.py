@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import mlops_lab
-from mlops_lab import data, deploy, doctor, engines, image, pipeline, predict, serve, store, train, validate
+from mlops_lab import data, deploy, doctor, engines, findings, image, pipeline, predict, serve, store, train, validate
 from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
 from mlops_lab.deploy.lint.findings import Finding, Findings
@@ -27,7 +27,7 @@ from mlops_lab.serve.chains.finder import find_digits
 from mlops_lab.store.compat import CompatReport, MigrationReport
 from mlops_lab.store.safety.report import AuditReport, finding
 from mlops_lab.store.trial import TrialReport
-from mlops_lab.validate.load import LoadPlan, LoadResult
+from mlops_lab.validate.load import LoadResult, LoadTestConfig
 from mlops_lab.widgets.traffic import Traffic
 
 HOSTILE = "<script>alert('x')</script>"
@@ -56,7 +56,7 @@ def examples(digits, digits_run, shared_models, bright):
     image = np.zeros((28, 84), np.uint8)
     image[4:24, 8:14] = image[4:24, 50:56] = 255
     wrong = finding("lambda_layer", HOSTILE, "layer")
-    check = validate.Check(HOSTILE, "failed", HOSTILE)
+    check = findings.Finding(False, HOSTILE, HOSTILE, name=HOSTILE, place=HOSTILE)
     outcome = Outcome("build", "failed", 1.0, HOSTILE)
     plan = deploy.plan(models.root, "digits")
     with serve.start([bright], name=HOSTILE) as server:
@@ -77,7 +77,7 @@ def examples(digits, digits_run, shared_models, bright):
             *(Layout(Path(HOSTILE), (1,), ()), Layout(Path(HOSTILE), (), (Finding("r", "w", HOSTILE, "m"),))),
             *(Findings((), 3), Findings((Finding("latest-tag", "a.yaml", HOSTILE, "Pin it."),), 1)),
             *(check, validate.Report(HOSTILE, "http://127.0.0.1", (check,), 0.1)),
-            LoadResult("http://127.0.0.1", LoadPlan(), 5.0, {"200": 9, "503": 1}, 4.0, 9.0, 20.0, 31.0),
+            LoadResult("http://127.0.0.1", LoadTestConfig(), 5.0, {"200": 9, "503": 1}, 4.0, 9.0, 20.0, 31.0),
             *(outcome, Release("m", 2, HOSTILE, 1, 1, "now", HOSTILE, state="refused", outcomes=(outcome,))),
             doctor.Checkup((doctor.Finding(HOSTILE, "warning", HOSTILE, HOSTILE),)),
             Demonstration(0.9, 0.9, HOSTILE, 1, "clothes v1", {}, "http://127.0.0.1", 1, 1.0, 1.0, 1.0, 1.0, "a.png"),

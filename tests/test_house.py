@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each row may import the rows above it, and the rooms of its own row; never one below.
 ORDER = [
     {"errors"},
-    {"show", "image"},
+    {"show", "image", "findings"},
     {"predict"},
     {"data", "engines"},
     {"train", "store"},

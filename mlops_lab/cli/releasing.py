@@ -52,7 +52,7 @@ def validate(
     expected = stage.Expected(accuracy=accuracy, milliseconds=budget)
     acceptance = stage.check_acceptance(url, published, expected, api_key=api_key)
     values = {"contract": contract.to_dict(), "acceptance": acceptance.to_dict()}
-    _tell(contract.good and acceptance.good, values, f"{contract}\n\n{acceptance}", as_json)
+    _tell(contract.passed and acceptance.passed, values, f"{contract}\n\n{acceptance}", as_json)
 
 
 @click.command("load-test")
@@ -72,13 +72,13 @@ def measure(
 ) -> None:  # fmt: skip
     """Let several clients ask the server at URL at once, and say how it bore that. Exit 1 if a limit was not kept."""
     from mlops_lab import store
-    from mlops_lab.validate import LoadPlan, measure_load
+    from mlops_lab.validate import LoadTestConfig, measure_load
     from mlops_lab.validate.target import Target
 
     target = Target(url, store.ModelStore(folder).get(name, version), version, api_key=api_key)
-    plan = LoadPlan(clients, seconds, milliseconds=p99, per_second=per_second)
+    plan = LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second)
     result = measure_load(target.client, name, target.address, target.images, plan)
-    _tell(result.good, result.to_dict(), str(result), as_json)
+    _tell(result.passed, result.to_dict(), str(result), as_json)
 
 
 @click.group()
@@ -123,12 +123,12 @@ def run_pipeline(
 
     from mlops_lab.pipeline import Plan, release
     from mlops_lab.pipeline.narrate import Log
-    from mlops_lab.validate import Expected, LoadPlan
+    from mlops_lab.validate import Expected, LoadTestConfig
 
     plan = Plan(
         folder, name, version, environment, url.rstrip("/"), api_key, port, replicas, deployed, network, why=why,
         expected=Expected(accuracy=accuracy, milliseconds=budget),
-        load=LoadPlan(clients, seconds, milliseconds=p99, per_second=per_second),
+        load=LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second),
     )  # fmt: skip
     # Whoever ends the program, such as a CI that is cancelled, still gets production as it was.
     signal.signal(signal.SIGTERM, _interrupted)

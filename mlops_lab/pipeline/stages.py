@@ -88,7 +88,7 @@ def acceptance(work: Work) -> Seen:
     """Classify the test images over HTTP, and compare with what was promised and with production."""
     report = check_acceptance(work.staging, work.version, work.plan.expected, baseline=work.before)
     seen = judged(report)
-    figures = [check.says for check in report.checks if check.state == "passed" and check.name in FIGURES]
+    figures = [check.message for check in report.checks if check.state == "passed" and check.name in FIGURES]
     return Seen("; ".join([seen.says, *figures]), seen.evidence)
 
 
@@ -96,7 +96,7 @@ def load(work: Work) -> Seen:
     """Let several clients ask staging at once."""
     target = Target(work.staging, work.version, f"v{work.version.version}")
     result = measure_load(target.client, work.version.name, target.address, target.images, work.plan.load)
-    if not result.good:
+    if not result.passed:
         raise Refused("; ".join(result.unmet), result.to_dict())
     return Seen(result.summary, result.to_dict())
 
@@ -148,8 +148,8 @@ def _leads_to(target: Target) -> None:
 
 def judged(report: Report) -> Seen:
     """Return a good report as something seen; a bad one is a reason to refuse."""
-    if not report.good:
-        reasons = "; ".join(f"{check.name}: {check.says.rstrip('.')}" for check in report.failed)
+    if not report.passed:
+        reasons = "; ".join(f"{check.name}: {check.message.rstrip('.')}" for check in report.failed)
         raise Refused(f"{report.summary}. {reasons}", report.to_dict())
     return Seen(report.summary, report.to_dict())
 

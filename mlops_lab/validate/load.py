@@ -27,7 +27,7 @@ NO_ANSWER = "no answer"
 
 
 @dataclass(frozen=True)
-class LoadPlan:
+class LoadTestConfig:
     """How much to ask, and what must come of it.
 
     Parameters
@@ -47,7 +47,7 @@ class LoadPlan:
 
     Examples
     --------
-    >>> LoadPlan(clients=8, seconds=2).timeout
+    >>> LoadTestConfig(clients=8, seconds=2).timeout
     10.0
     """
 
@@ -85,13 +85,13 @@ class LoadResult:
 
     Examples
     --------
-    >>> result = LoadResult("http://127.0.0.1:8000", LoadPlan(), 5.0, {"200": 990, "503": 10}, 4.0, 9.0, 20.0, 31.0)
-    >>> result.good, result.unmet
+    >>> result = LoadResult("http://a", LoadTestConfig(), 5.0, {"200": 990, "503": 10}, 4.0, 9.0, 20.0, 31.0)
+    >>> result.passed, result.unmet
     (False, ('10 of 1000 requests failed (503: 10); allowed is a share of 0',))
     """
 
     url: str
-    plan: LoadPlan
+    plan: LoadTestConfig
     seconds: float
     statuses: dict[str, int]
     p50: float
@@ -130,7 +130,7 @@ class LoadResult:
         return tuple(said)
 
     @property
-    def good(self) -> bool:
+    def passed(self) -> bool:
         """Whether every limit was kept."""
         return not self.unmet
 
@@ -143,7 +143,7 @@ class LoadResult:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         counted = {"requests": self.requests, "failed": self.failed, "per_second": round(self.per_second, 1)}
-        return {"good": self.good, "unmet": list(self.unmet), "summary": self.summary, **counted, **asdict(self)}
+        return {"passed": self.passed, "unmet": list(self.unmet), "summary": self.summary, **counted, **asdict(self)}
 
     def __str__(self) -> str:
         head = f"{self.plan.clients} clients for {self.plan.seconds:g} s at {self.url}"
@@ -160,7 +160,7 @@ class LoadResult:
             ("answers a second", f"{self.per_second:.0f}"),
             *((name, f"{value:.1f} ms") for name, value in self._times()),
         ]
-        outcome = show.state("ok", "all limits kept") if self.good else show.state("error", "; ".join(self.unmet))
+        outcome = show.state("ok", "all limits kept") if self.passed else show.state("error", "; ".join(self.unmet))
         title = f"{self.plan.clients} clients for {self.plan.seconds:g} s at {self.url}"
         return show.card(title, outcome, show.table(rows))
 
@@ -188,7 +188,7 @@ class _Seen:
 
 
 def measure_load(
-    client: Client, name: str, version: int | str, images: Iterable[Any], plan: LoadPlan | None = None
+    client: Client, name: str, version: int | str, images: Iterable[Any], plan: LoadTestConfig | None = None
 ) -> LoadResult:
     """Send images over and over from several clients, and count what comes back.
 
@@ -217,10 +217,10 @@ def measure_load(
     >>> from mlops_lab import data, serve
     >>> images = data.load("digits").test.images[:8]
     >>> with serve.start("models", name="example") as server:
-    ...     measure_load(serve.Client(server), "digits", "v1", images, LoadPlan(clients=2, seconds=0.2)).failed
+    ...     measure_load(serve.Client(server), "digits", "v1", images, LoadTestConfig(clients=2, seconds=0.2)).failed
     0
     """
-    plan = plan or LoadPlan()
+    plan = plan or LoadTestConfig()
     requests = [client.prepare(name, version, image) for image in images]
     if not requests:
         raise WrongUsage("There is nothing to send.", "Give at least one image.")
@@ -237,7 +237,7 @@ def measure_load(
     return _counted(client.url, plan, time.perf_counter() - started, seen)
 
 
-def _counted(url: str, plan: LoadPlan, seconds: float, seen: Sequence[_Seen]) -> LoadResult:
+def _counted(url: str, plan: LoadTestConfig, seconds: float, seen: Sequence[_Seen]) -> LoadResult:
     statuses: Counter[str] = sum((one.statuses for one in seen), Counter())
     taken = np.concatenate([np.array(one.milliseconds, dtype=float) for one in seen])
     times = np.percentile(taken, [50, 95, 99, 100]) if len(taken) else np.zeros(4)
@@ -245,7 +245,7 @@ def _counted(url: str, plan: LoadPlan, seconds: float, seen: Sequence[_Seen]) ->
     return LoadResult(url, plan, round(seconds, 3), dict(sorted(statuses.items())), p50, p95, p99, largest)
 
 
-def _send(url: str, requests: Sequence[PreparedRequest], place: int, plan: LoadPlan, seen: _Seen) -> None:
+def _send(url: str, requests: Sequence[PreparedRequest], place: int, plan: LoadTestConfig, seen: _Seen) -> None:
     """Be one client. The first requests of several clients differ, so that they do not move in step."""
     end = time.perf_counter() + plan.seconds
     with urllib3.connection_from_url(url, maxsize=1, timeout=plan.timeout, retries=False) as connection:

@@ -29,7 +29,7 @@ def test_validate_says_no(lab, two, url):
     asked = ["validate", url, "--name", "digits", "--models", two.root, "--accuracy", 0.999, "--budget", 5000]
     status, out, _ = lab(*asked, "--json")
     assert status == 1
-    assert json.loads(out)["contract"]["good"] and not json.loads(out)["acceptance"]["good"]
+    assert json.loads(out)["contract"]["passed"] and not json.loads(out)["acceptance"]["passed"]
 
 
 def test_load(lab, two, url):

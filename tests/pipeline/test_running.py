@@ -49,7 +49,7 @@ def test_what_was_seen_is_kept_beside_the_version(two, plan, staged):
     kept = pipeline.last(two, "digits")
     assert kept == release
     seen = {outcome.name: outcome.evidence for outcome in kept.outcomes}
-    assert seen["integration"]["good"] and seen["acceptance"]["checks"]
+    assert seen["integration"]["passed"] and seen["acceptance"]["checks"]
     assert seen["load"]["statuses"]["200"] > 0
     assert two.load("digits", 2)  # what the manifest lists is as it was
 

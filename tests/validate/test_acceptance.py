@@ -28,7 +28,7 @@ def states(report):
 
 def test_a_version_that_keeps_its_promise(models, version):
     report = validate.check_acceptance(serve.start(models).url, version, PATIENT)
-    assert report.good, str(report)
+    assert report.passed, str(report)
     assert states(report) == {
         "labels": "passed",
         "accuracy": "passed",
@@ -73,7 +73,7 @@ def test_a_server_that_never_says_nine(models, version):
 
     app = serve.create_app([replace(right, engine=PythonEngine(never_nine))])
     report = validate.check_acceptance(serve.start(app).url, version, PATIENT)
-    assert "it never says 9" in str(report)
+    assert "it never answers 9" in str(report)
     assert states(report)["accuracy"] == "failed"
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from mlops_lab import serve, validate
 from mlops_lab.errors import LabError, WrongUsage
-from mlops_lab.validate import LoadPlan, LoadResult
+from mlops_lab.validate import LoadResult, LoadTestConfig
 
 pytestmark = pytest.mark.usefixtures("no_servers")
-SHORT = LoadPlan(clients=3, seconds=0.3, milliseconds=60_000, per_second=1)
+SHORT = LoadTestConfig(clients=3, seconds=0.3, milliseconds=60_000, per_second=1)
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_it_counts_what_the_server_answered(models, images):
     server = serve.start(models)
     result = validate.measure_load(serve.Client(server), "digits", "v1", images, SHORT)
     answered = [seen for seen in server.requests if seen.method == "POST"]
-    assert result.good, str(result)
+    assert result.passed, str(result)
     assert result.statuses == {"200": len(answered)}
     assert 0 < result.p50 <= result.p95 <= result.p99 <= result.largest
     assert result.seconds >= 0.3
@@ -62,7 +62,7 @@ def test_errors_are_counted_by_status(models, images):
 
     result = validate.measure_load(serve.Client(serve.start(every_third)), "digits", "v1", images, SHORT)
     assert set(result.statuses) == {"200", "503"}
-    assert not result.good
+    assert not result.passed
     assert f"(503: {result.statuses['503']})" in result.unmet[0]
 
 
@@ -71,7 +71,7 @@ def test_a_server_that_goes_away(models, images):
     client = serve.Client(server)
     stop = threading.Timer(0.2, server.stop)
     stop.start()
-    result = validate.measure_load(client, "digits", "v1", images, LoadPlan(clients=2, seconds=0.8))
+    result = validate.measure_load(client, "digits", "v1", images, LoadTestConfig(clients=2, seconds=0.8))
     stop.join()
     assert result.statuses["no answer"] > 0
     assert result.statuses["200"] > 0
@@ -83,7 +83,7 @@ def test_nobody_answers_at_all(images):
 
 
 def seen(statuses, p99=10.0, seconds=1.0, **limits):
-    return LoadResult("http://127.0.0.1:8000", LoadPlan(**limits), seconds, statuses, 1.0, 2.0, p99, 20.0)
+    return LoadResult("http://127.0.0.1:8000", LoadTestConfig(**limits), seconds, statuses, 1.0, 2.0, p99, 20.0)
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def seen(statuses, p99=10.0, seconds=1.0, **limits):
 def test_limits(result, unmet):
     assert len(result.unmet) == len(unmet)
     assert all(word in sentence for word, sentence in zip(unmet, result.unmet, strict=True))
-    assert result.good == (not unmet)
+    assert result.passed == (not unmet)
 
 
 @pytest.mark.parametrize("plan", [{"clients": 0}, {"clients": 257}, {"seconds": 0}, {"seconds": 3601}, {"timeout": 0}])
 def test_a_load_is_bounded(plan):
     with pytest.raises(WrongUsage):
-        LoadPlan(**plan)
+        LoadTestConfig(**plan)
 
 
 def test_nothing_to_send(models):
