@@ -58,6 +58,7 @@ def examples(digits, digits_run, shared_models, bright):
     wrong = finding("lambda_layer", HOSTILE, "layer")
     check = findings.Finding(False, HOSTILE, HOSTILE, name=HOSTILE, place=HOSTILE)
     outcome = Outcome("build", "failed", 1.0, HOSTILE)
+    broken = data.check(np.full((2, 8, 8), np.nan), np.array([0, 1]), classes=(HOSTILE, "b"))
     plan = deploy.plan(models.root, "digits")
     with serve.start([bright], name=HOSTILE) as server:
         yield [
@@ -76,6 +77,7 @@ def examples(digits, digits_run, shared_models, bright):
             *(plan, deploy.files(plan, "docker"), deploy.Files({HOSTILE: HOSTILE})),
             *(Layout(Path(HOSTILE), (1,), ()), Layout(Path(HOSTILE), (), (Finding("r", "w", HOSTILE, "m"),))),
             *(Findings((), 3), Findings((Finding("latest-tag", "a.yaml", HOSTILE, "Pin it."),), 1)),
+            *(broken, *broken.findings[:1], data.DataReport(HOSTILE, {HOSTILE: 0}, ())),
             *(check, validate.Report(HOSTILE, "http://127.0.0.1", (check,), 0.1)),
             LoadResult("http://127.0.0.1", LoadTestConfig(), 5.0, {"200": 9, "503": 1}, 4.0, 9.0, 20.0, 31.0),
             *(outcome, Release("m", 2, HOSTILE, 1, 1, "now", HOSTILE, state="refused", outcomes=(outcome,))),

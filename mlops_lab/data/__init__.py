@@ -1,8 +1,12 @@
 """Stage 1: data. Labelled images, on disk since the package was installed.
 
-``load`` answers a :class:`Dataset` of two :class:`Split` s, ``train`` and ``test``.
+``load`` answers a :class:`Dataset` of two :class:`Split` s, ``train`` and ``test``; ``check`` says what is wrong with
+one, or with a folder of your own images.
 """
 
-from mlops_lab.data.dataset import Dataset as Dataset
-from mlops_lab.data.dataset import Split as Split
-from mlops_lab.data.sources import load as load
+from mlops_lab.data.checks import check
+from mlops_lab.data.dataset import Dataset, Split
+from mlops_lab.data.quality_report import DataFinding, DataReport
+from mlops_lab.data.sources import load
+
+__all__ = ["DataFinding", "DataReport", "Dataset", "Split", "check", "load"]

@@ -34,7 +34,7 @@ def check_contract(
     url
         Address of our server, of TensorFlow Serving, or of your own.
     version
-        The published version, from :meth:`mlops_lab.store.ModelStore.get`; its golden examples are the expected answers.
+        The published version, from :meth:`mlops_lab.store.ModelStore.get`; its golden examples are what is expected.
     address
         The version in the URL; by default its number, ``"v2"``. An alias such as ``"production"`` must lead to it.
     kind
