@@ -9,6 +9,8 @@ thresholds of a file, and writes the evidence and the model card.
 
 from mlops_lab.findings import Finding
 from mlops_lab.validate.acceptance import Expected, check_acceptance
+from mlops_lab.validate.behaviour import BehaviourLimits, check_behaviour
+from mlops_lab.validate.behaviour_report import BehaviourFinding, BehaviourReport
 from mlops_lab.validate.comparison import Comparison, compare
 from mlops_lab.validate.contract import check_contract
 from mlops_lab.validate.fairness import by_group, mitigate
@@ -16,10 +18,14 @@ from mlops_lab.validate.groups import GroupReport, GroupValue
 from mlops_lab.validate.load import LoadResult, LoadTestConfig, measure_load
 from mlops_lab.validate.quality import Quality, evaluate
 from mlops_lab.validate.report import Report
+from mlops_lab.validate.saliency import Saliency, explain
 from mlops_lab.validate.sampling import group_images, holdout
 from mlops_lab.validate.tasks import TaskQuality
 
 __all__ = [
+    "BehaviourFinding",
+    "BehaviourLimits",
+    "BehaviourReport",
     "Comparison",
     "Expected",
     "Finding",
@@ -29,12 +35,15 @@ __all__ = [
     "LoadTestConfig",
     "Quality",
     "Report",
+    "Saliency",
     "TaskQuality",
     "by_group",
     "check_acceptance",
+    "check_behaviour",
     "check_contract",
     "compare",
     "evaluate",
+    "explain",
     "group_images",
     "holdout",
     "measure_load",

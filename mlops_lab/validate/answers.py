@@ -84,6 +84,20 @@ def collect(
     return _in_order_of_data(answers, labels) if labels and classes else answers
 
 
+def asker(model: Model, dataset: Examples) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Return a function from images to probabilities in the order of the data's classes; the model is loaded once."""
+    if isinstance(model, ModelVersion):
+        model = load_version(model, on_mismatch="ignore")
+    classes = dataset.classes if isinstance(dataset, Dataset) else ()
+
+    def ask(images: NDArray[Any]) -> NDArray[Any]:
+        said, labels, outputs = _outputs(model, images, "", "latest", None)
+        named = Answers(said, "", classes or labels, images, np.zeros(len(images), int), outputs)
+        return _in_order_of_data(named, labels).outputs if labels and classes else outputs
+
+    return ask
+
+
 def _examples(dataset: Examples) -> tuple[NDArray[Any], NDArray[Any], tuple[str, ...], str]:
     if isinstance(dataset, Dataset):
         return dataset.test.images, dataset.test.labels, dataset.classes, f"{dataset.name}, test"

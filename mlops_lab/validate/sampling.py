@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mlops_lab.errors import WrongUsage, nearest
 
+# Pixels up to here are ground.
+GROUND = 25
+
 
 def holdout(groups: ArrayLike, per_group: int, seed: int = 0) -> NDArray[np.int64]:
     """Return places of a hold-out in which every group is seen equally often, in random order.
@@ -54,7 +57,7 @@ def group_images(images: ArrayLike, by: str = "coverage", parts: int = 3) -> NDA
     images
         ``(n, height, width)``, 0–255.
     by
-        ``"coverage"`` (the share that is not ground), ``"brightness"`` (of what is not ground) or ``"contrast"``.
+        ``"coverage"`` (the share that is not ground), ``"brightness"`` (the mean) or ``"contrast"``.
     parts
         Number of equally large groups, from the lowest to the highest.
 
@@ -66,10 +69,10 @@ def group_images(images: ArrayLike, by: str = "coverage", parts: int = 3) -> NDA
     """
     array = np.asarray(images)
     rows = array.reshape(len(array), -1)
-    inked = rows > 0
+    inked = rows > GROUND
     properties: dict[str, Callable[[], NDArray[Any]]] = {
         "coverage": lambda: inked.mean(axis=1),
-        "brightness": lambda: rows.sum(axis=1, dtype=np.float64) / np.maximum(inked.sum(axis=1), 1),
+        "brightness": lambda: rows.mean(axis=1, dtype=np.float64),
         "contrast": lambda: rows.std(axis=1),
     }
     if by not in properties:
