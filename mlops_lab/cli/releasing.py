@@ -29,21 +29,45 @@ def _tell(good: bool, values: Any, text: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("url")
-@click.option("--name", default="clothes", show_default=True, help="Of the model.")
+@click.argument("target", metavar="NAME|URL")
+@click.option("--name", default="clothes", show_default=True, help="At a URL: the model.")
 @VERSION
 @in_models
+@click.option("--gates", type=click.Path(dir_okay=False), help="Thresholds, a TOML file; else the model's own.")
+@click.option("--data", type=click.Path(dir_okay=False), help="An .npz file with images, labels and perhaps groups.")
+@click.option("--server/--no-server", default=None, help="Serve the version here and check it over HTTP.")
 @BUDGET
 @LEAST
 @api_key
 @as_json
 def validate(
+    target: str, name: str, version: str, folder: str, gates: str | None, data: str | None, server: bool | None,
+    budget: float, accuracy: float, api_key: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Decide whether a model NAME may be promoted, or check the server at a URL. Exit 1 if it falls short.
+
+    A version is held against the thresholds of gates.toml: data, quality, groups, behaviour, robustness and a server of
+    its own. The evidence and the model card are kept beside it. At a URL (with ://), the contract and the acceptance
+    tests run against our server, TensorFlow Serving or your own.
+    """
+    if "://" in target:
+        return _validate_server(target, name, version, folder, budget, accuracy, api_key, as_json)
+    from mlops_lab import store
+    from mlops_lab import validate as stage
+
+    models = store.ModelStore(folder)
+    published = models.get(target, version)
+    number = models.aliases(target).get("production")
+    baseline = None if number is None else models.get(target, number)
+    found = stage.assess(published, gates=gates, data=data, baseline=baseline, server=server)
+    kept = stage.keep(published, found)
+    values = {**found.to_dict(), "evidence": str(kept), "card": str(published.path / "README.md")}
+    _tell(found.passed, values, f"{found}\n\nevidence: {kept}\ncard: {published.path / 'README.md'}", as_json)
+
+
+def _validate_server(
     url: str, name: str, version: str, folder: str, budget: float, accuracy: float, api_key: str | None, as_json: bool
 ) -> None:
-    """Ask the server at URL what its clients rely on, and classify the test images there. Exit 1 if it falls short.
-
-    The server may be ours, TensorFlow Serving, or your own with the course's two routes.
-    """
     from mlops_lab import store
     from mlops_lab import validate as stage
 

@@ -13,7 +13,7 @@ from mlops_lab.pipeline.plan import Plan
 from mlops_lab.store import ModelStore
 from mlops_lab.store.aliases import move_alias
 from mlops_lab.store.version import ModelVersion
-from mlops_lab.validate import Report, check_acceptance, check_contract, measure_load
+from mlops_lab.validate import Report, assess, check_acceptance, check_contract, keep, measure_load
 from mlops_lab.validate.target import Target, expect
 
 FIGURES = ("accuracy", "latency")
@@ -92,6 +92,18 @@ def acceptance(work: Work) -> Seen:
     return Seen("; ".join([seen.says, *figures]), seen.evidence)
 
 
+def gates(work: Work) -> Seen:
+    """Hold data, quality, groups and behaviour against the thresholds, and write the evidence and the model card."""
+    # Versions whose data are not here are released as before; what can be measured of them was measured above.
+    found = assess(work.version, baseline=work.before, server=False, required=False)
+    keep(work.version, found)
+    if found.failed:
+        raise Refused(
+            "; ".join(f"{gate.section} {gate.name}: {gate.message}" for gate in found.failed), found.to_dict()
+        )
+    return Seen(found.summary, found.to_dict())
+
+
 def load(work: Work) -> Seen:
     """Let several clients ask staging at once."""
     target = Target(work.staging, work.version, f"v{work.version.version}")
@@ -159,4 +171,4 @@ def _number(version: ModelVersion | None) -> int | None:
 
 
 Stage = Callable[[Work], Seen]
-STAGES: tuple[Stage, ...] = (production, build, staging, integration, acceptance, load, promote, verify)
+STAGES: tuple[Stage, ...] = (production, build, staging, integration, acceptance, gates, load, promote, verify)

@@ -9,34 +9,43 @@ thresholds of a file, and writes the evidence and the model card.
 
 from mlops_lab.findings import Finding
 from mlops_lab.validate.acceptance import Expected, check_acceptance
+from mlops_lab.validate.assessment import Assessment, assess
 from mlops_lab.validate.behaviour import BehaviourLimits, check_behaviour
 from mlops_lab.validate.behaviour_report import BehaviourFinding, BehaviourReport
+from mlops_lab.validate.card import keep, require_gates
 from mlops_lab.validate.comparison import Comparison, compare
 from mlops_lab.validate.contract import check_contract
 from mlops_lab.validate.fairness import by_group, mitigate
+from mlops_lab.validate.gates import Gate, GateFailed, read_gates
 from mlops_lab.validate.groups import GroupReport, GroupValue
 from mlops_lab.validate.load import LoadResult, LoadTestConfig, measure_load
 from mlops_lab.validate.quality import Quality, evaluate
 from mlops_lab.validate.report import Report
+from mlops_lab.validate.robustness import Robustness, measure_robustness
 from mlops_lab.validate.saliency import Saliency, explain
 from mlops_lab.validate.sampling import group_images, holdout
 from mlops_lab.validate.tasks import TaskQuality
 
 __all__ = [
+    "Assessment",
     "BehaviourFinding",
     "BehaviourLimits",
     "BehaviourReport",
     "Comparison",
     "Expected",
     "Finding",
+    "Gate",
+    "GateFailed",
     "GroupReport",
     "GroupValue",
     "LoadResult",
     "LoadTestConfig",
     "Quality",
     "Report",
+    "Robustness",
     "Saliency",
     "TaskQuality",
+    "assess",
     "by_group",
     "check_acceptance",
     "check_behaviour",
@@ -46,6 +55,10 @@ __all__ = [
     "explain",
     "group_images",
     "holdout",
+    "keep",
     "measure_load",
+    "measure_robustness",
     "mitigate",
+    "read_gates",
+    "require_gates",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -198,7 +199,7 @@ def _direction(subject: _Subject) -> BehaviourFinding:
     }
     values = list(levels.values())
     drop = values[0] - values[-1]
-    rises = [after - before for before, after in zip(values, values[1:], strict=False)]
+    rises = [after - before for before, after in pairwise(values)]
     good = drop >= subject.limits.confidence_drop and max(rises) <= MOVES_AN_ANSWER
     steps = " → ".join(f"{value:.3f}" for value in values)
     limit = subject.limits.confidence_drop

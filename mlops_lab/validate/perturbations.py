@@ -57,11 +57,13 @@ def inverted(images: Images) -> Images:
     return np.asarray(255 - images)
 
 
-def dotted(images: Images, row: float, column: float, level: int = 255) -> Images:
-    """Return images with one pixel set, at shares of their sides."""
+def dotted(images: Images, row: float, column: float) -> Images:
+    """Return images with one pixel lit, at shares of their sides; less where a pixel is a large part of the image."""
     changed = images.copy()
     height, width = images.shape[1:3]
-    changed[:, min(int(row * height), height - 1), min(int(column * width), width - 1)] = level
+    level = round(255 * min(1.0, min(height, width) * STEP))
+    place = changed[:, min(int(row * height), height - 1), min(int(column * width), width - 1)]
+    np.maximum(place, level, out=place)
     return changed
 
 

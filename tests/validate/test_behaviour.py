@@ -196,9 +196,10 @@ def test_the_report_has_three_faces(reports):
 
 
 def test_saliency_finds_where_a_model_looks(clothes, fashion):
-    square = lambda images: np.stack(
-        [images[:, 4:8, 20:24].mean(axis=(1, 2)) / 255, 1 - images[:, 4:8, 20:24].mean(axis=(1, 2)) / 255], axis=1
-    )
+    def square(images):
+        bright = images[:, 4:8, 20:24].mean(axis=(1, 2)) / 255
+        return np.stack([bright, 1 - bright], axis=1)
+
     found = validate.explain(square, np.full((28, 28), 255, np.uint8))
     row, column = np.unravel_index(found.heat.argmax(), found.heat.shape)
     assert 3 <= row <= 8 and 19 <= column <= 24
