@@ -27,7 +27,7 @@ from mlops_lab.serve.chains.finder import find_digits
 from mlops_lab.store.compat import CompatReport, MigrationReport
 from mlops_lab.store.safety.report import AuditReport, finding
 from mlops_lab.store.trial import TrialReport
-from mlops_lab.validate.load import LoadResult, LoadTestConfig
+from mlops_lab.validate.load_result import LoadResult, LoadTestConfig
 from mlops_lab.widgets.traffic import Traffic
 
 HOSTILE = "<script>alert('x')</script>"

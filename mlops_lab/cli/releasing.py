@@ -14,8 +14,9 @@ from mlops_lab.cli.options import api_key, as_json, in_models, network
 
 NAME = click.argument("name")
 VERSION = click.option("--version", default="latest", show_default=True, help="A number, v3, an alias, or latest.")
-CLIENTS = click.option("--clients", default=4, show_default=True, help="That ask at the same time.")
-SECONDS = click.option("--seconds", default=5.0, show_default=True, help="For how long they ask.")
+CLIENTS = click.option("--clients", default=4, show_default=True, help="Number of concurrent clients.")
+OPEN = click.option("--rate", default=0.0, help="Open load: so many requests a second, whether or not answers came.")
+SECONDS = click.option("--seconds", default=5.0, show_default=True, help="Duration of the load.")
 P99 = click.option("--p99", default=500.0, show_default=True, help="Milliseconds: 99 of 100 must be answered in less.")
 RATE = click.option("--per-second", default=10.0, show_default=True, help="At least so many must be answered.")
 BUDGET = click.option("--budget", default=100.0, show_default=True, help="Milliseconds for one image at a time, p95.")
@@ -85,22 +86,24 @@ def _validate_server(
 @VERSION
 @in_models
 @CLIENTS
+@OPEN
+@click.option("--shape", default="steady", show_default=True, help="Of an open load: steady, ramp, spike, steps, soak.")
 @SECONDS
 @P99
 @RATE
 @api_key
 @as_json
 def measure(
-    url: str, name: str, version: str, folder: str, clients: int, seconds: float, p99: float, per_second: float,
-    api_key: str | None, as_json: bool,
+    url: str, name: str, version: str, folder: str, clients: int, rate: float, shape: str, seconds: float, p99: float,
+    per_second: float, api_key: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Let several clients ask the server at URL at once, and say how it bore that. Exit 1 if a limit was not kept."""
+    """Send requests to the server at URL, on a clock or from concurrent clients. Exit 1 if a limit was not kept."""
     from mlops_lab import store
     from mlops_lab.validate import LoadTestConfig, measure_load
     from mlops_lab.validate.target import Target
 
     target = Target(url, store.ModelStore(folder).get(name, version), version, api_key=api_key)
-    plan = LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second)
+    plan = LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second, rate=rate, shape=shape)
     result = measure_load(target.client, name, target.address, target.images, plan)
     _tell(result.passed, result.to_dict(), str(result), as_json)
 
@@ -129,6 +132,7 @@ def pipeline() -> None:
 @click.option("--folder", "deployed", default="", help="In containers: production's files; by default deployed/NAME.")
 @network
 @CLIENTS
+@OPEN
 @SECONDS
 @P99
 @RATE
@@ -139,7 +143,7 @@ def pipeline() -> None:
 @as_json
 def run_pipeline(
     name: str, version: str, folder: str, environment: str, url: str, port: int, replicas: int, deployed: str,
-    network: str | None, clients: int, seconds: float, p99: float, per_second: float, budget: float, accuracy: float,
+    network: str | None, clients: int, rate: float, seconds: float, p99: float, per_second: float, budget: float, accuracy: float,
     api_key: str | None, why: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Release a version. Exit 1 if it was refused or rolled back; then production answers as before."""
@@ -152,7 +156,7 @@ def run_pipeline(
     plan = Plan(
         folder, name, version, environment, url.rstrip("/"), api_key, port, replicas, deployed, network, why=why,
         expected=Expected(accuracy=accuracy, milliseconds=budget),
-        load=LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second),
+        load=LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second, rate=rate),
     )  # fmt: skip
     # Whoever ends the program, such as a CI that is cancelled, still gets production as it was.
     signal.signal(signal.SIGTERM, _interrupted)

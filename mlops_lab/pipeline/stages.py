@@ -109,7 +109,7 @@ def load(work: Work) -> Seen:
     target = Target(work.staging, work.version, f"v{work.version.version}")
     result = measure_load(target.client, work.version.name, target.address, target.images, work.plan.load)
     if not result.passed:
-        raise Refused("; ".join(result.unmet), result.to_dict())
+        raise Refused(result.reason, result.to_dict())
     return Seen(result.summary, result.to_dict())
 
 

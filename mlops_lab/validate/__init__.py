@@ -18,7 +18,8 @@ from mlops_lab.validate.contract import check_contract
 from mlops_lab.validate.fairness import by_group, mitigate
 from mlops_lab.validate.gates import Gate, GateFailed, read_gates
 from mlops_lab.validate.groups import GroupReport, GroupValue
-from mlops_lab.validate.load import LoadResult, LoadTestConfig, measure_load
+from mlops_lab.validate.load import measure_load, send_load
+from mlops_lab.validate.load_result import LoadResult, LoadTestConfig
 from mlops_lab.validate.quality import Quality, evaluate
 from mlops_lab.validate.report import Report
 from mlops_lab.validate.robustness import Robustness, measure_robustness
@@ -61,4 +62,5 @@ __all__ = [
     "mitigate",
     "read_gates",
     "require_gates",
+    "send_load",
 ]

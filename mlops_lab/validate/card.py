@@ -29,15 +29,18 @@ def render_card(evidence: dict[str, Any]) -> str:
     )
     environment.filters |= {"four": "{:.4f}".format, "line": _line, "json": _json}
     model = evidence["model"]
+    trained_on = str(model["data"].get("name", ""))
     parts = {name: evidence.get(name) for name in ("quality", "groups", "behaviour", "robustness")}
+    data_name = parts["quality"]["data"].split(",")[0] if parts["quality"] else trained_on
     failed = evidence["gates"]["failed"]
     return environment.get_template("README.md.j2").render(
         model=model,
         gates=evidence["gates"],
         library=LIBRARIES.get(model["framework"], model["framework"]),
         images=model["input"]["preprocessing"]["kind"] != "none",
-        data_name=parts["quality"]["data"].split(",")[0] if parts["quality"] else "",
-        no_people=model["data"].get("name", "") in NO_PEOPLE,
+        trained_on=trained_on,
+        data_name=data_name,
+        no_people=data_name in NO_PEOPLE,
         reason=failed[0]["message"] if failed else "its data are not here.",
         **parts,
     )
