@@ -6,7 +6,7 @@ import json
 import pkgutil
 import re
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -78,6 +78,7 @@ def examples(digits, digits_run, shared_models, bright):
             *(Layout(Path(HOSTILE), (1,), ()), Layout(Path(HOSTILE), (), (Finding("r", "w", HOSTILE, "m"),))),
             *(Findings((), 3), Findings((Finding("latest-tag", "a.yaml", HOSTILE, "Pin it."),), 1)),
             *(broken, *broken.findings[:1], data.DataReport(HOSTILE, {HOSTILE: 0}, ())),
+            *judged(models, digits, check),
             *(check, validate.Report(HOSTILE, "http://127.0.0.1", (check,), 0.1)),
             LoadResult("http://127.0.0.1", LoadTestConfig(), 5.0, {"200": 9, "503": 1}, 4.0, 9.0, 20.0, 31.0),
             *(outcome, Release("m", 2, HOSTILE, 1, 1, "now", HOSTILE, state="refused", outcomes=(outcome,))),
@@ -85,6 +86,31 @@ def examples(digits, digits_run, shared_models, bright):
             Demonstration(0.9, 0.9, HOSTILE, 1, "clothes v1", {}, "http://127.0.0.1", 1, 1.0, 1.0, 1.0, 1.0, "a.png"),
             Traffic.of([Exchange("GET", HOSTILE, 404, 1.0, 9, 9.0)], now=10.0, classes={HOSTILE: {HOSTILE: 3}}),
         ]
+
+
+def judged(models, digits, check):
+    """Return examples of what ``validate`` finds, with names as bad as they may come."""
+    test = digits.test
+    rows = np.random.default_rng(0).dirichlet(np.ones(10), len(test))
+    worse = replace(digits, classes=(HOSTILE, *digits.classes[1:]))
+    quality = validate.evaluate(rows, worse)
+    groups = validate.by_group("recall", test.labels, rows.argmax(axis=1), [HOSTILE, *["b"] * 358], attribute=HOSTILE)
+    constant = validate.check_behaviour(lambda x: np.tile(rows[:1], (len(x), 1)), test, images=20)
+    truth = np.arange(9.0)
+    gate = validate.Gate(
+        False, HOSTILE, HOSTILE, name=HOSTILE, section=HOSTILE, value=0.1, limit=0.2, images=(HOSTILE,)
+    )
+    found = LoadResult(
+        HOSTILE, LoadTestConfig(rate=9), 5.0, {"200": 9}, 4.0, 9.0, 20.0, 31.0, timeline=((1, 9, 9, 4.0),)
+    )
+    return [
+        *(quality, quality.calibration, quality.classes[0], groups, *groups.groups, data.load_admissions()),
+        *(constant, *constant.findings, validate.explain(lambda x: rows[: len(x)], test.images[0])),
+        *(validate.measure_robustness(lambda x: rows[: len(x)], test, images=20), validate.compare(rows, rows, test)),
+        validate.evaluate(truth, (truth, truth + 1), task="regression"),
+        *(gate, validate.Assessment(HOSTILE, 2, (gate,), {}), validate.assess(models.get("digits", 1), server=False)),
+        *(found, validate.Saturation(0.0, 100.0, (found,))),
+    ]
 
 
 def imported(digits):

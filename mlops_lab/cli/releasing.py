@@ -88,22 +88,26 @@ def _validate_server(
 @CLIENTS
 @OPEN
 @click.option("--shape", default="steady", show_default=True, help="Of an open load: steady, ramp, spike, steps, soak.")
+@click.option("--saturation", is_flag=True, help="Find the highest rate with p99 below --p99.")
 @SECONDS
 @P99
 @RATE
 @api_key
 @as_json
 def measure(
-    url: str, name: str, version: str, folder: str, clients: int, rate: float, shape: str, seconds: float, p99: float,
-    per_second: float, api_key: str | None, as_json: bool,
+    url: str, name: str, version: str, folder: str, clients: int, rate: float, shape: str, saturation: bool,
+    seconds: float, p99: float, per_second: float, api_key: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Send requests to the server at URL, on a clock or from concurrent clients. Exit 1 if a limit was not kept."""
     from mlops_lab import store
-    from mlops_lab.validate import LoadTestConfig, measure_load
+    from mlops_lab.validate import LoadTestConfig, find_saturation, measure_load
     from mlops_lab.validate.target import Target
 
     target = Target(url, store.ModelStore(folder).get(name, version), version, api_key=api_key)
     plan = LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second, rate=rate, shape=shape)
+    if saturation:
+        found = find_saturation(target.client, name, target.address, target.images, limit=p99, plan=plan)
+        return _tell(found.rate > 0, found.to_dict(), str(found), as_json)
     result = measure_load(target.client, name, target.address, target.images, plan)
     _tell(result.passed, result.to_dict(), str(result), as_json)
 
@@ -143,8 +147,8 @@ def pipeline() -> None:
 @as_json
 def run_pipeline(
     name: str, version: str, folder: str, environment: str, url: str, port: int, replicas: int, deployed: str,
-    network: str | None, clients: int, rate: float, seconds: float, p99: float, per_second: float, budget: float, accuracy: float,
-    api_key: str | None, why: str, as_json: bool,
+    network: str | None, clients: int, rate: float, seconds: float, p99: float, per_second: float, budget: float,
+    accuracy: float, api_key: str | None, why: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Release a version. Exit 1 if it was refused or rolled back; then production answers as before."""
     from rich.console import Console

@@ -115,6 +115,9 @@ class DataReport:
         kept = {"name": self.name, "counts": dict(self.counts)}
         return {"passed": self.passed, "summary": self.summary, **kept, "findings": findings}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary}>"
+
     def __str__(self) -> str:
         return "\n".join([f"Data {self.name}", *(f"  {finding}" for finding in self.findings), self.summary])
 

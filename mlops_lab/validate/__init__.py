@@ -25,6 +25,7 @@ from mlops_lab.validate.report import Report
 from mlops_lab.validate.robustness import Robustness, measure_robustness
 from mlops_lab.validate.saliency import Saliency, explain
 from mlops_lab.validate.sampling import group_images, holdout
+from mlops_lab.validate.saturation import Saturation, find_saturation
 from mlops_lab.validate.tasks import TaskQuality
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Report",
     "Robustness",
     "Saliency",
+    "Saturation",
     "TaskQuality",
     "assess",
     "by_group",
@@ -54,6 +56,7 @@ __all__ = [
     "compare",
     "evaluate",
     "explain",
+    "find_saturation",
     "group_images",
     "holdout",
     "keep",

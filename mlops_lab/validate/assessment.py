@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,9 @@ class Assessment:
             found["server"] = {report.title: report.to_dict() for report in self.server}
         return found
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary}>"
+
     def __str__(self) -> str:
         rows = [
             f"  {gate.state:7}  {gate.section}: {gate.name}: {gate.message}{'' if gate.passed else f' → {gate.hint}'}"
@@ -120,9 +124,12 @@ class Assessment:
             for gate in sorted(self.gates, key=lambda gate: gate.passed is not False)
         ]
         table = show.table(rows, ("state", "part", "gate", "what was seen"))
-        state = show.state("ok" if self.passed else "error", self.summary)
+        state = show.state("ok", "passed") if self.passed else show.state("error", "refused")
         opened = f"<details {'' if self.passed else 'open'}><summary>All gates</summary>{table}</details>"
-        return show.card(f"May {self.name} v{self.version} be promoted?", state, opened) + self._results()
+        return (
+            show.card(f"May {self.name} v{self.version} be promoted?", f"{state} {escape(self.summary)}", opened)
+            + self._results()
+        )
 
     def _results(self) -> str:
         if self.measured is None:

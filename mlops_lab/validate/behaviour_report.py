@@ -96,6 +96,9 @@ class BehaviourReport:
         findings = [finding.to_dict() for finding in self.findings]
         return {"passed": self.passed, "summary": self.summary, "count": self.count, "findings": findings}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary}>"
+
     def __str__(self) -> str:
         return "\n".join([*map(str, self.findings), self.summary])
 

@@ -44,6 +44,9 @@ class Calibration:
         bins = {"counts": list(self.counts), "confidence": list(self.confidence), "accuracy": list(self.accuracy)}
         return {"error": self.error, "interval": list(self.interval), "brier": self.brier, **bins}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
     def __str__(self) -> str:
         return f"calibration error {self.error:.4f} ({self.interval[0]:.4f} to {self.interval[1]:.4f})"
 

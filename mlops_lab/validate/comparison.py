@@ -68,6 +68,9 @@ class Comparison:
         kept = {name: getattr(self, name) for name in names}
         return {"verdict": self.verdict, **kept, "values": list(self.values), "interval": list(self.interval)}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary}>"
+
     def __str__(self) -> str:
         return f"{self.second} against {self.first}: {self.summary}"
 

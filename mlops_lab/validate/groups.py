@@ -133,6 +133,9 @@ class GroupReport:
         kept = {"metric": self.metric, "attribute": self.attribute, **figures}
         return kept | {key: list(value) for key, value in intervals.items()} | {"groups": groups}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary}>"
+
     def __str__(self) -> str:
         last = f"  difference {self.difference:.4f}, ratio {self.ratio:.4f}"
         return "\n".join([self.summary, *(f"  {group}" for group in self.groups), last])

@@ -116,6 +116,9 @@ class Quality:
             return np.array([], np.int64)
         return np.flatnonzero((self.answers.labels == true) & (self.answers.predicted == answered))
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary}>"
+
     def __str__(self) -> str:
         rows = [
             f"  {one.name:12} recall {one.recall:.3f}  precision {one.precision:.3f}  F1 {one.f1:.3f}"

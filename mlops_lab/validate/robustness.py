@@ -63,6 +63,9 @@ class Robustness:
         kinds = {kind: dict(zip(STRENGTHS, values, strict=True)) for kind, values in self.accuracy.items()}
         return {"clean": self.clean, "count": self.count, "accuracy": kinds}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
     def __str__(self) -> str:
         kind, value = self.worst
         return f"accuracy {self.clean:.3f}; under mild {kind} {value:.3f}"

@@ -40,6 +40,9 @@ class Saliency:
         """Return plain values."""
         return {"answer": self.answer, "confidence": self.confidence, "heat": self.heat.round(4).tolist()}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
     def __str__(self) -> str:
         row, column = np.unravel_index(self.heat.argmax(), self.heat.shape)
         most = f"row {row}, column {column} matters most: {self.heat.max():+.2f}"

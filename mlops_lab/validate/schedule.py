@@ -46,7 +46,7 @@ def due_times(rate: float, seconds: float, shape: str = "steady") -> NDArray[np.
 
 
 def _times(rate: float, seconds: float, pieces: Sequence[Piece]) -> NDArray[np.float64]:
-    """Return the times at which the integral of the rate passes 0, 1, 2, …"""
+    """Return the times at which the integral of the rate passes 0, 1, 2 and so on."""
     grid = np.linspace(0, seconds, 20_001)
     levels = np.empty_like(grid)
     started = 0.0

@@ -62,6 +62,9 @@ class TaskQuality:
         figures = {name: figure.to_dict() for name, figure in self.metrics.items()}
         return {"task": self.task, "model": self.model, "data": self.data, "count": self.count, "metrics": figures}
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary}>"
+
     def __str__(self) -> str:
         return f"{self.model} on {self.data}, {self.task} of {self.count:,} examples: {self.summary}"
 

@@ -264,3 +264,23 @@ def test_the_result_has_three_faces():
     assert json.loads(json.dumps(result.to_dict()))["statuses"] == {"200": 99, "503": 1}
     assert "p99" in result._repr_html_() and "✗" in result._repr_html_()
     assert "unmet: 1 of 100 requests failed" in str(result)
+
+
+def test_saturation_is_found_where_the_server_falls_behind(models, images):
+    """One request after another, each takes 20 ms: at most 50 a second."""
+    lock = threading.Lock()
+    app = serve.create_app(models)
+
+    def slow(environ, start_response):
+        if environ["REQUEST_METHOD"] == "POST":
+            with lock:
+                time.sleep(0.02)
+        return app(environ, start_response)
+
+    client = serve.Client(serve.start(slow))
+    plan = LoadTestConfig(seconds=0.6, timeout=3)
+    found = validate.find_saturation(client, "digits", "v1", images, limit=200, start=10, plan=plan)
+    assert 10 <= found.rate <= 60
+    assert any(test.unmet for test in found.tests) and any(not test.unmet for test in found.tests)
+    assert found.summary in str(found) and "Saturation" in found._repr_html_()
+    assert json.loads(json.dumps(found.to_dict()))["rate"] == found.rate
