@@ -100,7 +100,7 @@ def lines(
         key = left + place * 140
         drawn += [_line(f"{key},10", f"{key + 22},10", colour, dash), _text(key + 28, 14, name, "start")]
     for value in (low, high):
-        drawn.append(_text(left - 6, float(at(ends[0], value).split(",")[1]) + 4, f"{value:,.3g}", "end"))
+        drawn.append(_text(left - 6, float(at(ends[0], value).split(",")[1]) + 4, _short(value), "end"))
     drawn += [
         _text(left, top + height + 14, f"{ends[0]:g}", "start"),
         _text(left + width, top + height + 14, f"{ends[1]:g}", "end"),
@@ -124,6 +124,10 @@ def _line(start: str, end: str, colour: str, dash: str = "none") -> str:
 def _text(x: float, y: float, words: str, anchor: str) -> str:
     style = f"fill: {TEXT}; font-size: 11px; text-anchor: {anchor}"
     return f'<text x="{x:.1f}" y="{y:.1f}" style="{style}">{escape(words)}</text>'
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:

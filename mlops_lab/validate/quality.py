@@ -163,7 +163,8 @@ class Quality:
         alt = f"{names[true]} answered as {names[answered]}"
         images = drawing.strip([self.answers.images[place] for place in places], alt)
         ground = f"background: {drawing.GROUND}; border: 1px solid {show.LINE}; padding: 4px"
-        box = f"position: absolute; right: 0; z-index: 2; width: max-content; max-width: 240px; {ground}"
+        side = "bottom: 1.5em; " if 2 * true >= len(names) else ""  # so that it stays inside the table
+        box = f"position: absolute; right: 0; {side} z-index: 2; width: max-content; max-width: 240px; {ground}"
         seen = f'<div style="{box}">{escape(alt)}: {", ".join(map(str, places))}<br>{images}</div>'
         return (
             f'<details style="position: relative"><summary style="cursor: pointer">{count:,}</summary>{seen}</details>'
