@@ -184,7 +184,8 @@ class LoadResult:
         """Return plain values."""
         counted = {"requests": self.requests, "failed": self.failed, "per_second": round(self.per_second, 1)}
         decided = {"passed": self.passed, "verdict": self.verdict, "unmet": list(self.unmet), "reason": self.reason}
-        return {**decided, "summary": self.summary, **counted, **asdict(self)}
+        timeline = [list(one) for one in self.timeline]
+        return {**decided, "summary": self.summary, **counted, **asdict(self), "timeline": timeline}
 
     def __str__(self) -> str:
         rows = [f"{self.plan.title} at {self.url}", f"  {self.summary}, p99.9 {self.p99_9:.1f} ms"]
