@@ -54,17 +54,17 @@ def _quality(found: Measured, limits: dict[str, float], promised: float | None) 
     )
     low, high = quality.accuracy_interval
     seen = f"The accuracy is {quality.accuracy:.4f} ({low:.4f} to {high:.4f}) on {quality.count} examples"
-    yield _least(quality, "accuracy", seen, quality.accuracy, limits["min_accuracy"], quality.hint, wrong)
+    yield _least(quality, "accuracy", seen, quality.accuracy, limits["min_accuracy"], "", wrong)
     if promised is not None:
         least = promised - limits["max_below_promise"]
         text = f"{seen}; the manifest promises {promised:.4f}"
-        hint = quality.hint or "Publish what was measured, or look whether pixels are prepared as in training."
+        hint = "Publish what was measured, or look whether pixels are prepared as in training."
         yield _least(quality, "promised accuracy", text, quality.accuracy, least, hint, wrong)
     weakest = min((one for one in quality.classes if one.support), key=lambda one: one.recall)
     number = [one.name for one in quality.classes].index(weakest.name)
     missed = wrong[quality.answers.labels[wrong] == number] if quality.answers else wrong
     text = f"The lowest recall is {weakest.recall:.4f}, of {weakest.name}"
-    hint = quality.hint or f"Look at the images of {weakest.name}: what are they answered as?"
+    hint = f"Look at the images of {weakest.name}: what are they answered as?"
     yield _least(quality, "class recall", text, weakest.recall, limits["min_class_recall"], hint, missed)
     error, most = quality.calibration.error, limits["max_calibration_error"]
     yield Gate(
@@ -86,7 +86,9 @@ def _least(
 ) -> Gate:
     if value >= least:
         return Gate(True, f"{seen}.", name=name, section="quality", value=value, limit=least)
-    message = f"{seen}; at least {least:.4f} is asked for. {hint if hint == quality.hint else ''}".strip()
+    message = f"{seen}; at least {least:.4f} is asked for."
+    if quality.hint:  # nothing else is worth looking at before the labels are in order
+        message, hint = f"{message} {quality.hint}", "Publish it with the labels in the order of its outputs."
     images, samples = _shown(quality, wrong)
     return Gate(
         False, message, hint or "Look at the confusions.", name=name, section="quality", value=value, limit=least,
