@@ -88,6 +88,12 @@ def test_data_that_are_not_here(models, version):
     assert states(report) == {"accuracy": "skipped", "latency": "passed"}
 
 
+def test_an_accuracy_that_is_asked_for_and_cannot_be_measured_fails(models, version):
+    imported = replace(version, manifest=replace(version.manifest, data={"name": "my images"}))
+    report = validate.check_acceptance(serve.start(models).url, imported, replace(PATIENT, accuracy=0.9))
+    assert [check.name for check in report.failed] == ["accuracy"]
+
+
 def test_nobody_answers(version):
     report = validate.check_acceptance("http://127.0.0.1:1", version, PATIENT)
     assert [check.name for check in report.failed] == ["accuracy"]
