@@ -8,7 +8,7 @@ import pytest
 from mlops_lab import serve
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ["engines.md", "monitor.md"]
+PAGES = ["engines.md", "monitor.md", "validate.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -11,7 +11,7 @@ import pytest
 import mlops_lab
 
 # Modules that do something when they are imported: they are the programs of processes of their own.
-PROGRAMS = ("__main__", "trial_child", "migrate_child")
+PROGRAMS = ("__main__", "trial_child", "migrate_child", "sender")
 NAMES = [
     found.name for found in pkgutil.walk_packages(mlops_lab.__path__, "mlops_lab.") if not found.name.endswith(PROGRAMS)
 ]

@@ -47,7 +47,7 @@ from mlops_lab.serve.chains.finder import find_digits
 from mlops_lab.store.compat import CompatReport, MigrationReport
 from mlops_lab.store.safety.report import AuditReport, finding
 from mlops_lab.store.trial import TrialReport
-from mlops_lab.validate.load import LoadPlan, LoadResult
+from mlops_lab.validate.load_result import LoadResult, LoadTestConfig
 from mlops_lab.widgets.request_stats import RequestStats
 
 HOSTILE = "<script>alert('x')</script>"
@@ -76,8 +76,9 @@ def examples(digits, digits_run, shared_models, bright):
     image = np.zeros((28, 84), np.uint8)
     image[4:24, 8:14] = image[4:24, 50:56] = 255
     wrong = finding("lambda_layer", HOSTILE, "layer")
-    check = validate.Check(HOSTILE, "failed", HOSTILE)
+    check = Finding(False, HOSTILE, HOSTILE, name=HOSTILE, place=HOSTILE)
     outcome = StageOutcome("build", "failed", 1.0, HOSTILE)
+    broken = data.check(np.full((2, 8, 8), np.nan), np.array([0, 1]), classes=(HOSTILE, "b"))
     plan = deploy.make_spec(models.root, "digits")
     with serve.start([bright], name=HOSTILE) as server:
         yield [
@@ -101,8 +102,10 @@ def examples(digits, digits_run, shared_models, bright):
             *(Layout(Path(HOSTILE), (1,), ()), Layout(Path(HOSTILE), (), (Finding(False, HOSTILE, "m", "r", "w"),))),
             *(LintReport((), 3), LintReport((Finding(False, HOSTILE, "Pin it.", "latest-tag", "a.yaml"),), 1)),
             *(Finding(True, HOSTILE), Finding(None, HOSTILE, HOSTILE, HOSTILE, HOSTILE)),
+            *(broken, *broken.findings[:1], data.DataReport(HOSTILE, {HOSTILE: 0}, ())),
+            *judged(models, digits, check),
             *(check, validate.Report(HOSTILE, "http://127.0.0.1", (check,), 0.1)),
-            LoadResult("http://127.0.0.1", LoadPlan(), 5.0, {"200": 9, "503": 1}, 4.0, 9.0, 20.0, 31.0),
+            LoadResult("http://127.0.0.1", LoadTestConfig(), 5.0, {"200": 9, "503": 1}, 4.0, 9.0, 20.0, 31.0),
             *(outcome, Release("m", 2, HOSTILE, 1, 1, "now", HOSTILE, state="refused", outcomes=(outcome,))),
             doctor.Finding(True, HOSTILE, HOSTILE),
             doctor.Checkup((doctor.Finding(False, HOSTILE, HOSTILE, HOSTILE, HOSTILE),)),
@@ -146,6 +149,31 @@ def watched_production():
         status,
         log,
         report,
+    ]
+
+
+def judged(models, digits, check):
+    """Return examples of what ``validate`` finds, with names as bad as they may come."""
+    test = digits.test
+    rows = np.random.default_rng(0).dirichlet(np.ones(10), len(test))
+    worse = replace(digits, classes=(HOSTILE, *digits.classes[1:]))
+    quality = validate.evaluate(rows, worse)
+    groups = validate.by_group("recall", test.labels, rows.argmax(axis=1), [HOSTILE, *["b"] * 358], attribute=HOSTILE)
+    constant = validate.check_behaviour(lambda x: np.tile(rows[:1], (len(x), 1)), test, images=20)
+    truth = np.arange(9.0)
+    gate = validate.Gate(
+        False, HOSTILE, HOSTILE, name=HOSTILE, section=HOSTILE, value=0.1, limit=0.2, images=(HOSTILE,)
+    )
+    found = LoadResult(
+        HOSTILE, LoadTestConfig(rate=9), 5.0, {"200": 9}, 4.0, 9.0, 20.0, 31.0, timeline=((1, 9, 9, 4.0),)
+    )
+    return [
+        *(quality, quality.calibration, quality.classes[0], groups, *groups.groups, data.load_admissions()),
+        *(constant, *constant.findings, validate.explain(lambda x: rows[: len(x)], test.images[0])),
+        *(validate.measure_robustness(lambda x: rows[: len(x)], test, images=20), validate.compare(rows, rows, test)),
+        validate.evaluate(truth, (truth, truth + 1), task="regression"),
+        *(gate, validate.Assessment(HOSTILE, 2, (gate,), {}), validate.assess(models.get("digits", 1), server=False)),
+        *(found, validate.Saturation(0.0, 100.0, (found,))),
     ]
 
 

@@ -17,6 +17,7 @@ VERSION = click.option(
     "--version", default="latest", show_default=True, help="Version: a number, v3, an alias, or latest."
 )
 CLIENTS = click.option("--clients", default=4, show_default=True, help="Number of concurrent clients.")
+OPEN = click.option("--rate", default=0.0, help="Requests per second of an open-loop load; 0 for a closed loop.")
 SECONDS = click.option("--seconds", default=5.0, show_default=True, help="Duration of the load test in seconds.")
 P99 = click.option("--p99", default=500.0, show_default=True, help="Maximum p99 latency in milliseconds.")
 RATE = click.option("--per-second", default=10.0, show_default=True, help="Minimum throughput in requests per second.")
@@ -33,21 +34,45 @@ def _tell(good: bool, values: Any, text: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("url")
-@click.option("--name", default="clothes", show_default=True, help="Name of the model.")
+@click.argument("target", metavar="NAME|URL")
+@click.option("--name", default="clothes", show_default=True, help="Name of the model of the server at a URL.")
 @VERSION
 @in_models
+@click.option("--gates", type=click.Path(dir_okay=False), help="Thresholds, a TOML file; else the model's own.")
+@click.option("--data", type=click.Path(dir_okay=False), help="An .npz file with images, labels and perhaps groups.")
+@click.option("--server/--no-server", default=None, help="Serve the version here and check it over HTTP.")
 @BUDGET
 @LEAST
 @api_key
 @as_json
 def validate(
+    target: str, name: str, version: str, folder: str, gates: str | None, data: str | None, server: bool | None,
+    budget: float, accuracy: float, api_key: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Decide whether a model NAME may be promoted, or check the server at a URL. Exit 1 if it falls short.
+
+    A version is held against the thresholds of gates.toml: data, quality, groups, behaviour, robustness and a server of
+    its own. The evidence and the model card are kept beside it. At a URL (with ://), the contract and the acceptance
+    tests run against our server, TensorFlow Serving or your own.
+    """
+    if "://" in target:
+        return _validate_server(target, name, version, folder, budget, accuracy, api_key, as_json)
+    from mlops_lab import store
+    from mlops_lab import validate as stage
+
+    models = store.ModelStore(folder)
+    published = models.get(target, version)
+    number = models.aliases(target).get("production")
+    baseline = None if number is None else models.get(target, number)
+    found = stage.assess(published, gates=gates, data=data, baseline=baseline, server=server)
+    kept = stage.keep(published, found)
+    values = {**found.to_dict(), "evidence": str(kept), "card": str(published.path / "README.md")}
+    _tell(found.passed, values, f"{found}\n\nevidence: {kept}\ncard: {published.path / 'README.md'}", as_json)
+
+
+def _validate_server(
     url: str, name: str, version: str, folder: str, budget: float, accuracy: float, api_key: str | None, as_json: bool
 ) -> None:
-    """Run the contract and acceptance tests against the server at URL. Exit 1 if a check fails.
-
-    The server may be mlops-lab serve, TensorFlow Serving, or your own with the course's two routes.
-    """
     from mlops_lab import store
     from mlops_lab import validate as stage
 
@@ -56,7 +81,7 @@ def validate(
     expected = stage.Expected(accuracy=accuracy, milliseconds=budget)
     acceptance = stage.check_acceptance(url, published, expected, api_key=api_key)
     values = {"contract": contract.to_dict(), "acceptance": acceptance.to_dict()}
-    _tell(contract.good and acceptance.good, values, f"{contract}\n\n{acceptance}", as_json)
+    _tell(contract.passed and acceptance.passed, values, f"{contract}\n\n{acceptance}", as_json)
 
 
 @click.command("load-test")
@@ -65,24 +90,30 @@ def validate(
 @VERSION
 @in_models
 @CLIENTS
+@OPEN
+@click.option("--shape", default="steady", show_default=True, help="Of an open load: steady, ramp, spike, steps, soak.")
+@click.option("--saturation", is_flag=True, help="Find the highest rate with p99 below --p99.")
 @SECONDS
 @P99
 @RATE
 @api_key
 @as_json
 def measure(
-    url: str, name: str, version: str, folder: str, clients: int, seconds: float, p99: float, per_second: float,
-    api_key: str | None, as_json: bool,
+    url: str, name: str, version: str, folder: str, clients: int, rate: float, shape: str, saturation: bool,
+    seconds: float, p99: float, per_second: float, api_key: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Load-test the server at URL with concurrent clients. Exit 1 if a limit is exceeded."""
+    """Load-test the server at URL, on a schedule or with concurrent clients. Exit 1 if a limit is exceeded."""
     from mlops_lab import store
-    from mlops_lab.validate import LoadPlan, measure_load
+    from mlops_lab.validate import LoadTestConfig, find_saturation, measure_load
     from mlops_lab.validate.target import Target
 
     target = Target(url, store.ModelStore(folder).get(name, version), version, api_key=api_key)
-    plan = LoadPlan(clients, seconds, milliseconds=p99, per_second=per_second)
+    plan = LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second, rate=rate, shape=shape)
+    if saturation:
+        found = find_saturation(target.client, name, target.address, target.images, limit=p99, plan=plan)
+        return _tell(found.rate > 0, found.to_dict(), str(found), as_json)
     result = measure_load(target.client, name, target.address, target.images, plan)
-    _tell(result.good, result.to_dict(), str(result), as_json)
+    _tell(result.passed, result.to_dict(), str(result), as_json)
 
 
 @click.group()
@@ -113,6 +144,7 @@ def pipeline() -> None:
 )
 @network
 @CLIENTS
+@OPEN
 @SECONDS
 @P99
 @RATE
@@ -123,20 +155,20 @@ def pipeline() -> None:
 @as_json
 def run_pipeline(
     name: str, version: str, folder: str, environment: str, url: str, port: int, replicas: int, deployed: str,
-    network: str | None, clients: int, seconds: float, p99: float, per_second: float, budget: float, accuracy: float,
-    api_key: str | None, why: str, as_json: bool,
+    network: str | None, clients: int, rate: float, seconds: float, p99: float, per_second: float, budget: float,
+    accuracy: float, api_key: str | None, why: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Release a version. Exit 1 if it was rejected or rolled back; production is then unchanged."""
     from rich.console import Console
 
     from mlops_lab.pipeline import ReleasePlan, release
     from mlops_lab.pipeline.reporter import ConsoleReporter
-    from mlops_lab.validate import Expected, LoadPlan
+    from mlops_lab.validate import Expected, LoadTestConfig
 
     plan = ReleasePlan(
         folder, name, version, environment, url.rstrip("/"), api_key, port, replicas, deployed, network, why=why,
         expected=Expected(accuracy=accuracy, milliseconds=budget),
-        load=LoadPlan(clients, seconds, milliseconds=p99, per_second=per_second),
+        load=LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second, rate=rate),
     )  # fmt: skip
     # A program that is terminated, such as a cancelled CI job, restores production first.
     signal.signal(signal.SIGTERM, _interrupted)

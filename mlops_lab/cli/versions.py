@@ -51,12 +51,16 @@ def show(name: str, version: str, folder: str) -> tuple[Any, str]:
 @click.argument("version")
 @click.option("--alias", default="production", show_default=True, help="Alias to move.")
 @click.option("--why", default="", help="Reason, for the history.")
+@click.option("--force", is_flag=True, help="Promote even where a gate failed; needs --why.")
 @in_models
 @prints
-def promote(name: str, version: str, alias: str, why: str, folder: str) -> tuple[Any, str]:
-    """Point an alias at a version."""
+def promote(name: str, version: str, alias: str, why: str, force: bool, folder: str) -> tuple[Any, str]:
+    """Point an alias at a version, unless it was validated and a gate failed."""
     from mlops_lab.store import ModelStore
+    from mlops_lab.validate import require_gates
 
+    if not force:
+        require_gates(ModelStore(folder).get(name, version))
     number = ModelStore(folder).promote(name, version, alias, why=why)
     return {"name": name, "alias": alias, "version": f"v{number}"}, f"{alias} of {name} is v{number} now"
 

@@ -94,7 +94,7 @@ class LocalEnvironment:
         target = Target(self.production(), version, f"v{version.version}", api_key=key)
         wait_until(lambda: target.client.info(version.name, target.address), self._plan.switch_seconds)
         report = check_contract(target.url, version, kind="lab", api_key=key)
-        expect(report.good, f"{target.path} in production: {report.summary}")
+        expect(report.passed, f"{target.path} in production: {report.summary}")
         return "production has loaded it"
 
     def switch(self, version: ModelVersion | None) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab.errors import WrongUsage
-from mlops_lab.validate import Expected, LoadPlan
+from mlops_lab.validate import Expected, LoadTestConfig
 
 ENVIRONMENTS = ("local", "docker", "compose")
 
@@ -63,7 +63,7 @@ class ReleasePlan:
     network: str | None = None
     alias: str = "production"
     expected: Expected = field(default_factory=Expected)
-    load: LoadPlan = field(default_factory=LoadPlan)
+    load: LoadTestConfig = field(default_factory=LoadTestConfig)
     ready_seconds: float = 60.0
     switch_seconds: float = 15.0
     why: str = ""

@@ -13,7 +13,7 @@ from mlops_lab.pipeline.plan import ReleasePlan
 from mlops_lab.store import ModelStore
 from mlops_lab.store.aliases import move_alias
 from mlops_lab.store.version import ModelVersion
-from mlops_lab.validate import Report, check_acceptance, check_contract, measure_load
+from mlops_lab.validate import Report, assess, check_acceptance, check_contract, keep, measure_load
 from mlops_lab.validate.target import Target, expect
 
 FIGURES = ("accuracy", "latency")
@@ -88,16 +88,27 @@ def acceptance(context: ReleaseContext) -> StageResult:
     """Classify the test images over HTTP, and compare the accuracy with the manifest's and with production's."""
     report = check_acceptance(context.staging, context.version, context.plan.expected, baseline=context.before)
     result = require_passed(report)
-    figures = [check.says for check in report.checks if check.state == "passed" and check.name in FIGURES]
+    figures = [check.message for check in report.checks if check.state == "passed" and check.name in FIGURES]
     return StageResult("; ".join([result.message, *figures]), result.evidence)
+
+
+def gates(context: ReleaseContext) -> StageResult:
+    """Hold data, quality, groups and behaviour against the thresholds, and write the evidence and the model card."""
+    # Versions whose data are not here are released as before; what can be measured of them was measured above.
+    found = assess(context.version, baseline=context.before, server=False, required=False)
+    keep(context.version, found)
+    if found.failed:
+        reasons = "; ".join(f"{gate.section} {gate.name}: {gate.message}" for gate in found.failed)
+        raise StageFailed(reasons, found.to_dict())
+    return StageResult(found.summary, found.to_dict())
 
 
 def load(context: ReleaseContext) -> StageResult:
     """Send requests to staging from several concurrent clients."""
     target = Target(context.staging, context.version, f"v{context.version.version}")
     result = measure_load(target.client, context.version.name, target.address, target.images, context.plan.load)
-    if not result.good:
-        raise StageFailed("; ".join(result.unmet), result.to_dict())
+    if not result.passed:
+        raise StageFailed(result.reason, result.to_dict())
     return StageResult(result.summary, result.to_dict())
 
 
@@ -154,8 +165,8 @@ def require_passed(report: Report) -> StageResult:
     StageFailed
         A check failed; the message names it and the reason.
     """
-    if not report.good:
-        reasons = "; ".join(f"{check.name}: {check.says.rstrip('.')}" for check in report.failed)
+    if not report.passed:
+        reasons = "; ".join(f"{check.name}: {check.message.rstrip('.')}" for check in report.failed)
         raise StageFailed(f"{report.summary}. {reasons}", report.to_dict())
     return StageResult(report.summary, report.to_dict())
 
@@ -165,4 +176,4 @@ def _number(version: ModelVersion | None) -> int | None:
 
 
 Stage = Callable[[ReleaseContext], StageResult]
-STAGES: tuple[Stage, ...] = (production, build, staging, integration, acceptance, load, promote, verify)
+STAGES: tuple[Stage, ...] = (production, build, staging, integration, acceptance, gates, load, promote, verify)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from mlops_lab import data
 from mlops_lab.errors import LabError, WrongUsage
+from mlops_lab.findings import Finding
 from mlops_lab.store.version import ModelVersion
-from mlops_lab.validate.report import Check, Report, ask, examine
+from mlops_lab.validate.report import Report, ask, examine, skip
 from mlops_lab.validate.target import Target, expect
 
 BATCH = 100
@@ -22,21 +23,21 @@ BATCH = 100
 
 @dataclass(frozen=True)
 class Expected:
-    """What a version must reach to be accepted.
+    """Thresholds of the acceptance tests.
 
     Parameters
     ----------
     tolerance
-        How far the accuracy over HTTP may lie from the manifest's, on the whole test split. Above all of it the server
-        prepares images in another way than the training did.
-    worse
-        How much less accurate than the version in production it may be.
+        How far the accuracy over HTTP may lie from the manifest's, on the whole test split. A larger difference means
+        that the server prepares images in another way than the training did.
+    max_accuracy_drop
+        The largest accepted loss of accuracy against the version in production.
     accuracy
-        The least accuracy, whatever the manifest says.
+        The lowest accepted accuracy, whatever the manifest says.
     milliseconds
-        The budget: 95 of 100 images, sent one after another, are answered in less.
+        Latency budget: the 95th percentile of requests sent one after another, in milliseconds.
     images
-        To time.
+        Number of images whose requests are timed.
 
     Examples
     --------
@@ -45,13 +46,13 @@ class Expected:
     """
 
     tolerance: float = 0.002
-    worse: float = 0.005
+    max_accuracy_drop: float = 0.005
     accuracy: float = 0.0
     milliseconds: float = 100.0
     images: int = 100
 
     def __post_init__(self) -> None:
-        if min(self.tolerance, self.worse, self.accuracy) < 0 or self.accuracy > 1 or self.images < 1:
+        if min(self.tolerance, self.max_accuracy_drop, self.accuracy) < 0 or self.accuracy > 1 or self.images < 1:
             raise WrongUsage(f"{self} makes no sense.", "Take shares from 0 to 1, and at least one image.")
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,7 +62,7 @@ class Expected:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a server said to the whole test split."""
+    """The answers of a server to the whole test split."""
 
     labels: tuple[str, ...]
     classes: NDArray[np.int64]
@@ -87,17 +88,17 @@ def check_acceptance(
     Parameters
     ----------
     url
-        Of any server that :class:`mlops_lab.serve.Client` speaks to.
+        Address of any server that :class:`mlops_lab.serve.Client` speaks to.
     version
-        As published; its manifest names the data set and the accuracy.
+        The published version; its manifest names the data set and the accuracy.
     expected
-        What must be reached.
+        The thresholds.
     address
-        How to ask for it; by default its number.
+        The version in the URL; by default its number.
     baseline
         The version in production, which the new one is compared with where both were measured on the same data.
     api_key
-        As for :class:`mlops_lab.serve.Client`.
+        Key of the server, as for :class:`mlops_lab.serve.Client`.
 
     Returns
     -------
@@ -107,7 +108,7 @@ def check_acceptance(
     --------
     >>> from mlops_lab import serve, store
     >>> with serve.start("models", name="example") as server:
-    ...     check_acceptance(server.url, store.ModelStore("models").get("digits", 1)).good
+    ...     check_acceptance(server.url, store.ModelStore("models").get("digits", 1)).passed
     True
     """
     target = Target(url, version, address or f"v{version.version}", api_key=api_key)
@@ -115,22 +116,31 @@ def check_acceptance(
     return examine(f"Acceptance of {version}", target.url, checks)
 
 
-def _asked(target: Target, expected: Expected, baseline: ModelVersion | None) -> Iterator[Check]:
+def _asked(target: Target, expected: Expected, baseline: ModelVersion | None) -> Iterator[Finding]:
     dataset = _dataset(target)
     if dataset is None:
-        yield Check("accuracy", "skipped", "the data set that the manifest names is not here")
+        yield _unmeasured(expected)
         images = target.manifest.golden.inputs
     else:
         images = dataset.test.images
         try:
             answers = _classified(target, dataset.test)
         except LabError as error:
-            yield Check("accuracy", "failed", str(error))
+            yield Finding(False, error.message, error.hint, name="accuracy")
             return
         yield ask("labels", partial(_labels, target, answers, dataset.classes))
         yield ask("accuracy", partial(_accuracy, target, answers, expected))
         yield _compared(target, answers, expected, baseline)
     yield ask("latency", partial(_latency, target, images, expected))
+
+
+def _unmeasured(expected: Expected) -> Finding:
+    """Return the finding of an accuracy that cannot be measured: it fails where one was asked for."""
+    seen = "the data set that the manifest names is not here"
+    if not expected.accuracy:
+        return skip("accuracy", seen)
+    message = f"{seen}, so nobody knows whether the accuracy is at least {expected.accuracy:g}"
+    return Finding(False, message, "Leave the threshold out, or publish with the data set's name.", name="accuracy")
 
 
 def _dataset(target: Target) -> data.Dataset | None:
@@ -157,7 +167,7 @@ def _classified(target: Target, split: data.Split) -> Answers:
 def _labels(target: Target, answers: Answers, classes: tuple[str, ...]) -> str:
     expect(answers.labels == target.manifest.labels == classes, f"the labels are {answers.labels}, not {classes}")
     missing = sorted(set(range(len(classes))) - set(answers.classes.tolist()))
-    expect(not missing, f"it never says {', '.join(classes[one] for one in missing)}")
+    expect(not missing, f"it never answers {', '.join(classes[one] for one in missing)}")
     return f"all {len(classes)} are the data set's, and each is said"
 
 
@@ -172,21 +182,22 @@ def _accuracy(target: Target, answers: Answers, expected: Expected) -> str:
     return f"{over}; the manifest promises {promised:.4f}"
 
 
-def _compared(target: Target, answers: Answers, expected: Expected, baseline: ModelVersion | None) -> Check:
+def _compared(target: Target, answers: Answers, expected: Expected, baseline: ModelVersion | None) -> Finding:
     """Hold the version against the one in production, where they can be compared."""
     name = "against production"
     if baseline is None or baseline.version == target.published.version:
-        return Check(name, "skipped", "no other version is in production")
+        return skip(name, "no other version is in production")
     before = baseline.manifest.metrics.get("test_accuracy")
     if before is None or baseline.manifest.data.get("name") != target.manifest.data.get("name"):
-        return Check(name, "skipped", f"{baseline} was not measured on the same data")
+        return skip(name, f"{baseline} was not measured on the same data")
 
-    def question() -> str:
-        says = f"{answers.accuracy:.4f}, and {baseline} has {before:.4f}"
-        expect(answers.accuracy >= before - expected.worse, f"{says}: worse by more than {expected.worse:g}")
-        return says
+    def check() -> str:
+        message = f"{answers.accuracy:.4f}, and {baseline} has {before:.4f}"
+        allowed = expected.max_accuracy_drop
+        expect(answers.accuracy >= before - allowed, f"{message}: worse by more than {allowed:g}")
+        return message
 
-    return ask(name, question)
+    return ask(name, check)
 
 
 def _latency(target: Target, images: NDArray[Any], expected: Expected) -> str:
@@ -197,6 +208,6 @@ def _latency(target: Target, images: NDArray[Any], expected: Expected) -> str:
         target.client.classify(target.name, target.address, image if target.manifest.input.size else [image])
         taken.append(1000 * (time.perf_counter() - started))
     p50, p95 = np.percentile(taken, [50, 95])
-    says = f"p50 {p50:.1f} ms, p95 {p95:.1f} ms over {len(taken)} images, one after another"
-    expect(p95 <= expected.milliseconds, f"{says}; the budget is {expected.milliseconds:g} ms")
-    return says
+    message = f"p50 {p50:.1f} ms, p95 {p95:.1f} ms over {len(taken)} images, one after another"
+    expect(p95 <= expected.milliseconds, f"{message}; the budget is {expected.milliseconds:g} ms")
+    return message

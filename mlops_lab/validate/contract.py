@@ -1,7 +1,7 @@
 """Integration tests: the server keeps the contract that its clients were written against.
 
-Each question is one small function over a :class:`Target` that returns what it saw, or raises. ``QUESTIONS`` says which
-of them make sense for which server: ours (``lab``), one with the course's two routes (``course``), TensorFlow Serving
+Each check is one small function over a :class:`Target` that returns what it saw, or raises. ``CHECKS`` lists which
+of them apply to which server: ours (``lab``), one with the course's two routes (``course``), TensorFlow Serving
 (``tfserving``).
 """
 
@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from mlops_lab.errors import LabError, WrongUsage
+from mlops_lab.findings import Finding
 from mlops_lab.store.version import ModelVersion
-from mlops_lab.validate.report import Check, Report, ask, examine
+from mlops_lab.validate.report import Report, ask, examine, skip
 from mlops_lab.validate.target import KINDS, Target, expect, refused
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -31,15 +32,15 @@ def check_contract(
     Parameters
     ----------
     url
-        Of our server, TensorFlow Serving, or your own.
+        Address of our server, of TensorFlow Serving, or of your own.
     version
-        As published, from :meth:`mlops_lab.store.ModelStore.get`: its golden examples are what must be answered.
+        The published version, from :meth:`mlops_lab.store.ModelStore.get`; its golden examples are what is expected.
     address
-        How to ask for it; by default its number, ``"v2"``. An alias such as ``"production"`` must lead to it.
+        The version in the URL; by default its number, ``"v2"``. An alias such as ``"production"`` must lead to it.
     kind
         ``"lab"``, ``"course"`` (the two routes of the course) or ``"tfserving"``; by default the server is asked.
     api_key
-        As for :class:`mlops_lab.serve.Client`.
+        Key of the server, as for :class:`mlops_lab.serve.Client`.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def check_contract(
     --------
     >>> from mlops_lab import serve, store
     >>> with serve.start("models", name="example") as server:
-    ...     check_contract(server.url, store.ModelStore("models").get("clothes", 1)).good
+    ...     check_contract(server.url, store.ModelStore("models").get("clothes", 1)).passed
     True
     """
     if kind and kind not in KINDS:
@@ -63,18 +64,18 @@ def check_contract(
     return examine(f"Contract of {version}", target.url, _asked(target, kind))
 
 
-def _asked(target: Target, kind: str) -> Iterator[Check]:
+def _asked(target: Target, kind: str) -> Iterator[Finding]:
     try:
         found = kind or target.kind()
     except LabError as error:
-        yield Check("answers", "failed", str(error))
+        yield Finding(False, error.message, error.hint, name="answers")
         return
-    for question, kinds in QUESTIONS.items():
-        name = question.__name__.replace("_", " ")
+    for check, kinds in CHECKS.items():
+        name = check.__name__.replace("_", " ")
         if found in kinds:
-            yield ask(name, lambda question=question: question(target))  # type: ignore[misc]
+            yield ask(name, lambda check=check: check(target))  # type: ignore[misc]
         else:
-            yield Check(name, "skipped", f"not asked of a server of the kind {found}")
+            yield skip(name, f"not asked of a server of the kind {found}")
 
 
 def alive(target: Target) -> str:
@@ -239,8 +240,8 @@ def operations(target: Target) -> str:
     return "/metrics and /openapi.json are there"
 
 
-Question = Callable[[Target], str]
-QUESTIONS: dict[Question, tuple[str, ...]] = {
+ContractCheck = Callable[[Target], str]
+CHECKS: dict[ContractCheck, tuple[str, ...]] = {
     alive: ("lab",),
     ready: ("lab",),
     listed: ("lab", "tfserving"),

@@ -1,73 +1,46 @@
-"""What an examination found: one line for each question, and whether all of them went well."""
+"""The report of a test run against a server: one finding for each check, and whether all passed."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from html import escape
+from dataclasses import dataclass
 from typing import Any
 
 from mlops_lab import show
 from mlops_lab.errors import LabError
-
-STATES = {"passed": "ok", "failed": "error", "skipped": "info"}
-
-
-class Unmet(LabError):
-    """What was seen is not what was asked for."""
-
-    code = "unmet"
+from mlops_lab.findings import Finding, table
 
 
-@dataclass(frozen=True)
-class Check:
-    """One question to a server and what came of it.
+class CheckFailed(LabError):
+    """The server did not answer as the check requires."""
 
-    Parameters
-    ----------
-    name
-        What was asked.
-    state
-        ``"passed"``, ``"failed"``, or ``"skipped"`` where the question makes no sense for this server.
-    says
-        What was seen.
-    """
-
-    name: str
-    state: str
-    says: str
-
-    def __str__(self) -> str:
-        return f"{self.state:7}  {self.name}: {self.says}"
-
-    def _repr_html_(self) -> str:
-        return show.card(self.name, show.state(STATES[self.state], self.state), escape(self.says))
+    code = "check_failed"
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was asked of one server.
+    """The checks of one server, in order.
 
     Examples
     --------
-    >>> report = Report("Contract", "http://127.0.0.1:8000", (Check("alive", "failed", "no answer"),), 0.1)
-    >>> report.good, report.summary
+    >>> report = Report("Contract", "http://127.0.0.1:8000", (Finding(False, "No answer.", name="alive"),), 0.1)
+    >>> report.passed, report.summary
     (False, '0 of 1 passed; failed: alive')
     """
 
     title: str
     url: str
-    checks: tuple[Check, ...]
+    checks: tuple[Finding, ...]
     seconds: float
 
     @property
-    def good(self) -> bool:
-        """Whether something was asked, and nothing failed."""
-        return not self.failed and any(check.state == "passed" for check in self.checks)
+    def passed(self) -> bool:
+        """Whether at least one check ran, and none failed."""
+        return not self.failed and any(check.passed for check in self.checks)
 
     @property
-    def failed(self) -> tuple[Check, ...]:
+    def failed(self) -> tuple[Finding, ...]:
         """The checks that failed."""
         return tuple(check for check in self.checks if check.state == "failed")
 
@@ -81,16 +54,16 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        checks = [asdict(check) for check in self.checks]
-        return {"good": self.good, "summary": self.summary, **asdict(self), "checks": checks}
+        checks = [check.to_dict() for check in self.checks]
+        facts = {"title": self.title, "url": self.url, "seconds": self.seconds}
+        return {"passed": self.passed, "summary": self.summary, **facts, "checks": checks}
 
     def __str__(self) -> str:
         return "\n".join([f"{self.title} at {self.url}", *(f"  {check}" for check in self.checks), self.summary])
 
     def _repr_html_(self) -> str:
-        rows = [(narrow(show.state(STATES[c.state], c.state)), c.name, c.says) for c in self.checks]
-        outcome = show.state("ok" if self.good else "error", self.summary)
-        return show.card(f"{self.title} at {self.url}", outcome, show.table(rows, ("state", "what", "seen")))
+        outcome = show.state("ok" if self.passed else "error", self.summary)
+        return show.card(f"{self.title} at {self.url}", outcome, table(self.checks))
 
 
 def narrow(state: str) -> show.Html:
@@ -98,18 +71,23 @@ def narrow(state: str) -> show.Html:
     return show.Html(f'<span style="white-space: nowrap">{state}</span>')
 
 
-def ask(name: str, question: Callable[[], str]) -> Check:
-    """Ask one question; whatever goes wrong is the answer, so that the next one is asked all the same."""
+def skip(name: str, reason: str) -> Finding:
+    """Return the finding of a check that does not apply."""
+    return Finding(None, reason, name=name)
+
+
+def ask(name: str, check: Callable[[], str]) -> Finding:
+    """Run one check; an error is its result, so that the next one runs all the same."""
     try:
-        return Check(name, "passed", question())
+        return Finding(True, check(), name=name)
     except LabError as error:
-        return Check(name, "failed", str(error))
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # an answer of a shape that nobody expects
-        return Check(name, "failed", f"The answer has another shape: {type(error).__name__}: {error}")
+        return Finding(False, error.message, error.hint, name=name)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # an answer of an unexpected shape
+        return Finding(False, f"The answer has another shape: {type(error).__name__}: {error}", name=name)
 
 
-def examine(title: str, url: str, checks: Iterable[Check]) -> Report:
-    """Return the report of checks that are made while this runs."""
+def examine(title: str, url: str, checks: Iterable[Finding]) -> Report:
+    """Run the checks and return their report."""
     started = time.perf_counter()
     found = tuple(checks)
     return Report(title, url, found, round(time.perf_counter() - started, 3))

@@ -1,4 +1,4 @@
-"""The server that is examined: HTTP as it is, for what a client hides, and the client for everything else."""
+"""The server under test: plain HTTP for what a client hides, and the client for everything else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlops_lab.client import Client
 from mlops_lab.errors import ServerError
 from mlops_lab.image import encode_png
 from mlops_lab.store.version import ModelVersion
-from mlops_lab.validate.report import Unmet
+from mlops_lab.validate.report import CheckFailed
 
 KINDS = ("lab", "course", "tfserving")
 
@@ -21,13 +21,13 @@ class Target:
     Parameters
     ----------
     url
-        Of the server.
+        Address of the server.
     version
-        As it was published: its manifest knows what must be answered.
+        The published version, whose manifest holds the expected answers.
     address
-        How the version is asked for: its number, ``"v2"``, or an alias.
+        The version in the URL: its number, ``"v2"``, or an alias.
     api_key
-        As for :class:`mlops_lab.serve.Client`.
+        Key of the server, as for :class:`mlops_lab.serve.Client`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Target:
 
     @property
     def images(self) -> list[Any]:
-        """The golden examples as one sends them: PNG where the model takes images, else arrays."""
+        """The golden examples as a client sends them: PNG where the model takes images, else arrays."""
         drawn = self.manifest.input.size is not None and self.manifest.golden.inputs.dtype == "uint8"
         return [encode_png(one) if drawn else [one] for one in self.manifest.golden.inputs]
 
@@ -70,7 +70,7 @@ class Target:
         return answer.json()
 
     def kind(self) -> str:
-        """Tell which server this is: ours, TensorFlow Serving, or one that has the course's two routes."""
+        """Return which server this is: ours, TensorFlow Serving, or one that has the course's two routes."""
         answer = self.send("GET", "/healthz")
         if answer.ok and "X-Request-Id" in answer.headers:
             return "lab"
@@ -86,16 +86,16 @@ def _what_to_do(error: requests.RequestException) -> str:
     return "Look at the server's log."
 
 
-def expect(met: bool, says: str) -> None:
-    """Raise :class:`Unmet` with what was seen, unless it is what was asked for."""
+def expect(met: bool, message: str) -> None:
+    """Raise :class:`CheckFailed` with what was seen, unless the condition is met."""
     if not met:
-        raise Unmet(f"{says}.")
+        raise CheckFailed(f"{message}.")
 
 
 def refused(target: Target, method: str, path: str, status: int, **options: Any) -> dict[str, Any]:
     """Return the JSON of a request that must be refused with a status."""
     answer = target.send(method, path, **options)
     expect(answer.status_code == status, f"{method} {path} answered {answer.status_code}, not {status}")
-    message: dict[str, Any] = answer.json()
-    expect(isinstance(message.get("error"), str) and message["error"] != "", f"{path} says no error: {message}")
-    return message
+    body: dict[str, Any] = answer.json()
+    expect(isinstance(body.get("error"), str) and body["error"] != "", f"{path} says no error: {body}")
+    return body

@@ -106,7 +106,7 @@ validate.check_contract(production.url, version)
 # training reported; what else we ask for is said by `Expected`: at least 90 %, and a second at most for a picture.
 
 # %%
-expected = validate.Expected(accuracy=0.9, worse=0.02, milliseconds=1000)
+expected = validate.Expected(accuracy=0.9, max_accuracy_drop=0.02, milliseconds=1000)
 validate.check_acceptance(production.url, version, expected)
 
 # %% [markdown]
@@ -118,7 +118,7 @@ validate.check_acceptance(production.url, version, expected)
 # %%
 pictures = digits.test.images[:16]
 for clients in (2, 8):
-    print(validate.measure_load(client, "digits", "production", pictures, validate.LoadPlan(clients, seconds=1)))
+    print(validate.measure_load(client, "digits", "production", pictures, validate.LoadTestConfig(clients, seconds=1)))
 
 # %% [markdown]
 # ## 6. A better version
@@ -142,7 +142,7 @@ models
 # %%
 plan = pipeline.ReleasePlan(
     models.root, "digits", 2, url=production.url, why="another seed", expected=expected,
-    load=validate.LoadPlan(clients=2, seconds=1, milliseconds=2000),
+    load=validate.LoadTestConfig(clients=2, seconds=1, milliseconds=2000),
 )  # fmt: skip
 release = pipeline.release(plan, pipeline.ConsoleReporter())
 

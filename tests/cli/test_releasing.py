@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import psutil
 import pytest
 
@@ -29,7 +30,40 @@ def test_validate_says_no(lab, two, url):
     asked = ["validate", url, "--name", "digits", "--models", two.root, "--accuracy", 0.999, "--budget", 5000]
     status, out, _ = lab(*asked, "--json")
     assert status == 1
-    assert json.loads(out)["contract"]["good"] and not json.loads(out)["acceptance"]["good"]
+    assert json.loads(out)["contract"]["passed"] and not json.loads(out)["acceptance"]["passed"]
+
+
+def test_validate_a_version_by_name_and_be_refused_its_promotion(lab, two):
+    asked = ["validate", "digits", "--version", 2, "--models", two.root, "--json"]
+    status, out, _ = lab(*asked)
+    found = json.loads(out)
+    assert (status, found["passed"]) == (0, True)
+    folder = two.root / "digits" / "2"
+    assert {path.name for path in (folder / "evidence").glob("*.json")} >= {"gates.json", "quality.json", "groups.json"}
+    assert "## Quality" in (folder / "README.md").read_text(encoding="utf-8")
+    (two.root / "digits" / "gates.toml").write_text("[quality]\nmin_accuracy = 0.999\n")
+    status, out, _ = lab(*asked, "--no-server")
+    assert status == 1
+    assert [gate["name"] for gate in json.loads(out)["failed"]] == ["accuracy"]
+    promote = ["models", "promote", "digits", 2, "--models", two.root]
+    status, out, err = lab(*promote)
+    assert (status, out, two.aliases("digits")) == (1, "", {"production": 1})
+    assert "quality: accuracy" in err and "missed by" in err and "test[" in err
+    assert lab(*promote, "--force", "--why", "we know")[0] == 0
+    assert two.aliases("digits") == {"production": 2}
+
+
+def test_validate_with_data_of_ones_own(lab, two, tmp_path, digits):
+    np.savez(tmp_path / "mine.npz", images=digits.test.images[:200], labels=digits.test.labels[:200])
+    asked = ["validate", "digits", "--models", two.root, "--data", tmp_path / "mine.npz", "--no-server"]
+    status, out, _ = lab(*asked)
+    assert status == 0, out
+    assert "on 200 examples" in out and "digits v2 passes" in out
+
+
+def test_validate_a_model_that_there_is_not(lab, two):
+    status, _, err = lab("validate", "digts", "--models", two.root)
+    assert status == 2 and "Did you mean 'digits'" in err
 
 
 def test_load(lab, two, url):
@@ -39,6 +73,13 @@ def test_load(lab, two, url):
     status, out, _ = lab(*asked, "--seconds", 0.3, "--p99", 0.001)
     assert status == 1
     assert "unmet: p99 is" in out
+
+
+def test_an_open_load(lab, two, url):
+    asked = ["load-test", url, "--name", "digits", "--models", two.root, "--json", "--p99", 60000, "--per-second", 0.1]
+    status, out, _ = lab(*asked, "--rate", 40, "--shape", "ramp", "--seconds", 0.5)
+    assert json.loads(out)["requests"] == 10 and json.loads(out)["plan"]["shape"] == "ramp"
+    assert status == (0 if json.loads(out)["verdict"] == "passed" else 1)
 
 
 def test_nobody_answers(lab, two):

@@ -13,11 +13,11 @@ from mlops_lab.errors import LabError
 from mlops_lab.image import encode_png
 from mlops_lab.pipeline import ReleasePlan
 from mlops_lab.pipeline.local import LocalEnvironment
-from mlops_lab.validate import Expected, LoadPlan
+from mlops_lab.validate import Expected, LoadTestConfig
 
 QUICK = {
     "expected": Expected(milliseconds=5000, images=5),
-    "load": LoadPlan(clients=2, seconds=0.2, milliseconds=60_000, per_second=1),
+    "load": LoadTestConfig(clients=2, seconds=0.2, milliseconds=60_000, per_second=1),
     "ready_seconds": 5.0,
     "switch_seconds": 5.0,
 }

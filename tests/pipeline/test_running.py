@@ -1,5 +1,6 @@
 """A good version is released; a bad one leaves production as it was, whatever is bad about it, and nobody notices."""
 
+import json
 import shutil
 import threading
 import time
@@ -14,7 +15,7 @@ from mlops_lab.pipeline import ReleasePlan, stages
 from mlops_lab.store import ModelStore
 from mlops_lab.train import fit_sklearn
 
-BEFORE_PROMOTION = ["production", "build", "staging", "integration", "acceptance", "load", "promote"]
+BEFORE_PROMOTION = ["production", "build", "staging", "integration", "acceptance", "gates", "load", "promote"]
 
 
 def names(release):
@@ -49,7 +50,7 @@ def test_what_was_seen_is_kept_beside_the_version(two, plan, staged):
     kept = pipeline.last(two, "digits")
     assert kept == release
     seen = {outcome.name: outcome.evidence for outcome in kept.outcomes}
-    assert seen["integration"]["good"] and seen["acceptance"]["checks"]
+    assert seen["integration"]["passed"] and seen["acceptance"]["checks"]
     assert seen["load"]["statuses"]["200"] > 0
     assert two.load("digits", 2)  # what the manifest lists is as it was
 
@@ -112,6 +113,16 @@ def test_an_honest_version_that_is_worse_than_the_one_in_production(two, plan, s
     release = pipeline.release(plan, environment=staged(plan))
     assert_untouched(release, two, production, "acceptance")
     assert "worse by more than 0.005" in release.reason
+
+
+def test_a_version_that_fails_a_gate_is_refused_with_its_evidence_and_card(two, plan, staged, production):
+    (two.root / "digits" / "gates.toml").write_text("[quality]\nmin_class_recall = 0.999\n")
+    release = pipeline.release(plan, environment=staged(plan))
+    assert_untouched(release, two, production, "gates")
+    assert "class recall: The lowest recall is" in release.reason
+    folder = two.root / "digits" / "2"
+    assert json.loads((folder / "evidence" / "gates.json").read_text(encoding="utf-8"))["passed"] is False
+    assert "is refused: 1 of" in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def slow(models):

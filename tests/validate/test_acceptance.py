@@ -28,7 +28,7 @@ def states(report):
 
 def test_a_version_that_keeps_its_promise(models, version):
     report = validate.check_acceptance(serve.start(models).url, version, PATIENT)
-    assert report.good, str(report)
+    assert report.passed, str(report)
     assert states(report) == {
         "labels": "passed",
         "accuracy": "passed",
@@ -73,7 +73,7 @@ def test_a_server_that_never_says_nine(models, version):
 
     app = serve.create_app([replace(right, engine=PythonEngine(never_nine))])
     report = validate.check_acceptance(serve.start(app).url, version, PATIENT)
-    assert "it never says 9" in str(report)
+    assert "it never answers 9" in str(report)
     assert states(report)["accuracy"] == "failed"
 
 
@@ -86,6 +86,12 @@ def test_data_that_are_not_here(models, version):
     imported = replace(version, manifest=replace(version.manifest, data={"name": "my images"}))
     report = validate.check_acceptance(serve.start(models).url, imported, PATIENT)
     assert states(report) == {"accuracy": "skipped", "latency": "passed"}
+
+
+def test_an_accuracy_that_is_asked_for_and_cannot_be_measured_fails(models, version):
+    imported = replace(version, manifest=replace(version.manifest, data={"name": "my images"}))
+    report = validate.check_acceptance(serve.start(models).url, imported, replace(PATIENT, accuracy=0.9))
+    assert [check.name for check in report.failed] == ["accuracy"]
 
 
 def test_nobody_answers(version):

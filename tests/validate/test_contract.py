@@ -35,7 +35,7 @@ def failed(report):
 @pytest.mark.parametrize("address", ["v1", "production"])
 def test_our_server_keeps_it(models, version, address):
     report = validate.check_contract(serve.start(models).url, version, address=address)
-    assert report.good, str(report)
+    assert report.passed, str(report)
     assert {check.name for check in report.checks if check.state == "skipped"} == {"unknown model", "unknown servable"}
 
 
@@ -49,7 +49,7 @@ def test_tensorflow_serving_keeps_its_part(models, version):
         return app(environ, start_response)
 
     report = validate.check_contract(serve.start(only_v1).url, version)
-    assert report.good, str(report)
+    assert report.passed, str(report)
     passed = {check.name for check in report.checks if check.state == "passed"}
     assert passed >= {"golden examples", "in one request", "described", "prediction", "unknown servable"}
 
@@ -77,7 +77,7 @@ def api(predictor):
 
 def test_a_server_of_one_s_own_with_the_two_routes(models, version):
     report = validate.check_contract(serve.start(api(models.load("digits", 1))).url, version)
-    assert report.good, str(report)
+    assert report.passed, str(report)
     assert outcome(report, "golden examples").state == "passed"
     assert outcome(report, "every body").state == "skipped"
 
@@ -87,7 +87,7 @@ def test_a_server_of_one_s_own_that_scales_the_pixels_wrongly(models, version):
     wrong = replace(right, engine=PythonEngine(lambda inputs: right.engine.predict(inputs / 2)))
     report = validate.check_contract(serve.start(api(wrong)).url, version)
     assert failed(report) == {"golden examples"}
-    assert re.search(r"differ from the manifest's by up to 0\.\d+", outcome(report, "golden examples").says)
+    assert re.search(r"differ from the manifest's by up to 0\.\d+", outcome(report, "golden examples").message)
 
 
 BREAKS = {
@@ -155,7 +155,7 @@ def test_another_version_than_the_published_one(models, version):
 
 def test_nobody_answers(version):
     report = validate.check_contract("http://127.0.0.1:1", version)
-    assert not report.good
+    assert not report.passed
     assert failed(report) == {"answers"}
 
 
@@ -165,13 +165,13 @@ def test_a_kind_that_there_is_not(version):
 
 
 def test_every_question_is_asked_of_somebody_and_documented():
-    assert all(kinds and set(kinds) <= set(contract.KINDS) for kinds in contract.QUESTIONS.values())
-    assert all(question.__doc__ for question in contract.QUESTIONS)
+    assert all(kinds and set(kinds) <= set(contract.KINDS) for kinds in contract.CHECKS.values())
+    assert all(question.__doc__ for question in contract.CHECKS)
 
 
 def test_the_report_has_three_faces(models, version):
     report = validate.check_contract(serve.start(models).url, version)
-    assert json.loads(json.dumps(report.to_dict()))["good"] is True
+    assert json.loads(json.dumps(report.to_dict()))["passed"] is True
     assert "passed" in report._repr_html_() and "<script" not in report._repr_html_()
     assert str(report).splitlines()[-1] == report.summary
 
