@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection
 from os import PathLike
 from typing import Any, TextIO
 
-import orjson
 from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 
@@ -26,7 +25,7 @@ from mlops_lab.serve.observability.access_log import AccessLog, Exchange
 from mlops_lab.serve.observability.metrics import Metrics
 from mlops_lab.serve.observability.tfserving_metrics import TFServingMetrics
 from mlops_lab.serve.rest import errors, images, oip, tfserving
-from mlops_lab.serve.rest.reply import JSON, common_headers
+from mlops_lab.serve.rest.reply import JSON, common_headers, to_json
 from mlops_lab.serve.state import KEY, ServerState
 
 OnPrediction = Callable[[PredictionEvent], object]
@@ -38,8 +37,7 @@ class _Json(DefaultJSONProvider):
     """JSON by orjson, which is ten times as fast with numbers."""
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        content = orjson.dumps(self._prepare_response_obj(args, kwargs), option=orjson.OPT_APPEND_NEWLINE)
-        return Response(content, content_type=JSON)
+        return Response(to_json(self._prepare_response_obj(args, kwargs)), content_type=JSON)
 
 
 class _App(Flask):

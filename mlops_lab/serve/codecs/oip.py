@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -201,4 +202,7 @@ def pack(items: Iterable[bytes]) -> bytes:
 
 def dump(message: Any) -> bytes:
     """Return compact JSON."""
-    return orjson.dumps(message)
+    try:
+        return orjson.dumps(message)
+    except TypeError:  # half a surrogate pair in an id
+        return json.dumps(message, separators=(",", ":")).encode()

@@ -27,6 +27,48 @@ DISCARD_FACTOR = 8
 DISCARD_SECONDS = 2.0
 
 
+class WholeTransport:
+    """A transport that sends the head of an answer together with the first part of its body.
+
+    One system call less is a fifth of the time of a small request, and a process that is killed between the two would
+    leave a proxy with half an answer.
+
+    Parameters
+    ----------
+    transport
+        The transport of the connection.
+    """
+
+    __slots__ = ("_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; the head of a final answer waits for what follows it."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
+            self._head = data
+            return
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        """Send a head that has no body."""
+        if self._head:
+            data, self._head = self._head, b""
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Close the connection once everything is sent."""
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class StrictProtocol(HttpToolsProtocol):
     """One connection.
 
@@ -55,6 +97,7 @@ class StrictProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection."""
         super().connection_made(transport)
+        self.transport = self._whole = WholeTransport(transport)  # type: ignore[assignment]
         self.deadline = self.loop.time() + self._limits.idle_seconds
 
     def is_busy(self) -> bool:
@@ -130,6 +173,7 @@ class StrictProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
+        self._whole.flush()
         super().on_response_complete()
         if self._reading == "nothing":
             self.deadline = self._idle_deadline()
@@ -181,7 +225,9 @@ class StrictProtocol(HttpToolsProtocol):
         reply = refusal(error)
         fields = [*reply.headers, ("Content-Length", str(len(reply.body))), ("Connection", "close")]
         head = "".join(f"{name}: {value}\r\n" for name, value in fields).encode("latin-1")
-        self.transport.write(STATUS_LINE[status] + head + b"\r\n" + reply.body)
+        self._whole.flush()
+        self._whole.write(STATUS_LINE[status] + head + b"\r\n" + reply.body)
+        self._whole.flush()
         self.flow.resume_reading()
         self.deadline = self.loop.time() + DISCARD_SECONDS
         if self.transport.can_write_eof():

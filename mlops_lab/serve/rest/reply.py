@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any, NamedTuple
 
@@ -22,9 +23,23 @@ class Reply(NamedTuple):
     body: bytes
 
 
+def to_json(message: Any) -> bytes:
+    r"""Return JSON, ended by a new line.
+
+    Examples
+    --------
+    >>> to_json({"café": 1}).decode(), to_json("\ud800")
+    ('{"café":1}\n', b'"\\ud800"\n')
+    """
+    try:
+        return orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # half a surrogate pair, which a client may send escaped, cannot be written in UTF-8
+        return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
 def json_reply(message: Any, status: int = 200) -> Reply:
-    """Return an answer in JSON, ended by a new line."""
-    return Reply(status, [("Content-Type", JSON)], orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))
+    """Return an answer in JSON."""
+    return Reply(status, [("Content-Type", JSON)], to_json(message))
 
 
 def error_reply(error: LabError, request_id: str, status: int | None = None) -> Reply:
