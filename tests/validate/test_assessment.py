@@ -53,7 +53,7 @@ def models_get(request):
 def shipped(request):
     """The shipped clothes, measured once: whole, and served."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assessment, "user", lambda: "a tester")
+        patch.setattr(assessment, "user_name", lambda: "a tester")
         found = validate.assess(models_get(request), images=200)
     serve.stop_all()
     return found

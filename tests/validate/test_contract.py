@@ -110,7 +110,10 @@ def test_what_breaks_it_is_named(models, version, broken):
                 response.set_data(json.dumps(body))
         return response
 
-    assert broken in failed(validate.check_contract(serve.start(app).url, version))
+    def through_flask(environ, start_response):  # the busiest routes would be answered before Flask's hooks
+        return app(environ, start_response)
+
+    assert broken in failed(validate.check_contract(serve.start(through_flask).url, version, kind="lab"))
 
 
 @pytest.mark.parametrize(

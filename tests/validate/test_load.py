@@ -28,7 +28,8 @@ def test_it_counts_what_the_server_answered(models, images):
     result = validate.measure_load(serve.Client(server), "digits", "v1", images, SHORT)
     answered = [seen for seen in server.requests if seen.method == "POST"]
     assert result.passed, str(result)
-    assert result.statuses == {"200": len(answered)}
+    assert set(result.statuses) == {"200"}
+    assert min(result.statuses["200"], 900) <= len(answered) <= result.statuses["200"]  # the last thousand are kept
     assert 0 < result.p50 <= result.p95 <= result.p99 <= result.largest
     assert result.seconds >= 0.3
 
