@@ -16,7 +16,7 @@ from mlops_lab.monitor.rehearsal import describe_summary
 from mlops_lab.monitor.summary import Summary, merge, summarise
 from mlops_lab.monitor.window import Window
 
-# An estimate this far below the reference is harm. 0.03 was found on the disturbances that are not held out.
+# An estimate this far below the reference is harm: less is within the error of an estimate for 200 predictions.
 MARGIN = 0.03
 # An estimate alone must not ring on chance: something must have moved about as much as chance does one time in four.
 MOVED = 0.25

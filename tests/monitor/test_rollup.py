@@ -51,7 +51,7 @@ def test_a_report_of_summaries_is_a_report_of_predictions(tmp_path, fill, refere
             hours = log.summaries(reference.scale, "clothes")
             assert (merge(*(one for _, one in hours)).sums == whole.sums).all()
         assert len(hours) == 3 and parts(tmp_path / "a.db") == 2
-        newest = log.summaries(reference.scale, "clothes", since=time.time() - 60)
+        newest = log.summaries(reference.scale, "clothes", since=float(HOUR * hours[-1][0]))
         assert [hour for hour, _ in newest] == [hours[-1][0]]
         assert (
             compare(reference, hours).to_dict()["evidence"]
