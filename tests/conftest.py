@@ -67,7 +67,7 @@ def _published(digits_run, tmp_path_factory) -> Path:
 @pytest.fixture
 def models(_published, tmp_path) -> ModelStore:
     """A store of one's own that holds digits v1."""
-    return ModelStore(shutil.copytree(_published, tmp_path / "models"))
+    return ModelStore(shutil.copytree(_published, tmp_path / "models", ignore=shutil.ignore_patterns("evidence")))
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from mlops_lab.serve.observability.metrics import Metrics
 from mlops_lab.serve.observability.tfserving_metrics import TFServingMetrics
 from mlops_lab.serve.rest import errors, images, oip, tfserving
 from mlops_lab.serve.rest.reply import JSON, common_headers, to_json
-from mlops_lab.serve.state import KEY, ServerState
+from mlops_lab.serve.state import KEY, ServerState, count_hooks
 
 OnPrediction = Callable[[PredictionEvent], object]
 # Health is nobody's secret, and the pages hold no data: what they show, they must request with a key.
@@ -118,6 +118,7 @@ def create_app(
     app.register_blueprint(pages.blueprint(service))
     _add_operations(app, state)
     errors.add_handlers(app, limits)
+    state.hooks = count_hooks(app)
     return app
 
 

@@ -29,7 +29,7 @@ from mlops_lab.serve.http.dispatcher import Dispatcher
 from mlops_lab.serve.observability.access_log import Exchange
 from mlops_lab.serve.rest.images import ImageRequest, respond
 from mlops_lab.serve.rest.reply import Reply, common_headers, error_reply
-from mlops_lab.serve.state import ServerState, state_of
+from mlops_lab.serve.state import ServerState, count_hooks, state_of
 
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg"})
 SHORT_TYPES = IMAGE_TYPES | {"application/json", "application/x-npy"}
@@ -151,6 +151,11 @@ def read_head(scope: Scope) -> Head | None:
     )
 
 
+def is_plain(app: Flask, state: ServerState) -> bool:
+    """Return whether an application is as ``create_app`` made it: middleware or hooks added since must see all."""
+    return getattr(app.wsgi_app, "__func__", None) is Flask.wsgi_app and count_hooks(app) == state.hooks
+
+
 def create_asgi(app: WsgiApp) -> AsgiApp | WsgiBridge:
     """Return an ASGI application for a Flask application, or for any other WSGI application.
 
@@ -161,6 +166,8 @@ def create_asgi(app: WsgiApp) -> AsgiApp | WsgiBridge:
     'AsgiApp'
     """
     state = state_of(app)
+    if state is not None and isinstance(app, Flask) and not is_plain(app, state):
+        return WsgiBridge(app, state.service.limits, on_refused=state.record_refusal)
     if state is None or not isinstance(
         app, Flask
     ):  # somebody else's application: of its body the lab knows no limit but its own

@@ -40,6 +40,8 @@ class ServerState:
         Where each request is logged, if anywhere.
     expose
         Returns the text of ``/metrics`` and its content type, for an ``Accept`` header; several processes replace it.
+    hooks
+        The number of hooks that ``create_app`` registered with Flask.
     draining
         Whether the server has been asked to stop.
     """
@@ -51,6 +53,7 @@ class ServerState:
     tfserving_metrics: TFServingMetrics
     expose: Callable[[str], tuple[bytes, str]]
     access_log: AccessLog | None = None
+    hooks: int = 0
     draining: bool = False
     single_process: bool = True
 
@@ -75,6 +78,15 @@ class ServerState:
         _, service, method = path.split("/")
         if service == "tensorflow.serving.PredictionService":
             self.tfserving_metrics.count(context.model, method, "GRPC", status, context.elapsed())
+
+
+def count_hooks(app: Flask) -> int:
+    """Return the number of functions that Flask calls around requests."""
+    tables: list[dict[Any, list[Any]]] = [
+        *(app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs),
+        app.url_value_preprocessors,
+    ]
+    return sum(len(functions) for table in tables for functions in table.values())
 
 
 def state_of(app: Flask | Any) -> ServerState | None:

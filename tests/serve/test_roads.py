@@ -217,3 +217,14 @@ def test_only_small_images_of_fast_versions_are_computed_on_the_loop(shared_mode
             state.service.blocking = True
         assert on_the_loop(app, "/models/digits", "image/png", small, {})[0] == 200
         assert in_threads == [1], change
+
+
+def test_hooks_and_middleware_that_were_added_see_every_request(bright):
+    seen = []
+    hooked, wrapped = create_app([bright]), create_app([bright])
+    hooked.before_request(lambda: seen.append("hook"))
+    inner = wrapped.wsgi_app
+    wrapped.wsgi_app = lambda environ, start: seen.append("middleware") or inner(environ, start)
+    for app in (hooked, wrapped):
+        assert on_the_loop(app, V1, "image/png", PNG, {})[0] == 200
+    assert seen == ["hook", "middleware"]

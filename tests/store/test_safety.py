@@ -48,9 +48,9 @@ def test_hostile_file_is_refused_with_its_code(case, tmp_path, monkeypatch, no_k
     assert not (tmp_path / hostile.CANARY).exists()
 
 
-def test_a_safe_file_neither_runs_code_nor_costs_without_bound(corpus):
+def test_a_safe_file_neither_runs_code_nor_costs_without_bound(tmp_path):
     for case in HOSTILE:
-        report = safety.inspect(corpus / case.name)
+        report = safety.inspect(case.write(tmp_path))
         assert report.safe is (not report.findings)
         assert not (report.safe and (report.runs_code or not report.bounded))
         assert not (report.runs_code and report.bounded)
@@ -64,8 +64,8 @@ def test_a_safe_file_neither_runs_code_nor_costs_without_bound(corpus):
         ("zip_no_config.keras", False, True),
     ],
 )
-def test_the_report_tells_code_and_cost_apart(name, runs_code, bounded, corpus):
-    report = safety.inspect(corpus / name)
+def test_the_report_tells_code_and_cost_apart(name, runs_code, bounded, tmp_path):
+    report = safety.inspect(next(case for case in HOSTILE if case.name == name).write(tmp_path))
     assert (report.runs_code, report.bounded) == (runs_code, bounded)
     assert (report.to_dict()["runs_code"], report.to_dict()["bounded"]) == (runs_code, bounded)
 

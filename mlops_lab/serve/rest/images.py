@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, g, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from mlops_lab.errors import TooLarge
+from mlops_lab.errors import BadRequest, TooLarge
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.codecs import body, images
@@ -102,6 +102,9 @@ def read_body(limits: Limits) -> bytes:
         content = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
         raise body.too_large(declared, limits) from error
+    except ClientDisconnected as error:
+        message = f"The request declares {declared} bytes; fewer arrived."
+        raise BadRequest(message, "Send it again.") from error
     body.check_whole(content, declared)
     return content
 

@@ -210,11 +210,9 @@ def test_a_chain_of_python_that_does_not_fit_is_refused_at_once(shared_models):
 
 def test_the_models_of_a_chain_tell_the_hook(models, folder, sheet):
     seen = []
-    app = serve.create_app(
-        models, on_prediction=lambda who, images, found: seen.append((who.name, len(images), len(found)))
-    )
+    app = serve.create_app(models, on_prediction=seen.append)
     app.test_client().post("/chains/number", **npy(sheet[0]))
-    assert seen == [("digits", 3, 3)]
+    assert [(event.predictor.name, len(event.images), len(event.rows)) for event in seen] == [("digits", 3, 3)]
 
 
 def test_a_chain_waits_at_the_models_own_gate(models, folder, sheet):
