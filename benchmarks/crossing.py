@@ -13,7 +13,6 @@ The import depth is the longest chain of modules that import one another at thei
 from __future__ import annotations
 
 import argparse
-import ast
 import http.client
 import io
 import os
@@ -21,8 +20,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -35,6 +33,10 @@ from mlops_lab.cli import main as command_line
 from mlops_lab.image import encode_png
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from import_graph import import_graph, longest_chain  # noqa: E402
+
 PACKAGE = Path(mlops_lab.__file__).resolve().parent
 PREFIX = f"{PACKAGE}{os.sep}"
 REQUESTS = 20
@@ -136,33 +138,6 @@ def trace() -> Sequence[Call]:
     return min(found, key=len)
 
 
-def import_graph() -> dict[str, set[str]]:
-    """Return which modules of the package each module imports at its top level."""
-    files = {path.relative_to(PACKAGE.parent).with_suffix(""): path for path in sorted(PACKAGE.rglob("*.py"))}
-    modules = {".".join(name.parts).removesuffix(".__init__"): path for name, path in files.items()}
-    return {name: set(_imported(path, modules)) - {name} for name, path in modules.items()}
-
-
-def _imported(path: Path, modules: dict[str, Path]) -> Iterator[str]:
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in modules)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                longer = f"{node.module}.{alias.name}"
-                yield from (name for name in [longer if longer in modules else node.module] if name in modules)
-
-
-def longest_chain(graph: dict[str, set[str]]) -> tuple[str, ...]:
-    """Return the longest chain of imports, from the module that nobody needs to the one that needs nobody."""
-
-    @cache
-    def chain(module: str) -> tuple[str, ...]:
-        return (module, *max((chain(other) for other in sorted(graph[module])), key=len, default=()))
-
-    return max((chain(module) for module in sorted(graph)), key=len)
-
-
 def main() -> None:
     """Trace, count and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -170,7 +145,7 @@ def main() -> None:
     parser.add_argument("--depth", type=int, help="Modules that the longest chain of imports may have.")
     parser.add_argument("--trace", action="store_true", help="Print every call, and every module of the chain.")
     options = parser.parse_args()
-    calls, chain = trace(), longest_chain(import_graph())
+    calls, chain = trace(), longest_chain(import_graph(PACKAGE))
     before, whole = counted(before_engine(calls)), counted(calls)
     if options.trace:
         print("\n".join(f"  {call.file} {call.function}" for call in calls))

@@ -7,9 +7,16 @@ import ast
 import subprocess
 import sys
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from import_graph import import_graph, longest_chain  # noqa: E402
+
 PACKAGE = ROOT / "mlops_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -34,6 +41,7 @@ ROW = {room: row for row, rooms in enumerate(ORDER) for room in rooms}
 HEAVY = {"tensorflow", "keras", "sklearn", "skops", "onnx", "onnxruntime", "tf2onnx", "skl2onnx", "matplotlib", "h5py"}
 STAGES = ("data", "train", "store", "serve", "validate", "pipeline", "cli", "doctor")
 MOST_LINES = 400
+DEEPEST = 20
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -77,34 +85,16 @@ def test_imports_go_one_way():
     assert not wrong, "\n".join(["imports of what is below:", *wrong])
 
 
-def modules_imported(path, modules):
-    for node in parsed(path).body:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in modules)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                # `from mlops_lab.store import disk` needs the room, not what the package re-exports
-                longer = f"{node.module}.{alias.name}"
-                yield from (name for name in [longer if longer in modules else node.module] if name in modules)
-
-
 def test_there_are_no_cycles():
-    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
-    graph = {name: set(modules_imported(path, modules)) - {name} for name, path in modules.items()}
-    done, open_ = set(), []
+    try:
+        TopologicalSorter(import_graph(PACKAGE)).prepare()
+    except CycleError as error:
+        pytest.fail(f"cycle: {' → '.join(error.args[1])}")
 
-    def visit(name):
-        assert name not in open_, f"cycle: {' → '.join([*open_[open_.index(name) :], name])}"
-        if name in done:
-            return
-        open_.append(name)
-        for other in sorted(graph[name]):
-            visit(other)
-        open_.pop()
-        done.add(name)
 
-    for name in sorted(graph):
-        visit(name)
+def test_imports_are_not_deep():
+    chain = longest_chain(import_graph(PACKAGE))
+    assert len(chain) <= DEEPEST, " → ".join(chain)
 
 
 def test_heavy_packages_are_imported_where_they_are_used():

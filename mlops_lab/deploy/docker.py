@@ -9,15 +9,17 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlops_lab
 from mlops_lab.deploy import application, packages
 from mlops_lab.deploy.commands import CommandFailed, run
 from mlops_lab.deploy.kubernetes import image_parts
 from mlops_lab.deploy.render import Files
-from mlops_lab.deploy.spec import Spec
 from mlops_lab.errors import StoreError, WrongUsage
+
+if TYPE_CHECKING:
+    from mlops_lab.deploy.spec import Spec
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
 LOCKS = {"onnx": "serve.txt", "keras": "keras.txt", "sklearn": "sklearn.txt"}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlops_lab.client import Client
-from mlops_lab.deploy.spec import Spec
 from mlops_lab.errors import LabError
 from mlops_lab.store import ModelStore
+
+if TYPE_CHECKING:
+    from mlops_lab.deploy.spec import Spec
 
 
 class WrongAnswers(LabError):

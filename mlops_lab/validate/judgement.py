@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab.validate.gates import Gate
-from mlops_lab.validate.measured import Measured
 from mlops_lab.validate.quality import Quality
 from mlops_lab.validate.report import Report
+
+if TYPE_CHECKING:
+    from mlops_lab.validate.measured import Measured
 
 SHOWN = 6
 Gates = dict[str, dict[str, Any]]

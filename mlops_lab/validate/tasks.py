@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import show
 from mlops_lab.errors import WrongUsage, nearest
-from mlops_lab.validate.answers import Answers
 from mlops_lab.validate.intervals import Interval, bootstrap, pair, percentiles
+
+if TYPE_CHECKING:
+    from mlops_lab.validate.answers import Answers
 
 RESAMPLES = 200
 Arrays = NDArray[Any]
