@@ -7,7 +7,8 @@ import pytest
 
 from mlops_lab import serve
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 PAGES = ["engines.md", "monitor.md", "validate.md"]
 
 
@@ -24,3 +25,15 @@ def test_the_python_blocks_run_in_order(page, monkeypatch, capsys):
             assert capsys.readouterr().out.splitlines() == re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)
     finally:
         serve.stop_all()
+
+
+NAMED = re.compile(r"`((?:mlops_lab|serve|tests|tools|benchmarks|docs|notebooks)/[\w./-]*)")
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name
+)
+def test_the_files_that_a_page_names_exist(page):
+    named = NAMED.findall(page.read_text(encoding="utf-8"))
+    missing = [name for name in named if not (ROOT / name).exists() and not (ROOT / "mlops_lab" / name).exists()]
+    assert not missing

@@ -19,6 +19,7 @@ from import_graph import import_graph, longest_chain  # noqa: E402
 
 PACKAGE = ROOT / "mlops_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
+SERVE_FILES = sorted((PACKAGE / "serve").rglob("*.py"))
 
 # Each row may import the rows above it, and the rooms of its own row; never one below.
 ORDER = [
@@ -36,6 +37,19 @@ ORDER = [
     {"__main__"},
 ]
 ROW = {room: row for row, rooms in enumerate(ORDER) for room in rooms}
+# The same inside serve.
+SERVE_ORDER = [
+    {"core", "ports"},
+    {"codecs", "observability"},
+    {"rest"},
+    {"chains"},
+    {"state"},
+    {"grpc_server", "http", "openapi", "pages"},
+    {"app", "asgi"},
+    {"background", "command"},
+    {"workers"},
+]
+SERVE_ROW = {room: row for row, rooms in enumerate(SERVE_ORDER) for room in rooms}
 
 # Packages that are slow to import or optional: only inside the function that needs them.
 HEAVY = {"tensorflow", "keras", "sklearn", "skops", "onnx", "onnxruntime", "tf2onnx", "skl2onnx", "matplotlib", "h5py"}
@@ -81,6 +95,20 @@ def test_imports_go_one_way():
         if room(path) != "__init__"
         for name in imports(path)
         if name.startswith("mlops_lab.") and ROW.get(name.split(".")[1], -1) > ROW.get(room(path), len(ORDER))
+    ]
+    assert not wrong, "\n".join(["imports of what is below:", *wrong])
+
+
+def test_imports_inside_serve_go_one_way():
+    rooms = {path: path.relative_to(PACKAGE / "serve").parts[0].removesuffix(".py") for path in SERVE_FILES}
+    unknown = set(rooms.values()) - SERVE_ROW.keys() - {"__init__"}
+    assert not unknown, f"say in SERVE_ORDER what {sorted(unknown)} may import"
+    wrong = [
+        f"{short(path)} imports {name}"
+        for path, own in rooms.items()
+        if own != "__init__"
+        for name in imports(path)
+        if name.startswith("mlops_lab.serve.") and SERVE_ROW.get(name.split(".")[2], -1) > SERVE_ROW[own]
     ]
     assert not wrong, "\n".join(["imports of what is below:", *wrong])
 
