@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlops_lab.deploy import docker, smoke, tfserving
 from mlops_lab.deploy.commands import CommandFailed, run
-from mlops_lab.deploy.render import Files
 from mlops_lab.deploy.smoke import Smoke
-from mlops_lab.deploy.spec import Spec
 from mlops_lab.errors import MissingPackage, WrongUsage
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.store import ModelStore
+
+if TYPE_CHECKING:
+    from mlops_lab.deploy.render import Files
+    from mlops_lab.deploy.spec import Spec
 
 IMAGES = {"nginx": "nginx:1.30", "prometheus": "prom/prometheus:v3.5.3"}
 PROFILES = ("prometheus", "tfserving")

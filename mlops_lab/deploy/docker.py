@@ -15,10 +15,10 @@ import mlops_lab
 from mlops_lab.deploy import application, packages
 from mlops_lab.deploy.commands import CommandFailed, run
 from mlops_lab.deploy.kubernetes import image_parts
-from mlops_lab.deploy.render import Files
 from mlops_lab.errors import StoreError, WrongUsage
 
 if TYPE_CHECKING:
+    from mlops_lab.deploy.render import Files
     from mlops_lab.deploy.spec import Spec
 
 REQUIREMENTS = Path(__file__).parent / "requirements"

@@ -8,15 +8,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mlops_lab import show
+from mlops_lab.deploy.spec import Spec
 from mlops_lab.errors import StoreError, WrongUsage
-
-if TYPE_CHECKING:
-    from mlops_lab.deploy.spec import Spec
 
 KINDS = ("docker", "compose", "kubernetes", "tfserving", "github")
 HASHES = re.compile(r" \\(?:\n    --hash=[^\n]*)+")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab.errors import WrongUsage
-from mlops_lab.validate import Expected, LoadTestConfig
+from mlops_lab.validate.acceptance import Expected
+from mlops_lab.validate.load_result import LoadTestConfig
 
 ENVIRONMENTS = ("local", "docker", "compose")
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mlops_lab.store.disk import write_atomically
 from mlops_lab.store.version import ModelVersion
+from mlops_lab.validate.assessment import Assessment
 from mlops_lab.validate.gates import GateFailed
-
-if TYPE_CHECKING:
-    from mlops_lab.validate.assessment import Assessment
 
 TEMPLATES = Path(__file__).parent / "templates"
 LIBRARIES = {"scikit-learn": "sklearn", "keras": "keras", "onnx": "onnx"}
