@@ -164,11 +164,11 @@ def _open(data: bytes) -> Image.Image:
     """Read the header of a PNG or JPEG."""
     reader = next((reader for start, reader in _READERS.items() if data.startswith(start)), None)
     if reader is None:
-        raise _not_a_image(data)
+        raise _not_an_image(data)
     try:
         image: Image.Image = reader(io.BytesIO(data))
     except _PILLOW_ERRORS as error:
-        raise _not_a_image(data) from error
+        raise _not_an_image(data) from error
     return image
 
 
@@ -196,7 +196,7 @@ def _on_black(image: Image.Image) -> Image.Image:
     return image
 
 
-def _not_a_image(data: bytes) -> BadImage:
+def _not_an_image(data: bytes) -> BadImage:
     if not data:
         return BadImage("The image is empty (0 bytes).", "Send the bytes of a PNG or JPEG file.")
     start = data[:8].hex(" ")
@@ -287,6 +287,8 @@ def from_input(batch: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         levels = (batch.astype(np.float64) - spec.low) * (255 / ((spec.high - spec.low) or 1))
     pixels: NDArray[np.uint8] = np.rint(levels.clip(0, 255)).astype(np.uint8)
+    if spec.channels_first:
+        pixels = np.moveaxis(pixels, 1, -1)
     return pixels.reshape(len(batch), *spec.image_shape)
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from mlops_lab import image
 from mlops_lab.errors import BadImage, BadRequest, LabError, TooLarge, WrongShape
-from mlops_lab.image import InputSpec, decode, encode_png, fit, to_input
+from mlops_lab.image import InputSpec, decode, encode_png, fit, from_input, to_input
 
 GREY = InputSpec(shape=(28, 28, 1), size=(28, 28))
 RGB = InputSpec(shape=(8, 8, 3), size=(8, 8), mode="rgb")
@@ -194,7 +194,7 @@ def test_nothing_is_refused():
 
 
 @pytest.mark.parametrize("size", [(0, 0), (0, 5), (5, 0)])
-def test_a_image_without_pixels_is_refused(size):
+def test_an_image_without_pixels_is_refused(size):
     with pytest.raises(BadImage):
         decode(png_header(*size))
 
@@ -412,3 +412,18 @@ def test_a_spec_that_makes_no_sense_is_refused(change):
 @pytest.mark.parametrize("spec", [GREY, RGB, FLAT, PLAIN])
 def test_a_spec_is_described_in_one_sentence(spec):
     assert str(spec.size[0] if spec.size else spec.shape) in image.describe(spec)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        InputSpec(shape=(2, 4, 1), size=(2, 4)),
+        InputSpec(shape=(8,), size=(2, 4), low=-1.0, high=1.0),
+        InputSpec(shape=(2, 4, 3), size=(2, 4), mode="rgb"),
+        InputSpec(shape=(3, 2, 4), size=(2, 4), mode="rgb", high=255.0),
+    ],
+    ids=["grey", "flat", "rgb", "channels first"],
+)
+def test_an_image_is_got_back_from_the_models_input(spec):
+    images = np.random.default_rng(0).integers(0, 256, (3, *spec.image_shape), dtype=np.uint8)
+    assert np.array_equal(from_input(to_input(images, spec), spec), images)

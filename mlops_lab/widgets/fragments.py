@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mlops_lab import show
 from mlops_lab.client import Predictions
 from mlops_lab.errors import LabError, ServerError
-from mlops_lab.image import InputSpec, encode_png, to_input
+from mlops_lab.image import InputSpec, encode_png, from_input, to_input
 from mlops_lab.predict import Prediction
 
 
@@ -61,8 +61,7 @@ def model_input(pixels: NDArray[Any], spec: InputSpec) -> str:
     """
     numbers = to_input([pixels], spec)[0]
     height, width = spec.size or numbers.shape[:2]
-    span = max(spec.high - spec.low, 1e-9)
-    image = ((numbers.reshape(*spec.image_shape) - spec.low) * (255 / span)).round().astype(np.uint8)
+    image = from_input(numbers[np.newaxis], spec)[0]
     text = f"{numbers.size:,} numbers, {numbers.min():.2g} to {numbers.max():.2g}"
     shape = "shape " + "×".join(map(str, numbers.shape))
     alt = f"What the model sees: {width}×{height} pixels, {text}"

@@ -1,15 +1,13 @@
-"""The pages at ``/`` and ``/docs``: static files, and what a model sees of a image."""
+"""The pages at ``/`` and ``/docs``: static files, and what a model sees of an image."""
 
 from __future__ import annotations
 
-import mimetypes
 from pathlib import Path
 
-import numpy as np
 from flask import Blueprint, Response, request
 
 from mlops_lab.errors import UnknownRoute, UnsupportedMedia
-from mlops_lab.image import encode_png, to_input
+from mlops_lab.image import encode_png, from_input, to_input
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.core.inference import Images, InferenceService
 from mlops_lab.serve.rest.images import current_request, decode_images
@@ -20,16 +18,21 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self' http://127.0.0.1:* http://localhost:*"
 )
-# Windows lets its registry decide on these, and some programs write nonsense there.
-KINDS = (".html", ".js", ".css", ".svg", ".png")
-TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
+# Not guessed: Windows lets its registry decide, and some programs write nonsense there.
+TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+}
 
 
 def blueprint(service: InferenceService) -> Blueprint:
     """Return the routes of the pages over a service."""
     routes = Blueprint("pages", __name__)
     # Read once: a request names one of these, and never a path.
-    files = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.suffix in KINDS}
+    files = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.suffix in TYPES}
 
     @routes.get("/")
     def home() -> Response:
@@ -66,6 +69,7 @@ def seen(predictor: Predictor, images: Images) -> bytes:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from mlops_lab.engines.python import PythonEngine
     >>> from mlops_lab.image import InputSpec
     >>> model = Predictor("m", 1, InputSpec((64,), size=(8, 8), high=16), ("a",), PythonEngine(abs))
@@ -75,15 +79,11 @@ def seen(predictor: Predictor, images: Images) -> bytes:
     spec = predictor.input
     if spec.size is None:
         raise UnsupportedMedia(f"The model {predictor.name!r} does not take images.", "There is nothing to see.")
-    given = to_input(images[:1], spec)[0].reshape(spec.image_shape)
-    levels = (given - spec.low) * (255 / (spec.high - spec.low))
-    return encode_png(np.rint(levels).clip(0, 255).astype(np.uint8))
+    return encode_png(from_input(to_input(images[:1], spec), spec)[0])
 
 
 def _page(files: dict[str, bytes], name: str) -> Response:
-    suffix = Path(name).suffix
-    kind = TYPES.get(suffix) or mimetypes.guess_type(name)[0]
-    response = Response(files[name], mimetype=kind)
+    response = Response(files[name], mimetype=TYPES[Path(name).suffix])
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["Referrer-Policy"] = "no-referrer"
     response.cache_control.no_cache = True  # the browser asks each time whether the file is still the same

@@ -9,9 +9,9 @@ from mlops_lab.engines.python import PythonEngine
 from mlops_lab.image import InputSpec, encode_png
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import Registry, create_app
-from mlops_lab.serve.pages import FOLDER, KINDS
+from mlops_lab.serve.pages import FOLDER, TYPES
 
-FILES = sorted(path.name for path in FOLDER.iterdir() if path.suffix in KINDS)
+FILES = sorted(path.name for path in FOLDER.iterdir() if path.suffix in TYPES)
 
 
 def pixels(answer):
@@ -66,7 +66,7 @@ def test_what_the_pages_ask_for_is_there():
     assert wanted <= set(FILES)
 
 
-def test_a_image_is_seen_in_the_models_size(client):
+def test_an_image_is_seen_in_the_models_size(client):
     tall = np.zeros((100, 50), np.uint8)
     tall[:50] = 255
     seen = pixels(client.post("/models/bright/v1/input", data=encode_png(tall), content_type="image/png"))
