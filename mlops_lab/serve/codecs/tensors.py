@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_lab.errors import BadRequest, TooLarge, WrongShape
+from mlops_lab.errors import BadRequest, WrongShape
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
-from mlops_lab.serve.core.limits import Limits
+from mlops_lab.serve.core.limits import Limits, check_length
 
 DEFAULT_SIGNATURE = "serving_default"
 # The Open Inference Protocol's names for types, as they lie in bytes.
@@ -68,15 +68,6 @@ def size(spec: InputSpec) -> int:
 def label(predictor: Predictor, place: int) -> str:
     """Return the name of a class, or its number where it has no name."""
     return predictor.labels[place] if place < len(predictor.labels) else str(place)
-
-
-def check_length(length: int, limits: Limits) -> None:
-    """Raise where a batch is empty, or longer than the limit."""
-    if length < 1:
-        raise BadRequest("The batch is empty.", "Send at least one example.")
-    if length > limits.batch:
-        message = f"The batch has {length} examples; the limit is batch={limits.batch}."
-        raise TooLarge(message, "Send several requests.")
 
 
 def check_shape(shape: Any, spec: InputSpec, limits: Limits) -> tuple[int, ...]:

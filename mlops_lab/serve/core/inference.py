@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import image
-from mlops_lab.errors import BadRequest, TooLarge
 from mlops_lab.predict import PredictionEvent, Predictor, check_rows, check_tensor
 from mlops_lab.serve.core import timing
 from mlops_lab.serve.core.admission import AdmissionController, Ticket
-from mlops_lab.serve.core.limits import Limits
+from mlops_lab.serve.core.limits import Limits, check_length
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import Route, TrafficRouter
@@ -202,12 +201,7 @@ class InferenceService:
 
     def _to_input(self, batch: Batch, predictor: Predictor) -> NDArray[Any]:
         """Return the batch as the model takes it, once its length is within the limit."""
-        length = len(batch)
-        if length < 1:
-            raise BadRequest("The batch is empty.", "Send at least one example.")
-        if length > self.limits.batch:
-            message = f"The batch has {length} examples; the limit is batch={self.limits.batch}."
-            raise TooLarge(message, "Send several requests.")
+        check_length(len(batch), self.limits)
         if batch.tensor is None:
             assert batch.images is not None
             return image.to_input(batch.images, predictor.input)

@@ -220,6 +220,8 @@ class Registry:
     def _take_over(self, entry: ModelEntry, old: ModelEntry, name: str, number: int) -> None:
         assert self.store is not None
         entry.fingerprints[number] = fingerprint = self.store.mark(name, number)
+        if number in old.seconds:  # of what is loaded; a successor is measured anew
+            entry.seconds[number] = old.seconds[number]
         if fingerprint != old.fingerprints.get(number):
             if number in old.loaded:  # what is loaded goes on until its successor has proved itself
                 entry.loaded[number] = old.loaded[number]
@@ -229,8 +231,6 @@ class Registry:
             return
         if number in old.loaded:
             entry.loaded[number] = old.loaded[number]
-        if number in old.seconds:
-            entry.seconds[number] = old.seconds[number]
         if number in old.failed:
             entry.failed[number] = old.failed[number]
         if number in old.available:

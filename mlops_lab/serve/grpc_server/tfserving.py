@@ -13,7 +13,7 @@ from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.codecs import tensors
 from mlops_lab.serve.core.inference import Batch, Inference
-from mlops_lab.serve.core.limits import Limits
+from mlops_lab.serve.core.limits import Limits, check_length
 from mlops_lab.serve.grpc_server.context import Method, ServiceContext, Unimplemented
 from mlops_lab.serve.grpc_server.protos import tensorflow_pb2, tensorflow_serving_pb2
 from mlops_lab.serve.rest import tfserving
@@ -135,7 +135,7 @@ def classify(context: ServiceContext, request: Any) -> Any:
 def to_batch(given: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
     """Return the examples of an ``Input`` as a batch."""
     listed = given.example_list_with_context if given.HasField("example_list_with_context") else given.example_list
-    tensors.check_length(len(listed.examples), limits)
+    check_length(len(listed.examples), limits)
     shared = listed.context.features.feature if given.HasField("example_list_with_context") else {}
     rows = []
     for example in listed.examples:

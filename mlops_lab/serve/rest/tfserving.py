@@ -20,7 +20,7 @@ from mlops_lab.predict import Predictor
 from mlops_lab.serve.codecs import tensors
 from mlops_lab.serve.codecs.body import parse_object
 from mlops_lab.serve.core.inference import Batch, Inference, InferenceService
-from mlops_lab.serve.core.limits import Limits
+from mlops_lab.serve.core.limits import Limits, check_length
 from mlops_lab.serve.core.registry import ModelEntry, Registry
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.rest.images import read_content
@@ -139,8 +139,8 @@ def infer(
 ) -> Inference:
     """Return the inference of a version by number or label; errors are worded as by TensorFlow Serving."""
     with as_servable(service.registry, name, version, label) as wanted:
-        service.registry.get(name, wanted)
-    return service.infer(name, wanted, decode, context)
+        route = service.route(name, wanted, context)
+    return service.answer(route, decode, context)
 
 
 def find(registry: Registry, name: str, version: str = "", label: str = "") -> Predictor:
@@ -218,7 +218,7 @@ def decode_rows(items: Any, spec: InputSpec, limits: Limits) -> list[Any]:
     """Return the examples in ``instances``: plain values, or objects that name the one input."""
     if not isinstance(items, list) or not items:
         raise BadRequest("'instances' is not a list with something in it.", f"Send examples of {tensors.wanted(spec)}.")
-    tensors.check_length(len(items), limits)
+    check_length(len(items), limits)
     kinds = set(map(type, items))
     if dict not in kinds:
         return items
@@ -242,7 +242,7 @@ def decode_examples(message: dict[str, Any], spec: InputSpec, limits: Limits) ->
     items, context = message.get("examples"), message.get("context", {})
     if not isinstance(items, list) or not items or not isinstance(context, dict):
         raise BadRequest("'examples' is not a list with something in it.", f'Send [{{"{spec.name}": [numbers]}}, …].')
-    tensors.check_length(len(items), limits)
+    check_length(len(items), limits)
     if not all(isinstance(item, dict) and spec.name in {**context, **item} for item in items):
         raise BadRequest(f"An example has no feature {spec.name!r}.", f'Every one is {{"{spec.name}": [numbers]}}.')
     return fold(tensors.from_lists([{**context, **item}[spec.name] for item in items], spec), spec)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,11 @@ from hostile_bodies import bodies
 
 from mlops_lab.image import InputSpec
 from mlops_lab.serve import Limits, create_app
+from mlops_lab.serve.core.inference import Batch, InferenceService
 from mlops_lab.serve.core.registry import Registry
+from mlops_lab.serve.core.timing import RequestContext
+from mlops_lab.serve.rest import tfserving
+from mlops_lab.store import ModelStore
 from mlops_lab.store.routing import TrafficSettings
 
 HALF = np.full((28, 28, 1), 0.5).tolist()
@@ -50,6 +55,21 @@ def test_rows_answer_predictions_in_order(client):
     answer = post(client, f"{BRIGHT}:predict", {"instances": [HALF, ONE]})
     assert answer.status_code == 200 and answer.mimetype == "application/json"
     assert answer.json == {"predictions": [[0.5, 0.5], [0.0, 1.0]]}
+
+
+def test_a_first_load_does_not_count_against_the_deadline(models, monkeypatch):
+    registry = Registry.of(models)
+    tensor = np.zeros((1, *registry.get("digits").input.shape), np.float32)
+    load = ModelStore.load
+    monkeypatch.setattr(ModelStore, "load", lambda *args: time.sleep(0.3) or load(*args))
+    service = InferenceService.over(registry)
+    entry = registry.entry("digits")
+    entry.available.add(1)
+    entry.loaded.clear()
+    entry.index()
+    context = RequestContext.begin()
+    tfserving.infer(service, "digits", "1", "", lambda _: Batch(tensor=tensor), context)
+    assert context.stages["queue"] < 0.2
 
 
 def test_rows_may_name_the_input(client):
