@@ -114,7 +114,7 @@ def create_app(
     app.register_blueprint(chain_routes.blueprint(linked, service))
     app.register_blueprint(tfserving.blueprint(service))
     app.register_blueprint(oip.blueprint(service))
-    app.register_blueprint(openapi.blueprint(service, chains=linked.listing, secured=bool(api_keys)))
+    app.register_blueprint(openapi.blueprint(service, chains=linked.names, secured=bool(api_keys)))
     app.register_blueprint(pages.blueprint(service))
     _add_operations(app, state)
     errors.add_handlers(app, limits)

@@ -96,8 +96,8 @@ class ChainRegistry:
                 chain.bind(self._find)
                 self._entries[chain.name] = ChainEntry(chain)
 
-    def get(self, name: str) -> Chain:
-        """Return a chain.
+    def entry(self, name: str) -> ChainEntry:
+        """Return the entry of a chain that can be used.
 
         Raises
         ------
@@ -112,11 +112,16 @@ class ChainRegistry:
             raise UnknownChain(f"There is no chain {name[:80]!r}.", nearest(name[:80], self._entries))
         if entry.chain is None:
             raise BrokenChain(f"The chain {name!r} cannot be used: {entry.error}", "")
-        return entry.chain
+        return entry
 
-    def state(self, name: str) -> str:
+    def get(self, name: str) -> Chain:
+        """Return a chain; the errors are those of :meth:`entry`."""
+        chain = self.entry(name).chain
+        assert chain is not None
+        return chain
+
+    def state(self, entry: ChainEntry) -> str:
         """Return ``ready``, or the reason why not."""
-        entry = self._entries[name]
         try:
             if entry.chain is None:
                 return f"failed: {entry.error}"
@@ -129,11 +134,16 @@ class ChainRegistry:
         """Return the steps of a chain, with the versions that its models have by default."""
         return chain.bind(self._find)
 
+    def names(self) -> list[str]:
+        """Return the name of every chain; no model is loaded for it."""
+        self._look()
+        return sorted(self._entries)
+
     def listing(self) -> list[dict[str, Any]]:
         """Return every chain with its state."""
         self._look()
         return [
-            {"name": name, "description": entry.chain.description if entry.chain else "", "state": self.state(name)}
+            {"name": name, "description": entry.chain.description if entry.chain else "", "state": self.state(entry)}
             for name, entry in sorted(self._entries.items())
         ]
 
@@ -145,6 +155,8 @@ class ChainRegistry:
         if self._folder is None or time.monotonic() - self._looked < LOOK_SECONDS:
             return
         with self._lock:
+            if time.monotonic() - self._looked < LOOK_SECONDS:  # another thread has looked meanwhile
+                return
             self._entries = {path.stem: _reread(path, self._entries.get(path.stem)) for path in _files(self._folder)}
             self._looked = time.monotonic()
 
@@ -178,8 +190,9 @@ def blueprint(chains: ChainRegistry, service: InferenceService) -> Blueprint:
 
     @routes.get("/chains/<chain>")
     def about(chain: str) -> dict[str, Any]:
-        found = chains.get(chain)
-        state = chains.state(chain)
+        entry = chains.entry(chain)
+        found, state = entry.chain, chains.state(entry)
+        assert found is not None
         described = found.to_dict()
         if state.startswith("ready"):
             described["links"] = [_describe(number, step) for number, step in enumerate(chains.bind(found), 1)]

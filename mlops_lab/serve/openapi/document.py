@@ -58,7 +58,7 @@ def make_document(
         },
         **({"servers": [{"url": root}]} if root else {}),
         "tags": [
-            {"name": "models", "description": "The models that are loaded, and their predictions for a image."},
+            {"name": "models", "description": "The models that are loaded, and their predictions for an image."},
             {"name": "operations", "description": "For operators of the server."},
             *tensor_paths.TAGS,
         ],
@@ -150,14 +150,14 @@ def _with_keys(answer: Json) -> Json:
 
 
 def blueprint(
-    service: InferenceService, *, chains: Callable[[], Sequence[Json]] = tuple, secured: bool = False
+    service: InferenceService, *, chains: Callable[[], Sequence[str]] = tuple, secured: bool = False
 ) -> Blueprint:
-    """Return the route of the document; ``chains`` lists the chains there are at the moment."""
+    """Return the route of the document; ``chains`` names the chains there are at the moment."""
     routes = Blueprint("openapi", __name__)
 
     @routes.get("/openapi.json")
     def openapi() -> Json:
-        names = [chain["name"] for chain in chains()]
-        return make_document(service.registry, service.limits, chains=names, secured=secured, root=request.script_root)
+        root = request.script_root
+        return make_document(service.registry, service.limits, chains=chains(), secured=secured, root=root)
 
     return routes

@@ -11,6 +11,7 @@ from mlops_lab.errors import LabError, UnknownModel
 from mlops_lab.image import encode_png
 from mlops_lab.serve import Chain, Limits
 from mlops_lab.serve.chains import routes as chains
+from mlops_lab.serve.core.registry import Registry
 
 ROOT = Path(__file__).parents[3]
 NUMBER = {"links": [{"step": "find-digits"}, {"model": "digits", "version": "v1"}, {"step": "join"}]}
@@ -192,6 +193,23 @@ def test_an_edited_file_is_served_without_a_restart(client, folder, sheet):
     assert client.post("/chains/number", **npy(sheet[0])).json["answer"] == "+".join(sheet[1])
     (folder / "number.json").unlink()
     assert client.post("/chains/number", **npy(sheet[0])).status_code == 404
+
+
+def test_a_chain_that_goes_while_it_is_described_is_no_error_of_the_server(models, folder, monkeypatch):
+    monkeypatch.setattr(chains, "LOOK_SECONDS", 0.0)
+    linked = chains.ChainRegistry(Registry.of(models), folder)
+    entry = linked.entry("number")
+    (folder / "number.json").unlink()
+    assert linked.listing() == []
+    assert linked.state(entry) == "ready"
+
+
+def test_the_names_of_chains_load_no_model(folder):
+    class Unasked(Registry):
+        def get(self, name, version=""):
+            raise AssertionError(f"{name} was asked for")
+
+    assert chains.ChainRegistry(Unasked(), folder).names() == ["number"]
 
 
 def test_chains_of_python(shared_models, sheet):
