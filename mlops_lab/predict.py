@@ -198,7 +198,7 @@ class Predictor:
     def predict(self, images: Sequence[NDArray[Any]] | NDArray[Any]) -> list[Prediction]:
         """Return a :class:`Prediction` for each image of a batch, in order."""
         rows = self.probabilities(images)
-        return from_probabilities(rows, self.labels, list(images) if self.input.size else None)
+        return from_probabilities(rows, self.class_names(rows.shape[1]), list(images) if self.input.size else None)
 
     def __repr__(self) -> str:
         engine = type(self.engine).__name__

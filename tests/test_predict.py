@@ -45,6 +45,11 @@ def test_a_model_without_images_has_predictions_without_images():
     assert (answer.label, answer.confidence, answer.image) == ("b", 0.75, None)
 
 
+def test_a_model_without_labels_answers_the_numbers_of_its_classes():
+    predictor = Predictor("m", 1, InputSpec(shape=(2,)), (), PythonEngine(lambda inputs: inputs))
+    assert predictor.predict([[0.25, 0.75]])[0].label == predictor.class_names(2)[1]
+
+
 def test_numbers_are_plain_and_not_longer_than_float32():
     answer = from_probabilities(np.array([[1 / 3, 2 / 3]], np.float32), ["a", "b"])[0]
     assert answer.to_dict() == {
