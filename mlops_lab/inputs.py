@@ -60,6 +60,14 @@ class InputSpec:
         """Whether colours come before height and width, as PyTorch has them: ``(3, 28, 28)``."""
         return self.mode == "rgb" and self.shape == (3, *(self.size or ())) != self.image_shape
 
+    @cached_property
+    def example_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes in which one example may come as an array."""
+        if self.size is None:
+            return (self.shape,)
+        shapes = (self.image_shape, (*self.image_shape, 1))
+        return shapes if self.channels_first else (*shapes, self.shape)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the ``input`` entry of a manifest."""
         image = {"kind": "image", "size": list(self.size or ()), "mode": self.mode}

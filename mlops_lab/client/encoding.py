@@ -140,9 +140,7 @@ def _is_batch(array: NDArray[Any]) -> bool:
 
 def _as_batch(array: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
     """Return an array as ``(n, *shape)``, provided that its images have exactly the shape that the model takes."""
-    shapes = {spec.shape} if spec.size is None else {spec.image_shape, (*spec.image_shape, 1)}
-    if not spec.channels_first:
-        shapes.add(spec.shape)
+    shapes = spec.example_shapes
     batch = array[np.newaxis] if array.shape in shapes else array
     if batch.shape[1:] not in shapes:
         shape = ", ".join(map(str, spec.image_shape or spec.shape))

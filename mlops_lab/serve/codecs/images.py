@@ -167,8 +167,7 @@ def _npy_header(body: bytes) -> tuple[np.dtype[Any], Literal["C", "F"], tuple[in
 def _is_one(array: NDArray[Any], spec: InputSpec) -> bool:
     if spec is WHOLE:
         return array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
-    shapes = [spec.image_shape, (*spec.image_shape, 1)]
-    return array.shape in (shapes if spec.channels_first else [*shapes, spec.shape])
+    return array.shape in spec.example_shapes
 
 
 def check_image(array: NDArray[Any], spec: InputSpec) -> NDArray[Any]:

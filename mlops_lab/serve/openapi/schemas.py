@@ -12,8 +12,7 @@ from mlops_lab.image import InputSpec, describe, encode_png
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import ModelEntry
-
-Json = dict[str, Any]
+from mlops_lab.serve.openapi.components import Json
 
 TEXT: Json = {"type": "string"}
 COUNT: Json = {"type": "integer", "minimum": 0}
@@ -139,8 +138,7 @@ def _image(spec: InputSpec) -> Json:
         return nested(spec.shape, number(spec.dtype))
     # Whole numbers: fractions up to 1 are taken for pixels that were divided by 255 already, and refused.
     pixel = {"type": "integer", "minimum": 0, "maximum": 255}
-    shapes = dict.fromkeys([spec.image_shape, (*spec.image_shape, 1), spec.shape])
-    return any_of([BASE64, *(nested(shape, pixel) for shape in shapes)])
+    return any_of([BASE64, *(nested(shape, pixel) for shape in dict.fromkeys(spec.example_shapes))])
 
 
 def number(dtype: str) -> Json:
