@@ -1,8 +1,8 @@
 """Recognise a file by its content, whatever it is called, and say it in words a person understands.
 
 A file that bears the name of a model or an image is often something else: a Git LFS pointer, the web page of a
-sign-in, the error text of a download service, an image of another format. Every reader that refuses a file asks
-:func:`identify` first, so that its message names the real content. Nothing is decoded or unpacked here.
+sign-in, the error text of a download service, an image of another format. Every reader of models that refuses a file
+asks :func:`identify` first, so that its message names the real content. Nothing is decoded or unpacked here.
 """
 
 from __future__ import annotations

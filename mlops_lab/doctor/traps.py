@@ -9,6 +9,7 @@ from types import TracebackType
 from mlops_lab.doctor.machine import warning
 from mlops_lab.findings import Finding
 from mlops_lab.serve.background.werkzeug_servers import WerkzeugServer, find_werkzeug_servers
+from mlops_lab.serve.ports import LOOPBACK
 
 INSTEAD = "Remove app.run, and write server = serve.start(app) in a cell."
 
@@ -22,7 +23,7 @@ def check() -> list[Finding]:
 
 
 def _left(server: WerkzeugServer) -> Finding:
-    name, exposed = f"app.run on port {server.port}", server.host not in ("127.0.0.1", "localhost", "::1")
+    name, exposed = f"app.run on port {server.port}", server.host not in LOOPBACK
     if server.debugger and exposed:
         message = "Flask's debugger is open to the network, and executes any code for whoever guesses its PIN."
         return Finding(False, message, f"serve.stop_all() stops it. {INSTEAD}", name=name)

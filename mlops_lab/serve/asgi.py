@@ -25,7 +25,6 @@ from mlops_lab.serve.http.bridge import (
     read_body,
     send_reply,
 )
-from mlops_lab.serve.http.dispatcher import Dispatcher
 from mlops_lab.serve.observability.access_log import Exchange
 from mlops_lab.serve.rest.images import ImageRequest, respond
 from mlops_lab.serve.rest.reply import Reply, common_headers, error_reply
@@ -64,8 +63,8 @@ class AsgiApp:
         self.service = state.service
         self.limits = state.service.limits
         self.secured = bool(state.keys)
-        self.dispatcher = Dispatcher(max(self.limits.threads, self.limits.in_flight + 1))
-        self.flask = WsgiBridge(app, self.limits, self.dispatcher, state.record_refusal)
+        self.flask = WsgiBridge(app, self.limits, state.record_refusal)
+        self.dispatcher = self.flask.dispatcher
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -115,8 +114,7 @@ class AsgiApp:
     async def classify(self, request: ImageRequest, body: bytes, context: RequestContext) -> Reply:
         """Return the reply, computed on the event loop where that is quick, else in a thread."""
         predictor = self.service.loaded(request.name, request.version)
-        model = predictor.name if predictor is not None else request.name
-        ticket = await self.service.admission.wait(model, context.elapsed())
+        ticket = await self.service.admission.wait(request.name, context.elapsed())
         try:
             call = partial(respond, self.service, request, context, ticket)
             if predictor is not None and self.is_small(request, body) and self.service.is_quick(predictor):
@@ -166,10 +164,8 @@ def create_asgi(app: WsgiApp) -> AsgiApp | WsgiBridge:
     'AsgiApp'
     """
     state = state_of(app)
-    if state is not None and isinstance(app, Flask) and not is_plain(app, state):
-        return WsgiBridge(app, state.service.limits, on_refused=state.record_refusal)
-    if state is None or not isinstance(
-        app, Flask
-    ):  # somebody else's application: of its body the lab knows no limit but its own
+    if state is None or not isinstance(app, Flask):  # of somebody else's body the lab knows no limit but its own
         return WsgiBridge(app, Limits(body_bytes=8 * Limits.body_bytes))
+    if not is_plain(app, state):
+        return WsgiBridge(app, state.service.limits, state.record_refusal)
     return AsgiApp(app, state)

@@ -23,6 +23,7 @@ from mlops_lab.errors import PortTaken, ServerError
 PROBE_HEADER = "X-Lab-Probe"
 FREE = "or take port 0 for a free one"
 AIRPLAY = (5000, 7000)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def _notebook() -> str:

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mlops_lab import show
+from mlops_lab.serve.ports import LOOPBACK
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WAIT_SECONDS = 2.0
 
 

@@ -36,8 +36,6 @@ class WsgiBridge:
         Any WSGI application.
     limits
         ``body_bytes`` bounds a body, and ``threads`` the calls at the same time.
-    dispatcher
-        The threads; by default its own.
     on_refused
         Called with the status code of each request that is refused without calling the application; for metrics.
     """
@@ -46,12 +44,11 @@ class WsgiBridge:
         self,
         app: WsgiApp,
         limits: Limits,
-        dispatcher: Dispatcher | None = None,
         on_refused: Callable[[int], object] = lambda status: None,
     ) -> None:
         self.app = app
         self.limits = limits
-        self.dispatcher = dispatcher or Dispatcher(max(limits.threads, limits.in_flight + 1))
+        self.dispatcher = Dispatcher(max(limits.threads, limits.in_flight + 1))
         self._on_refused = on_refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -18,11 +18,11 @@ import uvicorn
 from mlops_lab.errors import WrongUsage
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.http.protocol import StrictProtocol
+from mlops_lab.serve.ports import LOOPBACK
 
 # A drain is over when, so many times in a row 10 ms apart, there was nothing to read, to answer or to send.
 QUIET_LOOKS = 20
 TICK_SECONDS = 1.0
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _servers: weakref.WeakSet[HttpServer] = weakref.WeakSet()
 
 
