@@ -2,7 +2,7 @@
 
     python benchmarks/containers.py [--times 5] [--network host]
 
-Needs a Docker engine (tools/docker_engine.sh). The time runs from `docker run` to the first answer to a image.
+Needs a Docker engine (tools/docker_engine.sh). The time runs from `docker run` to the first answer to an image.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IMAGE = np.zeros((28, 28), np.uint8)
 
 
 def seconds(spec: deploy.Spec) -> float:
-    """Return how long a fresh container takes to answer a image."""
+    """Return how long a fresh container takes to answer an image."""
     subprocess.run(["docker", "rm", "--force", docker.container(spec)], capture_output=True, check=False)
     started = time.perf_counter()
     client = serve.Client(docker.start(spec))

@@ -45,7 +45,7 @@ def test_bars_mark_the_strongest():
     assert "75.0%" in rows[1]
 
 
-def test_a_image_carries_its_bytes_and_alt_text():
+def test_an_image_carries_its_bytes_and_alt_text():
     html = show.image(b"\x89PNG", 'a "shoe"', width=56, pixelated=True)
     assert base64.b64encode(b"\x89PNG").decode() in html
     assert 'alt="a &quot;shoe&quot;"' in html

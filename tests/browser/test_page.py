@@ -163,7 +163,7 @@ def test_a_photo_on_white_is_inverted_on_demand(page):
     assert found[2, 14] == 0
 
 
-def test_a_image_can_be_dropped(page):
+def test_an_image_can_be_dropped(page):
     data = list(encode_png(np.full((10, 10), 99, np.uint8)))
     page.evaluate(
         """(bytes) => {

@@ -50,7 +50,7 @@ def test_the_dashboard_moves(opened):
     cell.get_by_text("· stopped").wait_for()
 
 
-def test_a_image_of_ones_own(opened):
+def test_an_image_of_ones_own(opened):
     book = opened([SET_UP, "own = widgets.upload(server)\nown"])
     book.run_all()
     cell = book.cell("widgets.upload")

@@ -20,7 +20,7 @@ def uploader(server):
     return widgets.upload(server, "light", "v2")
 
 
-def test_a_image_is_prepared_and_sent(uploader):
+def test_an_image_is_prepared_and_sent(uploader):
     uploader.file.value = chosen(encode_png(np.full((90, 60), 230, np.uint8)))
     assert uploader.answer[0].label == "9"
     assert re.findall(r"(\d) (Your image|Grey|Inverted|Small)<", uploader.result.value) == [

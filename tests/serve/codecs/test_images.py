@@ -38,11 +38,11 @@ def of_npy(array, spec=GREY, **options):
 
 
 @pytest.mark.parametrize("kind", ["image/png", "image/jpeg"])
-def test_a_image_is_told_by_its_bytes_not_by_its_label(kind):
+def test_an_image_is_told_by_its_bytes_not_by_its_label(kind):
     assert np.array_equal(codec.decode(kind, PNG, GREY, LIMITS)[0], IMAGE)
 
 
-def test_a_image_of_another_size_is_fitted():
+def test_an_image_of_another_size_is_fitted():
     big = encode_png(np.kron(IMAGE, np.ones((2, 2), np.uint8)))
     assert codec.decode("image/png", big, GREY, LIMITS)[0].shape == (28, 28)
 
@@ -66,7 +66,7 @@ TEXT = base64.b64encode(PNG).decode()
 
 
 @pytest.mark.parametrize("image", [TEXT, f"data:image/png;base64,{TEXT}", IMAGE.tolist(), IMAGE[..., None].tolist()])
-def test_every_form_of_a_image_in_json(image):
+def test_every_form_of_an_image_in_json(image):
     for message in ({"image": image}, {"images": [image]}):
         assert np.array_equal(json_of(message)[0], IMAGE)
 
