@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from mlops_lab.errors import BadRequest, WrongShape
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
-from mlops_lab.serve.core.limits import Limits, check_length
+from mlops_lab.serve.core.inference import check_length
+from mlops_lab.serve.core.limits import Limits
 
 DEFAULT_SIGNATURE = "serving_default"
 # The Open Inference Protocol's names for types, as they lie in bytes.

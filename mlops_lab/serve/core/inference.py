@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import image
+from mlops_lab.errors import BadRequest, TooLarge
 from mlops_lab.predict import PredictionEvent, Predictor, check_rows, check_tensor
 from mlops_lab.serve.core import timing
 from mlops_lab.serve.core.admission import AdmissionController, Ticket
-from mlops_lab.serve.core.limits import Limits, check_length
+from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import Route, TrafficRouter
@@ -206,3 +207,12 @@ class InferenceService:
             assert batch.images is not None
             return image.to_input(batch.images, predictor.input)
         return check_tensor(batch.tensor, predictor)
+
+
+def check_length(length: int, limits: Limits) -> None:
+    """Raise where a batch is empty, or longer than the limit."""
+    if length < 1:
+        raise BadRequest("The batch is empty.", "Send at least one example.")
+    if length > limits.batch:
+        message = f"The batch has {length} examples; the limit is batch={limits.batch}."
+        raise TooLarge(message, "Send several requests.")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlops_lab.errors import BadRequest, TooLarge
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -71,12 +69,3 @@ class Limits:
     loop_bytes: int = 64 * 1024
     loop_pixels: int = 250_000
     loop_seconds: float = 0.001
-
-
-def check_length(length: int, limits: Limits) -> None:
-    """Raise where a batch is empty, or longer than the limit."""
-    if length < 1:
-        raise BadRequest("The batch is empty.", "Send at least one example.")
-    if length > limits.batch:
-        message = f"The batch has {length} examples; the limit is batch={limits.batch}."
-        raise TooLarge(message, "Send several requests.")

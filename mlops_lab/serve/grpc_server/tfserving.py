@@ -12,8 +12,8 @@ from mlops_lab.errors import BadRequest
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.codecs import tensors
-from mlops_lab.serve.core.inference import Batch, Inference
-from mlops_lab.serve.core.limits import Limits, check_length
+from mlops_lab.serve.core.inference import Batch, Inference, check_length
+from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.grpc_server.context import Method, ServiceContext, Unimplemented
 from mlops_lab.serve.grpc_server.protos import tensorflow_pb2, tensorflow_serving_pb2
 from mlops_lab.serve.rest import tfserving

@@ -19,8 +19,8 @@ from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.codecs import tensors
 from mlops_lab.serve.codecs.body import parse_object
-from mlops_lab.serve.core.inference import Batch, Inference, InferenceService
-from mlops_lab.serve.core.limits import Limits, check_length
+from mlops_lab.serve.core.inference import Batch, Inference, InferenceService, check_length
+from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import ModelEntry, Registry
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.rest.images import read_content
