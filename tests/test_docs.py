@@ -27,7 +27,7 @@ def test_the_python_blocks_run_in_order(page, monkeypatch, capsys):
         serve.stop_all()
 
 
-NAMED = re.compile(r"`((?:mlops_lab|serve|tests|tools|benchmarks|docs|notebooks)/[\w./-]*)")
+NAMED = re.compile(r"`((?:mlops_lab|serve|tests|tools|benchmarks|docs|notebooks)/(?!\.)[\w./-]*)")
 
 
 @pytest.mark.parametrize(

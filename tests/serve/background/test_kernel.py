@@ -112,10 +112,11 @@ for path in Path("mlops_lab/serve/background").glob("*.py"):
     path.write_text(path.read_text() + "\\nRELOADED = True\\n")
 """
 AFTER = """
-from mlops_lab.serve.background import server_table, running, starting
+from mlops_lab.serve.background import manager, server as server_module, server_table
 app = Flask("new")
 app.get("/")(lambda: "new")
-print(running.RELOADED, starting.RELOADED, known.RELOADED, [item.name for item in serve.servers()], old.running)
+print(*[module.RELOADED for module in (manager, server_module, server_table)], end=" ")
+print([item.name for item in serve.servers()], old.running)
 server = serve.start(app, name="cell")
 answer = requests.get(server.url)
 print(answer.text, answer.headers["X-Lab-Generation"], server.port == old.port, old.running, len(serve.servers()))
