@@ -186,3 +186,13 @@ def test_the_report_has_three_faces(delivery):
     assert plain["passed"] is False and plain["findings"][3]["images"] == ["images[3]", "images[200]"]
     assert "images[200]" in report._repr_html_() and "✗ failed" in report._repr_html_()
     assert str(report).splitlines()[-1] == report.summary
+
+
+def test_of_two_shapes_that_are_equally_frequent_the_first_is_the_common_one():
+    from mlops_lab.data.subject import read_subject
+
+    sides = (8, 9, 9, 8)
+    _, subject = read_subject([np.zeros((side, side), np.uint8) for side in sides], [0, 1, 0, 1], (), "L")
+    (part,) = subject.parts
+    assert (part.images.shape, part.names) == ((2, 8, 8), ["images[0]", "images[3]"])
+    assert part.misfits == (("images[1]", "9×9"), ("images[2]", "9×9"))

@@ -239,6 +239,59 @@ def _unbounded() -> dict[str, bytes]:
     }
 
 
+def _numbers(name: str, *numbers: int) -> bytes:
+    """Return a node that holds whole numbers."""
+    return _onnx_node("Constant", [], [name], more=_ints("value_ints", *numbers))
+
+
+def _ints(name: str, *numbers: int) -> bytes:
+    return field(5, field(1, name) + b"".join(field(8, number) for number in numbers))
+
+
+def _giants() -> dict[str, bytes]:
+    """Return graphs whose answers do not fit in memory, whatever their input."""
+    side, scale = _numbers("s", 100_000, 100_000), _tensor((4,), struct.pack("<4f", 1, 1, 1e5, 1e5))
+    return {
+        "fill": onnx([side, _onnx_node("ConstantOfShape", ["s"], ["y"])]),
+        "expand": onnx([_numbers("s", 100_000, 100_000, 4), _onnx_node("Expand", ["x", "s"], ["y"])]),
+        "range": onnx(
+            [_numbers("a", 0), _numbers("b", 10**12), _numbers("c", 1), _onnx_node("Range", ["a", "b", "c"], ["y"])]
+        ),
+        "tile": onnx([side, _onnx_node("Tile", ["x", "s"], ["y"])]),
+        "pad": onnx([_numbers("s", 10**4, 10**4, 10**4, 10**4), _onnx_node("Pad", ["x", "s"], ["y"])]),
+        "resize": onnx([_onnx_node("Resize", ["x", "", "w"], ["y"])], tensor=scale),
+        "upsample": onnx([_onnx_node("Upsample", ["x", "w"], ["y"])], tensor=scale),
+        "multiplied": onnx(
+            [
+                _numbers("a", 1000, 10),
+                _onnx_node("Mul", ["a", "a"], ["b"]),
+                _numbers("c", 100),
+                _onnx_node("Concat", ["b", "c"], ["s"]),
+                _onnx_node("ConstantOfShape", ["s"], ["y"]),
+            ]
+        ),
+        "added": onnx([side, _onnx_node("Add", ["s", "s"], ["b"]), _onnx_node("Expand", ["x", "b"], ["y"])]),
+        "gathered": onnx(
+            [
+                _numbers("a", 1, 10**9),
+                _numbers("p", 1),
+                _onnx_node("Gather", ["a", "p"], ["b"]),
+                _onnx_node("Cast", ["b"], ["s"]),
+                _onnx_node("ConstantOfShape", ["s"], ["y"]),
+            ]
+        ),
+        "times_shape": onnx(
+            [
+                _onnx_node("Shape", ["x"], ["a"]),
+                _numbers("b", 10**9),
+                _onnx_node("Mul", ["a", "b"], ["s"]),
+                _onnx_node("Expand", ["w", "s"], ["y"]),
+            ]
+        ),
+        "attribute": onnx([_onnx_node("RandomNormal", [], ["y"], more=_ints("shape", 100_000, 100_000))]),
+    }
+
+
 def _onnx() -> list[Case]:
     add = _onnx_node("Add", ["x", "b"], ["a"]), _onnx_node("Add", ["a", "w"], ["b"]), _onnx_node("Relu", ["b"], ["y"])
     inner = field(5, field(1, "then_branch") + field(6, field(1, _onnx_node("Evil", ["x"], ["z"]))))
@@ -273,6 +326,7 @@ def _onnx() -> list[Case]:
         "negative_input": (onnx(size=-5), "onnx_dims"),
         "giant_dim": (onnx(tensor=_tensor((2**40,))), "onnx_giant"),
         "giant_product": (onnx(tensor=_tensor((2**20, 2**20))), "onnx_giant"),
+        **{f"giant_{name}": (data, "onnx_giant") for name, data in _giants().items()},
         "short_data": (onnx(tensor=_tensor((3,))), "onnx_length"),
         "odd_data": (onnx(tensor=_tensor((2,), b"\0" * 7)), "onnx_length"),
         "no_data": (onnx(tensor=_tensor((2,), b"")), "onnx_length"),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mlops_lab.cli.options import as_json, in_models
+from mlops_lab.cli.options import in_models, prints
 
 LOG = click.option("--log", required=True, help="The prediction log: a file, or a postgresql:// address.")
 MODEL = click.option("--model", help="Which model, where the log knows several.")
@@ -28,13 +27,13 @@ def monitor() -> None:
 @MODEL
 @VERSION
 @HOURS
-@as_json
-def report(log: str, folder: str, model: str | None, version: int | None, hours: float | None, as_json: bool) -> None:
+@prints
+def report(log: str, folder: str, model: str | None, version: int | None, hours: float | None) -> tuple[Any, str]:
     """Report on a version, by hour, from its summaries."""
     from mlops_lab import monitor as stage
 
     found = stage.report(log, folder, model, version, since=_since(hours))
-    _tell(found.to_dict(), str(found), as_json)
+    return found.to_dict(), str(found)
 
 
 @monitor.command()
@@ -43,15 +42,15 @@ def report(log: str, folder: str, model: str | None, version: int | None, hours:
 @MODEL
 @VERSION
 @click.option("--last", default=1000, show_default=True, type=click.IntRange(1), help="The newest so many predictions.")
-@as_json
-def drift(log: str, folder: str, model: str | None, version: int | None, last: int, as_json: bool) -> None:
+@prints
+def drift(log: str, folder: str, model: str | None, version: int | None, last: int) -> tuple[Any, str]:
     """Compare the newest predictions with the version's reference. Exit 1 if the change is harmful."""
     from mlops_lab import monitor as stage
 
     verdict = stage.compare_log(log, folder, model, version, last=last)
-    _tell(verdict.to_dict(), str(verdict), as_json)
     if verdict.harmful:
-        sys.exit(1)
+        click.get_current_context().call_on_close(lambda: sys.exit(1))
+    return verdict.to_dict(), str(verdict)
 
 
 @monitor.command()
@@ -61,23 +60,19 @@ def drift(log: str, folder: str, model: str | None, version: int | None, last: i
 @VERSION
 @HOURS
 @click.option("--out", default="monitor.html", show_default=True, help="The file to write.")
-@as_json
+@prints
 def dashboard(
-    log: str, folder: str, model: str | None, version: int | None, hours: float | None, out: str, as_json: bool
-) -> None:
+    log: str, folder: str, model: str | None, version: int | None, hours: float | None, out: str
+) -> tuple[Any, str]:
     """Write the report as one HTML file."""
     from mlops_lab import monitor as stage
 
     found = stage.report(log, folder, model, version, since=_since(hours))
     Path(out).write_text(stage.page(found), encoding="utf-8")
-    _tell({**found.to_dict(), "file": out}, f"{out}: {found.verdict.reason}", as_json)
+    return {**found.to_dict(), "file": out}, f"{out}: {found.verdict.reason}"
 
 
 def _since(hours: float | None) -> float:
     import time
 
     return 0.0 if hours is None else time.time() - 3600 * hours
-
-
-def _tell(values: dict[str, Any], text: str, as_json: bool) -> None:
-    click.echo(json.dumps(values, ensure_ascii=False) if as_json else text)

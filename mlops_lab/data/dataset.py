@@ -14,6 +14,9 @@ from mlops_lab import show
 from mlops_lab.errors import WrongUsage
 from mlops_lab.image import InputSpec, encode_png
 
+# The hint where a file of the package is damaged.
+REINSTALL = "Install mlops-lab again: pip install --force-reinstall --no-deps mlops-lab"
+
 
 @dataclass(frozen=True, eq=False)
 class Split:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from mlops_lab.data.dataset import REINSTALL
 from mlops_lab.data.sources import FASHION_FILES, FASHION_MNIST
 from mlops_lab.errors import DataError
 
@@ -70,7 +71,7 @@ def _copy(source: Path, target: Path, digest: str) -> None:
     """Copy a file so that a reader sees all of it or none."""
     if not _is_whole(source, digest):
         message = f"The data file {source} is missing or damaged."
-        raise DataError(message, "Install mlops-lab again: pip install --force-reinstall --no-deps mlops-lab")
+        raise DataError(message, REINSTALL)
     part = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         shutil.copyfile(source, part)

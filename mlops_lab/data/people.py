@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import show
+from mlops_lab.data.dataset import REINSTALL
 from mlops_lab.errors import DataError
 
 ADMISSIONS = Path(__file__).parent / "admissions.csv"
@@ -82,6 +83,5 @@ def load_admissions(path: Path = ADMISSIONS) -> Admissions:
         labels = np.array([int(row["succeeds"]) for row in rows])
         groups = np.array([row["school"] for row in rows])
     except (OSError, ValueError, LookupError, TypeError) as error:
-        again = "Install mlops-lab again: pip install --force-reinstall --no-deps mlops-lab"
-        raise DataError(f"The data file {path} cannot be read: {error}.", again) from error
+        raise DataError(f"The data file {path} cannot be read: {error}.", REINSTALL) from error
     return Admissions(features, labels, groups)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_lab.data.dataset import Dataset, Split
+from mlops_lab.data.dataset import REINSTALL, Dataset, Split
 from mlops_lab.errors import DataError, MissingPackage, WrongUsage, nearest
 from mlops_lab.image import InputSpec
 
@@ -100,19 +100,18 @@ def _fashion_mnist(folder: Path) -> Dataset:
 def _read_idx(path: Path) -> NDArray[np.uint8]:
     """Read one of the four files: the gzipped IDX format of MNIST, a short header and raw bytes."""
     digest, header, shape = FASHION_FILES[path.name]
-    reinstall = "Install mlops-lab again: pip install --force-reinstall --no-deps mlops-lab"
     try:
         packed = path.read_bytes()
     except OSError as error:
-        raise DataError(f"The data file {path} cannot be read: {error.strerror}.", reinstall) from error
+        raise DataError(f"The data file {path} cannot be read: {error.strerror}.", REINSTALL) from error
     received = hashlib.sha256(packed).hexdigest()
     if received != digest:
         message = f"The data file {path} is damaged: its SHA-256 is {received[:12]}…, not {digest[:12]}…."
-        raise DataError(message, reinstall)
+        raise DataError(message, REINSTALL)
     try:
         return np.frombuffer(gzip.decompress(packed), np.uint8, offset=header).reshape(-1, *shape)
     except (EOFError, OSError, ValueError, zlib.error) as error:  # pragma: no cover - the digest has caught it
-        raise DataError(f"The data file {path} cannot be decompressed: {error}.", reinstall) from error
+        raise DataError(f"The data file {path} cannot be decompressed: {error}.", REINSTALL) from error
 
 
 def _digits() -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -68,12 +69,13 @@ def _part(name: str, images: Any, labels: Any, names: Sequence[str] = ()) -> Par
     array = images if isinstance(images, np.ndarray) and images.dtype != object else None
     if array is None:
         shapes = [np.shape(image) for image in images]
-        common = max(set(shapes), key=shapes.count) if shapes else (0, 0)
+        called = names or [f"{name}[{place}]" for place in range(len(shapes))]
+        common = Counter(shapes).most_common(1)[0][0] if shapes else (0, 0)  # of equally many, the first
         usable = [place for place, shape in enumerate(shapes) if shape == common]
         array = np.array([images[place] for place in usable]).reshape(len(usable), *common)
         others = [place for place, shape in enumerate(shapes) if shape != common]
-        misfits = tuple(((names or [f"{name}[{p}]" for p in range(len(shapes))])[p], sides(shapes[p])) for p in others)
-        kept = [(names or [f"{name}[{p}]" for p in range(len(shapes))])[place] for place in usable]
+        misfits = tuple((called[place], sides(shapes[place])) for place in others)
+        kept = [called[place] for place in usable]
         labels = np.asarray(labels)[usable] if len(labels) == len(shapes) else labels
         return Part(name, array, np.asarray(labels), kept, misfits)
     if array.ndim == 4 and array.shape[-1] == 1:

@@ -14,6 +14,7 @@ from mlops_lab.errors import LabError
 from mlops_lab.findings import Finding
 from mlops_lab.serve.ports import holder
 from mlops_lab.store import ModelStore
+from mlops_lab.store.compat.keys import installed
 
 FREE_BYTES = 1024**3
 PACKAGES = (
@@ -45,7 +46,7 @@ def environment() -> Finding:
 def tensorflow() -> Finding:
     """Check that TensorFlow and Keras are installed and compatible; neither is imported."""
     name = "TensorFlow and Keras"
-    versions = {package: _version(package) for package in ("tensorflow", "keras")}
+    versions = {package: installed(package) for package in ("tensorflow", "keras")}
     missing = [package for package, version in versions.items() if version is None]
     if missing:
         message = f"{' and '.join(missing)} not installed: training is not available."
@@ -70,17 +71,10 @@ def _mismatch(keras: str) -> str:
 
 def package(name: str, purpose: str) -> Finding:
     """Check that a package is installed."""
-    version = _version(name)
+    version = installed(name)
     if version is None:
         return warning(name, f"The package is not installed; it {purpose}.", f"pip install {name}")
     return Finding(True, version, name=name)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def fashion_mnist() -> Finding:

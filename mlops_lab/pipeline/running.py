@@ -60,8 +60,9 @@ def release(plan: ReleasePlan, reporter: Reporter | None = None, environment: En
     store = ModelStore(plan.models)
     version = store.get(plan.name, plan.version)
     with journal.release_lock(store.root / plan.name):
+        before = in_production(store, plan)  # may fail, so before an environment makes its folders
         place = environment or ENVIRONMENTS[plan.environment](plan)
-        context = ReleaseContext(plan, store, version, in_production(store, plan), place)
+        context = ReleaseContext(plan, store, version, before, place)
         run = _Run(context, reporter or SilentReporter())
         try:
             run.run_stages()

@@ -15,7 +15,6 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from mlops_lab.engines.quiet import import_keras
 from mlops_lab.errors import DamagedArtifact, IncompatibleFile, StoreError, WrongUsage
 from mlops_lab.store import safety
 from mlops_lab.store.compat import check
+from mlops_lab.store.compat.keys import installed
 from mlops_lab.store.disk import write_atomically
 from mlops_lab.store.trial import trial_load
 
@@ -33,12 +33,8 @@ OnMismatch = Literal["warn", "error", "ignore"]
 def running_versions() -> dict[str, str]:
     """Return the versions of this environment, without importing anything heavy."""
     versions = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for package in ("tensorflow", "keras", "numpy"):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    found = {package: installed(package) for package in ("tensorflow", "keras", "numpy")}
+    return versions | {package: version for package, version in found.items() if version is not None}
 
 
 def save_keras(model: Any, path: str | Path) -> Path:

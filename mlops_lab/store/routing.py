@@ -22,6 +22,7 @@ from mlops_lab.errors import StoreError, WrongUsage
 from mlops_lab.store.disk import locked, write_atomically
 from mlops_lab.store.history import append_history
 from mlops_lab.store.models import ModelStore
+from mlops_lab.store.names import is_version_number
 from mlops_lab.store.reading import read_below
 
 MOST = 1_000_000
@@ -101,7 +102,7 @@ def _settings(entry: Any) -> TrafficSettings:
 
 def _number(word: Any) -> int:
     digits = word.removeprefix("v") if isinstance(word, str) else ""
-    if not (digits.isascii() and digits.isdigit() and 0 < len(digits) <= 6 and digits[0] != "0"):
+    if not is_version_number(digits):
         raise ValueError(f"{str(word)[:40]!r} is not a version such as 'v2'")
     return int(digits)
 

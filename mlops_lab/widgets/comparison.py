@@ -13,7 +13,7 @@ from mlops_lab.data import Dataset
 from mlops_lab.errors import LabError
 from mlops_lab.widgets import fragments
 from mlops_lab.widgets.image_gallery import Gallery
-from mlops_lab.widgets.selection import ModelPredictions, classify_all, disagreements
+from mlops_lab.widgets.selection import ModelPredictions, as_client, classify_all, disagreements
 
 
 class Compare(ipywidgets.VBox):  # type: ignore[misc]
@@ -106,5 +106,5 @@ def compare(
     --------
     >>> compare(server, dataset, ("clothes", "production"), ("clothes", "staging"))  # doctest: +SKIP
     """
-    client = server if isinstance(server, Client) else Client(server)
+    client = as_client(server)
     return Compare(client, dataset, left, right, count=count)

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import show
-from mlops_lab.client import Client
 from mlops_lab.data import Dataset
 from mlops_lab.widgets import fragments
 from mlops_lab.widgets.image_gallery import Gallery
-from mlops_lab.widgets.selection import ModelPredictions, classify_all, confusion_counts
+from mlops_lab.widgets.selection import ModelPredictions, as_client, classify_all, confusion_counts
 
 CELL, GAP, NAMES = 48, 2, 92  # pixels
 
@@ -153,5 +152,5 @@ def confusion(
     >>> confusion(server, dataset, "clothes", "v1")  # doctest: +SKIP
     <Confusion fashion-mnist: 9081 of 10000 correct>
     """
-    client = server if isinstance(server, Client) else Client(server)
+    client = as_client(server)
     return Confusion(dataset, classify_all(client, name, version, dataset.test.images), count=count)

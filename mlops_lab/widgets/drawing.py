@@ -15,6 +15,7 @@ from mlops_lab.image import InputSpec, decode
 from mlops_lab.widgets import fragments
 from mlops_lab.widgets.file_upload import Upload
 from mlops_lab.widgets.preprocessing import fetch_input
+from mlops_lab.widgets.selection import as_client
 from mlops_lab.widgets.send_form import SendAndSee
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def draw(server: Any, dataset: Dataset, name: str = "clothes", version: int | st
     --------
     >>> draw(server, data.load("digits"), "digits")  # doctest: +SKIP
     """
-    client = server if isinstance(server, Client) else Client(server)
+    client = as_client(server)
     try:
         from mlops_lab.widgets.canvas import Canvas
     except ImportError:

@@ -10,6 +10,7 @@ from mlops_lab.client import Client, Predictions
 from mlops_lab.errors import LabError
 from mlops_lab.widgets import fragments
 from mlops_lab.widgets.preprocessing import PreprocessingStep, fetch_input, steps
+from mlops_lab.widgets.selection import as_client
 
 
 class Upload(ipywidgets.VBox):  # type: ignore[misc]
@@ -81,4 +82,4 @@ def upload(server: Any, name: str = "clothes", version: int | str = "latest") ->
     --------
     >>> upload(server)  # doctest: +SKIP
     """
-    return Upload(server if isinstance(server, Client) else Client(server), name, version)
+    return Upload(as_client(server), name, version)

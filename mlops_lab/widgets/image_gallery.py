@@ -11,11 +11,10 @@ import numpy as np
 import traitlets
 
 from mlops_lab import show
-from mlops_lab.client import Client
 from mlops_lab.data import Dataset
 from mlops_lab.errors import LabError, WrongUsage
 from mlops_lab.widgets import fragments, thumbnails
-from mlops_lab.widgets.selection import FILTERS, ModelPredictions, captions, classify_all, select_images
+from mlops_lab.widgets.selection import FILTERS, ModelPredictions, as_client, captions, classify_all, select_images
 
 # A function that classifies every test image; it is passed a callback for the number of images done.
 Classify = Callable[[Callable[[int], None]], ModelPredictions]
@@ -211,7 +210,7 @@ def gallery(
     """
     if client is None:
         return Gallery(dataset, count=count)
-    connected = client if isinstance(client, Client) else Client(client)
+    connected = as_client(client)
     return Gallery(
         dataset,
         count=count,

@@ -48,6 +48,11 @@ class ModelPredictions:
         return {"predicted": self.predicted.tolist(), "confidence": self.confidence.tolist()}
 
 
+def as_client(server: Any) -> Client:
+    """Return a client of a running server or of a URL; a client stays as it is."""
+    return server if isinstance(server, Client) else Client(server)
+
+
 def classify_all(
     client: Client,
     name: str,

@@ -14,7 +14,7 @@ from mlops_lab.image import InputSpec, encode_png
 from mlops_lab.widgets import fragments, snippets
 from mlops_lab.widgets.image_gallery import Gallery
 from mlops_lab.widgets.preprocessing import fetch_input
-from mlops_lab.widgets.selection import classify_all
+from mlops_lab.widgets.selection import as_client, classify_all
 
 TABS = ("JSON", "as curl", "as requests")
 
@@ -163,5 +163,5 @@ def send(
     --------
     >>> send(server, data.load("fashion-mnist"))  # doctest: +SKIP
     """
-    client = server if isinstance(server, Client) else Client(server)
+    client = as_client(server)
     return SendAndSee(client, dataset, name, version, count=count)

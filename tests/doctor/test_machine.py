@@ -51,7 +51,7 @@ def test_a_port_in_use_is_a_warning(tmp_path):
 
 
 def test_missing_packages_are_warnings_with_install_lines(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "_version", lambda name: None)
+    monkeypatch.setattr(machine, "installed", lambda name: None)
     checkup = examine(tmp_path)
     assert find(checkup, "TensorFlow and Keras").hint == "pip install tensorflow"
     assert find(checkup, "onnxruntime").hint == "pip install onnxruntime"
@@ -59,16 +59,16 @@ def test_missing_packages_are_warnings_with_install_lines(monkeypatch, tmp_path)
 
 
 def test_tensorflow_and_keras_that_do_not_fit(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "_version", lambda name: {"tensorflow": "2.21.0", "keras": "2.15.0"}.get(name))
+    monkeypatch.setattr(machine, "installed", lambda name: {"tensorflow": "2.21.0", "keras": "2.15.0"}.get(name))
     monkeypatch.setattr(machine.metadata, "requires", lambda name: ["h5py", "keras>=3.12.0"])
     pair = find(examine(tmp_path), "TensorFlow and Keras")
     assert (pair.state, pair.hint) == ("warning", "pip install 'keras>=3.12.0'")
-    monkeypatch.setattr(machine, "_version", lambda name: {"tensorflow": "2.21.0", "keras": "3.15.1"}.get(name))
+    monkeypatch.setattr(machine, "installed", lambda name: {"tensorflow": "2.21.0", "keras": "3.15.1"}.get(name))
     assert find(examine(tmp_path), "TensorFlow and Keras").state == "passed"
 
 
 def test_the_variable_that_brings_keras_2_back(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "_version", lambda name: "9")
+    monkeypatch.setattr(machine, "installed", lambda name: "9")
     monkeypatch.setattr(machine.metadata, "requires", lambda name: [])
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
     assert "TF_USE_LEGACY_KERAS" in find(examine(tmp_path), "TensorFlow and Keras").message

@@ -294,6 +294,15 @@ def test_a_version_that_there_is_not(two):
         pipeline.release(ReleasePlan(two.root, "digits", 9))
 
 
+def test_no_environment_is_made_where_the_version_in_production_is_damaged(two, monkeypatch):
+    made = []
+    monkeypatch.setitem(pipeline.running.ENVIRONMENTS, "local", made.append)
+    (two.root / "digits" / "1" / "manifest.json").write_text("{")
+    with pytest.raises(StoreError):
+        pipeline.release(ReleasePlan(two.root, "digits", 2))
+    assert made == []
+
+
 def test_an_environment_that_there_is_not():
     with pytest.raises(WrongUsage, match="the moon"):
         ReleasePlan("models", "clothes", environment="the moon")

@@ -254,6 +254,91 @@ def test_good_scikit_learn_models_pass(model):
     assert safety.audit(graph).format == "onnx"
 
 
+def sized(nodes, **constants):
+    """Return an ONNX file whose sizes are constants: int64, or float32 where one is a fraction."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    arrays = {name: np.array(numbers) for name, numbers in constants.items()}
+    held = [
+        numpy_helper.from_array(array.astype("float32" if array.dtype.kind == "f" else "int64"), name)
+        for name, array in arrays.items()
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 3, 32, 32])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    made = [helper.make_node(operator, inputs.split(","), ["y" if i + 1 == len(nodes) else f"v{i}"], **more)
+            for i, (operator, inputs, more) in enumerate(nodes)]  # fmt: skip
+    return helper.make_model(helper.make_graph(made, "g", [x], [y], held)).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants"),
+    [
+        # torch.nn.functional.pad: the pads are filled up with zeros, turned round, and cast.
+        (
+            [
+                ("ConstantOfShape", "four", {}),
+                ("Concat", "pads,v0", {"axis": 0}),
+                ("Reshape", "v1,pairs", {}),
+                ("Slice", "v2,last,first,axis,last", {}),
+                ("Transpose", "v3", {"perm": [1, 0]}),
+                ("Reshape", "v4,last", {}),
+                ("Cast", "v5", {"to": 7}),
+                ("Pad", "x,v6", {}),
+            ],
+            {"four": [4], "pads": [200] * 4, "pairs": [-1, 2], "last": [-1], "first": [-(2**63) + 1], "axis": [0]},
+        ),
+        # A batch of any size, and the rest of the shape up to its end.
+        (
+            [
+                ("Shape", "x", {}),
+                ("Slice", "v0,one,end", {}),
+                ("Shape", "x", {}),
+                ("Gather", "v2,zero", {"axis": 0}),
+                ("Concat", "v3,v1", {"axis": 0}),
+                ("Expand", "x,v4", {}),
+            ],
+            {"zero": [0], "one": [1], "end": [2**63 - 1]},
+        ),
+        # nn.Upsample: the sides of the input are multiplied, and the channels stay.
+        (
+            [
+                ("Shape", "x", {}),
+                ("Slice", "v0,two,four", {}),
+                ("Cast", "v1", {"to": 1}),
+                ("Mul", "v2,scale", {}),
+                ("Floor", "v3", {}),
+                ("Cast", "v4", {"to": 7}),
+                ("Slice", "v0,zero,two", {}),
+                ("Concat", "v6,v5", {"axis": 0}),
+                ("Resize", "x,,,v7", {}),
+            ],
+            {"zero": [0], "two": [2], "four": [4], "scale": [16.0, 16.0]},
+        ),
+        ([("Resize", "x,,scales", {})], {"scales": [1.0, 1.0, 0.5, 64.0]}),
+        ([("Resize", "x,,,sizes", {})], {"sizes": [1, 3, 2048, 2048]}),
+        # torch's expand: -1 stands for the size that is there.
+        (
+            [
+                ("ConstantOfShape", "four", {}),
+                ("Mul", "v0,minus", {}),
+                ("Equal", "shape,v1", {}),
+                ("Where", "v2,v0,shape", {}),
+                ("Expand", "x,v3", {}),
+            ],
+            {"four": [4], "minus": -1, "shape": [64, 3, 512, 512]},
+        ),
+        ([("Range", "start,limit,delta", {})], {"start": 0, "limit": 10**12, "delta": 10**11}),
+        ([("Range", "start,limit,delta", {})], {"start": 0.0, "limit": 1.0, "delta": 0.001}),
+        ([("ConstantOfShape", "mask", {})], {"mask": [1, 1, 4096, 4096]}),
+        ([("Tile", "x,times", {})], {"times": [1, 1, 16, 16]}),
+    ],
+)
+def test_the_sizes_that_exporters_write_pass(nodes, constants):
+    report = safety.inspect(sized(nodes, **constants))
+    assert report.safe, str(report)
+
+
 def test_trees_are_refused_as_skops_refuses_them():
     from sklearn.tree import DecisionTreeClassifier
     from skops import io as skops

@@ -66,6 +66,15 @@ def shown(labels: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in labels.items()) or "(none)"
 
 
+def name_of(container: Mapping[str, Any]) -> str:
+    """Return the name of a container in quotation marks.
+
+    >>> name_of({"name": "server"})
+    "'server'"
+    """
+    return repr(container.get("name"))
+
+
 @dataclass(frozen=True)
 class KubernetesObject:
     """One Kubernetes object, and the file that it comes from."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mlops_lab.deploy.lint.manifests import Pod, at, holds, rows, table
+from mlops_lab.deploy.lint.manifests import Pod, at, holds, name_of, rows, table
 from mlops_lab.errors import nearest
 
 DRAIN_SECONDS = 10
@@ -37,7 +37,7 @@ def missing_probe(pod: Pod) -> Problems:
     for container in pod.containers if pod.serves else []:
         for probe, path in PROBES.items():
             if not table(container, probe):
-                yield f"The container {_name(container)} has no {probe}.", f"Add one with httpGet on {path}."
+                yield f"The container {name_of(container)} has no {probe}.", f"Add one with httpGet on {path}."
 
 
 def probe_port_unknown(pod: Pod) -> Problems:
@@ -70,14 +70,14 @@ def missing_requests(pod: Pod) -> Problems:
     """The scheduler reserves only the resources that a pod requests."""
     for container in pod.containers:
         for what in _lacking(container, "requests"):
-            yield f"The container {_name(container)} requests no {what}.", f"Set resources.requests.{what}."
+            yield f"The container {name_of(container)} requests no {what}.", f"Set resources.requests.{what}."
 
 
 def missing_limits(pod: Pod) -> Problems:
     """A pod without limits can starve the other pods of its node."""
     for container in pod.containers:
         for what in _lacking(container, "limits"):
-            yield f"The container {_name(container)} has no limit on {what}.", f"Set resources.limits.{what}."
+            yield f"The container {name_of(container)} has no limit on {what}.", f"Set resources.limits.{what}."
 
 
 def requests_above_limits(pod: Pod) -> Problems:
@@ -95,7 +95,7 @@ def missing_pre_stop(pod: Pod) -> Problems:
     for container in pod.containers if pod.serves else []:
         if not table(container, "lifecycle", "preStop"):
             yield (
-                f"The container {_name(container)} is stopped while it still receives requests.",
+                f"The container {name_of(container)} is stopped while it still receives requests.",
                 "Add lifecycle.preStop.sleep.seconds: 5.",
             )
 
@@ -172,10 +172,6 @@ def quantity(text: Any) -> float | None:
         return float(digits) * (UNITS[unit] if unit else 1)
     except (ValueError, KeyError):
         return None
-
-
-def _name(container: dict[str, Any]) -> str:
-    return repr(container.get("name"))
 
 
 def _lacking(container: dict[str, Any], kind: str) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mlops_lab.deploy.lint.manifests import Pod, at, rows, table
+from mlops_lab.deploy.lint.manifests import Pod, at, name_of, rows, table
 
 SECRET_NAMES = ("_KEY", "_KEYS", "TOKEN", "PASSWORD", "SECRET")
 
@@ -23,10 +23,10 @@ def runs_as_root(pod: Pod) -> Problems:
     for container in pod.every_container:
         user = _security(pod, container, "runAsUser")
         if _security(pod, container, "runAsNonRoot") is not True:
-            yield f"The container {_name(container)} may run as root.", "Set securityContext.runAsNonRoot: true."
+            yield f"The container {name_of(container)} may run as root.", "Set securityContext.runAsNonRoot: true."
         elif user is not None and (not isinstance(user, int) or user == 0):
             yield (
-                f"The user of the container {_name(container)} is {user!r}, which runAsNonRoot rejects.",
+                f"The user of the container {name_of(container)} is {user!r}, which runAsNonRoot rejects.",
                 "Remove runAsUser where the image names a numeric user, or set it to a number such as 10001.",
             )
 
@@ -36,7 +36,7 @@ def missing_seccomp(pod: Pod) -> Problems:
     for container in pod.every_container:
         if at(_security(pod, container, "seccompProfile"), "type") not in ("RuntimeDefault", "Localhost"):
             yield (
-                f"The container {_name(container)} may use every system call.",
+                f"The container {name_of(container)} may use every system call.",
                 "Set securityContext.seccompProfile.type: RuntimeDefault.",
             )
 
@@ -46,7 +46,7 @@ def keeps_capabilities(pod: Pod) -> Problems:
     for container in pod.every_container:
         dropped = at(container, "securityContext", "capabilities", "drop")
         if not isinstance(dropped, list) or "ALL" not in dropped:
-            yield f"The container {_name(container)} keeps capabilities.", "Set capabilities.drop: [ALL]."
+            yield f"The container {name_of(container)} keeps capabilities.", "Set capabilities.drop: [ALL]."
 
 
 def privilege_escalation(pod: Pod) -> Problems:
@@ -54,7 +54,7 @@ def privilege_escalation(pod: Pod) -> Problems:
     for container in pod.every_container:
         if at(container, "securityContext", "allowPrivilegeEscalation") is not False:
             yield (
-                f"The container {_name(container)} can gain privileges.",
+                f"The container {name_of(container)} can gain privileges.",
                 "Set securityContext.allowPrivilegeEscalation: false.",
             )
 
@@ -64,7 +64,7 @@ def writable_root(pod: Pod) -> Problems:
     for container in pod.every_container:
         if at(container, "securityContext", "readOnlyRootFilesystem") is not True:
             yield (
-                f"The container {_name(container)} can write to its own root file system.",
+                f"The container {name_of(container)} can write to its own root file system.",
                 "Set securityContext.readOnlyRootFilesystem: true, and mount an emptyDir at /tmp.",
             )
 
@@ -75,7 +75,7 @@ def nowhere_to_write(pod: Pod) -> Problems:
         mounts = [mount for mount in rows(container, "volumeMounts") if mount.get("readOnly") is not True]
         fixed = at(container, "securityContext", "readOnlyRootFilesystem") is True
         if fixed and not any(mount.get("mountPath") in ("/tmp", "/tmp/") for mount in mounts):
-            yield f"The container {_name(container)} cannot write to /tmp.", "Mount an emptyDir there."
+            yield f"The container {name_of(container)} cannot write to /tmp.", "Mount an emptyDir there."
 
 
 def shares_the_host(pod: Pod) -> Problems:
@@ -88,7 +88,7 @@ def shares_the_host(pod: Pod) -> Problems:
             yield f"The volume {volume.get('name')!r} is a folder of the node.", "Use a claim or an emptyDir."
     for container in pod.every_container:
         if at(container, "securityContext", "privileged") is True:
-            yield f"The container {_name(container)} is privileged.", "Remove privileged: true."
+            yield f"The container {name_of(container)} is privileged.", "Remove privileged: true."
 
 
 def token_mounted(pod: Pod) -> Problems:
@@ -127,10 +127,6 @@ RULES = (
     plain_secret,
     optional_key,
 )
-
-
-def _name(container: dict[str, Any]) -> str:
-    return repr(container.get("name"))
 
 
 def _security(pod: Pod, container: dict[str, Any], key: str) -> Any:

@@ -229,9 +229,9 @@ def _bytes(value: Any) -> bytes:
     return data
 
 
-def _limited(path: Path, limit: int = MAX_CONFIG) -> bytes:
-    if path.stat().st_size > limit:
-        raise _damaged(path, f"it has {path.stat().st_size:,} bytes; the limit is {limit:,}")
+def _limited(path: Path) -> bytes:
+    if path.stat().st_size > MAX_CONFIG:
+        raise _damaged(path, f"it has {path.stat().st_size:,} bytes; the limit is {MAX_CONFIG:,}")
     return path.read_bytes()
 
 

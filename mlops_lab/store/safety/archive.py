@@ -19,7 +19,7 @@ MAX_MEMBERS = 64
 MAX_RATIO = 20
 FREE_RATIO = 2**20  # a member this small may compress as well as it likes
 LOCAL, CENTRAL, END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
-END64, LOCATOR64 = b"PK\x06\x06", b"PK\x06\x07"
+LOCATOR64 = b"PK\x06\x07"
 # Extra fields that only date a member or name its owner, as zip programs write them: Unix and NTFS.
 HARMLESS_EXTRAS = {0x5455, 0x5855, 0x7855, 0x7875, 0x000A}
 FORBIDDEN_FLAGS = 0xFFFF & ~(0x0800 | 0x0006)  # a UTF-8 name and deflate's level are all that may be set
@@ -71,15 +71,15 @@ def _end(data: bytes) -> tuple[int, int, int]:
         raise AuditRefusal("zip_zip64", "The archive uses zip64, which no file this small needs.")
     if disk or first or here != count:
         raise AuditRefusal("zip_header", "The end of the archive contradicts itself.")
-    return count, size, _directory(at, size, offset)
+    _directory(at, size, offset)
+    return count, size, offset
 
 
-def _directory(end: int, size: int, offset: int) -> int:
+def _directory(end: int, size: int, offset: int) -> None:
     if offset + size < end:
         raise AuditRefusal("zip_gap", "There are hidden bytes between the directory of the archive and its end.")
     if offset + size > end:
         raise AuditRefusal("zip_header", "The directory of the archive would reach past its end.")
-    return offset
 
 
 def _central(data: bytes, count: int, size: int, offset: int) -> list[Member]:

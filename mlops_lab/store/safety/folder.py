@@ -17,7 +17,7 @@ WEIGHTS = "model.weights.h5"
 HUB = {"README.md", "LICENSE", ".gitattributes", ".gitignore"}
 BESIDE = ("README.md", MANIFEST)
 PLAIN = (".json", ".md", ".png", ".svg", ".txt", ".npy", ".csv")
-Judge = Callable[[bytes], tuple[str, list[AuditFinding]]]
+Judge = Callable[[bytes], list[AuditFinding]]
 
 
 def judge_folder(files: Mapping[str, bytes], judge: Judge) -> tuple[str, list[AuditFinding]]:
@@ -72,5 +72,5 @@ def _contents(files: dict[str, bytes], judge: Judge) -> list[AuditFinding]:
         found += judge_saved_model(saved)
     for name, data in files.items():
         if name not in saved and not name.endswith(PLAIN):
-            found += judge(data)[1]
+            found += judge(data)
     return found

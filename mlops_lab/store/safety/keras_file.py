@@ -76,9 +76,11 @@ def judge_legacy(data: bytes) -> list[AuditFinding]:
         text = _attribute(file, "model_config")
         tree = strict_json.parse(text, "model_config", config.MAX_BYTES)
         training = _attribute(file, "training_config", needed=False)
-        found = config.judge(tree, legacy=True) or _training(training)
+        found = config.judge(tree, legacy=True)
         if found:
             return found
+        if training:  # never loaded, but it must be JSON of a sane size
+            strict_json.parse(training, "training_config", config.MAX_BYTES)
         layers = graph.follow(tree)
         items = weights.walk(file, len(data), "model.h5", len(layers), float_widths(text))
     _compare_legacy(layers, items)
@@ -95,13 +97,6 @@ def _attribute(file: Any, name: str, *, needed: bool = True) -> bytes:
     if not isinstance(value, str | bytes):
         raise AuditRefusal("h5_no_model", "The file holds no model's configuration.", name)
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else bytes(value)
-
-
-def _training(text: bytes) -> list[AuditFinding]:
-    """Check that the training configuration, which is never loaded, is JSON of a sane size."""
-    if text:
-        strict_json.parse(text, "training_config", config.MAX_BYTES)
-    return []
 
 
 def _compare_legacy(layers: list[graph.Built], items: list[weights.Weight]) -> None:

@@ -1,8 +1,8 @@
 """Bound what a run of an ONNX graph can cost: ONNX is a program, and a small one can run for ever or fill the memory.
 
-Refused are loops whose number of steps comes out of the data, tensors whose size comes out of the data, and tensors
-that double from node to node. What is left costs at most a fixed number of steps for each value of its input. Sizes
-that come from the *shape* of the input stay, as exporters write them for a free batch.
+Refused are loops whose number of steps comes out of the data, tensors whose size comes out of the data or is too large
+in the file, and tensors that double from node to node. What is left costs at most a fixed number of steps for each
+value of its input. Sizes that come from the *shape* of the input stay, as exporters write them for a free batch.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
+from mlops_lab.store.safety import onnx_sizes
 from mlops_lab.store.safety.protobuf import Message
 from mlops_lab.store.safety.report import AuditRefusal
 
 MAX_STEPS = 10_000  # of a loop
 MAX_NODES = 100_000  # of all functions and loops written out
 MAX_GROWTH = 2**24  # how many times larger than the input a value may become by repeating itself
-MAX_VALUES = 50_000_000  # of a tensor whose size stands in the file
 MAX_DEGREE = 8  # of products of sizes of the input
 # Where an operator takes the size of its answer from: the places of its inputs.
 SIZED = {
@@ -48,6 +48,8 @@ class Value:
     """How many sizes of the input are multiplied in its numbers."""
     numbers: tuple[int, ...] | None = None
     """Its numbers, where they stand in the file."""
+    least: onnx_sizes.Sizes = ()
+    """Its numbers as far as they are known, where a size of the input counts as one."""
 
 
 CONSTANT = Value(data=False, degree=0)
@@ -99,7 +101,7 @@ def _node(node: Message, known: dict[str, Value], run: _Run, times: int) -> None
     if key in run.functions:
         answers = _call(key, inputs, run, times)
     else:
-        _sizes(operator, inputs, where)
+        _sizes(node, operator, inputs, where)
         inner = _inner(node, operator, inputs, known, run, times)
         answers = [_answer(node, operator, [*inputs, *inner], where)] * len(node.texts(2))
     known.update({name: answer for name, answer in zip(node.texts(2), answers, strict=False) if name})
@@ -118,15 +120,19 @@ def _call(key: Key, inputs: list[Value], run: _Run, times: int) -> list[Value]:
     return [known.get(name, Value()) for name in function.texts(5)]
 
 
-def _sizes(operator: str, inputs: list[Value], where: str) -> None:
-    """Refuse an operator whose answer is as large as the data says."""
-    for place in SIZED.get(operator, ()):
-        size = inputs[place] if place < len(inputs) else CONSTANT
+def _sizes(node: Message, operator: str, inputs: list[Value], where: str) -> None:
+    """Refuse an operator whose answer is as large as the data says, or a giant by what the file says."""
+    sizes = [inputs[place] if place < len(inputs) else CONSTANT for place in SIZED.get(operator, ())]
+    for size in sizes:
         if size.data:
             message = f"The size of what {operator} answers comes out of the data, so it has no bound."
             raise AuditRefusal("onnx_unbounded", message, where)
         if size.degree > MAX_DEGREE:
             raise AuditRefusal("onnx_unbounded", f"The size of what {operator} answers is a power of its input.", where)
+    stated = [[size.least for size in sizes], *([least] for least in onnx_sizes.of_attributes(node, operator))]
+    if any(onnx_sizes.is_giant(operator, places) for places in stated if any(places)):
+        message = f"{operator} would answer with more than {onnx_sizes.MAX_VALUES:,} values."
+        raise AuditRefusal("onnx_giant", message, where)
 
 
 def _inner(
@@ -179,9 +185,11 @@ def _answer(node: Message, operator: str, inputs: list[Value], where: str) -> Va
     degrees = [value.degree for value in inputs]
     degree = sum(degrees) if operator in MULTIPLIES else max(degrees, default=0)
     if operator == "ConstantOfShape":  # its numbers stand in the file, whatever its size
-        return Value(data=False, growth=growth, degree=0)
+        many = int(min(prod(max(n, 1) for n in inputs[0].least), onnx_sizes.MAX_NUMBERS)) if inputs else 1
+        return Value(data=False, growth=growth, degree=0, least=onnx_sizes.of_constant(node) * many)
     numbers = inputs[0].numbers if operator in ("Identity", "Cast", "Squeeze", "Unsqueeze") and inputs else None
-    return Value(any(value.data for value in inputs), growth, degree, numbers)
+    least = onnx_sizes.computed(operator, [value.least for value in inputs])
+    return Value(any(value.data for value in inputs), growth, degree, numbers, least)
 
 
 def _growth(operator: str, inputs: list[Value]) -> int:
@@ -197,24 +205,25 @@ def _growth(operator: str, inputs: list[Value]) -> int:
 
 def _constant(tensor: Message) -> Value:
     """Return what is known of a tensor in the file; whole numbers are read where there are few of them."""
-    sizes, kind = tensor.numbers(1), tensor.number(2)
+    sizes, kind, least = tensor.numbers(1), tensor.number(2), onnx_sizes.of_tensor(tensor)
     if kind not in (6, 7) or prod(sizes) > 16:
-        return CONSTANT
+        return Value(data=False, degree=0, least=least)
     width = 8 if kind == 7 else 4
     raw = b"".join(bytes(part) for part in tensor.parts(9))
     numbers = tensor.numbers(7 if kind == 7 else 5)
     if raw and len(raw) % width == 0:
         numbers = [int.from_bytes(raw[at : at + width], "little", signed=True) for at in range(0, len(raw), width)]
-    return Value(data=False, degree=0, numbers=tuple(numbers))
+    return Value(data=False, degree=0, numbers=tuple(numbers), least=least)
 
 
 def _attribute_constant(node: Message) -> Value:
+    least = onnx_sizes.of_constant(node)
     for attribute in node.messages(5):
         if attribute.text(1) == "value":
             for tensor in attribute.messages(5):
                 return _constant(tensor)
         if attribute.text(1) == "value_int":
-            return Value(data=False, degree=0, numbers=(attribute.number(3),))
+            return Value(data=False, degree=0, numbers=(attribute.number(3),), least=least)
         if attribute.text(1) == "value_ints":
-            return Value(data=False, degree=0, numbers=tuple(attribute.numbers(8)))
-    return CONSTANT
+            return Value(data=False, degree=0, numbers=tuple(attribute.numbers(8)), least=least)
+    return Value(data=False, degree=0, least=least)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlops_lab.store.reading import BINARY, NO_FOLLOW, NO_WAIT, is_real_folder
 from mlops_lab.store.safety.report import AuditRefusal
 
 MIB = 2**20
@@ -21,9 +22,6 @@ COURSE_LIMIT = 64 * MIB
 HARD_LIMIT = 512 * MIB
 MAX_FILES = 1_000
 MAX_FOLDERS = 8
-NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # so that opening a named pipe does not wait for its writer
-BINARY = getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -55,16 +53,9 @@ def read_source(path: str | os.PathLike[str] | bytes | Source, limit: int) -> So
     if "\0" in name:
         raise AuditRefusal("not_a_file", "The path holds a NUL character.", name)
     real = os.path.realpath(name) if os.path.islink(name) else name
-    if _is_folder(real):
+    if is_real_folder(real):
         return Source(name, files=_read_folder(Path(real), min(limit, HARD_LIMIT)), folder=True)
-    return Source(name, _read_file(real, min(limit, HARD_LIMIT), None))
-
-
-def _is_folder(name: str) -> bool:
-    try:
-        return stat.S_ISDIR(os.lstat(name).st_mode)
-    except OSError:
-        return False
+    return Source(name, _read_file(real, min(limit, HARD_LIMIT)))
 
 
 def _small(data: bytes, limit: int, name: str) -> bytes:
@@ -73,11 +64,11 @@ def _small(data: bytes, limit: int, name: str) -> bytes:
     return data
 
 
-def _read_file(name: str, limit: int, folder: int | None) -> bytes:
+def _read_file(name: str, limit: int) -> bytes:
     try:
-        handle = os.open(name, os.O_RDONLY | NO_FOLLOW | NO_WAIT | BINARY, dir_fd=folder)
+        handle = os.open(name, os.O_RDONLY | NO_FOLLOW | NO_WAIT | BINARY)
     except OSError as error:
-        raise _cannot_open(name, error, folder) from None
+        raise _cannot_open(name, error) from None
     with os.fdopen(handle, "rb") as file:
         info = os.fstat(file.fileno())
         if not stat.S_ISREG(info.st_mode):
@@ -87,9 +78,9 @@ def _read_file(name: str, limit: int, folder: int | None) -> bytes:
         return _small(file.read(limit + 1), limit, name)
 
 
-def _cannot_open(name: str, error: OSError, folder: int | None) -> AuditRefusal:
+def _cannot_open(name: str, error: OSError) -> AuditRefusal:
     try:
-        link = stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode)
+        link = stat.S_ISLNK(os.lstat(name).st_mode)
     except OSError:
         link = False
     if link:
@@ -103,7 +94,7 @@ def _read_folder(root: Path, limit: int) -> dict[str, bytes]:
     for name in _names(root):
         if len(files) >= MAX_FILES:
             raise AuditRefusal("too_large", f"The folder has more than {MAX_FILES:,} files.", str(root))
-        files[name] = _read_file(str(root / name), left, None)
+        files[name] = _read_file(str(root / name), left)
         left -= len(files[name])
     return files
 

@@ -33,7 +33,7 @@ def _judged(source: Source) -> tuple[str, list[AuditFinding]]:
         if source.folder:
             kind, found = judge_folder(source.files, judge_bytes)
         else:
-            _, found = judge_bytes(source.data)
+            found = _judge_as(kind, source.data)
     except AuditRefusal as refused:
         found = [refused.finding]
     except (MemoryError, RecursionError, Exception) as error:  # a verdict always: what we cannot judge, we refuse
@@ -76,21 +76,24 @@ def _zip_form(data: bytes) -> str:
     return "zip" if identify(data).name in OTHER_ZIPS else "keras"
 
 
-def judge_bytes(data: bytes) -> tuple[str, list[AuditFinding]]:
-    """Return the format of one file's bytes and what is wrong with them."""
+def judge_bytes(data: bytes) -> list[AuditFinding]:
+    """Return what is wrong with one file's bytes."""
+    return _judge_as(form(data), data)
+
+
+def _judge_as(kind: str, data: bytes) -> list[AuditFinding]:
     if not data:
         raise AuditRefusal("empty", "The file is empty.")
-    kind = form(data)
     if kind == "legacy-h5":
-        return kind, judge_legacy(data)
+        return judge_legacy(data)
     if kind == "numpy":
         pickles.judge_numpy(data)
     if kind in ("keras", "skops", "zip"):
-        return kind, _zipped(data, kind)
+        return _zipped(data, kind)
     if kind == "onnx":
-        return kind, onnx_file.judge_onnx(data)
+        return onnx_file.judge_onnx(data)
     pickles.judge_pickle(data)
-    return kind, [_unknown(data)]
+    return [_unknown(data)]
 
 
 def _unknown(data: bytes) -> AuditFinding:
