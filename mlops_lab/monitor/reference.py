@@ -66,6 +66,9 @@ class Reference:
     @property
     def accuracy(self) -> float:
         """The share of right answers on the held-out data."""
+        if not self.summary.labelled:
+            message = f"The reference of {self.model} v{self.version} holds no prediction whose truth is known."
+            raise WrongUsage(message, "Make it from held-out examples with their classes.")
         return self.summary.correct / self.summary.labelled
 
     @cached_property

@@ -148,7 +148,7 @@ def compare(reference: Reference, observed: Window | Summary | Hours, *, alpha: 
     Raises
     ------
     WrongUsage
-        There are no predictions, or they are of a model with other classes.
+        There are no predictions, or they are of a model with other classes; or the reference knows no truth.
 
     Examples
     --------
@@ -236,9 +236,12 @@ def _judge(
 
 
 def _judge_by_labels(reference: Reference, summary: Summary) -> tuple[bool, str]:
-    from scipy.stats import binom
+    """Hold two counts against each other by Fisher's exact test: the reference's accuracy is a count, too."""
+    from scipy.stats import hypergeom
 
-    chance = float(binom.cdf(summary.correct, summary.labelled, reference.accuracy))
+    known = reference.summary
+    right, judged = known.correct + summary.correct, known.labelled + summary.labelled
+    chance = float(hypergeom.cdf(summary.correct, judged, right, summary.labelled))
     words = f"{summary.correct:,} of {summary.labelled:,} judged predictions were right"
     if chance < SIGNIFICANT:
         return True, f"{words}, {reference.accuracy:.3f} were on the reference: chance does that in {chance:.2g}"

@@ -7,9 +7,10 @@ import pytest
 
 from mlops_lab.data import Split
 from mlops_lab.errors import WrongUsage
-from mlops_lab.monitor import compare, disturb, observe, summarise
+from mlops_lab.monitor import Reference, compare, disturb, observe, summarise
 from mlops_lab.monitor.drift import examine
 from mlops_lab.monitor.harm import labels_needed
+from mlops_lab.monitor.summary import Summary, empty
 
 
 @pytest.fixture
@@ -76,6 +77,36 @@ def test_labels_decide_where_there_are_enough(reference, window):
     harmless.truth[:200] = harmless.classes[:200]  # whatever it looks like, people say that it is right
     verdict = compare(reference, harmless)
     assert verdict.changed and not verdict.harmful and verdict.estimate.accuracy == 1.0
+
+
+def judged(scale, correct, labelled):
+    """Return the summary of predictions that were judged, and of which nothing else is known."""
+    sums = empty(scale).sums.copy()
+    sums[:3] = labelled, labelled, correct
+    return Summary(scale, sums)
+
+
+@pytest.mark.parametrize(("known", "asked"), [(50, 200), (200, 50), (200, 1000), (3000, 200)])
+def test_labels_ring_on_chance_as_seldom_as_is_said(reference, known, asked):
+    random, draws = np.random.default_rng(0), 300
+    right, said = random.binomial(known, 0.9, draws), random.binomial(asked, 0.9, draws)
+    alarms = sum(
+        compare(Reference("m", 1, judged(reference.scale, a, known)), judged(reference.scale, b, asked)).harmful
+        for a, b in zip(right, said, strict=True)
+    )
+    assert alarms / draws <= 0.05
+
+
+def test_a_reference_that_was_always_right_is_no_certainty(reference):
+    flawless = Reference("m", 1, judged(reference.scale, 50, 50))
+    assert not compare(flawless, judged(reference.scale, 49, 50)).harmful
+    assert compare(flawless, judged(reference.scale, 40, 50)).harmful
+
+
+def test_a_reference_without_truths_is_refused(reference):
+    unjudged = Reference("m", 1, judged(reference.scale, 0, 0))
+    with pytest.raises(WrongUsage, match="no prediction whose truth is known"):
+        compare(unjudged, judged(reference.scale, 49, 50))
 
 
 def test_how_many_labels_to_ask_for(reference, window):
