@@ -8,8 +8,9 @@ import pytest
 from mlops_lab.data import Split
 from mlops_lab.errors import WrongUsage
 from mlops_lab.monitor import Reference, compare, disturb, observe, summarise
-from mlops_lab.monitor.drift import examine
+from mlops_lab.monitor.drift import _compare_classes, examine
 from mlops_lab.monitor.harm import labels_needed
+from mlops_lab.monitor.scale import Scale
 from mlops_lab.monitor.summary import Summary, empty
 
 
@@ -136,6 +137,20 @@ def test_holm_is_stricter_than_no_correction(reference, window):
     differences = examine(summarise(window("noise", 0.1), reference.scale), reference.summary)
     assert len(differences) == 24
     assert all(one.changed == (one.p_value < 0.05) for one in differences)
+
+
+def test_rare_classes_beside_a_small_reference_ring_as_seldom_as_is_said():
+    labels = tuple(map(str, range(42)))
+    scale = Scale(labels, (), np.zeros((43, 19)), *[np.zeros(0)] * 2, *[np.zeros((42, 0))] * 2, np.zeros((2, 1)))
+    random, shares = np.random.default_rng(0), [0.576, 0.384, *[0.001] * 40]
+
+    def drawn(count):
+        sums = empty(scale).sums.copy()
+        sums[0], sums[3:45] = count, random.multinomial(count, shares)
+        return Summary(scale, sums)
+
+    rings = sum(_compare_classes(drawn(10_000), drawn(200))[0] < 0.05 for _ in range(400))
+    assert rings / 400 <= 0.08  # 5% of 400 is 20; more than 32 has a chance of 0.004
 
 
 def test_nothing_cannot_be_compared(reference, window):
