@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlops_lab.errors import BadRequest, NotFound, StoreError, UnknownModel, UnknownVersion
+from mlops_lab.errors import BadRequest, NotFound, StoreError, UnknownModel, UnknownVersion, WrongUsage
 from mlops_lab.monitor import PredictionLog, Retention, schema
 from mlops_lab.monitor.database import connect
 from mlops_lab.predict import PredictionEvent
@@ -164,6 +164,18 @@ def test_a_log_that_is_too_large_loses_its_oldest_first(target, event):
     assert 0 < gone < 800
     left = [int(row[0]) for row in stored(target)]
     assert left == sorted(left) and left[-1] == 399 and left[0] > 0
+
+
+@pytest.mark.parametrize("error", [NotFound("It was removed."), WrongUsage("The reference is of other classes.")])
+def test_what_is_written_counts_as_written_where_no_room_can_be_made(target, event, error):
+    def gone(model, version):
+        raise error
+
+    with PredictionLog(target, durable=True, patience=10, scales=gone) as log:
+        log._trimmed -= 601
+        assert log.append(event("a", count=3))
+        assert (log.status.written, log.status.failed, log.status.error) == (3, 0, "")
+    assert len(stored(target)) == 3
 
 
 @pytest.fixture
