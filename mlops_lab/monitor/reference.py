@@ -9,6 +9,7 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,7 @@ from mlops_lab.monitor.scale import Scale, make_scale
 from mlops_lab.monitor.summary import Summary, summarise
 from mlops_lab.monitor.window import observe
 from mlops_lab.predict import Predictor
-from mlops_lab.store import ModelStore, disk
+from mlops_lab.store import ModelStore, ModelVersion, disk
 
 FILE = "evidence/reference.npz"
 FORMAT = 1  # raise it when the arrays change their meaning; a file of another format is made anew
@@ -166,12 +167,19 @@ def store_reference(
         The folder cannot be written.
     """
     found = models.get(name, version)
-    predictor = models.load(name, found.version)
-    reference = make_reference(
-        predictor, split or _held_out(found.manifest.data), published=found.manifest.metrics.get("test_accuracy")
-    )
-    disk.write_atomically(found.path / FILE, to_bytes(reference))
+    reference = _make(models, found, split)
+    _write(found, reference)
     return reference
+
+
+def _make(models: ModelStore, found: ModelVersion, split: Split | None = None) -> Reference:
+    predictor = models.load(found.name, found.version)
+    published = found.manifest.metrics.get("test_accuracy")
+    return make_reference(predictor, split or _held_out(found.manifest.data), published=published)
+
+
+def _write(found: ModelVersion, reference: Reference) -> None:
+    disk.write_atomically(found.path / FILE, to_bytes(reference))
 
 
 def load_reference(models: ModelStore, name: str, version: int | str = "latest") -> Reference:
@@ -205,11 +213,10 @@ def find_reference(models: ModelStore, name: str, version: int | str = "latest")
     except DamagedArtifact:
         pass
     found = models.get(name, version)
-    try:
-        return store_reference(models, name, found.version)
-    except StoreError:  # a folder that is only read, such as an installed one
-        predictor = models.load(name, found.version)
-        return make_reference(predictor, _held_out(found.manifest.data))
+    reference = _make(models, found)
+    with suppress(StoreError):  # a folder that is only read, such as an installed one
+        _write(found, reference)
+    return reference
 
 
 def _held_out(provenance: Any) -> Split:

@@ -5,7 +5,7 @@ import pytest
 
 from mlops_lab import data, monitor
 from mlops_lab.data import Split
-from mlops_lab.errors import DamagedArtifact, NotFound, WrongUsage
+from mlops_lab.errors import DamagedArtifact, NotFound, StoreError, WrongUsage
 from mlops_lab.monitor import reference as room
 from mlops_lab.monitor import rehearsal
 
@@ -67,6 +67,20 @@ def test_a_damaged_reference_is_made_again(models, few_rehearsals):
     with pytest.raises(DamagedArtifact):
         monitor.load_reference(models, "digits")
     assert monitor.find_reference(models, "digits").accuracy > 0.9
+
+
+def test_in_a_folder_that_is_only_read_a_reference_is_made_once(models, few_rehearsals, monkeypatch):
+    made, make = [], room.make_reference
+
+    def refuse(path, content):
+        raise StoreError("The folder cannot be written.")
+
+    monkeypatch.setattr(room.disk, "write_atomically", refuse)
+    monkeypatch.setattr(room, "make_reference", lambda *given, **named: made.append(make(*given, **named)) or made[-1])
+    assert monitor.find_reference(models, "digits") is made[0]
+    assert len(made) == 1
+    with pytest.raises(StoreError, match="cannot be written"):
+        monitor.store_reference(models, "digits")
 
 
 def test_a_model_of_unknown_data_needs_a_split(models, few_rehearsals, monkeypatch):
