@@ -7,13 +7,14 @@ import subprocess
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mlops_lab.errors import BadRequest, NotFound, StoreError, UnknownModel, UnknownVersion, WrongUsage
-from mlops_lab.monitor import PredictionLog, Retention, schema
+from mlops_lab.monitor import PredictionLog, Retention, observe, schema
 from mlops_lab.monitor.database import connect
 from mlops_lab.predict import PredictionEvent
 
@@ -92,6 +93,16 @@ def test_what_is_read_is_what_was_answered(target, event, bright, images):
     brightness = window.inputs[:, window.statistics.index("brightness")]
     assert brightness == pytest.approx([0, 0.2, 0.4, 0.6, 1.0], abs=1e-6)
     assert window.accuracy is None
+
+
+def test_classes_without_names_are_told_by_their_numbers(target, event, bright, images):
+    nameless = replace(bright, labels=())
+    with PredictionLog(target) as log:
+        log.append(event("a", count=5, predictor=nameless))
+        log.feedback("a", "1", place=4)
+        window = log.read("bright")
+    assert window.labels == observe(nameless, images).labels == ("0", "1")
+    assert window.probabilities.tolist() == bright.probabilities(images).tolist() and window.accuracy == 1.0
 
 
 def test_a_retry_is_not_written_twice(target, event):
