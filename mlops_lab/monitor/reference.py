@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -195,12 +195,18 @@ def load_reference(models: ModelStore, name: str, version: int | str = "latest")
     found = models.get(name, version)
     path = found.path / FILE
     try:
-        content = path.read_bytes()
+        about = path.stat()
+        return _read(path, about.st_mtime_ns, about.st_size)
     except FileNotFoundError:
         raise NotFound(f"{found} has no reference.", "monitor.store_reference(models, name) makes one.") from None
     except OSError as error:
         raise DamagedArtifact(f"{path} cannot be read: {error.strerror}.", "Store the reference again.") from error
-    return from_bytes(content, str(path))
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, changed: int, size: int) -> Reference:
+    """Return the reference in a file as it was last changed, with what it has learned since it was first read."""
+    return from_bytes(path.read_bytes(), str(path))
 
 
 def find_reference(models: ModelStore, name: str, version: int | str = "latest") -> Reference:

@@ -35,6 +35,20 @@ def test_it_is_stored_beside_the_version_and_found_there(models, few_rehearsals)
     assert models.load("digits").version == 1  # the version itself is as it was
 
 
+def test_a_reference_learns_once_until_its_file_changes(models, few_rehearsals, monkeypatch):
+    monitor.store_reference(models, "digits")
+    learned, learn = [], room.learn
+    monkeypatch.setattr(room, "learn", lambda *given: learned.append(1) or learn(*given))
+    looks = [monitor.load_reference(models, "digits").estimator for _ in range(3)]
+    assert len(learned) == 1 and looks[0] is looks[2]
+    again = room.make_reference(models.load("digits"), data.load("digits").test, seed=1)
+    (models.get("digits").path / room.FILE).write_bytes(room.to_bytes(again))
+    assert monitor.load_reference(models, "digits").estimator is not looks[0]
+    (models.get("digits").path / room.FILE).unlink()
+    with pytest.raises(NotFound, match="no reference"):
+        monitor.load_reference(models, "digits")
+
+
 def test_training_data_is_refused(models, digits, few_rehearsals):
     predictor = models.load("digits")
     with pytest.raises(WrongUsage, match="from its training"):
