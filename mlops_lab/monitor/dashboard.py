@@ -15,7 +15,7 @@ from mlops_lab.monitor import timeline
 from mlops_lab.monitor.log import PredictionLog
 from mlops_lab.monitor.reference import Reference, find_reference, load_reference
 from mlops_lab.monitor.status import LogStatus
-from mlops_lab.monitor.summary import Summary, merge
+from mlops_lab.monitor.summary import HOUR, Summary, merge
 from mlops_lab.monitor.timeline import Hour
 from mlops_lab.monitor.verdict import FEWEST, Verdict, compare
 from mlops_lab.store import ModelStore
@@ -192,10 +192,10 @@ def choose(log: PredictionLog, model: str | None, version: int | None) -> tuple[
 
 def _hour(reference: Reference, hour: int, summary: Summary) -> Hour:
     if summary.count < FEWEST:
-        return Hour(3600.0 * hour, summary.count, None, None, None, False, False)
+        return Hour(float(HOUR * hour), summary.count, None, None, None, False, False)
     verdict = compare(reference, summary)
     accuracy, low, high = (round(value, 4) for value in verdict.estimate.range)
-    return Hour(3600.0 * hour, summary.count, accuracy, low, high, verdict.changed, verdict.harmful)
+    return Hour(float(HOUR * hour), summary.count, accuracy, low, high, verdict.changed, verdict.harmful)
 
 
 def _shares(summary: Summary) -> dict[str, float]:

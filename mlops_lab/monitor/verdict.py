@@ -13,7 +13,7 @@ from mlops_lab.monitor.drift import Difference, examine
 from mlops_lab.monitor.harm import Estimate, labels_needed, measure
 from mlops_lab.monitor.reference import Reference
 from mlops_lab.monitor.rehearsal import describe_summary
-from mlops_lab.monitor.summary import Summary, merge, summarise
+from mlops_lab.monitor.summary import HOUR, Summary, merge, summarise_hours
 from mlops_lab.monitor.window import Window
 
 # An estimate this far below the reference is harm: less is within the error of an estimate for 200 predictions.
@@ -183,10 +183,7 @@ def _by_hour(reference: Reference, observed: Window | Summary | Hours) -> list[t
         return [(0, observed)]
     if not isinstance(observed, Window):
         return sorted(observed, key=lambda pair: pair[0])
-    hours = (observed.times // 3600).astype(int)
-    return [
-        (int(hour), summarise(observed.take(hours == hour), reference.scale)) for hour in sorted(set(hours.tolist()))
-    ]
+    return list(summarise_hours(observed, reference.scale))
 
 
 def _dated(
@@ -201,7 +198,7 @@ def _dated(
             continue
         for one in examine(summary, reference.summary, alpha=alpha / len(hours)):
             if one.changed:
-                first.setdefault(one.statistic, 3600.0 * hour)
+                first.setdefault(one.statistic, float(HOUR * hour))
     return tuple(replace(one, since=first.get(one.statistic)) if one.changed else one for one in evidence)
 
 
