@@ -189,23 +189,11 @@ def measure(correct: int, labelled: int) -> Estimate:
     >>> str(measure(90, 100))
     '0.900 (0.826 to 0.945), measured'
     """
-    low, high = wilson(correct, labelled)
+    from mlops_lab.validate.intervals import pair, wilson  # here, so that serving does not load stage 5
+
+    low, high = pair(wilson(correct, labelled))
     reason = f"measured on {labelled:,} predictions that were judged"
     return Estimate(correct / labelled, low, high, True, "labels", reason)
-
-
-def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """Return Wilson's interval of a share.
-
-    Examples
-    --------
-    >>> [round(end, 3) for end in wilson(0, 20)]
-    [0.0, 0.161]
-    """
-    share, spread = successes / trials, z * z / trials
-    middle = (share + spread / 2) / (1 + spread)
-    width = z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
-    return max(0.0, middle - width), min(1.0, middle + width)
 
 
 def labels_needed(accuracy: float, margin: float = 0.05, z: float = 1.96) -> int:
