@@ -127,7 +127,7 @@ def make_reference(
         message = f"A reference needs at least {LEAST} held-out examples; received {len(split)}."
         raise WrongUsage(message, "Pass the test split.")
     window = observe(predictor, split.images, split.labels)
-    _refuse_training_data(float((window.classes == window.truth).mean()), published, len(split))
+    _refuse_training_data(window.accuracy, published, len(split))
     scale = make_scale(window)
     summary = summarise(window, scale)
     if not predictor.input.size:
@@ -136,8 +136,8 @@ def make_reference(
     return Reference(predictor.name, predictor.version, summary, rehearsals, leave_out(rehearsals))
 
 
-def _refuse_training_data(accuracy: float, published: float | None, examples: int) -> None:
-    if published is None:
+def _refuse_training_data(accuracy: float | None, published: float | None, examples: int) -> None:
+    if accuracy is None or published is None:
         return
     error = math.sqrt(max(published * (1 - published), 1e-4) / examples)
     if accuracy > published + SUSPICIOUS * error:
