@@ -9,7 +9,7 @@ from typing import Any
 
 from mlops_lab import show
 from mlops_lab.errors import WrongUsage
-from mlops_lab.monitor.drift import Difference, examine
+from mlops_lab.monitor.drift import ALPHA, Difference, examine
 from mlops_lab.monitor.harm import Estimate, labels_needed, measure
 from mlops_lab.monitor.reference import Reference
 from mlops_lab.monitor.rehearsal import describe_summary
@@ -132,7 +132,7 @@ def _since(one: Difference) -> str:
     return f"{one}, since {time.strftime('%Y-%m-%d %H:%M', time.gmtime(one.since))} UTC"
 
 
-def compare(reference: Reference, observed: Window | Summary | Hours, *, alpha: float = 0.05) -> Verdict:
+def compare(reference: Reference, observed: Window | Summary | Hours, *, alpha: float = ALPHA) -> Verdict:
     """Return whether production has changed, and whether that hurts.
 
     Parameters
@@ -163,7 +163,6 @@ def compare(reference: Reference, observed: Window | Summary | Hours, *, alpha: 
     evidence = _dated(examine(summary, reference.summary, alpha=alpha), hours, reference, alpha)
     estimate = _estimate(reference, summary)
     harmful, reason = _judge(reference, summary, estimate, evidence)
-    judged = summary.labelled if estimate.source == "labels" or summary.labelled else 0
     return Verdict(
         reference.model,
         reference.version,
@@ -173,7 +172,7 @@ def compare(reference: Reference, observed: Window | Summary | Hours, *, alpha: 
         reason,
         estimate,
         reference.accuracy,
-        max(0, labels_needed(estimate.accuracy) - judged),
+        max(0, labels_needed(estimate.accuracy) - summary.labelled),
         evidence,
     )
 
