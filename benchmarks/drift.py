@@ -31,8 +31,8 @@ from scipy.ndimage import rotate, shift
 from mlops_lab import data, monitor, store, train
 from mlops_lab.data import Split
 from mlops_lab.engines.python import PythonEngine
-from mlops_lab.monitor.harm import wilson
 from mlops_lab.predict import Predictor
+from mlops_lab.validate.intervals import wilson
 
 MODELS = Path(__file__).parents[1] / "models"
 HELD_OUT = tuple(random.Random(0).sample(monitor.KINDS, 3))

@@ -12,10 +12,10 @@ import numpy as np
 from mlops_lab import show
 from mlops_lab.errors import LabError, NotFound, WrongUsage
 from mlops_lab.monitor import timeline
-from mlops_lab.monitor.log import PredictionLog
+from mlops_lab.monitor.log import PredictionLog, opened
 from mlops_lab.monitor.reference import Reference, find_reference, load_reference
 from mlops_lab.monitor.status import LogStatus
-from mlops_lab.monitor.summary import Summary, merge
+from mlops_lab.monitor.summary import HOUR, Summary, merge
 from mlops_lab.monitor.timeline import Hour
 from mlops_lab.monitor.verdict import FEWEST, Verdict, compare
 from mlops_lab.store import ModelStore
@@ -134,18 +134,16 @@ def report(
     >>> report("predictions.db", "models").verdict.harmful  # doctest: +SKIP
     False
     """
-    if not isinstance(log, PredictionLog):
-        with PredictionLog(log) as opened:
-            found = report(opened, models, model, version, since=since, make=make)
-        return Report(found.verdict, found.hours, found.shares, found.usual)
     store = models if isinstance(models, ModelStore) else ModelStore(models)
-    name, number = choose(log, model, version)
-    reference = (find_reference if make else load_reference)(store, name, number)
-    hours = log.summaries(reference.scale, name, number, since=since)
+    with opened(log) as found:
+        name, number = choose(found, model, version)
+        reference = (find_reference if make else load_reference)(store, name, number)
+        hours = found.summaries(reference.scale, name, number, since=since)
+        status = found.status if found is log else None  # one that was opened to be read has written nothing
     verdict = compare(reference, hours)
     whole = merge(*(summary for _, summary in hours))
     drawn = tuple(_hour(reference, start, summary) for start, summary in hours[-DRAWN:])
-    return Report(verdict, drawn, _shares(whole), _shares(reference.summary), log.status)
+    return Report(verdict, drawn, _shares(whole), _shares(reference.summary), status)
 
 
 def compare_log(
@@ -170,12 +168,10 @@ def compare_log(
     WrongUsage
         The log knows several models, and none was named; or there are no predictions.
     """
-    if not isinstance(log, PredictionLog):
-        with PredictionLog(log) as opened:
-            return compare_log(opened, models, model, version, last=last)
     store = models if isinstance(models, ModelStore) else ModelStore(models)
-    name, number = choose(log, model, version)
-    return compare(find_reference(store, name, number), log.read(name, number, last=last))
+    with opened(log) as found:
+        name, number = choose(found, model, version)
+        return compare(find_reference(store, name, number), found.read(name, number, last=last))
 
 
 def choose(log: PredictionLog, model: str | None, version: int | None) -> tuple[str, int]:
@@ -192,10 +188,10 @@ def choose(log: PredictionLog, model: str | None, version: int | None) -> tuple[
 
 def _hour(reference: Reference, hour: int, summary: Summary) -> Hour:
     if summary.count < FEWEST:
-        return Hour(3600.0 * hour, summary.count, None, None, None, False, False)
+        return Hour(float(HOUR * hour), summary.count, None, None, None, False, False)
     verdict = compare(reference, summary)
     accuracy, low, high = (round(value, 4) for value in verdict.estimate.range)
-    return Hour(3600.0 * hour, summary.count, accuracy, low, high, verdict.changed, verdict.harmful)
+    return Hour(float(HOUR * hour), summary.count, accuracy, low, high, verdict.changed, verdict.harmful)
 
 
 def _shares(summary: Summary) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Shift on a dial: what happens to images in production, from hardly to badly.
 
-Each kind takes images with values 0–255 and a strength from 0 (nothing) to 1. Two of them change which images come
-(``seasons``, ``new clothes``), the others what they look like.
+Each kind takes images, grey or in colour, with values 0–255 and a strength from 0 (nothing) to 1. Two of them change
+which images come (``seasons``, ``new clothes``), the others what they look like.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def _contrast(x: Pixels, strength: float, random: np.random.Generator) -> Pixels
 def _blur(x: Pixels, strength: float, random: np.random.Generator) -> Pixels:
     from scipy.ndimage import gaussian_filter
 
-    blurred: Pixels = gaussian_filter(x, (0, 0.09 * x.shape[1] * strength, 0.09 * x.shape[2] * strength))
+    sides = (0.09 * side * strength for side in x.shape[1:3])
+    blurred: Pixels = gaussian_filter(x, (0, *sides, *[0] * (x.ndim - 3)))
     return blurred
 
 
@@ -52,12 +53,12 @@ def _rotate(x: Pixels, strength: float, random: np.random.Generator) -> Pixels:
 
 
 def _moved(x: Pixels, strength: float, random: np.random.Generator) -> Pixels:
-    steps = np.round(random.choice((-1, 1), (len(x), 2)) * 0.2 * strength * np.array(x.shape[1:])).astype(int)
+    steps = np.round(random.choice((-1, 1), (len(x), 2)) * 0.2 * strength * np.array(x.shape[1:3])).astype(int)
     return np.stack([_shift(image, down, right) for image, (down, right) in zip(x, steps, strict=True)])
 
 
 def _shift(image: Pixels, down: int, right: int) -> Pixels:
-    height, width = image.shape
+    height, width = image.shape[:2]
     moved = np.zeros_like(image)
     source = image[max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)]
     moved[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = source
@@ -67,19 +68,20 @@ def _shift(image: Pixels, down: int, right: int) -> Pixels:
 def _zoom(x: Pixels, strength: float, random: np.random.Generator) -> Pixels:
     from scipy.ndimage import affine_transform
 
-    factor = 1 + 0.8 * strength  # the object shrinks
+    factor = np.ones(x.ndim - 1)
+    factor[:2] += 0.8 * strength  # the object shrinks
     middle = (np.array(x.shape[1:]) - 1) / 2
-    return np.stack([affine_transform(image, [factor, factor], middle * (1 - factor), order=1) for image in x])
+    return np.stack([affine_transform(image, factor, middle * (1 - factor), order=1) for image in x])
 
 
 def _inverted(x: Pixels, strength: float, random: np.random.Generator) -> Pixels:
     chosen = random.random(len(x)) < 0.6 * strength
-    return np.where(chosen[:, np.newaxis, np.newaxis], 255 - x, x).astype(np.float32)
+    return np.where(chosen.reshape(-1, *[1] * (x.ndim - 1)), 255 - x, x).astype(np.float32)
 
 
 def _masks(x: Pixels, strength: float, random: np.random.Generator) -> Pixels:
     masked = x.copy()
-    height, width = (max(1, round(0.55 * strength * side)) for side in x.shape[1:])
+    height, width = (max(1, round(0.55 * strength * side)) for side in x.shape[1:3])
     tops = random.integers(0, x.shape[1] - height + 1, len(x))
     lefts = random.integers(0, x.shape[2] - width + 1, len(x))
     for image, top, left in zip(masked, tops, lefts, strict=True):
@@ -185,6 +187,6 @@ def _new_clothes(split: Split, chosen: NDArray[np.int64], random: np.random.Gene
     first, second = (random.integers(0, len(split), len(chosen)) for _ in range(2))
     half = split.images.shape[2] // 2
     made = np.concatenate([split.images[first][:, ::-1, :half], split.images[second][:, :, ::-1][:, :, half:]], axis=2)
-    images[chosen] = np.ascontiguousarray(made.transpose(0, 2, 1) if made.shape[1] == made.shape[2] else made)
+    images[chosen] = np.ascontiguousarray(made.swapaxes(1, 2) if made.shape[1] == made.shape[2] else made)
     labels[chosen] = NO_CLASS
     return Split(images, labels)

@@ -98,7 +98,8 @@ def _compare_classes(summary: Summary, reference: Summary) -> tuple[float, float
     counts = np.stack([summary.classes, reference.classes]).astype(float)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     moved = float(np.abs(shares[0] - shares[1]).sum() / 2)
-    expected = counts.sum(axis=0) * summary.count / max(1.0, counts.sum())
+    # In the smaller of the two: a cell counts too little where either expects few.
+    expected = counts.sum(axis=0) * min(summary.count, reference.count) / max(1.0, counts.sum())
     rare = expected < EXPECTED
     cells = np.column_stack([counts[:, ~rare], counts[:, rare].sum(axis=1)])
     cells = cells[:, cells.sum(axis=0) > 0]

@@ -21,10 +21,13 @@ TREES = 150
 NEIGHBOURS = 5
 # The interval holds so many of the windows of kinds that were left out.
 COVERAGE = 0.95
+DEVIATIONS = 1.96  # as many on either side hold 95 of 100 normal errors
 # An estimate is trusted while it is expected to be wrong by less than this …
 LARGEST_ERROR = 0.05
 # … and while the model's own confidence does not promise more than this above it.
 LARGEST_CONTRADICTION = 0.08
+# How well labels that are asked for shall tell the accuracy.
+KNOWN_TO = 0.05
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class Estimator:
         accuracy = float(np.clip(self.accuracy.predict(row)[0], 0, 1))
         model = self.unseen if self.novelty.is_new(row) else self.seen
         error = max(0.0, float(model.trees.predict(row)[0]))
-        chance = 1.96 * math.sqrt(max(accuracy * (1 - accuracy), 0.01) / max(1, count))
+        chance = DEVIATIONS * math.sqrt(max(accuracy * (1 - accuracy), 0.01) / max(1, count))
         width = math.hypot(model.widening * error, chance)
         trust, reason = _judge(error, accuracy, float(traits[0]))
         return Estimate(accuracy, max(0.0, accuracy - width), min(1.0, accuracy + width), trust, "estimate", reason)
@@ -189,31 +192,19 @@ def measure(correct: int, labelled: int) -> Estimate:
     >>> str(measure(90, 100))
     '0.900 (0.826 to 0.945), measured'
     """
-    low, high = wilson(correct, labelled)
+    from mlops_lab.validate.intervals import pair, wilson  # here, so that serving does not load stage 5
+
+    low, high = pair(wilson(correct, labelled))
     reason = f"measured on {labelled:,} predictions that were judged"
     return Estimate(correct / labelled, low, high, True, "labels", reason)
 
 
-def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """Return Wilson's interval of a share.
-
-    Examples
-    --------
-    >>> [round(end, 3) for end in wilson(0, 20)]
-    [0.0, 0.161]
-    """
-    share, spread = successes / trials, z * z / trials
-    middle = (share + spread / 2) / (1 + spread)
-    width = z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
-    return max(0.0, middle - width), min(1.0, middle + width)
-
-
-def labels_needed(accuracy: float, margin: float = 0.05, z: float = 1.96) -> int:
-    """Return how many random predictions must be judged to know the accuracy to plus or minus a margin.
+def labels_needed(accuracy: float) -> int:
+    """Return how many random predictions must be judged to know the accuracy to plus or minus five points.
 
     Examples
     --------
     >>> labels_needed(0.9)
     139
     """
-    return math.ceil(z * z * max(accuracy * (1 - accuracy), 0.01) / margin**2)
+    return math.ceil(DEVIATIONS**2 * max(accuracy * (1 - accuracy), 0.01) / KNOWN_TO**2)

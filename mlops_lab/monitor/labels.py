@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab.errors import BadRequest
-from mlops_lab.monitor.log import PredictionLog
+from mlops_lab.monitor.log import PredictionLog, opened
 
 
 def feedback(
@@ -32,11 +32,8 @@ def feedback(
     --------
     >>> feedback("predictions.db", "4f0c2a9be81d7735", "Bag")  # doctest: +SKIP
     """
-    if isinstance(log, PredictionLog):
-        log.feedback(request_id, label, place=place, model=model)
-    else:
-        with PredictionLog(log) as opened:
-            opened.feedback(request_id, label, place=place, model=model)
+    with opened(log) as found:
+        found.feedback(request_id, label, place=place, model=model)
 
 
 def accept_feedback(log: PredictionLog, model: str, body: Any) -> dict[str, Any]:

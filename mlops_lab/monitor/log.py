@@ -141,8 +141,7 @@ class PredictionLog:
     def models(self) -> list[LoggedModel]:
         """Return the versions that the log knows, in order."""
         with self._opened() as database:
-            found = database.run("SELECT model, version, labels, statistics FROM models ORDER BY model, version")
-        return [_logged(row) for row in found]
+            return _versions(database)
 
     def read(
         self,
@@ -259,7 +258,7 @@ class PredictionLog:
         return written, len(wanted) - written
 
     def _summarise_before_removal(self, database: Database) -> None:
-        for logged in [_logged(row) for row in database.run("SELECT * FROM models")] if self._scales else []:
+        for logged in _versions(database) if self._scales else []:
             scale = self._scales(logged.model, logged.version) if self._scales else None
             if scale is not None:
                 rollup.keep(database, logged, scale, float("inf"))
@@ -281,7 +280,8 @@ class PredictionLog:
     def _trim_sometimes(self) -> None:
         if time.monotonic() - self._trimmed > 600:
             self._trimmed = time.monotonic()
-            with suppress(*self._failures):
+            # The group before it is written, whatever becomes of this: a version may be gone, and its scale with it.
+            with suppress(LabError, *self._failures):
                 self.trim()
 
     @contextmanager
@@ -315,7 +315,7 @@ class PredictionLog:
         return found[0]
 
     def _model(self, database: Database, model: str, version: int | None) -> LoggedModel:
-        known = [_logged(row) for row in database.run("SELECT * FROM models ORDER BY model, version")]
+        known = _versions(database)
         ours = [one for one in known if one.model == model]
         if not ours:
             raise UnknownModel(
@@ -328,8 +328,19 @@ class PredictionLog:
         return wanted[-1]
 
 
-def _logged(row: tuple[Any, ...]) -> LoggedModel:
-    return LoggedModel(row[0], row[1], tuple(json.loads(row[2])), tuple(json.loads(row[3])))
+@contextmanager
+def opened(log: PredictionLog | str | Path) -> Iterator[PredictionLog]:
+    """Give an open log as it is; open a file or an address, and close it after use."""
+    if isinstance(log, PredictionLog):
+        yield log
+        return
+    with PredictionLog(log) as found:
+        yield found
+
+
+def _versions(database: Database) -> list[LoggedModel]:
+    found = database.run("SELECT model, version, labels, statistics FROM models ORDER BY model, version")
+    return [LoggedModel(row[0], row[1], tuple(json.loads(row[2])), tuple(json.loads(row[3]))) for row in found]
 
 
 def _bytes(event: PredictionEvent) -> int:

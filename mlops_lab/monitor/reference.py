@@ -9,8 +9,9 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from mlops_lab.monitor.scale import Scale, make_scale
 from mlops_lab.monitor.summary import Summary, summarise
 from mlops_lab.monitor.window import observe
 from mlops_lab.predict import Predictor
-from mlops_lab.store import ModelStore, disk
+from mlops_lab.store import ModelStore, ModelVersion, disk
 
 FILE = "evidence/reference.npz"
 FORMAT = 1  # raise it when the arrays change their meaning; a file of another format is made anew
@@ -66,6 +67,9 @@ class Reference:
     @property
     def accuracy(self) -> float:
         """The share of right answers on the held-out data."""
+        if not self.summary.labelled:
+            message = f"The reference of {self.model} v{self.version} holds no prediction whose truth is known."
+            raise WrongUsage(message, "Make it from held-out examples with their classes.")
         return self.summary.correct / self.summary.labelled
 
     @cached_property
@@ -123,7 +127,7 @@ def make_reference(
         message = f"A reference needs at least {LEAST} held-out examples; received {len(split)}."
         raise WrongUsage(message, "Pass the test split.")
     window = observe(predictor, split.images, split.labels)
-    _refuse_training_data(float((window.classes == window.truth).mean()), published, len(split))
+    _refuse_training_data(window.accuracy, published, len(split))
     scale = make_scale(window)
     summary = summarise(window, scale)
     if not predictor.input.size:
@@ -132,8 +136,8 @@ def make_reference(
     return Reference(predictor.name, predictor.version, summary, rehearsals, leave_out(rehearsals))
 
 
-def _refuse_training_data(accuracy: float, published: float | None, examples: int) -> None:
-    if published is None:
+def _refuse_training_data(accuracy: float | None, published: float | None, examples: int) -> None:
+    if accuracy is None or published is None:
         return
     error = math.sqrt(max(published * (1 - published), 1e-4) / examples)
     if accuracy > published + SUSPICIOUS * error:
@@ -163,12 +167,19 @@ def store_reference(
         The folder cannot be written.
     """
     found = models.get(name, version)
-    predictor = models.load(name, found.version)
-    reference = make_reference(
-        predictor, split or _held_out(found.manifest.data), published=found.manifest.metrics.get("test_accuracy")
-    )
-    disk.write_atomically(found.path / FILE, to_bytes(reference))
+    reference = _make(models, found, split)
+    _write(found, reference)
     return reference
+
+
+def _make(models: ModelStore, found: ModelVersion, split: Split | None = None) -> Reference:
+    predictor = models.load(found.name, found.version)
+    published = found.manifest.metrics.get("test_accuracy")
+    return make_reference(predictor, split or _held_out(found.manifest.data), published=published)
+
+
+def _write(found: ModelVersion, reference: Reference) -> None:
+    disk.write_atomically(found.path / FILE, to_bytes(reference))
 
 
 def load_reference(models: ModelStore, name: str, version: int | str = "latest") -> Reference:
@@ -184,12 +195,18 @@ def load_reference(models: ModelStore, name: str, version: int | str = "latest")
     found = models.get(name, version)
     path = found.path / FILE
     try:
-        content = path.read_bytes()
+        about = path.stat()
+        return _read(path, about.st_mtime_ns, about.st_size)
     except FileNotFoundError:
         raise NotFound(f"{found} has no reference.", "monitor.store_reference(models, name) makes one.") from None
     except OSError as error:
         raise DamagedArtifact(f"{path} cannot be read: {error.strerror}.", "Store the reference again.") from error
-    return from_bytes(content, str(path))
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, changed: int, size: int) -> Reference:
+    """Return the reference in a file as it was last changed, with what it has learned since it was first read."""
+    return from_bytes(path.read_bytes(), str(path))
 
 
 def find_reference(models: ModelStore, name: str, version: int | str = "latest") -> Reference:
@@ -202,11 +219,10 @@ def find_reference(models: ModelStore, name: str, version: int | str = "latest")
     except DamagedArtifact:
         pass
     found = models.get(name, version)
-    try:
-        return store_reference(models, name, found.version)
-    except StoreError:  # a folder that is only read, such as an installed one
-        predictor = models.load(name, found.version)
-        return make_reference(predictor, _held_out(found.manifest.data))
+    reference = _make(models, found)
+    with suppress(StoreError):  # a folder that is only read, such as an installed one
+        _write(found, reference)
+    return reference
 
 
 def _held_out(provenance: Any) -> Split:

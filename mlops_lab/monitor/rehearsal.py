@@ -91,8 +91,8 @@ def rehearse(
         shifted = _draw(split, kind, kinds, random)
         window = observe(predictor, shifted.images, shifted.labels)
         traits.append(describe_summary(summarise(window, scale), reference))
-        accuracy.append(float((window.classes == window.truth).mean()))
-    return Rehearsals(np.array(traits), np.array(accuracy), tuple(names))
+        accuracy.append(window.accuracy)
+    return Rehearsals(np.array(traits), np.array(accuracy, np.float64), tuple(names))
 
 
 def _draw(split: Split, kind: str, kinds: Sequence[str], random: np.random.Generator) -> Split:

@@ -7,16 +7,14 @@ is in a part adds another, small part; so nothing that was written is ever chang
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
-
-import numpy as np
 
 from mlops_lab.monitor.database import Database
 from mlops_lab.monitor.rows import COLUMNS, LoggedModel, to_window
 from mlops_lab.monitor.scale import Scale
-from mlops_lab.monitor.summary import Summary, empty, from_bytes, merge, summarise
+from mlops_lab.monitor.summary import HOUR, Summary, empty, from_bytes, merge, summarise_hours
 
-HOUR = 3600
 # Predictions are read so many at a time, so that a report's memory does not grow with the log.
 PAGE = 20_000
 _PARTS = (
@@ -37,10 +35,9 @@ def by_hour(
     first, last = _bounds(since, until)
     found: dict[int, Summary] = {}
     for hour, labelled, correct, body in database.run(_PARTS, (*_key(logged, scale), first, last)):
-        part = from_bytes(body, scale) if body is not None else _feedback(scale, labelled, correct)
-        found[hour] = merge(found[hour], part) if hour in found else part
-    for hour, part, _ in _open_hours(database, logged, scale, since=HOUR * first, until=HOUR * (last + 1.0)):
-        found[hour] = merge(found[hour], part) if hour in found else part
+        _add(found, hour, from_bytes(body, scale) if body is not None else _feedback(scale, labelled, correct))
+    for hour, part in _open_hours(database, logged, scale, since=HOUR * first, until=HOUR * (last + 1.0)):
+        _add(found, hour, part)
     return sorted(found.items())
 
 
@@ -52,8 +49,8 @@ def keep(database: Database, logged: LoggedModel, scale: Scale, before: float) -
     if last is None:
         return
     parts: dict[int, Summary] = {}
-    for hour, part, _ in _open_hours(database, logged, scale, last_id=last):
-        parts[hour] = merge(parts[hour], part) if hour in parts else part
+    for hour, part in _open_hours(database, logged, scale, last_id=last):
+        _add(parts, hour, part)
     rows = [(*_key(logged, scale), hour, last, s.labelled, s.correct, s.to_bytes()) for hour, s in parts.items()]
     database.insert(_INSERT, rows)
 
@@ -76,7 +73,7 @@ def _open_hours(
     last_id: int = 2**62,
     since: float = float("-inf"),
     until: float = float("inf"),
-) -> Any:
+) -> Iterator[tuple[int, Summary]]:
     """Yield the hour and the summary of what is in no part yet, page by page."""
     sql = (
         f"SELECT {COLUMNS} FROM predictions WHERE model = ? AND version = ? AND id > ? AND id <= ? "
@@ -85,10 +82,11 @@ def _open_hours(
     after = _covered(database, logged, scale)
     while rows := database.run(sql, (logged.model, logged.version, after, last_id, since, until)):
         after = rows[-1][0]
-        window = to_window(logged, rows)
-        hours = (window.times // HOUR).astype(np.int64)
-        for hour in np.unique(hours).tolist():
-            yield hour, summarise(window.take(hours == hour), scale), after
+        yield from summarise_hours(to_window(logged, rows), scale)
+
+
+def _add(hours: dict[int, Summary], hour: int, part: Summary) -> None:
+    hours[hour] = merge(hours[hour], part) if hour in hours else part
 
 
 def _covered(database: Database, logged: LoggedModel, scale: Scale) -> int:

@@ -80,8 +80,8 @@ def _png(image: Any, event: PredictionEvent) -> bytes | None:
 def model_row(event: PredictionEvent) -> tuple[Any, ...]:
     """Return what the log keeps of a version: its classes and what its statistics are called."""
     predictor = event.predictor
-    statistics = json.dumps(names(predictor.input))
-    return (predictor.name, predictor.version, json.dumps(list(predictor.labels), ensure_ascii=False), statistics)
+    classes = json.dumps(list(predictor.class_names(event.rows.shape[1])), ensure_ascii=False)
+    return (predictor.name, predictor.version, classes, json.dumps(names(predictor.input)))
 
 
 def to_window(logged: LoggedModel, rows: Sequence[tuple[Any, ...]]) -> Window:

@@ -105,7 +105,7 @@ def columns_of(window: Window, outputs: int) -> NDArray[np.float64]:
     return np.concatenate(values, axis=1).astype(np.float64)
 
 
-def make_scale(window: Window, bins: int = BINS) -> Scale:
+def make_scale(window: Window) -> Scale:
     """Return the bins and features of held-out predictions whose truth is known.
 
     Raises
@@ -116,7 +116,7 @@ def make_scale(window: Window, bins: int = BINS) -> Scale:
     if not len(window) or (window.truth < 0).any():
         raise WrongUsage("A reference needs the right class of every image.", "Pass held-out images with their labels.")
     outputs = len(window.labels) if len(window.labels) <= MOST_OUTPUTS else 0
-    edges = np.quantile(columns_of(window, outputs), np.linspace(0, 1, bins + 1)[1:-1], axis=0).T
+    edges = np.quantile(columns_of(window, outputs), np.linspace(0, 1, BINS + 1)[1:-1], axis=0).T
     centre, spread = window.inputs.mean(axis=0), window.inputs.std(axis=0) + 1e-3
     class_centre, class_spread = np.tile(centre, (len(window.labels), 1)), np.tile(spread, (len(window.labels), 1))
     for place in range(len(window.labels)):

@@ -8,7 +8,7 @@ same hour of ten servers, and a year of hours give the same verdict wherever the
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 from html import escape
@@ -24,6 +24,7 @@ from mlops_lab.monitor.window import UNKNOWN, Window
 
 # Features are added as multiples of 1/65,536, because whole numbers add up to the same in any order.
 UNIT = 1 << 16
+HOUR = 3600
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +131,13 @@ def summarise(window: Window, scale: Scale) -> Summary:
     return Summary(scale, sums.astype(np.int64))
 
 
+def summarise_hours(window: Window, scale: Scale) -> Iterator[tuple[int, Summary]]:
+    """Yield each hour since 1970 that a window has predictions of, and their summary; the earliest first."""
+    hours = (window.times // HOUR).astype(np.int64)
+    for hour in np.unique(hours).tolist():
+        yield hour, summarise(window.take(hours == hour), scale)
+
+
 def empty(scale: Scale) -> Summary:
     """Return the summary of no predictions."""
     length = 3 + len(scale.labels) + len(scale.columns) * scale.bins + 2 * len(scale.features)
@@ -149,11 +157,6 @@ def merge(*summaries: Summary) -> Summary:
     WrongUsage
         They count on different bins.
     """
-    if len({id(one.scale) if one.scale.digest is None else one.scale.digest for one in summaries}) > 1:
+    if len({one.scale.digest for one in summaries}) > 1:
         raise WrongUsage("The summaries belong to different references.", "Merge those of one version.")
     return reduce(lambda a, b: Summary(a.scale, a.sums + b.sums), summaries)
-
-
-def merge_all(summaries: Iterable[Summary], scale: Scale) -> Summary:
-    """Return the same for any number of them, none included."""
-    return merge(empty(scale), *summaries)

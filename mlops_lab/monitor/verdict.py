@@ -9,11 +9,11 @@ from typing import Any
 
 from mlops_lab import show
 from mlops_lab.errors import WrongUsage
-from mlops_lab.monitor.drift import Difference, examine
+from mlops_lab.monitor.drift import ALPHA, Difference, examine
 from mlops_lab.monitor.harm import Estimate, labels_needed, measure
 from mlops_lab.monitor.reference import Reference
 from mlops_lab.monitor.rehearsal import describe_summary
-from mlops_lab.monitor.summary import Summary, merge, summarise
+from mlops_lab.monitor.summary import HOUR, Summary, merge, summarise_hours
 from mlops_lab.monitor.window import Window
 
 # An estimate this far below the reference is harm: less is within the error of an estimate for 200 predictions.
@@ -132,7 +132,7 @@ def _since(one: Difference) -> str:
     return f"{one}, since {time.strftime('%Y-%m-%d %H:%M', time.gmtime(one.since))} UTC"
 
 
-def compare(reference: Reference, observed: Window | Summary | Hours, *, alpha: float = 0.05) -> Verdict:
+def compare(reference: Reference, observed: Window | Summary | Hours, *, alpha: float = ALPHA) -> Verdict:
     """Return whether production has changed, and whether that hurts.
 
     Parameters
@@ -148,7 +148,7 @@ def compare(reference: Reference, observed: Window | Summary | Hours, *, alpha: 
     Raises
     ------
     WrongUsage
-        There are no predictions, or they are of a model with other classes.
+        There are no predictions, or they are of a model with other classes; or the reference knows no truth.
 
     Examples
     --------
@@ -163,7 +163,6 @@ def compare(reference: Reference, observed: Window | Summary | Hours, *, alpha: 
     evidence = _dated(examine(summary, reference.summary, alpha=alpha), hours, reference, alpha)
     estimate = _estimate(reference, summary)
     harmful, reason = _judge(reference, summary, estimate, evidence)
-    judged = summary.labelled if estimate.source == "labels" or summary.labelled else 0
     return Verdict(
         reference.model,
         reference.version,
@@ -173,7 +172,7 @@ def compare(reference: Reference, observed: Window | Summary | Hours, *, alpha: 
         reason,
         estimate,
         reference.accuracy,
-        max(0, labels_needed(estimate.accuracy) - judged),
+        max(0, labels_needed(estimate.accuracy) - summary.labelled),
         evidence,
     )
 
@@ -183,10 +182,7 @@ def _by_hour(reference: Reference, observed: Window | Summary | Hours) -> list[t
         return [(0, observed)]
     if not isinstance(observed, Window):
         return sorted(observed, key=lambda pair: pair[0])
-    hours = (observed.times // 3600).astype(int)
-    return [
-        (int(hour), summarise(observed.take(hours == hour), reference.scale)) for hour in sorted(set(hours.tolist()))
-    ]
+    return list(summarise_hours(observed, reference.scale))
 
 
 def _dated(
@@ -201,7 +197,7 @@ def _dated(
             continue
         for one in examine(summary, reference.summary, alpha=alpha / len(hours)):
             if one.changed:
-                first.setdefault(one.statistic, 3600.0 * hour)
+                first.setdefault(one.statistic, float(HOUR * hour))
     return tuple(replace(one, since=first.get(one.statistic)) if one.changed else one for one in evidence)
 
 
@@ -236,9 +232,12 @@ def _judge(
 
 
 def _judge_by_labels(reference: Reference, summary: Summary) -> tuple[bool, str]:
-    from scipy.stats import binom
+    """Hold two counts against each other by Fisher's exact test: the reference's accuracy is a count, too."""
+    from scipy.stats import hypergeom
 
-    chance = float(binom.cdf(summary.correct, summary.labelled, reference.accuracy))
+    known = reference.summary
+    right, judged = known.correct + summary.correct, known.labelled + summary.labelled
+    chance = float(hypergeom.cdf(summary.correct, judged, right, summary.labelled))
     words = f"{summary.correct:,} of {summary.labelled:,} judged predictions were right"
     if chance < SIGNIFICANT:
         return True, f"{words}, {reference.accuracy:.3f} were on the reference: chance does that in {chance:.2g}"

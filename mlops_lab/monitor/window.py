@@ -146,7 +146,7 @@ def observe(
     return Window(
         predictor.name,
         predictor.version,
-        predictor.labels,
+        tuple(predictor.class_names(rows.shape[1])),
         names(predictor.input),
         (time.time() if start is None else start) + interval * np.arange(len(rows), dtype=np.float64),
         rows,

@@ -36,8 +36,8 @@ class Answers:
         The examples.
     outputs
         ``(n, classes)``, or what else the task answers.
-    labelled
-        Whether the model's own labels are in the data's order.
+    unsorted
+        The same in the order of the model's own labels, where that is another.
     """
 
     model: str
@@ -46,7 +46,6 @@ class Answers:
     images: NDArray[Any] = field(repr=False)
     labels: NDArray[Any] = field(repr=False)
     outputs: NDArray[Any] = field(repr=False)
-    labelled: bool = True
     unsorted: NDArray[Any] | None = field(default=None, repr=False)
 
     @property
@@ -161,4 +160,4 @@ def _in_order_of_data(answers: Answers, labels: tuple[str, ...]) -> Answers:
     columns = [labels.index(name) for name in answers.classes]
     outputs = answers.outputs[:, columns]
     facts = (answers.model, answers.data, answers.classes, answers.images, answers.labels)
-    return Answers(*facts, outputs, labelled=False, unsorted=answers.outputs)
+    return Answers(*facts, outputs, unsorted=answers.outputs)

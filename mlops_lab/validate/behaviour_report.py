@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlops_lab import show
 from mlops_lab.findings import ICONS, Finding
-from mlops_lab.image import encode_png
+from mlops_lab.validate import drawing
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +51,7 @@ class BehaviourFinding(Finding):
 
     def draw(self) -> str:
         """Return the samples, each with its name as the text that stands for it."""
-        if self.passed:
-            return ""
-        names = [*self.images, *["an image"] * len(self.samples)]
-        drawn = []
-        for name, pixels in zip(names, self.samples, strict=False):
-            width = 40 * (pixels.shape[1] // pixels.shape[0])
-            drawn.append(show.image(encode_png(pixels), f"{name}, {self.name}", width=width, pixelated=True))
-        return f'<div style="display: flex; flex-wrap: wrap; gap: 10px">{"".join(drawn)}</div>' if drawn else ""
+        return "" if self.passed else drawing.samples(self.samples, self.images, self.name)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlops_lab import show
 from mlops_lab.validate import drawing
-from mlops_lab.validate.intervals import Interval, pair, percentiles, wilson
+from mlops_lab.validate.intervals import Interval, bootstrap, pair, percentiles, wilson
 
 BINS = 15
 RESAMPLES = 200
@@ -88,15 +88,16 @@ def calibrate(probabilities: NDArray[Any], labels: NDArray[Any], bins: int = BIN
     sums = np.bincount(place, confidence, bins), np.bincount(place, right, bins)
     known = np.maximum(counts, 1)
     # The error of a bin, times its share, is the sum of the gaps of its answers over n: so resamples are sums too.
-    gaps, random = right - confidence, np.random.default_rng(seed)
-    drawn = random.integers(0, len(rows), (RESAMPLES, len(rows)))
-    samples = [np.abs(np.bincount(place[one], gaps[one], bins)).sum() / len(rows) for one in drawn]
+    gaps = right - confidence
+    samples = bootstrap(
+        lambda drawn: np.abs(np.bincount(place[drawn], gaps[drawn], bins)).sum() / len(rows), len(rows), RESAMPLES, seed
+    )
     truth = np.zeros_like(rows)
     truth[np.arange(len(rows)), labels] = 1
     return Calibration(
         # Rounded to what the sum of so many doubles holds.
         error=round(float(np.abs(sums[1] - sums[0]).sum() / len(rows)), 12),
-        interval=pair(percentiles(np.array(samples))),
+        interval=pair(percentiles(samples)),
         brier=float(((rows - truth) ** 2).sum(axis=1).mean()),
         counts=tuple(counts.tolist()),
         confidence=tuple((sums[0] / known).tolist()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +114,15 @@ def strip(images: Sequence[NDArray[np.uint8]], alt: str, width: int = 40) -> str
     """Return several images of one size as one image, side by side."""
     joined = np.concatenate(list(images), axis=1)
     return show.image(encode_png(joined), alt, width=width * len(images), pixelated=True)
+
+
+def samples(images: Sequence[NDArray[Any]], names: Sequence[str], what: str) -> str:
+    """Return images in a row, each with its name as the text that stands for it; nothing where there are none."""
+    drawn = []
+    for name, pixels in zip([*names, *["an image"] * len(images)], images, strict=False):
+        width = 40 * max(1, pixels.shape[1] // pixels.shape[0])  # of an image before and after, both
+        drawn.append(show.image(encode_png(pixels), f"{name}, {what}", width=width, pixelated=True))
+    return f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{"".join(drawn)}</div>' if drawn else ""
 
 
 def _line(start: str, end: str, colour: str, dash: str = "none") -> str:

@@ -17,7 +17,6 @@ Metric = str | Callable[[Any, Any], float]
 RESAMPLES = 1000
 OF_A_FUNCTION = 100
 MINIMUM = 20
-Array = NDArray[Any]
 
 
 def by_group(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mlops_lab import show
 from mlops_lab.errors import LabError, WrongUsage, nearest
 from mlops_lab.findings import ICONS, Finding
-from mlops_lab.image import encode_png
+from mlops_lab.validate import drawing
 
 DEFAULTS = Path(__file__).parent / "gates.toml"
 FILE = "gates.toml"
@@ -66,12 +66,7 @@ class Gate(Finding):
     def parts(self) -> list[str]:
         """Return the message, the hint and the images as HTML."""
         hint = f"→ {escape(self.hint)}" if self.hint and not self.passed else ""
-        named = [*self.images, *["an image"] * len(self.samples)]
-        drawn = []
-        for name, pixels in zip(named, self.samples, strict=False):
-            width = 40 * max(1, pixels.shape[1] // pixels.shape[0])
-            drawn.append(show.image(encode_png(pixels), f"{name}, {self.name}", width=width, pixelated=True))
-        row = f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{"".join(drawn)}</div>' if drawn else ""
+        row = drawing.samples(self.samples, self.images, self.name)
         return [part for part in (escape(self.message), hint, row) if part]
 
 

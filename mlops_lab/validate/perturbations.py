@@ -52,11 +52,6 @@ def scaled(images: Images, factor: float) -> Images:
     return _pixels(images * np.float32(factor))
 
 
-def inverted(images: Images) -> Images:
-    """Return negatives."""
-    return np.asarray(255 - images)
-
-
 def dotted(images: Images, row: float, column: float) -> Images:
     """Return images with one pixel lit, at shares of their sides; less where a pixel is a large part of the image."""
     changed = images.copy()

@@ -66,11 +66,6 @@ class Report:
         return show.card(f"{self.title} at {self.url}", outcome, table(self.checks))
 
 
-def narrow(state: str) -> show.Html:
-    """Return a cell for a state that stays in one line."""
-    return show.Html(f'<span style="white-space: nowrap">{state}</span>')
-
-
 def skip(name: str, reason: str) -> Finding:
     """Return the finding of a check that does not apply."""
     return Finding(None, reason, name=name)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mlops_lab import show
 from mlops_lab.data import Dataset, Split
+from mlops_lab.train.run import accuracy
 from mlops_lab.validate import perturbations
 from mlops_lab.validate.answers import Model, asker
 
@@ -98,8 +99,8 @@ def measure_robustness(model: Model, dataset: Dataset | Split, *, images: int = 
     test = (dataset.test if isinstance(dataset, Dataset) else dataset).sample(images, seed)
     ask = asker(model, dataset)
 
-    def accuracy(changed: NDArray[Any]) -> float:
-        return float((ask(changed).argmax(axis=1) == test.labels).mean())
-
-    found = {kind: tuple(accuracy(change(test.images)) for change in changes) for kind, changes in KINDS.items()}
-    return Robustness(accuracy(test.images), found, len(test))
+    found = {
+        kind: tuple(accuracy(ask(change(test.images)), test.labels) for change in changes)
+        for kind, changes in KINDS.items()
+    }
+    return Robustness(accuracy(ask(test.images), test.labels), found, len(test))

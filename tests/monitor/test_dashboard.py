@@ -44,6 +44,12 @@ def test_a_report_tells_the_hours(log, with_reference):
     assert "harmful" in str(found) and found.hours[0].clock in str(found)
 
 
+def test_only_a_log_that_somebody_writes_tells_how_that_goes(log, with_reference):
+    assert report(log, "models").log.written == 600
+    assert report(log.target, "models").log is None
+    assert "Prediction log" not in page(report(log.target, "models"))
+
+
 def test_the_newest_predictions_are_compared(log, with_reference):
     assert compare_log(log, "models", last=200).harmful
     assert compare_log(log.target, "models", last=600).predictions == 600

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mlops_lab import store
+from mlops_lab.data import Split
 from mlops_lab.errors import WrongUsage
 from mlops_lab.monitor import KINDS, disturb
 from mlops_lab.monitor.window import NO_CLASS
@@ -25,6 +26,22 @@ def test_a_dial_changes_images_and_nothing_at_zero(garments, kind):
     assert (shifted.images != garments.images).any()
     again = disturb(garments, kind, 1.0)
     assert (shifted.images == again.images).all() and (shifted.labels == again.labels).all()
+
+
+@pytest.mark.parametrize("sides", [(28, 28), (20, 28)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_colour_is_disturbed_as_grey_is(garments, kind, sides):
+    grey = [255 - garments.images, garments.images, garments.images[::-1]]
+    grey = [np.ascontiguousarray(images[:60, : sides[0], : sides[1]]) for images in grey]
+    labels = garments.labels[:60]
+    shifted = disturb(Split(np.stack(grey, axis=3), labels), kind, 0.7, share=0.8, seed=3)
+    assert shifted.images.dtype == np.uint8 and shifted.images.shape == (60, *sides, 3)
+    if kind == "noise":  # each colour has its own
+        assert (shifted.images != np.stack(grey, axis=3)).any(axis=(0, 1, 2)).all()
+        return
+    for place, images in enumerate(grey):
+        alone = disturb(Split(images, labels), kind, 0.7, share=0.8, seed=3)
+        assert (shifted.images[..., place] == alone.images).all() and (shifted.labels == alone.labels).all()
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("seasons", "inverted", "new clothes")])

@@ -7,13 +7,14 @@ import subprocess
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mlops_lab.errors import BadRequest, NotFound, StoreError, UnknownModel, UnknownVersion
-from mlops_lab.monitor import PredictionLog, Retention, schema
+from mlops_lab.errors import BadRequest, NotFound, StoreError, UnknownModel, UnknownVersion, WrongUsage
+from mlops_lab.monitor import PredictionLog, Retention, observe, schema
 from mlops_lab.monitor.database import connect
 from mlops_lab.predict import PredictionEvent
 
@@ -94,6 +95,16 @@ def test_what_is_read_is_what_was_answered(target, event, bright, images):
     assert window.accuracy is None
 
 
+def test_classes_without_names_are_told_by_their_numbers(target, event, bright, images):
+    nameless = replace(bright, labels=())
+    with PredictionLog(target) as log:
+        log.append(event("a", count=5, predictor=nameless))
+        log.feedback("a", "1", place=4)
+        window = log.read("bright")
+    assert window.labels == observe(nameless, images).labels == ("0", "1")
+    assert window.probabilities.tolist() == bright.probabilities(images).tolist() and window.accuracy == 1.0
+
+
 def test_a_retry_is_not_written_twice(target, event):
     with PredictionLog(target) as log:
         for _ in range(3):
@@ -164,6 +175,18 @@ def test_a_log_that_is_too_large_loses_its_oldest_first(target, event):
     assert 0 < gone < 800
     left = [int(row[0]) for row in stored(target)]
     assert left == sorted(left) and left[-1] == 399 and left[0] > 0
+
+
+@pytest.mark.parametrize("error", [NotFound("It was removed."), WrongUsage("The reference is of other classes.")])
+def test_what_is_written_counts_as_written_where_no_room_can_be_made(target, event, error):
+    def gone(model, version):
+        raise error
+
+    with PredictionLog(target, durable=True, patience=10, scales=gone) as log:
+        log._trimmed -= 601
+        assert log.append(event("a", count=3))
+        assert (log.status.written, log.status.failed, log.status.error) == (3, 0, "")
+    assert len(stored(target)) == 3
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from mlops_lab import data, monitor
 from mlops_lab.data import Split
-from mlops_lab.errors import DamagedArtifact, NotFound, WrongUsage
+from mlops_lab.errors import DamagedArtifact, NotFound, StoreError, WrongUsage
 from mlops_lab.monitor import reference as room
 from mlops_lab.monitor import rehearsal
 
@@ -33,6 +33,20 @@ def test_it_is_stored_beside_the_version_and_found_there(models, few_rehearsals)
     assert (models.get("digits").path / "evidence" / "reference.npz").is_file()
     assert monitor.load_reference(models, "digits").scale.digest == made.scale.digest
     assert models.load("digits").version == 1  # the version itself is as it was
+
+
+def test_a_reference_learns_once_until_its_file_changes(models, few_rehearsals, monkeypatch):
+    monitor.store_reference(models, "digits")
+    learned, learn = [], room.learn
+    monkeypatch.setattr(room, "learn", lambda *given: learned.append(1) or learn(*given))
+    looks = [monitor.load_reference(models, "digits").estimator for _ in range(3)]
+    assert len(learned) == 1 and looks[0] is looks[2]
+    again = room.make_reference(models.load("digits"), data.load("digits").test, seed=1)
+    (models.get("digits").path / room.FILE).write_bytes(room.to_bytes(again))
+    assert monitor.load_reference(models, "digits").estimator is not looks[0]
+    (models.get("digits").path / room.FILE).unlink()
+    with pytest.raises(NotFound, match="no reference"):
+        monitor.load_reference(models, "digits")
 
 
 def test_training_data_is_refused(models, digits, few_rehearsals):
@@ -67,6 +81,20 @@ def test_a_damaged_reference_is_made_again(models, few_rehearsals):
     with pytest.raises(DamagedArtifact):
         monitor.load_reference(models, "digits")
     assert monitor.find_reference(models, "digits").accuracy > 0.9
+
+
+def test_in_a_folder_that_is_only_read_a_reference_is_made_once(models, few_rehearsals, monkeypatch):
+    made, make = [], room.make_reference
+
+    def refuse(path, content):
+        raise StoreError("The folder cannot be written.")
+
+    monkeypatch.setattr(room.disk, "write_atomically", refuse)
+    monkeypatch.setattr(room, "make_reference", lambda *given, **named: made.append(make(*given, **named)) or made[-1])
+    assert monitor.find_reference(models, "digits") is made[0]
+    assert len(made) == 1
+    with pytest.raises(StoreError, match="cannot be written"):
+        monitor.store_reference(models, "digits")
 
 
 def test_a_model_of_unknown_data_needs_a_split(models, few_rehearsals, monkeypatch):

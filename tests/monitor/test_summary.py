@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mlops_lab.errors import WrongUsage
 from mlops_lab.monitor.scale import make_scale
-from mlops_lab.monitor.summary import empty, from_bytes, merge, merge_all, summarise
+from mlops_lab.monitor.summary import empty, from_bytes, merge, summarise
 from mlops_lab.monitor.window import UNKNOWN, Window
 
 LABELS, STATISTICS = ("a", "b", "c"), ("brightness", "contrast")
@@ -35,7 +35,6 @@ def test_merging_the_parts_is_summarising_the_whole(seed, n, cuts):
     whole = summarise(window, SCALE)
     assert (merge(*parts).sums == whole.sums).all()
     assert (merge(*parts[::-1]).sums == whole.sums).all()
-    assert (merge_all(parts, SCALE).sums == whole.sums).all()
     assert (from_bytes(whole.to_bytes(), SCALE).sums == whole.sums).all()
 
 

@@ -7,9 +7,11 @@ import pytest
 
 from mlops_lab.data import Split
 from mlops_lab.errors import WrongUsage
-from mlops_lab.monitor import compare, disturb, observe, summarise
-from mlops_lab.monitor.drift import examine
+from mlops_lab.monitor import Reference, compare, disturb, observe, summarise
+from mlops_lab.monitor.drift import _compare_classes, examine
 from mlops_lab.monitor.harm import labels_needed
+from mlops_lab.monitor.scale import Scale
+from mlops_lab.monitor.summary import Summary, empty
 
 
 @pytest.fixture
@@ -78,6 +80,36 @@ def test_labels_decide_where_there_are_enough(reference, window):
     assert verdict.changed and not verdict.harmful and verdict.estimate.accuracy == 1.0
 
 
+def judged(scale, correct, labelled):
+    """Return the summary of predictions that were judged, and of which nothing else is known."""
+    sums = empty(scale).sums.copy()
+    sums[:3] = labelled, labelled, correct
+    return Summary(scale, sums)
+
+
+@pytest.mark.parametrize(("known", "asked"), [(50, 200), (200, 50), (200, 1000), (3000, 200)])
+def test_labels_ring_on_chance_as_seldom_as_is_said(reference, known, asked):
+    random, draws = np.random.default_rng(0), 300
+    right, said = random.binomial(known, 0.9, draws), random.binomial(asked, 0.9, draws)
+    alarms = sum(
+        compare(Reference("m", 1, judged(reference.scale, a, known)), judged(reference.scale, b, asked)).harmful
+        for a, b in zip(right, said, strict=True)
+    )
+    assert alarms / draws <= 0.05
+
+
+def test_a_reference_that_was_always_right_is_no_certainty(reference):
+    flawless = Reference("m", 1, judged(reference.scale, 50, 50))
+    assert not compare(flawless, judged(reference.scale, 49, 50)).harmful
+    assert compare(flawless, judged(reference.scale, 40, 50)).harmful
+
+
+def test_a_reference_without_truths_is_refused(reference):
+    unjudged = Reference("m", 1, judged(reference.scale, 0, 0))
+    with pytest.raises(WrongUsage, match="no prediction whose truth is known"):
+        compare(unjudged, judged(reference.scale, 49, 50))
+
+
 def test_how_many_labels_to_ask_for(reference, window):
     assert labels_needed(0.9) == 139 and labels_needed(0.5) == 385
     asked = compare(reference, window(n=200)).labels_needed
@@ -105,6 +137,20 @@ def test_holm_is_stricter_than_no_correction(reference, window):
     differences = examine(summarise(window("noise", 0.1), reference.scale), reference.summary)
     assert len(differences) == 24
     assert all(one.changed == (one.p_value < 0.05) for one in differences)
+
+
+def test_rare_classes_beside_a_small_reference_ring_as_seldom_as_is_said():
+    labels = tuple(map(str, range(42)))
+    scale = Scale(labels, (), np.zeros((43, 19)), *[np.zeros(0)] * 2, *[np.zeros((42, 0))] * 2, np.zeros((2, 1)))
+    random, shares = np.random.default_rng(0), [0.576, 0.384, *[0.001] * 40]
+
+    def drawn(count):
+        sums = empty(scale).sums.copy()
+        sums[0], sums[3:45] = count, random.multinomial(count, shares)
+        return Summary(scale, sums)
+
+    rings = sum(_compare_classes(drawn(10_000), drawn(200))[0] < 0.05 for _ in range(400))
+    assert rings / 400 <= 0.08  # 5% of 400 is 20; more than 32 has a chance of 0.004
 
 
 def test_nothing_cannot_be_compared(reference, window):

@@ -209,3 +209,11 @@ def test_saliency_finds_where_a_model_looks(clothes, fashion):
     assert "red where it matters" in shown._repr_html_()
     with pytest.raises(WrongUsage, match="One grey image"):
         validate.explain(clothes, fashion.test.images[:2])
+
+
+@pytest.mark.parametrize(("sides", "width"), [((28, 20), 40), ((28, 28), 40), ((28, 56), 80)])
+def test_an_image_that_failed_is_drawn_whatever_its_shape(sides, width):
+    pixels = np.zeros(sides, np.uint8)
+    finding = validate.BehaviourFinding(False, "It changed.", name="move", images=("test 3",), samples=(pixels, pixels))
+    assert finding.draw().count(f'width="{width}"') == 2
+    assert "test 3, move" in finding.draw() and "an image, move" in finding.draw()

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import requests
 
 from mlops_lab import serve, validate
 from mlops_lab.errors import LabError, WrongUsage
-from mlops_lab.validate import LoadResult, LoadTestConfig
+from mlops_lab.validate import LoadResult, LoadTestConfig, saturation
 from mlops_lab.validate.schedule import due_times
 
 pytestmark = pytest.mark.usefixtures("no_servers")
@@ -285,3 +286,16 @@ def test_saturation_is_found_where_the_server_falls_behind(models, images):
     assert any(test.unmet for test in found.tests) and any(not test.unmet for test in found.tests)
     assert found.summary in str(found) and "Saturation" in found._repr_html_()
     assert json.loads(json.dumps(found.to_dict()))["rate"] == found.rate
+
+
+@pytest.mark.parametrize("start", [50.0, 15_000.0, 30_000.0])
+@pytest.mark.parametrize("most", [14_000, 19_000, 10**6])
+def test_saturation_asks_for_no_more_than_a_load_test_may(monkeypatch, start, most):
+    def send(url, requests, plan):
+        return SimpleNamespace(plan=plan, unmet=[] if plan.rate <= most else ["p99"])
+
+    monkeypatch.setattr(saturation, "send_load", send)
+    client = SimpleNamespace(url="http://127.0.0.1:1", prepare=lambda *given: given)
+    found = validate.find_saturation(client, "fast", "v1", [b"image"], start=start)
+    highest = min(most, 20_000)
+    assert highest / saturation.CLOSE_ENOUGH <= found.rate <= highest
