@@ -144,9 +144,7 @@ class HttpClient:
         if self._late >= MAX_LATE:
             raise Failed("The server has stopped answering.", hint="late", figures={"seconds": timeout, "path": path})
         asked = curl(method, self.url + path, body, sent)
-        connection: http.client.HTTPConnection = (
-            http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        )(self._host, self._port, timeout=timeout)
+        connection = self._connection(timeout)
         started = time.perf_counter()
         over = threading.Timer(timeout, _shut, [connection])
         over.daemon = True
@@ -174,6 +172,11 @@ class HttpClient:
         seconds = time.perf_counter() - started
         known = {name.lower(): value for name, value in received.getheaders()}
         return HttpAnswer(received.status, known, content, seconds, asked)
+
+    def _connection(self, timeout: float) -> http.client.HTTPConnection:
+        """Return a connection that is not open yet."""
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        return kind(self._host, self._port, timeout=timeout)
 
     def get(self, path: str, **options: Any) -> HttpAnswer:
         """Ask with GET."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import select
@@ -48,6 +49,26 @@ class Server(HttpClient):
         """End it, if the grader started it."""
 
 
+class Door(http.client.HTTPConnection):
+    """A connection into the sandbox: one end of a pair of sockets, whose other end crosses to the student's process.
+
+    No socket of the network crosses. Whoever holds one can take it off its address and reach the network that it was
+    made in, from inside of a namespace that has none.
+    """
+
+    def __init__(self, control: socket.socket, timeout: float) -> None:
+        super().__init__("127.0.0.1", 5000, timeout=timeout)
+        self._control = control
+
+    def connect(self) -> None:
+        """Send the other end across."""
+        ours, theirs = socket.socketpair()
+        ours.settimeout(self.timeout)
+        self.sock = ours
+        with theirs:
+            socket.send_fds(self._control, [b"x"], [theirs.fileno()])
+
+
 class SandboxServer(Server):
     """A student's file, served from the sandbox.
 
@@ -69,8 +90,9 @@ class SandboxServer(Server):
     def __init__(self, sandbox: Sandbox, file: str = "api.py", load_seconds: float = LOAD_SECONDS) -> None:
         self._sandbox, self._file, self._load_seconds = sandbox, file, load_seconds
         self.folder, self.source = sandbox.folder, sandbox.folder / file
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        super().__init__(f"http://127.0.0.1:{self._listener.getsockname()[1]}")
+        super().__init__("http://127.0.0.1:5000")  # where it stands when the student starts it: only curl lines say so
+        self._control, self._theirs = socket.socketpair()
+        self._control.setblocking(False)
         self.inner: InnerServer = InnerServer()
         self.process: SandboxProcess | None = None
         self.problem = ""
@@ -86,12 +108,12 @@ class SandboxServer(Server):
         started = time.monotonic()
         reading, writing = os.pipe()
         os.set_inheritable(writing, True)
-        os.set_inheritable(self._listener.fileno(), True)
+        os.set_inheritable(self._theirs.fileno(), True)
         order = {
-            "program": "serving", "file": self._file, "socket": self._listener.fileno(), "status": writing,
+            "program": "serving", "file": self._file, "door": self._theirs.fileno(), "status": writing,
             "load_seconds": self._load_seconds, "inner": self.inner.descriptor,
         }  # fmt: skip
-        self.process = self._sandbox.start(order, (self._listener.fileno(), writing, self.inner.descriptor))
+        self.process = self._sandbox.start(order, (self._theirs.fileno(), writing, self.inner.descriptor))
         os.close(writing)
         try:
             self._await_loaded(reading, started + self._load_seconds)
@@ -139,13 +161,16 @@ class SandboxServer(Server):
             raise ServerError("The server was not started.")
         return self.process
 
+    def _connection(self, timeout: float) -> http.client.HTTPConnection:
+        return Door(self._control, timeout)
+
     @property
     def alive(self) -> bool:
         """Whether its process runs."""
         return self.process is not None and self.process.alive
 
     def restart(self) -> None:
-        """End the process and start the file again, on the same address."""
+        """End the process and start the file again, behind the same door."""
         self._process().kill()
         self._sandbox.give_to_user()
         self.how = self.problem = ""
@@ -156,7 +181,8 @@ class SandboxServer(Server):
         if self.process is not None:
             self.process.kill()
         self.inner.close()
-        self._listener.close()
+        self._control.close()
+        self._theirs.close()
 
 
 @contextmanager

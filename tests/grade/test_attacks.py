@@ -54,6 +54,10 @@ ATTACKS = {
     "disk": "def double(x):\n  for n in range(1000):\n    with open(f'f{n}', 'wb') as f: f.write(b'x' * 20_000_000)\n  return 0\n",
     "output flood": "def double(x):\n  while True: print('x' * 100000)\n",
     "network": "import socket\ndef double(x):\n  s = socket.create_connection(('127.0.0.1', PORT), timeout=2)\n  s.sendall(b'?'); return int(s.recv(100))\n",
+    "network through what was inherited": "import ctypes, socket\ndef double(x):\n  for fd in range(3, 64):\n    try:\n"
+    "      ctypes.CDLL(None).connect(fd, bytes(16), 16)\n      s = socket.socket(fileno=fd); s.settimeout(1)\n"
+    "      s.bind(('0.0.0.0', 0)); s.connect(('127.0.0.1', PORT)); s.sendall(b'?'); return int(s.recv(100))\n"
+    "    except (OSError, TypeError): pass\n  return 0\n",
     "setsid and a double fork": "import os\ndef double(x):\n  if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n      import time; time.sleep(999)\n    os._exit(0)\n  return 0\n",
     "hard-coded answers": "def double(x): return {2: 4, 3: 6, 10: 20}.get(x, 0)\n",
     "answer without end": "def double(x): return 'x' * 60_000_000\n",

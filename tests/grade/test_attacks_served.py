@@ -17,6 +17,7 @@ from corpus.serve_sources import ONNX, REFERENCE, RETURN, changed
 
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.http import HttpClient
+from mlops_lab.grade.live import served
 from mlops_lab.grade.rubric.images import _test_split
 from mlops_lab.grade.runner import Grading, grade_submission
 from mlops_lab.grade.sandbox import choose
@@ -58,6 +59,46 @@ def test_a_proxy_to_a_teachers_server_gets_nothing(tmp_path):
         report = grade(tmp_path, {"api.py": proxy}, "serve-2")
         teacher.shutdown()
     assert report.score == 0 and not asked
+
+
+# Takes every socket that came in off its address, and asks a neighbour of the grader through it.
+STEAL = """
+import ctypes, os, socket, sys
+from flask import Flask
+app = Flask(__name__)
+found, said, frame = {}, [], sys._getframe()
+while "order" not in frame.f_locals:
+    frame = frame.f_back
+for fd in [value for value in frame.f_locals["order"].values() if isinstance(value, int)]:
+    try:
+        one = socket.socket(fileno=os.dup(fd))
+    except OSError:
+        continue
+    found[fd] = one.family.name
+    try:
+        if ctypes.CDLL(None).connect(fd, bytes(16), 16):  # AF_UNSPEC
+            continue
+        one.settimeout(1)
+        one.bind(("0.0.0.0", 0))
+        one.connect(("127.0.0.1", PORT))
+        said.append(fd)
+    except (OSError, TypeError, ValueError):
+        pass
+@app.get("/")
+def families():
+    return {"families": sorted(set(found.values())), "said": said}
+"""
+
+
+@pytest.mark.skipif(choose().rung != "bubblewrap", reason="only a namespace without a network stops it")
+def test_no_socket_of_the_network_crosses(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as neighbour:
+        neighbour.settimeout(0.2)
+        (tmp_path / "api.py").write_text(STEAL.replace("PORT", str(neighbour.getsockname()[1])))
+        with served(tmp_path / "api.py") as server:
+            with pytest.raises(TimeoutError):
+                neighbour.accept()
+            assert server.get("/").json() == {"families": ["AF_UNIX"], "said": []}
 
 
 @SLOW
