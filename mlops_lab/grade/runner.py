@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import secrets
 import time
@@ -24,6 +25,7 @@ from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import CheckResult, clip
 from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
 from mlops_lab.grade.sandbox import Sandbox, choose
+from mlops_lab.grade.sandbox.tree import put
 
 MATERIAL = Path(__file__).parent / "material"
 SECRET_BYTES = 32
@@ -227,10 +229,9 @@ class Submission:
 
     def _give_models(self) -> None:
         """Put the shipped model where a submission brings none."""
-        models = self._sandbox.folder / "models"
-        if not models.exists():
-            models.mkdir()
-            (models / "clothes.keras").write_bytes((MATERIAL / "clothes.keras").read_bytes())
+        folder, model = self._sandbox.folder, MATERIAL / "clothes.keras"
+        if not os.path.lexists(folder / "models"):
+            put(folder, Path("models", model.name), model.read_bytes())
             self._sandbox.give_to_user()
 
     def _called(self, exercise: Exercise) -> CheckResult:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from corpus.serve_sources import ONNX, REFERENCE, RETURN, changed
+from corpus.serve_sources import ONNX, REFERENCE, RETURN, changed, many
 
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.http import HttpClient
@@ -99,6 +99,39 @@ def test_no_socket_of_the_network_crosses(tmp_path):
             with pytest.raises(TimeoutError):
                 neighbour.accept()
             assert server.get("/").json() == {"families": ["AF_UNIX"], "said": []}
+
+
+@SLOW
+@pytest.mark.parametrize(
+    "link",
+    [
+        "secret/1/model.skops",
+        "models/numbers/1/model.onnx",
+        "models/clothes/2/manifest.json",
+        "models/digits",
+        "secret",
+    ],
+)
+def test_the_grader_writes_through_no_link(link, tmp_path):
+    folder, outside = tmp_path / "submission", tmp_path / "outside"
+    outside.mkdir()
+    victim = outside / "victim"
+    victim.write_text("whole")
+    make = (
+        f"import os\nos.makedirs(os.path.dirname('./{link}'), exist_ok=True)\n"
+        f"if not os.path.lexists('{link}'):\n    os.symlink({str(victim if '.' in link else outside)!r}, '{link}')\n"
+    )
+    files = many(("MODELS = {}\n", make + "MODELS = {}\n"))
+    report = grade(folder, {**files, "models/README": "x"}, "serve-5")
+    assert victim.read_text() == "whole" and list(outside.iterdir()) == [victim]
+    assert (report.score == report.max_score) == ("." in link), str(report)  # a link to a folder is in the way
+
+
+@SLOW
+def test_models_of_ones_own_are_in_nobodys_way(tmp_path):
+    own = {f"models/clothes/{n}/{name}": b"own" for n in (1, 2) for name in ("model.keras", "model.onnx", "notes")}
+    report = grade(tmp_path, {**many(), **own}, "serve-5")
+    assert report.score == report.max_score, str(report)
 
 
 @SLOW

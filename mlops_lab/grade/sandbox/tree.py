@@ -77,10 +77,44 @@ def _plain(path: Path) -> str:
     return text[:120]
 
 
+def put(folder: Path, inside: Path, content: bytes) -> None:
+    """Write a file into a copy in which a submission's code has run: no link that it made is followed.
+
+    Parameters
+    ----------
+    folder
+        The copy.
+    inside
+        The file's path in it. Folders that are not there are made; a file or a link of its name is replaced.
+    content
+        What is written.
+
+    Raises
+    ------
+    OSError
+        A folder on the way is a link or a file, or a folder has the file's name.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    place = os.open(folder, flags)
+    try:
+        for part in inside.parts[:-1]:
+            with suppress(FileExistsError):
+                os.mkdir(part, 0o755, dir_fd=place)
+            outer, place = place, os.open(part, flags, dir_fd=place)
+            os.close(outer)
+        with suppress(FileNotFoundError):
+            os.unlink(inside.name, dir_fd=place)
+        descriptor = os.open(inside.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=place)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    finally:
+        os.close(place)
+
+
 def owned(folder: Path, uid: int) -> None:
     """Give a folder and all in it to a user."""
     for place, _, files in os.walk(folder):
-        os.chown(place, uid, uid)
+        os.chown(place, uid, uid, follow_symlinks=False)
         for name in files:
             os.chown(os.path.join(place, name), uid, uid, follow_symlinks=False)
 
