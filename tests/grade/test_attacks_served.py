@@ -17,6 +17,7 @@ from corpus.serve_sources import ONNX, REFERENCE, RETURN, changed, many
 
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.http import HttpClient
+from mlops_lab.grade.inner import InnerServer
 from mlops_lab.grade.live import served
 from mlops_lab.grade.rubric.images import _test_split
 from mlops_lab.grade.runner import Grading, grade_submission
@@ -242,6 +243,55 @@ def drip(client):
     while True:
         client.sendall(b"x")
         time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def inner_server():
+    """Give the end of the inner server's control that crosses into the sandbox."""
+    inner = InnerServer()
+    try:
+        yield inner, socket.socket(fileno=os.dup(inner.descriptor))
+    finally:
+        inner.close()
+
+
+def ask_inner(control, length, body=b""):
+    ours, theirs = socket.socketpair()
+    ours.settimeout(5)
+    socket.send_fds(control, [b"x"], [theirs.fileno()])
+    theirs.close()
+    ours.sendall(b"POST / HTTP/1.1\r\nContent-Length: " + length + b"\r\n\r\n" + body)
+    return ours
+
+
+@pytest.mark.parametrize("length", [b"-1", b"-5", b"abc", b"1_0", "²".encode("latin-1")])
+def test_the_inner_server_reads_no_body_without_end(length):
+    with inner_server() as (inner, control), control, ask_inner(control, length) as asked:
+        assert b" 400 " in asked.recv(65536).split(b"\r\n")[0]
+        assert inner.asked == 0
+
+
+def test_the_inner_server_holds_so_many_connections_and_no_more():
+    before = threading.active_count(), psutil.Process().num_fds()
+    with inner_server() as (inner, control), control, contextlib.ExitStack() as stack:
+        inner.answer = inner.hang
+        for _ in range(100):
+            stack.enter_context(ask_inner(control, b"1", b"x"))
+        time.sleep(0.3)
+        assert threading.active_count() - before[0] <= 34
+        assert psutil.Process().num_fds() - before[1] <= 100 + 3 + 34
+        inner.answer = lambda body: (200, b"{}")
+        inner.released.set()
+        with ask_inner(control, b"1", b"x") as asked:
+            assert b" 200 " in asked.recv(65536).split(b"\r\n")[0]
+
+
+def test_the_inner_server_outlives_what_is_no_connection(tmp_path):
+    with inner_server() as (_, control), control, open(tmp_path / "file", "wb") as file, socket.socket() as network:
+        for one in [file, network] * 50:
+            socket.send_fds(control, [b"x"], [one.fileno()])
+        with ask_inner(control, b"1", b"x") as asked:
+            assert b" 503 " in asked.recv(65536).split(b"\r\n")[0]
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
