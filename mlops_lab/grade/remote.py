@@ -71,6 +71,8 @@ class RemoteTarget:
             self._start()
         except BaseException:
             self._sandbox.close()
+            self._reader.close()
+            self._channel.close()
             raise
 
     def _start(self) -> None:

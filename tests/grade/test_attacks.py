@@ -10,8 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from mlops_lab.errors import TooLarge
 from mlops_lab.grade.runner import Grading, grade_submission
-from mlops_lab.grade.sandbox import choose
+from mlops_lab.grade.sandbox import Limits, Sandbox, choose
+from mlops_lab.grade.sandbox import process as sandbox_process
 
 RUBRIC = Path(__file__).parent / "attack_rubric"
 SECRET = b"a secret of the attacks"
@@ -205,6 +207,27 @@ def test_links_devices_and_sparse_files_are_left_out(submission):
         file.truncate(4_000_000_000)
     refused = grade(folder)
     assert refused.checks[0].state == "not_gradable" and "512 MB" in refused.checks[0].message
+
+
+@pytest.mark.parametrize(("wait", "points"), [("", 4), ("open('more', 'wb').write(bytes(20_000_000)); ", 0)])
+def test_the_disk_limit_counts_what_is_written_and_not_what_was_handed_in(wait, points, submission, monkeypatch):
+    monkeypatch.setattr(sandbox_process, "Limits", lambda: Limits(disk=10_000_000))
+    text = f"import time\n{wait}time.sleep(0.5)\ndef double(x): return 2 * x\n"
+    report = grade(submission({"answers.py": text, "data": b"x" * 20_000_000}))
+    assert report.score == points, str(report)
+
+
+def test_what_cannot_be_copied_leaves_nothing_behind(submission, tmp_path, monkeypatch):
+    import tempfile
+
+    folder = submission({"answers.py": WRONG})
+    with open(folder / "huge", "wb") as file:
+        file.truncate(4_000_000_000)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    with pytest.raises(TooLarge):
+        Sandbox(folder)
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_a_private_folder_is_graded(submission):
