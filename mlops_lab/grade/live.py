@@ -134,6 +134,7 @@ class SandboxServer(Server):
                 if self.problem or self.how:
                     break
                 if not data:
+                    process.wait(1)  # it closed its end: it ends now, or never says that it is loaded
                     break
             elif not process.alive:
                 break
@@ -147,8 +148,10 @@ class SandboxServer(Server):
                 hint="never-loaded", received=process.output[-500:],
             )  # fmt: skip
         process.wait(1)
-        said = self.problem or process.output[-600:] or "It ended without a word."
-        raise Failed(f"The server did not start: {clip(said.strip().splitlines()[-1])}", hint="no-start", received=said)
+        process.kill()  # so that all that it printed is read
+        said = self.problem.strip() or process.output[-600:].strip() or "It ended without a word."
+        last = said.splitlines()[-1]
+        raise Failed(f"The server did not start: {clip(last)}", hint="no-start", received=said)
 
     def _hear(self, line: bytes) -> None:
         with suppress(ValueError, AttributeError, TypeError):
