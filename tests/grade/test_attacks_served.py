@@ -238,11 +238,14 @@ def forever(head, piece):
     return send
 
 
-def drip(client):
-    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-    while True:
-        client.sendall(b"x")
-        time.sleep(0.05)
+def drip(head):
+    def send(client):
+        client.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n")
+        for _ in range(100):
+            client.sendall(b"x")
+            time.sleep(0.05)
+
+    return send
 
 
 @contextlib.contextmanager
@@ -303,7 +306,9 @@ HOSTILE = {
     "ten thousand headers": lambda client: client.sendall(OK + b"X: 1\r\n" * 10_000 + b"\r\n"),
     "a length that lies": lambda client: client.sendall(OK + b"Content-Length: 1000\r\n\r\nshort"),
     "a length that is no number": lambda client: client.sendall(b"HTTP/1.1 abc\r\nContent-Length: -5\r\n\r\n"),
-    "a drip": drip,
+    "a drip": drip(b"Content-Length: 100000\r\n"),
+    "a drip that says that it closes": drip(b"Content-Length: 100000\r\nConnection: close\r\n"),
+    "a drip without a length": drip(b"Connection: close\r\n"),
     "interim answers without end": forever(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     "nothing": lambda client: time.sleep(5),
     "no HTTP": lambda client: client.sendall(b"\x00\xff" * 5000),
@@ -318,6 +323,27 @@ def test_the_graders_client_is_capped(name):
         client.get("/", timeout=1)
     assert time.monotonic() - started < 4
     assert psutil.Process().memory_info().rss - before < 50_000_000
+
+
+def test_only_a_server_that_is_late_again_and_again_is_given_up():
+    late = iter([True, True, False, True, True, False, True, True, True])
+
+    def send(client):
+        if next(late):
+            time.sleep(1)
+        client.sendall(OK + b"Content-Length: 0\r\n\r\n")
+
+    with raw_server(send) as client:
+        for _ in range(2):
+            for _ in range(2):
+                with pytest.raises(Failed, match="not answered within"):
+                    client.get("/", timeout=0.2)
+            assert client.get("/", timeout=0.5).status == 200
+        for _ in range(3):
+            with pytest.raises(Failed, match="not answered within"):
+                client.get("/", timeout=0.2)
+        with pytest.raises(Failed, match="has stopped answering"):
+            client.get("/", timeout=0.2)
 
 
 @pytest.mark.parametrize(
