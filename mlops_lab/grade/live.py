@@ -20,6 +20,7 @@ from mlops_lab.grade.http import HttpClient
 from mlops_lab.grade.inner import InnerServer
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Limits, Rung, Sandbox, SandboxProcess
+from mlops_lab.grade.sandbox.tree import copy_sources, copy_submission
 
 LOAD_SECONDS = 60.0  # a server that loads with Keras may take 15 s on an idle machine
 
@@ -30,7 +31,7 @@ class Server(HttpClient):
     Attributes
     ----------
     source : pathlib.Path or None
-        The student's file, where there is one.
+        The student's file as it was handed in, where there is one, with the other Python files of its folder.
     folder : pathlib.Path or None
         The folder that it runs in, where the grader started it.
     inner : InnerServer or None
@@ -89,7 +90,9 @@ class SandboxServer(Server):
 
     def __init__(self, sandbox: Sandbox, file: str = "api.py", load_seconds: float = LOAD_SECONDS) -> None:
         self._sandbox, self._file, self._load_seconds = sandbox, file, load_seconds
-        self.folder, self.source = sandbox.folder, sandbox.folder / file
+        self.folder = sandbox.folder
+        # Read of this copy, which the running server cannot reach: in its folder it may rewrite its own file.
+        self.source = copy_sources(sandbox.folder, sandbox.folder.parent / "sources") / file
         super().__init__("http://127.0.0.1:5000")  # where it stands when the student starts it: only curl lines say so
         self._control, self._theirs = socket.socketpair()
         self._control.setblocking(False)
@@ -223,8 +226,6 @@ def served(answer: Any, rung: Rung | None = None, limits: Limits | None = None) 
 
 def _gather(file: Path, folder: Path) -> None:
     """Take a student's file with what stands beside it: other Python files and the models; not the whole course."""
-    from mlops_lab.grade.sandbox.tree import copy_submission
-
     for path in sorted(file.parent.iterdir()):
         if path.is_file() and path.suffix in (".py", ".json", ".txt", ".html") and path.stat().st_size < 1_000_000:
             (folder / path.name).write_bytes(path.read_bytes())

@@ -185,6 +185,38 @@ def test_garbage_under_load_is_seen(tmp_path):
     assert (own.points, own.key) == (0, "mixed"), str(report)
 
 
+LIBRARY = "from mlops_lab.serve import create_app\napp = create_app([])\n"
+HANDED_OVER = {
+    "by another file": {"api.py": "from helper import app\n", "helper.py": LIBRARY},
+    "by a file of a file": {"api.py": "import one\napp = one.app\n", "one.py": "from two import app\n", "two.py": LIBRARY},
+    "by a package": {"api.py": "import own\napp = own.app\n", "own/__init__.py": LIBRARY},
+    "by a module of a package": {
+        "api.py": "from own.inner import app\n", "own/inner.py": "from . import other\nfrom .other import app\n",
+        "own/other.py": LIBRARY,
+    },
+    "and rewritten": {"api.py": LIBRARY + "open(__file__, 'w').write('from flask import Flask')\n"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HANDED_OVER)
+def test_this_librarys_server_is_nobodys_own(name, tmp_path):
+    report = grade(tmp_path, HANDED_OVER[name], "serve-1")
+    first = report.checks[0]
+    assert (first.id, first.state, first.key) == ("serve-1.starts", "failed", "library"), str(report)
+
+
+def test_files_beside_it_may_use_this_librarys_server(tmp_path):
+    beside = {"compare.py": LIBRARY, "tests/test_api.py": LIBRARY, "mlops_lab/data.py": LIBRARY}
+    helper = {
+        "helper.py": "import helper, own, mlops_lab.data\nfrom .... import compare\n",
+        "own/__init__.py": "import api\n",
+    }
+    reference = {**changed(), **beside, **helper}
+    reference["api.py"] += "\ntry:\n    import helper\nexcept ImportError:\n    pass\n"
+    report = grade(tmp_path, reference, "serve-1")
+    assert report.score == report.max_score, str(report)
+
+
 HANGS = {
     "never answers": "import time\nfrom flask import Flask\napp = Flask(__name__)\n@app.before_request\ndef wait(): time.sleep(999)\n",
     "is never loaded": "import time\ntime.sleep(999)\n",

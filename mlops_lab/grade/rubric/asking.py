@@ -63,7 +63,10 @@ HINTS = {
 
 
 def own_work(server: Server, case: Case) -> None:
-    """Fail where the student's file hands over to this library's server."""
+    """Fail where the student's file, or one that it imports, hands over to this library's server.
+
+    It is read and not run, so an import by a name that is computed is not seen.
+    """
     used = sorted(name for name in imports(server.source) if name.startswith("mlops_lab.serve"))
     case.expect(not used, "The server is this library's own.", hint="library", module=used[0] if used else "",
                 received=", ".join(used))  # fmt: skip

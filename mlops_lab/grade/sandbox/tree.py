@@ -51,6 +51,18 @@ def copy_submission(source: Path, target: Path) -> list[str]:
     return left_out[:20]
 
 
+def copy_sources(folder: Path, target: Path) -> Path:
+    """Copy the Python files of a submission's copy, once: before anything in it has run. Return where they are."""
+    if not target.exists():
+        target.mkdir(mode=0o700)
+        for path, inside, _ in _walk(folder, Path()):
+            status = path.lstat()
+            if path.suffix == ".py" and stat.S_ISREG(status.st_mode):
+                (target / inside).parent.mkdir(parents=True, exist_ok=True)
+                _copy(path, target / inside, status)
+    return target
+
+
 def _walk(source: Path, inside: Path, depth: int = 0) -> Iterator[tuple[Path, Path, int]]:
     with os.scandir(source) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
