@@ -10,7 +10,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,6 @@ class SandboxServer(Server):
         self.process: SandboxProcess | None = None
         self.problem = ""
         self.how = ""
-        self.start_seconds = 0.0
         try:
             self._start()
         except BaseException:
@@ -122,7 +121,6 @@ class SandboxServer(Server):
             self._await_loaded(reading, started + self._load_seconds)
         finally:
             os.close(reading)
-        self.start_seconds = time.monotonic() - started
 
     def _await_loaded(self, status: int, deadline: float) -> None:
         """Wait until the file is loaded; what it says of itself is only a message, HTTP is what counts."""
@@ -216,12 +214,11 @@ def served(answer: Any, rung: Rung | None = None, limits: Limits | None = None) 
         raise NotFound(f"There is no file {path}.", f"Paths begin at {Path.cwd()}.")
     with tempfile.TemporaryDirectory(prefix="mlops-lab-") as folder:
         _gather(path.resolve(), Path(folder))
-        with Sandbox(folder, rung=rung, limits=limits) as sandbox:
-            server = SandboxServer(sandbox, path.name)
-            try:
-                yield server
-            finally:
-                server.close()
+        with (
+            Sandbox(folder, rung=rung, limits=limits) as sandbox,
+            closing(SandboxServer(sandbox, path.name)) as server,
+        ):
+            yield server
 
 
 def _gather(file: Path, folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import mlops_lab
 from mlops_lab.errors import LabError, NotFound, WrongUsage
+from mlops_lab.grade import secret
 from mlops_lab.grade.calls import Answer, Here
 from mlops_lab.grade.cases import Failed, Verdict
 from mlops_lab.grade.exercises import STAGES, Exercise, all_exercises
@@ -28,7 +28,6 @@ from mlops_lab.grade.sandbox import Sandbox, choose
 from mlops_lab.grade.sandbox.tree import put
 
 MATERIAL = Path(__file__).parent / "material"
-SECRET_BYTES = 32
 BUDGET = 115.0  # seconds after which no exercise of a submission that hangs is begun any more
 
 
@@ -55,7 +54,7 @@ class Grading:
     """
 
     only: tuple[str, ...] = ()
-    secret: bytes = field(default_factory=lambda: secrets.token_bytes(SECRET_BYTES), repr=False)
+    secret: bytes = field(default_factory=lambda: secret.read(None), repr=False)
     rubric: str | Path | None = None
     docker: bool = False
     sandbox: str = ""
@@ -120,7 +119,7 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
         frozenset(one.id for one in exercises if one.core),
         rung.to_dict(),
         digest,
-        hashlib.sha256(grading.secret).hexdigest(),
+        secret.digest(grading.secret),
         versions(),
         time.strftime("%Y-%m-%dT%H:%M:%SZ", started),
         round(time.monotonic() - began, 3),

@@ -12,7 +12,7 @@ from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.opens import OpenCounter
-from mlops_lab.grade.rubric.asking import HINTS, as_json, classify, expect_ok, get, own_work, post
+from mlops_lab.grade.rubric.asking import HINTS, as_json, classify, expect_ok, garment, get, own_work, post
 from mlops_lab.grade.rubric.images import garments, png
 from mlops_lab.grade.rubric.versions import (
     DIGITS,
@@ -92,9 +92,9 @@ def listed(server: Server, case: Case) -> None:
 })  # fmt: skip
 def unknown(server: Server, case: Case) -> None:
     name = f"model-{case.seed % 100_000}" if case.held_out else "shoes"
-    images, _ = garments(case.rng, 1, held_out=False)
+    sent = garment(case)
     for path, known in ((f"/models/{name}/v1", "clothes"), ("/models/clothes/v77", "v1")):
-        for answer in (get(server, case, path), post(server, case, png(images[0]), path=path)):
+        for answer in (get(server, case, path), post(server, case, sent, path=path)):
             case.expect(answer.status == 404, f"{path} got {answer.status}.", hint="not-404", path=path, expected=404,
                         received=answer.status, status=answer.status)  # fmt: skip
             case.expect(known in answer.text or known[1:] in answer.text, f"The 404 for {path} lists nothing.",

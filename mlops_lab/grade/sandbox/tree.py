@@ -32,13 +32,12 @@ def copy_submission(source: Path, target: Path) -> list[str]:
     left_out: list[str] = []
     files = total = 0
     target.mkdir(mode=0o755)
-    for path, inside, depth in _walk(source, Path()):
+    for path, inside in _walk(source, Path()):
         status = path.lstat()
         if stat.S_ISDIR(status.st_mode):
-            if depth <= MAX_DEPTH:
-                (target / inside).mkdir(mode=0o755)
+            (target / inside).mkdir(mode=0o755)
             continue
-        if not stat.S_ISREG(status.st_mode) or depth > MAX_DEPTH:
+        if not stat.S_ISREG(status.st_mode):
             left_out.append(f"{_plain(inside)} was left out: not a plain file.")
             continue
         files, total = files + 1, total + status.st_size
@@ -55,7 +54,7 @@ def copy_sources(folder: Path, target: Path) -> Path:
     """Copy the Python files of a submission's copy, once: before anything in it has run. Return where they are."""
     if not target.exists():
         target.mkdir(mode=0o700)
-        for path, inside, _ in _walk(folder, Path()):
+        for path, inside in _walk(folder, Path()):
             status = path.lstat()
             if path.suffix == ".py" and stat.S_ISREG(status.st_mode):
                 (target / inside).parent.mkdir(parents=True, exist_ok=True)
@@ -63,13 +62,13 @@ def copy_sources(folder: Path, target: Path) -> Path:
     return target
 
 
-def _walk(source: Path, inside: Path, depth: int = 0) -> Iterator[tuple[Path, Path, int]]:
+def _walk(source: Path, inside: Path, depth: int = 0) -> Iterator[tuple[Path, Path]]:
     with os.scandir(source) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
         if entry.name in SKIPPED:
             continue
-        yield Path(entry.path), inside / entry.name, depth
+        yield Path(entry.path), inside / entry.name
         if entry.is_dir(follow_symlinks=False) and depth < MAX_DEPTH:
             yield from _walk(Path(entry.path), inside / entry.name, depth + 1)
 
