@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mlops_lab.engines import onnx as engine
 from mlops_lab.grade.cases import Failed
-from mlops_lab.grade.rubric.images import LABELS, MATERIAL
+from mlops_lab.grade.rubric.images import LABELS, MATERIAL, model
 from mlops_lab.grade.sandbox.tree import put
 
 DIGITS = tuple("0123456789")
@@ -61,12 +61,12 @@ def _publish(
         raise Failed(f"No model can be put at {place.as_posix()}: {error.strerror}.") from None
 
 
-def scaled_onnx(model: bytes, factor: float) -> bytes:
+def scaled_onnx(content: bytes, factor: float) -> bytes:
     """Return an ONNX model whose last layer is multiplied by a factor: surer, or less sure, than before."""
     import onnx
     from onnx import numpy_helper
 
-    loaded = onnx.load_from_string(model)
+    loaded = onnx.load_from_string(content)
     for tensor in loaded.graph.initializer:
         if tuple(tensor.dims) in LAST_LAYER:
             numbers = numpy_helper.to_array(tensor) * np.float32(factor)
@@ -75,13 +75,13 @@ def scaled_onnx(model: bytes, factor: float) -> bytes:
     return changed
 
 
-def scaled_keras(model: bytes, factor: float) -> bytes:
+def scaled_keras(content: bytes, factor: float) -> bytes:
     """Return a ``.keras`` file whose last layer is multiplied by a factor."""
     out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(model)) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
         for name in source.namelist():
-            content = source.read(name)
-            target.writestr(name, _scaled_weights(content, factor) if name == "model.weights.h5" else content)
+            part = source.read(name)
+            target.writestr(name, _scaled_weights(part, factor) if name == "model.weights.h5" else part)
     return out.getvalue()
 
 
@@ -99,17 +99,27 @@ def _scaled_weights(content: bytes, factor: float) -> bytes:
     return buffer.getvalue()
 
 
+@cache
+def _clothes_engine(factor: float) -> engine.OnnxEngine:
+    return engine.load(_clothes(factor)[1])
+
+
 def clothes_answers(images: NDArray[np.uint8], factor: float) -> NDArray[np.float32]:
     """Return what a version of clothes says to images."""
-    model = engine.load(scaled_onnx((MATERIAL / "clothes.onnx").read_bytes(), factor))
-    return model.predict((images / np.float32(255)).astype(np.float32)[..., np.newaxis])
+    return _clothes_engine(factor).predict((images / np.float32(255)).astype(np.float32)[..., np.newaxis])
+
+
+@cache
+def digit_pixels() -> NDArray[np.uint8]:
+    """Return all digits of scikit-learn, ``(1797, 8, 8)``, as pixels from 0 to 255."""
+    from sklearn.datasets import load_digits
+
+    return np.asarray(np.rint(load_digits().images * (255 / 16)), np.uint8)
 
 
 def digit_images(rng: np.random.Generator, count: int, *, held_out: bool) -> NDArray[np.uint8]:
     """Return images of digits, ``(count, 8, 8)``."""
-    from sklearn.datasets import load_digits
-
-    images = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
+    images = digit_pixels()
     chosen = images[rng.permutation(len(images))[:count]]
     if held_out:
         chosen = np.clip(chosen.astype(int) + rng.integers(-12, 13, chosen.shape), 0, 255).astype(np.uint8)
@@ -118,5 +128,4 @@ def digit_images(rng: np.random.Generator, count: int, *, held_out: bool) -> NDA
 
 def digit_answers(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return what the digits model says to images."""
-    model = engine.load((MATERIAL / "digits.onnx").read_bytes())
-    return model.predict((images.reshape(len(images), 64) * np.float32(16 / 255)).astype(np.float32))
+    return model("digits").predict((images.reshape(len(images), 64) * np.float32(16 / 255)).astype(np.float32))
