@@ -11,10 +11,9 @@ from urllib.parse import quote
 from mlops_lab import show
 from mlops_lab.grade.exercises import Exercise
 from mlops_lab.grade.report import PAGE, Report
-from mlops_lab.grade.results import STATES, CheckResult, amount
+from mlops_lab.grade.results import STATES, CheckResult, amount, badge
 
 SHOWN = 12
-FULL = ("passed", "skipped")
 
 
 def class_page(reports: Sequence[Report], names: Sequence[str], exercises: Sequence[Exercise]) -> str:
@@ -55,7 +54,7 @@ def _to_look_at(reports: Sequence[Report], names: Sequence[str]) -> str:
     rows = []
     for report, name in zip(reports, names, strict=True):
         unclear = [leaf for leaf in report.checks if leaf.state in ("error", "not_gradable", "flaky")]
-        rows += [(_link(report, name), leaf.id, _badge(leaf.state), leaf.summary) for leaf in unclear[:3]]
+        rows += [(_link(report, name), leaf.id, show.Html(badge(leaf.state)), leaf.summary) for leaf in unclear[:3]]
     return show.table(rows, ("submission", "check", "state", "why")) if rows else "Nothing."
 
 
@@ -90,10 +89,6 @@ def _cell(result: CheckResult | None) -> str:
         f'<span style="color: {colour}; font-weight: 600">{icon}</span> '
         f"{amount(result.points)}/{amount(result.max_points)}{escape(word)}</span>"
     )
-
-
-def _badge(state: str) -> show.Html:
-    return show.Html(show.state(STATES[state][0], state.replace("_", " ")))
 
 
 def _link(report: Report, name: str) -> show.Html:

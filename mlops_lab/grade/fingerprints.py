@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 TOLERANCE = 1e-4
-Preparation = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def match(received: ArrayLike, candidates: Mapping[str, ArrayLike], tolerance: float = TOLERANCE) -> str:

@@ -26,7 +26,7 @@ from mlops_lab.grade.results import clip
 
 MAX_BODY = 1_000_000
 REDIRECTS = (301, 302, 307, 308)
-MAX_LATE = 3  # unanswered requests after which a server is not waited for again
+MAX_LATE = 3  # unanswered requests in a row after which a server is not waited for again
 AGENTS = (
     "python-requests/2.32.5",
     "curl/8.5.0",
@@ -144,18 +144,21 @@ class HttpClient:
         if self._late >= MAX_LATE:
             raise Failed("The server has stopped answering.", hint="late", figures={"seconds": timeout, "path": path})
         asked = curl(method, self.url + path, body, sent)
-        connection: http.client.HTTPConnection = (
-            http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        )(self._host, self._port, timeout=timeout)
+        connection = self._connection(timeout)
         started = time.perf_counter()
-        over = threading.Timer(timeout, _shut, [connection])
-        over.daemon = True
-        over.start()
+        over: threading.Timer | None = None
         try:
+            connection.connect()
+            # Kept here: a connection lets go of its socket once the server says that it closes, and goes on reading.
+            over = threading.Timer(timeout - (time.perf_counter() - started), _shut, [connection.sock])
+            over.daemon = True
+            over.start()
             connection.request(method, self._base + path, body, sent)
             received = connection.getresponse()
             content = received.read(MAX_BODY + 1)
-            if received.length and len(content) <= MAX_BODY:  # it was cut off, by the server or by our time limit
+            if over.finished.is_set():  # a body without a length looks whole when our time limit ends it
+                raise TimeoutError
+            if received.length and len(content) <= MAX_BODY:  # the server cut it off
                 raise http.client.IncompleteRead(content, received.length)
         except (OSError, http.client.HTTPException, ValueError) as error:
             late = time.perf_counter() - started >= timeout
@@ -167,13 +170,20 @@ class HttpClient:
                 figures={"seconds": timeout, "path": path},
             ) from None  # fmt: skip
         finally:
-            over.cancel()
+            if over is not None:
+                over.cancel()
             connection.close()
         if len(content) > MAX_BODY:
             raise Failed(f"{method} {path} answered more than {MAX_BODY:,} bytes.", hint="too-long")
         seconds = time.perf_counter() - started
+        self._late = 0
         known = {name.lower(): value for name, value in received.getheaders()}
         return HttpAnswer(received.status, known, content, seconds, asked)
+
+    def _connection(self, timeout: float) -> http.client.HTTPConnection:
+        """Return a connection that is not open yet."""
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        return kind(self._host, self._port, timeout=timeout)
 
     def get(self, path: str, **options: Any) -> HttpAnswer:
         """Ask with GET."""
@@ -190,10 +200,9 @@ def _why(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-def _shut(connection: http.client.HTTPConnection) -> None:
-    with suppress(OSError, AttributeError):
-        if connection.sock is not None:
-            connection.sock.shutdown(socket.SHUT_RDWR)
+def _shut(connected: socket.socket) -> None:
+    with suppress(OSError):
+        connected.shutdown(socket.SHUT_RDWR)
 
 
 def form(field: str, content: bytes, *, filename: str = "image.png", kind: str = "image/png") -> tuple[bytes, str]:

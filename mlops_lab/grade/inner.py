@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 MAX_BODY = 1_000_000
+MAX_CONNECTIONS = 32
 HANG_SECONDS = 60.0
 Answer = Callable[[bytes], tuple[int, bytes]]
 
@@ -40,6 +41,7 @@ class InnerServer:
         self.answer: Answer = unanswered
         self.asked = 0
         self.released = threading.Event()
+        self._room = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._control, self._theirs = socket.socketpair()
         os.set_inheritable(self._theirs.fileno(), True)
         threading.Thread(target=self._accept, daemon=True).start()
@@ -52,19 +54,33 @@ class InnerServer:
     def _accept(self) -> None:
         with suppress(OSError, ValueError):
             while True:
+                self._room.acquire()  # before a descriptor is received: those that wait are the sandbox's to hold
                 message, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
                 if not message:
                     return
-                for descriptor in descriptors:
-                    threading.Thread(target=self._serve, args=(socket.socket(fileno=descriptor),), daemon=True).start()
+                connection = _connection(descriptors)
+                if connection is None:
+                    self._room.release()
+                else:
+                    threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        try:
+            self._answer(connection)
+        finally:
+            self._room.release()
+
+    def _answer(self, connection: socket.socket) -> None:
         connection.settimeout(HANG_SECONDS)
         inner = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                length = min(int(self.headers.get("Content-Length") or 0), MAX_BODY)
+                declared = self.headers.get("Content-Length") or "0"
+                if not declared.isascii() or not declared.isdigit():  # a negative one would be read without end
+                    self.send_error(400)
+                    return
+                length = min(int(declared[:10]), MAX_BODY)
                 inner.asked += 1
                 status, body = inner.answer(_image(self.headers.get("Content-Type", ""), self.rfile.read(length)))
                 self.send_response(status)
@@ -91,6 +107,20 @@ class InnerServer:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
+
+
+def _connection(descriptors: list[int]) -> socket.socket | None:
+    """Return what crossed, if it is one end of a pair as the relay makes them."""
+    for descriptor in descriptors:
+        try:
+            connection = socket.socket(fileno=descriptor)
+        except OSError:
+            os.close(descriptor)
+            continue
+        if connection.family == socket.AF_UNIX and connection.type == socket.SOCK_STREAM:
+            return connection
+        connection.close()
+    return None
 
 
 def _image(kind: str, body: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import select
@@ -9,7 +10,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mlops_lab.grade.http import HttpClient
 from mlops_lab.grade.inner import InnerServer
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Limits, Rung, Sandbox, SandboxProcess
+from mlops_lab.grade.sandbox.tree import copy_sources, copy_submission
 
 LOAD_SECONDS = 60.0  # a server that loads with Keras may take 15 s on an idle machine
 
@@ -29,7 +31,7 @@ class Server(HttpClient):
     Attributes
     ----------
     source : pathlib.Path or None
-        The student's file, where there is one.
+        The student's file as it was handed in, where there is one, with the other Python files of its folder.
     folder : pathlib.Path or None
         The folder that it runs in, where the grader started it.
     inner : InnerServer or None
@@ -46,6 +48,26 @@ class Server(HttpClient):
 
     def close(self) -> None:
         """End it, if the grader started it."""
+
+
+class Door(http.client.HTTPConnection):
+    """A connection into the sandbox: one end of a pair of sockets, whose other end crosses to the student's process.
+
+    No socket of the network crosses. Whoever holds one can take it off its address and reach the network that it was
+    made in, from inside of a namespace that has none.
+    """
+
+    def __init__(self, control: socket.socket, timeout: float) -> None:
+        super().__init__("127.0.0.1", 5000, timeout=timeout)
+        self._control = control
+
+    def connect(self) -> None:
+        """Send the other end across."""
+        ours, theirs = socket.socketpair()
+        ours.settimeout(self.timeout)
+        self.sock = ours
+        with theirs:
+            socket.send_fds(self._control, [b"x"], [theirs.fileno()])
 
 
 class SandboxServer(Server):
@@ -68,14 +90,16 @@ class SandboxServer(Server):
 
     def __init__(self, sandbox: Sandbox, file: str = "api.py", load_seconds: float = LOAD_SECONDS) -> None:
         self._sandbox, self._file, self._load_seconds = sandbox, file, load_seconds
-        self.folder, self.source = sandbox.folder, sandbox.folder / file
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        super().__init__(f"http://127.0.0.1:{self._listener.getsockname()[1]}")
+        self.folder = sandbox.folder
+        # Read of this copy, which the running server cannot reach: in its folder it may rewrite its own file.
+        self.source = copy_sources(sandbox.folder, sandbox.folder.parent / "sources") / file
+        super().__init__("http://127.0.0.1:5000")  # where it stands when the student starts it: only curl lines say so
+        self._control, self._theirs = socket.socketpair()
+        self._control.setblocking(False)
         self.inner: InnerServer = InnerServer()
         self.process: SandboxProcess | None = None
         self.problem = ""
         self.how = ""
-        self.start_seconds = 0.0
         try:
             self._start()
         except BaseException:
@@ -86,18 +110,17 @@ class SandboxServer(Server):
         started = time.monotonic()
         reading, writing = os.pipe()
         os.set_inheritable(writing, True)
-        os.set_inheritable(self._listener.fileno(), True)
+        os.set_inheritable(self._theirs.fileno(), True)
         order = {
-            "program": "serving", "file": self._file, "socket": self._listener.fileno(), "status": writing,
+            "program": "serving", "file": self._file, "door": self._theirs.fileno(), "status": writing,
             "load_seconds": self._load_seconds, "inner": self.inner.descriptor,
         }  # fmt: skip
-        self.process = self._sandbox.start(order, (self._listener.fileno(), writing, self.inner.descriptor))
+        self.process = self._sandbox.start(order, (self._theirs.fileno(), writing, self.inner.descriptor))
         os.close(writing)
         try:
             self._await_loaded(reading, started + self._load_seconds)
         finally:
             os.close(reading)
-        self.start_seconds = time.monotonic() - started
 
     def _await_loaded(self, status: int, deadline: float) -> None:
         """Wait until the file is loaded; what it says of itself is only a message, HTTP is what counts."""
@@ -112,6 +135,7 @@ class SandboxServer(Server):
                 if self.problem or self.how:
                     break
                 if not data:
+                    process.wait(1)  # it closed its end: it ends now, or never says that it is loaded
                     break
             elif not process.alive:
                 break
@@ -125,8 +149,10 @@ class SandboxServer(Server):
                 hint="never-loaded", received=process.output[-500:],
             )  # fmt: skip
         process.wait(1)
-        said = self.problem or process.output[-600:] or "It ended without a word."
-        raise Failed(f"The server did not start: {clip(said.strip().splitlines()[-1])}", hint="no-start", received=said)
+        process.kill()  # so that all that it printed is read
+        said = self.problem.strip() or process.output[-600:].strip() or "It ended without a word."
+        last = said.splitlines()[-1]
+        raise Failed(f"The server did not start: {clip(last)}", hint="no-start", received=said)
 
     def _hear(self, line: bytes) -> None:
         with suppress(ValueError, AttributeError, TypeError):
@@ -139,13 +165,16 @@ class SandboxServer(Server):
             raise ServerError("The server was not started.")
         return self.process
 
+    def _connection(self, timeout: float) -> http.client.HTTPConnection:
+        return Door(self._control, timeout)
+
     @property
     def alive(self) -> bool:
         """Whether its process runs."""
         return self.process is not None and self.process.alive
 
     def restart(self) -> None:
-        """End the process and start the file again, on the same address."""
+        """End the process and start the file again, behind the same door."""
         self._process().kill()
         self._sandbox.give_to_user()
         self.how = self.problem = ""
@@ -156,7 +185,8 @@ class SandboxServer(Server):
         if self.process is not None:
             self.process.kill()
         self.inner.close()
-        self._listener.close()
+        self._control.close()
+        self._theirs.close()
 
 
 @contextmanager
@@ -184,18 +214,15 @@ def served(answer: Any, rung: Rung | None = None, limits: Limits | None = None) 
         raise NotFound(f"There is no file {path}.", f"Paths begin at {Path.cwd()}.")
     with tempfile.TemporaryDirectory(prefix="mlops-lab-") as folder:
         _gather(path.resolve(), Path(folder))
-        with Sandbox(folder, rung=rung, limits=limits) as sandbox:
-            server = SandboxServer(sandbox, path.name)
-            try:
-                yield server
-            finally:
-                server.close()
+        with (
+            Sandbox(folder, rung=rung, limits=limits) as sandbox,
+            closing(SandboxServer(sandbox, path.name)) as server,
+        ):
+            yield server
 
 
 def _gather(file: Path, folder: Path) -> None:
     """Take a student's file with what stands beside it: other Python files and the models; not the whole course."""
-    from mlops_lab.grade.sandbox.tree import copy_submission
-
     for path in sorted(file.parent.iterdir()):
         if path.is_file() and path.suffix in (".py", ".json", ".txt", ".html") and path.stat().st_size < 1_000_000:
             (folder / path.name).write_bytes(path.read_bytes())

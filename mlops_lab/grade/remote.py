@@ -71,6 +71,8 @@ class RemoteTarget:
             self._start()
         except BaseException:
             self._sandbox.close()
+            self._reader.close()
+            self._channel.close()
             raise
 
     def _start(self) -> None:
@@ -141,8 +143,6 @@ class RemoteTarget:
     def _unpack(self, value: dict[str, Any]) -> Any:
         if "object" in value:
             return RemoteObject(self, int(value["object"]), clip(str(value.get("type", "object")), 60))
-        if "opaque" in value:
-            raise Failed(f"A value of type {clip(str(value['opaque']), 60)} came back; plain values are expected.")
         raise ValueError(f"not a value: {sorted(value)}")
 
     def _result(self, message: dict[str, Any], arguments: tuple[Any, ...], seconds: float) -> Call:

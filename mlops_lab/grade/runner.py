@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import mlops_lab
 from mlops_lab.errors import LabError, NotFound, WrongUsage
+from mlops_lab.grade import secret
 from mlops_lab.grade.calls import Answer, Here
 from mlops_lab.grade.cases import Failed, Verdict
 from mlops_lab.grade.exercises import STAGES, Exercise, all_exercises
@@ -24,9 +25,9 @@ from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import CheckResult, clip
 from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
 from mlops_lab.grade.sandbox import Sandbox, choose
+from mlops_lab.grade.sandbox.tree import put
 
 MATERIAL = Path(__file__).parent / "material"
-SECRET_BYTES = 32
 BUDGET = 115.0  # seconds after which no exercise of a submission that hangs is begun any more
 
 
@@ -53,7 +54,7 @@ class Grading:
     """
 
     only: tuple[str, ...] = ()
-    secret: bytes = field(default_factory=lambda: secrets.token_bytes(SECRET_BYTES), repr=False)
+    secret: bytes = field(default_factory=lambda: secret.read(None), repr=False)
     rubric: str | Path | None = None
     docker: bool = False
     sandbox: str = ""
@@ -118,7 +119,7 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
         frozenset(one.id for one in exercises if one.core),
         rung.to_dict(),
         digest,
-        hashlib.sha256(grading.secret).hexdigest(),
+        secret.digest(grading.secret),
         versions(),
         time.strftime("%Y-%m-%dT%H:%M:%SZ", started),
         round(time.monotonic() - began, 3),
@@ -227,10 +228,9 @@ class Submission:
 
     def _give_models(self) -> None:
         """Put the shipped model where a submission brings none."""
-        models = self._sandbox.folder / "models"
-        if not models.exists():
-            models.mkdir()
-            (models / "clothes.keras").write_bytes((MATERIAL / "clothes.keras").read_bytes())
+        folder, model = self._sandbox.folder, MATERIAL / "clothes.keras"
+        if not os.path.lexists(folder / "models"):
+            put(folder, Path("models", model.name), model.read_bytes())
             self._sandbox.give_to_user()
 
     def _called(self, exercise: Exercise) -> CheckResult:

@@ -35,8 +35,6 @@ class Settings:
         Whether Docker may be used.
     submission
         The folder that is graded, where one is.
-    patience
-        Time limits are multiplied by this: what the machine is slower than the one they were set on.
     only
         Run this one check and those that it comes after.
     """
@@ -45,7 +43,6 @@ class Settings:
     step: int = 1
     docker: bool = False
     submission: Path | None = None
-    patience: float = 1.0
     only: str = ""
     stop: Callable[[], Any] = field(default=lambda: None)
 
@@ -130,13 +127,12 @@ def _call(check: Check, answer: Any, case: Case, settings: Settings, section: st
     started = time.perf_counter()
     state, share = "passed", 1.0
     values: dict[str, Any] = {}
-    limit = check.timeout * settings.patience
     try:
-        with time_limit(limit):
+        with time_limit(check.timeout):
             check.run(answer, case)
     except Overtime:
         settings.stop()
-        state, share, values = "timeout", 0.0, {"message": f"There was no answer within {limit:.3g} s."}
+        state, share, values = "timeout", 0.0, {"message": f"There was no answer within {check.timeout:.3g} s."}
     except Verdict as verdict:
         state, share, values = _judge(check, verdict, settings.step, section)
     except LabError as error:

@@ -10,8 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from mlops_lab.errors import TooLarge
 from mlops_lab.grade.runner import Grading, grade_submission
-from mlops_lab.grade.sandbox import choose
+from mlops_lab.grade.sandbox import Limits, Sandbox, choose
+from mlops_lab.grade.sandbox import process as sandbox_process
 
 RUBRIC = Path(__file__).parent / "attack_rubric"
 SECRET = b"a secret of the attacks"
@@ -54,6 +56,10 @@ ATTACKS = {
     "disk": "def double(x):\n  for n in range(1000):\n    with open(f'f{n}', 'wb') as f: f.write(b'x' * 20_000_000)\n  return 0\n",
     "output flood": "def double(x):\n  while True: print('x' * 100000)\n",
     "network": "import socket\ndef double(x):\n  s = socket.create_connection(('127.0.0.1', PORT), timeout=2)\n  s.sendall(b'?'); return int(s.recv(100))\n",
+    "network through what was inherited": "import ctypes, socket\ndef double(x):\n  for fd in range(3, 64):\n    try:\n"
+    "      ctypes.CDLL(None).connect(fd, bytes(16), 16)\n      s = socket.socket(fileno=fd); s.settimeout(1)\n"
+    "      s.bind(('0.0.0.0', 0)); s.connect(('127.0.0.1', PORT)); s.sendall(b'?'); return int(s.recv(100))\n"
+    "    except (OSError, TypeError): pass\n  return 0\n",
     "setsid and a double fork": "import os\ndef double(x):\n  if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n      import time; time.sleep(999)\n    os._exit(0)\n  return 0\n",
     "hard-coded answers": "def double(x): return {2: 4, 3: 6, 10: 20}.get(x, 0)\n",
     "answer without end": "def double(x): return 'x' * 60_000_000\n",
@@ -203,6 +209,27 @@ def test_links_devices_and_sparse_files_are_left_out(submission):
     assert refused.checks[0].state == "not_gradable" and "512 MB" in refused.checks[0].message
 
 
+@pytest.mark.parametrize(("wait", "points"), [("", 4), ("open('more', 'wb').write(bytes(20_000_000)); ", 0)])
+def test_the_disk_limit_counts_what_is_written_and_not_what_was_handed_in(wait, points, submission, monkeypatch):
+    monkeypatch.setattr(sandbox_process, "Limits", lambda: Limits(disk=10_000_000))
+    text = f"import time\n{wait}time.sleep(0.5)\ndef double(x): return 2 * x\n"
+    report = grade(submission({"answers.py": text, "data": b"x" * 20_000_000}))
+    assert report.score == points, str(report)
+
+
+def test_what_cannot_be_copied_leaves_nothing_behind(submission, tmp_path, monkeypatch):
+    import tempfile
+
+    folder = submission({"answers.py": WRONG})
+    with open(folder / "huge", "wb") as file:
+        file.truncate(4_000_000_000)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    with pytest.raises(TooLarge):
+        Sandbox(folder)
+    assert not list((tmp_path / "temporary").iterdir())
+
+
 def test_a_private_folder_is_graded(submission):
     folder = submission({"answers.py": "def double(x): return 2 * x\n"})
     folder.chmod(0o700)
@@ -223,15 +250,15 @@ def test_two_runs_of_one_class_give_the_same_totals(submission):
 
 
 def test_the_grader_does_not_run_what_it_reads():
-    """The parent imports no module of a submission: in a process of its own, none is loaded."""
+    """The parent runs nothing of a submission: in a process of its own, what it would leave behind is not there."""
     code = (
         "import sys; from mlops_lab.grade.runner import Grading, grade_submission\n"
         f"grade_submission(sys.argv[1], Grading(only=('data-99',), rubric={str(RUBRIC)!r}))\n"
-        "print(any(name.startswith('answers') for name in sys.modules))"
+        "print(hasattr(sys, 'was_here'))"
     )
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "answers.py").write_text(WRONG)
+        Path(folder, "answers.py").write_text("import sys\nsys.was_here = True\n" + WRONG)
         done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

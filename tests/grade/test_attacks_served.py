@@ -1,6 +1,5 @@
-"""Attacks by a server: proxies, tables of answers, recognising the grader, and answers that hurt whoever asks."""
+"""Attacks by a server: proxies, tables of answers, recognising the grader, links, and another's server handed over."""
 
-import contextlib
 import hashlib
 import http.server
 import json
@@ -11,12 +10,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
-from corpus.serve_sources import ONNX, REFERENCE, RETURN, changed
+from corpus.serve_sources import ONNX, REFERENCE, RETURN, changed, many
 
-from mlops_lab.grade.cases import Failed
-from mlops_lab.grade.http import HttpClient
+from mlops_lab.grade.live import served
 from mlops_lab.grade.rubric.images import _test_split
 from mlops_lab.grade.runner import Grading, grade_submission
 from mlops_lab.grade.sandbox import choose
@@ -58,6 +55,79 @@ def test_a_proxy_to_a_teachers_server_gets_nothing(tmp_path):
         report = grade(tmp_path, {"api.py": proxy}, "serve-2")
         teacher.shutdown()
     assert report.score == 0 and not asked
+
+
+# Takes every socket that came in off its address, and asks a neighbour of the grader through it.
+STEAL = """
+import ctypes, os, socket, sys
+from flask import Flask
+app = Flask(__name__)
+found, said, frame = {}, [], sys._getframe()
+while "order" not in frame.f_locals:
+    frame = frame.f_back
+for fd in [value for value in frame.f_locals["order"].values() if isinstance(value, int)]:
+    try:
+        one = socket.socket(fileno=os.dup(fd))
+    except OSError:
+        continue
+    found[fd] = one.family.name
+    try:
+        if ctypes.CDLL(None).connect(fd, bytes(16), 16):  # AF_UNSPEC
+            continue
+        one.settimeout(1)
+        one.bind(("0.0.0.0", 0))
+        one.connect(("127.0.0.1", PORT))
+        said.append(fd)
+    except (OSError, TypeError, ValueError):
+        pass
+@app.get("/")
+def families():
+    return {"families": sorted(set(found.values())), "said": said}
+"""
+
+
+@pytest.mark.skipif(choose().rung != "bubblewrap", reason="only a namespace without a network stops it")
+def test_no_socket_of_the_network_crosses(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as neighbour:
+        neighbour.settimeout(0.2)
+        (tmp_path / "api.py").write_text(STEAL.replace("PORT", str(neighbour.getsockname()[1])))
+        with served(tmp_path / "api.py") as server:
+            with pytest.raises(TimeoutError):
+                neighbour.accept()
+            assert server.get("/").json() == {"families": ["AF_UNIX"], "said": []}
+
+
+@SLOW
+@pytest.mark.parametrize(
+    "link",
+    [
+        "secret/1/model.skops",
+        "models/numbers/1/model.onnx",
+        "models/clothes/2/manifest.json",
+        "models/digits",
+        "secret",
+    ],
+)
+def test_the_grader_writes_through_no_link(link, tmp_path):
+    folder, outside = tmp_path / "submission", tmp_path / "outside"
+    outside.mkdir()
+    victim = outside / "victim"
+    victim.write_text("whole")
+    make = (
+        f"import os\nos.makedirs(os.path.dirname('./{link}'), exist_ok=True)\n"
+        f"if not os.path.lexists('{link}'):\n    os.symlink({str(victim if '.' in link else outside)!r}, '{link}')\n"
+    )
+    files = many(("MODELS = {}\n", make + "MODELS = {}\n"))
+    report = grade(folder, {**files, "models/README": "x"}, "serve-5")
+    assert victim.read_text() == "whole" and list(outside.iterdir()) == [victim]
+    assert (report.score == report.max_score) == ("." in link), str(report)  # a link to a folder is in the way
+
+
+@SLOW
+def test_models_of_ones_own_are_in_nobodys_way(tmp_path):
+    own = {f"models/clothes/{n}/{name}": b"own" for n in (1, 2) for name in ("model.keras", "model.onnx", "notes")}
+    report = grade(tmp_path, {**many(), **own}, "serve-5")
+    assert report.score == report.max_score, str(report)
 
 
 @SLOW
@@ -110,6 +180,38 @@ def test_garbage_under_load_is_seen(tmp_path):
     assert (own.points, own.key) == (0, "mixed"), str(report)
 
 
+LIBRARY = "from mlops_lab.serve import create_app\napp = create_app([])\n"
+HANDED_OVER = {
+    "by another file": {"api.py": "from helper import app\n", "helper.py": LIBRARY},
+    "by a file of a file": {"api.py": "import one\napp = one.app\n", "one.py": "from two import app\n", "two.py": LIBRARY},
+    "by a package": {"api.py": "import own\napp = own.app\n", "own/__init__.py": LIBRARY},
+    "by a module of a package": {
+        "api.py": "from own.inner import app\n", "own/inner.py": "from . import other\nfrom .other import app\n",
+        "own/other.py": LIBRARY,
+    },
+    "and rewritten": {"api.py": LIBRARY + "open(__file__, 'w').write('from flask import Flask')\n"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HANDED_OVER)
+def test_this_librarys_server_is_nobodys_own(name, tmp_path):
+    report = grade(tmp_path, HANDED_OVER[name], "serve-1")
+    first = report.checks[0]
+    assert (first.id, first.state, first.key) == ("serve-1.starts", "failed", "library"), str(report)
+
+
+def test_files_beside_it_may_use_this_librarys_server(tmp_path):
+    beside = {"compare.py": LIBRARY, "tests/test_api.py": LIBRARY, "mlops_lab/data.py": LIBRARY}
+    helper = {
+        "helper.py": "import helper, own, mlops_lab.data\nfrom .... import compare\n",
+        "own/__init__.py": "import api\n",
+    }
+    reference = {**changed(), **beside, **helper}
+    reference["api.py"] += "\ntry:\n    import helper\nexcept ImportError:\n    pass\n"
+    report = grade(tmp_path, reference, "serve-1")
+    assert report.score == report.max_score, str(report)
+
+
 HANGS = {
     "never answers": "import time\nfrom flask import Flask\napp = Flask(__name__)\n@app.before_request\ndef wait(): time.sleep(999)\n",
     "is never loaded": "import time\ntime.sleep(999)\n",
@@ -133,103 +235,6 @@ def test_escapes_in_labels_and_errors_stay_text(tmp_path):
     report = grade(tmp_path, files, "serve-2")
     text = str(report) + json.dumps(report.to_dict(), ensure_ascii=False) + report.page()
     assert "<script" not in report.page() and "\x1b" not in text and "\x07" not in text
-
-
-@contextlib.contextmanager
-def raw_server(send):
-    """Answer every connection with what a function sends."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def answer(client):
-            with contextlib.suppress(OSError), client:
-                client.recv(65536)
-                send(client)
-
-        def accept():
-            with contextlib.suppress(OSError):
-                while True:
-                    threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield HttpClient(f"http://127.0.0.1:{listener.getsockname()[1]}")
-
-
-def forever(head, piece):
-    def send(client):
-        client.sendall(head)
-        while True:
-            client.sendall(piece)
-
-    return send
-
-
-def drip(client):
-    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-    while True:
-        client.sendall(b"x")
-        time.sleep(0.05)
-
-
-OK = b"HTTP/1.1 200 OK\r\n"
-HOSTILE = {
-    "a body without end": forever(OK + b"\r\n", b"x" * 65536),
-    "chunks without end": forever(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1000\r\n" + b"x" * 4096 + b"\r\n"),
-    "headers without end": forever(OK, b"Set-Cookie: a=" + b"x" * 1000 + b"\r\n"),
-    "a header line without end": forever(OK + b"X: ", b"x" * 65536),
-    "ten thousand headers": lambda client: client.sendall(OK + b"X: 1\r\n" * 10_000 + b"\r\n"),
-    "a length that lies": lambda client: client.sendall(OK + b"Content-Length: 1000\r\n\r\nshort"),
-    "a length that is no number": lambda client: client.sendall(b"HTTP/1.1 abc\r\nContent-Length: -5\r\n\r\n"),
-    "a drip": drip,
-    "interim answers without end": forever(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-    "nothing": lambda client: time.sleep(5),
-    "no HTTP": lambda client: client.sendall(b"\x00\xff" * 5000),
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_the_graders_client_is_capped(name):
-    before = psutil.Process().memory_info().rss
-    started = time.monotonic()
-    with raw_server(HOSTILE[name]) as client, pytest.raises(Failed):
-        client.get("/", timeout=1)
-    assert time.monotonic() - started < 4
-    assert psutil.Process().memory_info().rss - before < 50_000_000
-
-
-@pytest.mark.parametrize(
-    "place", ["file:///etc/passwd", "http://127.0.0.1:1/secret", "/elsewhere", "//evil.example/x/"]
-)
-def test_redirects_are_not_followed_elsewhere(place):
-    def send(client):
-        client.sendall(f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode())
-
-    with raw_server(send) as client:
-        assert client.get("/models", timeout=2).status == 307
-
-
-def test_a_compressed_body_is_not_unpacked():
-    import gzip
-
-    bomb = gzip.compress(b"\0" * 50_000_000)
-
-    def send(client):
-        head = f"Content-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n"
-        client.sendall(OK + head.encode() + bomb)
-
-    with raw_server(send) as client:
-        answer = client.get("/", timeout=5)
-    with pytest.raises(ValueError):
-        answer.json()
-    assert len(answer.body) < 1_000_000
-
-
-@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a": NaN}', b"\xff\xfe", b"1" * 100_000])
-def test_hostile_json_is_a_value_error(body):
-    def send(client):
-        client.sendall(OK + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
-
-    with raw_server(send) as client, pytest.raises(ValueError):
-        client.get("/", timeout=5).json()
 
 
 @SLOW

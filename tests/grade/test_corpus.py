@@ -53,7 +53,7 @@ def test_wrong_answers_lose_points_with_their_hint(id, place, tmp_path):
     assert part.hint
 
 
-@pytest.mark.parametrize("id", CORPORA)
+@pytest.mark.parametrize("id", all_exercises())
 def test_each_exercise_has_its_corpus(id):
     answers = CORPORA[id]
     assert len(answers.right) >= (10 if id.startswith("serve") else 1)

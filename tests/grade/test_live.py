@@ -85,6 +85,8 @@ def test_what_is_no_server_is_refused(answer, error):
         ("x = 1", "no-start", "names no application"),
         ("raise SystemExit(0)", "no-start", "SystemExit"),
         ("def (", "no-start", "SyntaxError"),
+        ("import os; print(); os._exit(0)", "no-start", "It ended without a word"),
+        ("import os; print('the end', flush=True); os._exit(0)", "no-start", "the end"),
     ],
 )
 def test_a_file_that_does_not_start_says_why(folder, text, hint, message):

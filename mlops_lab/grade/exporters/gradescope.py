@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,13 @@ mkdir -p "$ROOT/results"
 """
 
 
-def results(report: Report, exercises: Mapping[str, str] | None = None) -> dict[str, Any]:
+def results(report: Report) -> dict[str, Any]:
     """Return a report as Gradescope's ``results.json``.
 
     Parameters
     ----------
     report
         Of one submission.
-    exercises
-        Titles of the exercises by their ids, if other than the report's.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from otter.test_files import test_case
 
 OK_FORMAT = False
 name = {id!r}
-points = {points!r}
+points = None
 '''
 
 CASE = """
@@ -58,7 +58,7 @@ def write(folder: str | Path, texts: dict[str, str]) -> list[Path]:
 
 
 def _file(exercise: Exercise, secret: bytes | None, rubric: str | None) -> str:
-    parts = [HEAD.format(title=exercise.title, id=exercise.id, points=None)]
+    parts = [HEAD.format(title=exercise.title, id=exercise.id)]
     calls = exercise.kind == "functions"
     names = list(exercise.names)
     for check in exercise.checks:

@@ -15,7 +15,7 @@ from mlops_lab.grade.http import HttpAnswer, form
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.rubric.answered import Classification, read
-from mlops_lab.grade.rubric.images import LABELS, Sent
+from mlops_lab.grade.rubric.images import LABELS, Sent, garments, png
 from mlops_lab.grade.rubric.source import imports
 
 ROUTE = "/models/clothes/v1"
@@ -63,7 +63,10 @@ HINTS = {
 
 
 def own_work(server: Server, case: Case) -> None:
-    """Fail where the student's file hands over to this library's server."""
+    """Fail where the student's file, or one that it imports, hands over to this library's server.
+
+    It is read and not run, so an import by a name that is computed is not seen.
+    """
     used = sorted(name for name in imports(server.source) if name.startswith("mlops_lab.serve"))
     case.expect(not used, "The server is this library's own.", hint="library", module=used[0] if used else "",
                 received=", ".join(used))  # fmt: skip
@@ -130,6 +133,17 @@ def classify(
     what = f"POST with the form field {field!r}" if field else f"POST of a {sent.kind.partition('/')[2].upper()}"
     answer = expect_ok(case, post(server, case, sent, field=field, path=path, **options), what, path)
     return read(as_json(case, answer, f"The answer to {what}"), labels)
+
+
+def garment(case: Case) -> Sent:
+    """Return one of the garments that everybody sees."""
+    return png(garments(case.rng, 1, held_out=False)[0][0])
+
+
+def answers(server: Server, case: Case) -> None:
+    """Check that the server is the student's own, and that it answers at all."""
+    own_work(server, case)
+    classify(server, case, garment(case), timeout=30)
 
 
 def rows(found: Sequence[Classification]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab.errors import LabError
-from mlops_lab.grade.rubric.versions import DIGITS, digit_answers
+from mlops_lab.grade.rubric.versions import DIGITS, digit_answers, digit_pixels
 from mlops_lab.image import decode
 
 GAP = 2  # the fewest empty columns between two digits
@@ -21,10 +21,8 @@ def clear_digits() -> dict[int, list[NDArray[np.uint8]]]:
     """Return digits that are read rightly when put in the middle: without empty columns, 8 pixels high."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     found: dict[int, list[NDArray[np.uint8]]] = {digit: [] for digit in range(10)}
-    for image, label in zip(images[:600], bunch.target[:600].tolist(), strict=True):
+    for image, label in zip(digit_pixels()[:600], load_digits().target[:600].tolist(), strict=True):
         ink = np.flatnonzero(image.any(axis=0))
         cut = image[:, ink[0] : ink[-1] + 1]
         if len(ink) == cut.shape[1] and all(int(row.argmax()) == label for row in digit_answers(_framed(cut))):

@@ -10,9 +10,9 @@ from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.fingerprints import match
 from mlops_lab.grade.live import Server
-from mlops_lab.grade.rubric import serve_load, serve_many, serve_number
+from mlops_lab.grade.rubric import asking, serve_load, serve_many, serve_number
 from mlops_lab.grade.rubric.answered import Classification
-from mlops_lab.grade.rubric.asking import HINTS, ROUTE, as_json, classify, expect_ok, get, own_work, rows
+from mlops_lab.grade.rubric.asking import HINTS, ROUTE, as_json, classify, expect_ok, garment, get, own_work, rows
 from mlops_lab.grade.rubric.images import LABELS, answers, garments, jpeg, png
 from mlops_lab.grade.rubric.serve_errors import bad_requests
 from mlops_lab.grade.rubric.source import starts
@@ -125,11 +125,7 @@ def _ask(server: Server, case: Case, count: int) -> tuple[list[Classification], 
     return [classify(server, case, png(one)) for one in images], images, labels
 
 
-@duties.check("answers", "POST of an image answers 200", points=0, timeout=40)
-def post_answers(server: Server, case: Case) -> None:
-    own_work(server, case)
-    images, _ = garments(case.rng, 1, held_out=False)
-    classify(server, case, png(images[0]), timeout=30)
+duties.check("answers", "POST of an image answers 200", points=0, timeout=40)(asking.answers)
 
 
 @duties.check("package", "Packaged: a label's name, and ten probabilities that sum to 1", points=1, after="answers",
@@ -148,7 +144,7 @@ def package(server: Server, case: Case) -> None:
         case.expect(one.name or one.index is not None, "There is no label.", hint="no-label")
         if not one.name:
             case.warn("The label is only a number; people read names.")
-        told = LABELS.index(one.name) if one.name else one.index
+        told = _told(one)
         case.expect(told == one.best, "Label and probabilities disagree.", hint="winner",
                     label=LABELS[told or 0], winner=LABELS[one.best or 0])  # fmt: skip
 
@@ -157,8 +153,7 @@ def package(server: Server, case: Case) -> None:
     "get-broken": Hint("GET got {status} since POST is there.", "Two methods of one address, two functions or an if."),
 })  # fmt: skip
 def send(server: Server, case: Case) -> None:
-    images, _ = garments(case.rng, 1, held_out=False)
-    classify(server, case, png(images[0]))
+    classify(server, case, garment(case))
     status = get(server, case).status
     case.expect(status == 200, f"GET {ROUTE} got {status}.", hint="get-broken", expected=200, received=status,
                 status=status)  # fmt: skip

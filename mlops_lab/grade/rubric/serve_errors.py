@@ -15,7 +15,7 @@ from mlops_lab.grade.http import HttpAnswer, form
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.rubric.answered import read
-from mlops_lab.grade.rubric.asking import ROUTE, classify, own_work
+from mlops_lab.grade.rubric.asking import ROUTE, answers, classify, garment
 from mlops_lab.grade.rubric.images import LABELS, garments, png
 from mlops_lab.grade.rubric.source import broad_excepts
 
@@ -84,11 +84,7 @@ def bad_requests(exercise: Exercise) -> None:
     """Add the checks of serve-3."""
     exercise.hints.update(HINTS)
 
-    @exercise.check("good", "A good request is answered", points=0, timeout=40)
-    def good(server: Server, case: Case) -> None:
-        own_work(server, case)
-        images, _ = garments(case.rng, 1, held_out=False)
-        classify(server, case, png(images[0]), timeout=30)
+    exercise.check("good", "A good request is answered", points=0, timeout=40)(answers)
 
     @exercise.check("status", "Twelve wrong requests get the right 4xx", points=2, after="good", held_out=7,
                     covers="other damaged files and forms", timeout=60)  # fmt: skip
@@ -138,8 +134,7 @@ def bad_requests(exercise: Exercise) -> None:
 
     @exercise.check("alive", "It answers afterwards, and right", points=1, after=("good", "status"), timeout=30)
     def alive(server: Server, case: Case) -> None:
-        images, _ = garments(case.rng, 1, held_out=False)
-        classify(server, case, png(images[0]))
+        classify(server, case, garment(case))
         for line in broad_excepts(server.source):
             case.fail(f"Line {line} catches everything.", hint="broad", line=line, share=0.5)
 

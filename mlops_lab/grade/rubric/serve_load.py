@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from mlops_lab.grade.cases import Case, Failed
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.live import SandboxServer, Server
 from mlops_lab.grade.opens import OpenCounter
-from mlops_lab.grade.rubric.asking import HINTS, ROUTE, classify, get, own_work, rows
+from mlops_lab.grade.rubric.asking import HINTS, ROUTE, answers, classify, garment, get, rows
 from mlops_lab.grade.rubric.images import MATERIAL, Sent, garments, png
 from mlops_lab.grade.sandbox import Sandbox
 
@@ -27,11 +27,7 @@ exercise = Exercise("serve-4", "Load once, answer many", kind="server", names=("
                     section="Notebook 4, section 4", attempted_by=("readyz",))  # fmt: skip
 
 
-@exercise.check("answers", "POST of an image answers 200", points=0, timeout=40)
-def answers(server: Server, case: Case) -> None:
-    own_work(server, case)
-    images, _ = garments(case.rng, 1, held_out=False)
-    classify(server, case, png(images[0]), timeout=30)
+exercise.check("answers", "POST of an image answers 200", points=0, timeout=40)(answers)
 
 
 @exercise.check("ready", "/readyz says ready once the model is loaded, and not before", points=1, after="answers",
@@ -44,7 +40,7 @@ def answers(server: Server, case: Case) -> None:
     "lazy": Hint("It said ready before it had opened the model file.", "The first client waits for the loading."),
 })  # fmt: skip
 def ready(server: Server, case: Case) -> None:
-    images, _ = garments(case.rng, 1, held_out=False)
+    sent = garment(case)
     if server.folder is None:
         status = get(server, case, "/readyz").status
         case.expect(status == 200, f"/readyz got {status}.", hint="no-readyz", status=status)
@@ -53,9 +49,9 @@ def ready(server: Server, case: Case) -> None:
         server.restart()
         said = _await_ready(server, case)
         opened = _models(counter.opened())
-        classify(server, case, png(images[0]), timeout=30)
+        classify(server, case, sent, timeout=30)
         first = time.monotonic() - said
-        usual = _seconds(server, case, [png(images[0])] * 5)
+        usual = _seconds(server, case, [sent] * 5)
     late = first > max(0.5, 20 * usual)
     case.expect(not late, f"The first answer came {first:.1f} s after it had said ready.", hint="early", seconds=first)
     if counter.available and not opened and _models(_all_opened(server)):
@@ -95,13 +91,13 @@ def once(server: Server, case: Case) -> None:
     if server.folder is None:
         case.warn("The server was not started by this check, so opened files were not counted.")
         return
-    images, _ = garments(case.rng, 1, held_out=False)
-    classify(server, case, png(images[0]), timeout=30)
+    sent = garment(case)
+    classify(server, case, sent, timeout=30)
     with OpenCounter(server.folder / "models") as counter:
         if not counter.available:
             case.warn("Opened files cannot be counted on this machine.")
             return
-        _seconds(server, case, [png(images[0])] * 20)
+        _seconds(server, case, [sent] * 20)
         times = max(_models(counter.opened()).values(), default=0)
     case.expect(times <= 1, f"The model file was opened {times} times.", hint="each", times=times, requests=20,
                 expected="once", received=times)  # fmt: skip
@@ -153,12 +149,8 @@ def _reference_server() -> Iterator[Server]:
         models.mkdir()
         (models / "clothes.onnx").write_bytes((MATERIAL / "clothes.onnx").read_bytes())
         (Path(folder) / "api.py").write_bytes((MATERIAL / "api.txt").read_bytes())
-        with Sandbox(folder) as sandbox:
-            server = SandboxServer(sandbox)
-            try:
-                yield server
-            finally:
-                server.close()
+        with Sandbox(folder) as sandbox, closing(SandboxServer(sandbox)) as server:
+            yield server
 
 
 @exercise.check("own", "Eight clients at the same time get their own answers", points=2, after="answers", held_out=8,

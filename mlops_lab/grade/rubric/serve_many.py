@@ -12,7 +12,7 @@ from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.opens import OpenCounter
-from mlops_lab.grade.rubric.asking import HINTS, as_json, classify, expect_ok, get, own_work, post
+from mlops_lab.grade.rubric.asking import HINTS, as_json, classify, expect_ok, garment, get, own_work, post
 from mlops_lab.grade.rubric.images import garments, png
 from mlops_lab.grade.rubric.versions import (
     DIGITS,
@@ -36,18 +36,18 @@ def _factor(version: int) -> float:
     return {1: 1.0, 2: 0.6, NEWEST: 0.8}[version]
 
 
-def _models(server: Server, case: Case) -> Path:
+def _folder(server: Server, case: Case) -> Path:
     if server.folder is None:
         case.skip("The grader did not start this server, so it cannot put models beside it.")
-    return server.folder / "models"
+    return server.folder
 
 
 @exercise.check("starts", "It starts over a folder of two models", points=0, timeout=90)
 def starts(server: Server, case: Case) -> None:
     own_work(server, case)
-    models = _models(server, case)
-    publish_clothes(models, 1)
-    publish_digits(models)
+    folder = _folder(server, case)
+    publish_clothes(folder, 1)
+    publish_digits(folder)
     server.restart()
     get(server, case, timeout=30)
 
@@ -92,9 +92,9 @@ def listed(server: Server, case: Case) -> None:
 })  # fmt: skip
 def unknown(server: Server, case: Case) -> None:
     name = f"model-{case.seed % 100_000}" if case.held_out else "shoes"
-    images, _ = garments(case.rng, 1, held_out=False)
+    sent = garment(case)
     for path, known in ((f"/models/{name}/v1", "clothes"), ("/models/clothes/v77", "v1")):
-        for answer in (get(server, case, path), post(server, case, png(images[0]), path=path)):
+        for answer in (get(server, case, path), post(server, case, sent, path=path)):
             case.expect(answer.status == 404, f"{path} got {answer.status}.", hint="not-404", path=path, expected=404,
                         received=answer.status, status=answer.status)  # fmt: skip
             case.expect(known in answer.text or known[1:] in answer.text, f"The 404 for {path} lists nothing.",
@@ -110,7 +110,7 @@ def unknown(server: Server, case: Case) -> None:
     "not-404": Hint("{path} got {status}.", "There is no model of that name: 404."),
 })  # fmt: skip
 def outside(server: Server, case: Case) -> None:
-    folder = _models(server, case).parent
+    folder = _folder(server, case)
     publish_digits(folder, "secret")
     paths = ["/models/..%2fsecret/v1", "/models/%2e%2e%2fsecret/v1", "/models/..%2f..%2fetc/v1"]
     if case.held_out:
@@ -133,9 +133,9 @@ def outside(server: Server, case: Case) -> None:
     "latest": Hint("latest answered as v{version} does.", "v10 comes before v9 as text: compare numbers."),
 })  # fmt: skip
 def versions(server: Server, case: Case) -> None:
-    models = _models(server, case)
+    folder = _folder(server, case)
     for version in (2, NEWEST):
-        publish_clothes(models, version, _factor(version))
+        publish_clothes(folder, version, _factor(version))
     server.restart()
     images = _unsure(case)
     expected = {version: clothes_answers(images, _factor(version)) for version in (1, 2, NEWEST)}
@@ -164,7 +164,7 @@ def _unsure(case: Case) -> NDArray[np.uint8]:
 })  # fmt: skip
 def third(server: Server, case: Case) -> None:
     name = f"{case.choose(NAMES, 1)[0]}-{case.seed % 1000}" if case.held_out else "numbers"
-    publish_digits(_models(server, case), name)
+    publish_digits(_folder(server, case), f"models/{name}")
     server.restart()
     digits = digit_images(case.rng, 2, held_out=case.held_out)
     for one, row in zip(digits, digit_answers(digits), strict=True):

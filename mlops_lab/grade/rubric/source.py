@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,15 +61,46 @@ def starts(path: Path | None) -> list[Started]:
 
 
 def imports(path: Path | None) -> set[str]:
-    """Return the full names of the modules that a file imports."""
-    tree = parse(path)
+    """Return the full names of the modules that a file imports, itself or by other files of its folder."""
+    if path is None:
+        return set()
+    path = path.resolve()
     names: set[str] = set()
+    waiting, seen = [path], {path}
+    while waiting:
+        file = waiting.pop()
+        found = set(_imported(file))
+        names |= found
+        new = {one for name in found for one in _files(path.parent, file.parent, name)} - seen
+        seen |= new
+        waiting += new
+    return names
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Give the names that one file imports; those that begin at its own folder begin with a dot for each step."""
+    tree = parse(path)
     for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
-    return names
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield module
+            yield from (f"{module}.{alias.name}" if node.module else f"{module}{alias.name}" for alias in node.names)
+
+
+def _files(root: Path, place: Path, name: str) -> Iterator[Path]:
+    """Give the files of a folder that are run when a module is imported: its own, and those of the packages above."""
+    steps = len(name) - len(name.lstrip("."))
+    parts = name[steps:].split(".")
+    if parts[0] == "mlops_lab" and not steps:
+        return  # the library stands before the folder
+    start = place.joinpath(*[".."] * (steps - 1)).resolve() if steps else root
+    for count in range(1, len(parts) + 1):
+        module = start.joinpath(*parts[:count])
+        for path in (module.parent / f"{module.name}.py", module / "__init__.py"):
+            if path.is_relative_to(root) and os.path.isfile(path):
+                yield path
 
 
 def broad_excepts(path: Path | None) -> list[int]:

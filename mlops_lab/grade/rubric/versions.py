@@ -5,53 +5,68 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab.engines import onnx as engine
-from mlops_lab.grade.rubric.images import LABELS, MATERIAL
+from mlops_lab.grade.cases import Failed
+from mlops_lab.grade.rubric.images import LABELS, MATERIAL, model
+from mlops_lab.grade.sandbox.tree import put
 
 DIGITS = tuple("0123456789")
 LAST_LAYER = ((84, 10), (10,))  # shapes of the last layer's numbers in the network for clothes
 
 
-def publish_clothes(models: Path, version: int, factor: float = 1.0) -> None:
+def publish_clothes(folder: Path, version: int, factor: float = 1.0) -> None:
     """Write a version of clothes whose last layer is multiplied by a factor, as Keras and as ONNX."""
-    folder = _folder(models, "clothes", version, LABELS, [28, 28, 1], 1.0)
-    if not (folder / "model.keras").exists():
-        (folder / "model.keras").write_bytes(scaled_keras((MATERIAL / "clothes.keras").read_bytes(), factor))
-        (folder / "model.onnx").write_bytes(scaled_onnx((MATERIAL / "clothes.onnx").read_bytes(), factor))
+    keras, onnx = _clothes(factor)
+    files = {"model.keras": keras, "model.onnx": onnx}
+    _publish(folder, Path("models", "clothes"), version, files, LABELS, [28, 28, 1], 1.0)
 
 
-def publish_digits(models: Path, name: str = "digits") -> None:
+@cache
+def _clothes(factor: float) -> tuple[bytes, bytes]:
+    return (
+        scaled_keras((MATERIAL / "clothes.keras").read_bytes(), factor),
+        scaled_onnx((MATERIAL / "clothes.onnx").read_bytes(), factor),
+    )
+
+
+def publish_digits(folder: Path, inside: str = "models/digits") -> None:
     """Write version 1 of the digits model, under its own name or another, as scikit-learn and as ONNX."""
-    folder = _folder(models, name, 1, DIGITS, [64], 16.0)
-    (folder / "model.skops").write_bytes((MATERIAL / "digits.skops").read_bytes())
-    (folder / "model.onnx").write_bytes((MATERIAL / "digits.onnx").read_bytes())
+    files = {f"model.{kind}": (MATERIAL / f"digits.{kind}").read_bytes() for kind in ("skops", "onnx")}
+    _publish(folder, Path(inside), 1, files, DIGITS, [64], 16.0)
 
 
-def _folder(models: Path, name: str, version: int, labels: tuple[str, ...], shape: list[int], high: float) -> Path:
-    folder = models / name / str(version)
-    folder.mkdir(parents=True, exist_ok=True)
+def _publish(
+    folder: Path, inside: Path, version: int, files: dict[str, bytes], labels: tuple[str, ...], shape: list[int],
+    high: float,
+) -> None:  # fmt: skip
+    """Write a version over whatever stands there: also over what a submission brings."""
     size = [28, 28] if len(shape) == 3 else [8, 8]
+    name = inside.name
     manifest = {
         "format": 1, "name": name, "version": version, "description": f"Classify images: {name}", "labels": labels,
         "input": {"name": "image", "shape": shape, "dtype": "float32", "range": [0.0, high],
                   "preprocessing": {"kind": "image", "size": size, "mode": "grey"}},
     }  # fmt: skip
-    if not (folder / "manifest.json").exists():
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    return folder
+    place = inside / str(version)
+    try:
+        for file, content in {**files, "manifest.json": json.dumps(manifest, indent=1).encode()}.items():
+            put(folder, place / file, content)
+    except OSError as error:
+        raise Failed(f"No model can be put at {place.as_posix()}: {error.strerror}.") from None
 
 
-def scaled_onnx(model: bytes, factor: float) -> bytes:
+def scaled_onnx(content: bytes, factor: float) -> bytes:
     """Return an ONNX model whose last layer is multiplied by a factor: surer, or less sure, than before."""
     import onnx
     from onnx import numpy_helper
 
-    loaded = onnx.load_from_string(model)
+    loaded = onnx.load_from_string(content)
     for tensor in loaded.graph.initializer:
         if tuple(tensor.dims) in LAST_LAYER:
             numbers = numpy_helper.to_array(tensor) * np.float32(factor)
@@ -60,13 +75,13 @@ def scaled_onnx(model: bytes, factor: float) -> bytes:
     return changed
 
 
-def scaled_keras(model: bytes, factor: float) -> bytes:
+def scaled_keras(content: bytes, factor: float) -> bytes:
     """Return a ``.keras`` file whose last layer is multiplied by a factor."""
     out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(model)) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
         for name in source.namelist():
-            content = source.read(name)
-            target.writestr(name, _scaled_weights(content, factor) if name == "model.weights.h5" else content)
+            part = source.read(name)
+            target.writestr(name, _scaled_weights(part, factor) if name == "model.weights.h5" else part)
     return out.getvalue()
 
 
@@ -84,17 +99,27 @@ def _scaled_weights(content: bytes, factor: float) -> bytes:
     return buffer.getvalue()
 
 
+@cache
+def _clothes_engine(factor: float) -> engine.OnnxEngine:
+    return engine.load(_clothes(factor)[1])
+
+
 def clothes_answers(images: NDArray[np.uint8], factor: float) -> NDArray[np.float32]:
     """Return what a version of clothes says to images."""
-    model = engine.load(scaled_onnx((MATERIAL / "clothes.onnx").read_bytes(), factor))
-    return model.predict((images / np.float32(255)).astype(np.float32)[..., np.newaxis])
+    return _clothes_engine(factor).predict((images / np.float32(255)).astype(np.float32)[..., np.newaxis])
+
+
+@cache
+def digit_pixels() -> NDArray[np.uint8]:
+    """Return all digits of scikit-learn, ``(1797, 8, 8)``, as pixels from 0 to 255."""
+    from sklearn.datasets import load_digits
+
+    return np.asarray(np.rint(load_digits().images * (255 / 16)), np.uint8)
 
 
 def digit_images(rng: np.random.Generator, count: int, *, held_out: bool) -> NDArray[np.uint8]:
     """Return images of digits, ``(count, 8, 8)``."""
-    from sklearn.datasets import load_digits
-
-    images = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
+    images = digit_pixels()
     chosen = images[rng.permutation(len(images))[:count]]
     if held_out:
         chosen = np.clip(chosen.astype(int) + rng.integers(-12, 13, chosen.shape), 0, 255).astype(np.uint8)
@@ -103,5 +128,4 @@ def digit_images(rng: np.random.Generator, count: int, *, held_out: bool) -> NDA
 
 def digit_answers(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return what the digits model says to images."""
-    model = engine.load((MATERIAL / "digits.onnx").read_bytes())
-    return model.predict((images.reshape(len(images), 64) * np.float32(16 / 255)).astype(np.float32))
+    return model("digits").predict((images.reshape(len(images), 64) * np.float32(16 / 255)).astype(np.float32))

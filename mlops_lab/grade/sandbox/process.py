@@ -45,6 +45,8 @@ class Sandbox:
         The copy, as the grader sees it.
     warnings : list of str
         What was left out of the copy, such as links that lead out of it.
+    brought : int
+        Bytes that the submission brought itself: they do not count as written.
     """
 
     def __init__(self, source: str | Path, *, rung: Rung | None = None, limits: Limits | None = None) -> None:
@@ -56,8 +58,13 @@ class Sandbox:
         os.chmod(self._home, 0o711)
         self.folder = Path(self._home) / "submission"
         self._running: list[SandboxProcess] = []
-        self.warnings = copy_submission(Path(source), self.folder)
-        self.give_to_user()
+        try:
+            self.warnings = copy_submission(Path(source), self.folder)
+            self.give_to_user()
+        except BaseException:
+            self.close()
+            raise
+        self.brought = size_of(self.folder)
 
     def give_to_user(self) -> None:
         """Let the sandbox's user own the copy, and what was added to it since."""
@@ -189,7 +196,7 @@ class SandboxProcess:
             used = self._used()
             if sum(used.values()) > self._sandbox.limits.memory:
                 self._stop("memory")
-            elif size_of(self._sandbox.folder) > self._sandbox.limits.disk:
+            elif size_of(self._sandbox.folder) - self._sandbox.brought > self._sandbox.limits.disk:
                 self._stop("disk")
 
     def _used(self) -> dict[int, int]:

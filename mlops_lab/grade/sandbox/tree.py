@@ -32,13 +32,12 @@ def copy_submission(source: Path, target: Path) -> list[str]:
     left_out: list[str] = []
     files = total = 0
     target.mkdir(mode=0o755)
-    for path, inside, depth in _walk(source, Path()):
+    for path, inside in _walk(source, Path()):
         status = path.lstat()
         if stat.S_ISDIR(status.st_mode):
-            if depth <= MAX_DEPTH:
-                (target / inside).mkdir(mode=0o755)
+            (target / inside).mkdir(mode=0o755)
             continue
-        if not stat.S_ISREG(status.st_mode) or depth > MAX_DEPTH:
+        if not stat.S_ISREG(status.st_mode):
             left_out.append(f"{_plain(inside)} was left out: not a plain file.")
             continue
         files, total = files + 1, total + status.st_size
@@ -51,13 +50,25 @@ def copy_submission(source: Path, target: Path) -> list[str]:
     return left_out[:20]
 
 
-def _walk(source: Path, inside: Path, depth: int = 0) -> Iterator[tuple[Path, Path, int]]:
+def copy_sources(folder: Path, target: Path) -> Path:
+    """Copy the Python files of a submission's copy, once: before anything in it has run. Return where they are."""
+    if not target.exists():
+        target.mkdir(mode=0o700)
+        for path, inside in _walk(folder, Path()):
+            status = path.lstat()
+            if path.suffix == ".py" and stat.S_ISREG(status.st_mode):
+                (target / inside).parent.mkdir(parents=True, exist_ok=True)
+                _copy(path, target / inside, status)
+    return target
+
+
+def _walk(source: Path, inside: Path, depth: int = 0) -> Iterator[tuple[Path, Path]]:
     with os.scandir(source) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
         if entry.name in SKIPPED:
             continue
-        yield Path(entry.path), inside / entry.name, depth
+        yield Path(entry.path), inside / entry.name
         if entry.is_dir(follow_symlinks=False) and depth < MAX_DEPTH:
             yield from _walk(Path(entry.path), inside / entry.name, depth + 1)
 
@@ -77,10 +88,44 @@ def _plain(path: Path) -> str:
     return text[:120]
 
 
+def put(folder: Path, inside: Path, content: bytes) -> None:
+    """Write a file into a copy in which a submission's code has run: no link that it made is followed.
+
+    Parameters
+    ----------
+    folder
+        The copy.
+    inside
+        The file's path in it. Folders that are not there are made; a file or a link of its name is replaced.
+    content
+        What is written.
+
+    Raises
+    ------
+    OSError
+        A folder on the way is a link or a file, or a folder has the file's name.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    place = os.open(folder, flags)
+    try:
+        for part in inside.parts[:-1]:
+            with suppress(FileExistsError):
+                os.mkdir(part, 0o755, dir_fd=place)
+            outer, place = place, os.open(part, flags, dir_fd=place)
+            os.close(outer)
+        with suppress(FileNotFoundError):
+            os.unlink(inside.name, dir_fd=place)
+        descriptor = os.open(inside.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=place)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    finally:
+        os.close(place)
+
+
 def owned(folder: Path, uid: int) -> None:
     """Give a folder and all in it to a user."""
     for place, _, files in os.walk(folder):
-        os.chown(place, uid, uid)
+        os.chown(place, uid, uid, follow_symlinks=False)
         for name in files:
             os.chown(os.path.join(place, name), uid, uid, follow_symlinks=False)
 

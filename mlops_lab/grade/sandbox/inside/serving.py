@@ -1,5 +1,6 @@
-"""Serve a student's file on the socket that the grader listens on, whatever kind of server it is."""
+"""Serve a student's file on the loopback, whatever kind of server it is, and forward there what the grader asks."""
 
+import contextlib
 import importlib.util
 import inspect
 import json
@@ -17,8 +18,7 @@ FACTORIES = ("create_app", "make_app", "build_app", "get_app")
 
 def run(order):
     """Load the file and answer until the grader ends this process."""
-    listener = socket.socket(fileno=order["socket"])
-    listener.setblocking(True)
+    control = socket.socket(fileno=order["door"])
     status = os.fdopen(order["status"], "w", encoding="utf-8")
 
     def tell(**message):
@@ -27,8 +27,8 @@ def run(order):
 
     os.environ["DIGITS_URL"] = f"http://127.0.0.1:{relay(order['inner'])}"
     path = os.path.abspath(order["file"])
-    bound = ports_bound()
-    forwarder = Forwarder(listener, bound, tell)
+    own = socket.create_server(("127.0.0.1", 0), backlog=128)  # bound before the file's ports are counted
+    forwarder = Forwarder(control, ports_bound(), tell)
     try:
         app = find(load(path))
     except BaseException as error:  # SystemExit of the file as well
@@ -37,9 +37,9 @@ def run(order):
     if app is None:
         forwarder.stop_after(order["load_seconds"])
         run_as_program(path, tell)
-    forwarder.stop()
+    forwarder.port = own.getsockname()[1]
     tell(loaded=type(app).__module__.split(".")[0])
-    serve(app, listener)
+    serve(app, own)
 
 
 def relay(descriptor):
@@ -53,8 +53,8 @@ def relay(descriptor):
             ours, theirs = socket.socketpair()
             socket.send_fds(control, [b"x"], [theirs.fileno()])
             theirs.close()
-            threading.Thread(target=copy, args=(client, ours), daemon=True).start()
-            threading.Thread(target=copy, args=(ours, client), daemon=True).start()
+            start(copy, client, ours)
+            start(copy, ours, client)
 
     threading.Thread(target=accept, daemon=True).start()
     return door.getsockname()[1]
@@ -147,16 +147,12 @@ def ports_bound():
 
 
 class Forwarder:
-    """Forwards connections to a port that the file itself listens on, once it does."""
+    """Forwards what the grader asks to a port of the loopback: our own, or one that the file itself listens on."""
 
-    def __init__(self, listener, ports, tell):
-        self.listener, self.ports, self.tell = listener, ports, tell
-        self.stopped, self.deadline = threading.Event(), None
+    def __init__(self, control, ports, tell):
+        self.control, self.ports, self.tell = control, ports, tell
+        self.port = self.deadline = None
         threading.Thread(target=self.watch, daemon=True).start()
-
-    def stop(self):
-        """Leave the socket to the application."""
-        self.stopped.set()
 
     def stop_after(self, seconds):
         """Give up where no port is bound in time."""
@@ -164,29 +160,35 @@ class Forwarder:
 
     def watch(self):
         """Wait for a port, then forward until the process ends."""
-        while not self.stopped.wait(0.02):
+        while self.port is None:
+            time.sleep(0.02)
             if self.ports and accepts(self.ports[-1]):
-                self.tell(loaded="program", port=self.ports[-1])
-                break
-            if self.deadline is not None and time.monotonic() > self.deadline:
+                self.port = self.port or self.ports[-1]
+                self.tell(loaded="program", port=self.port)
+            elif self.deadline is not None and time.monotonic() > self.deadline:
                 self.tell(problem="The file started no server.")
                 os._exit(3)
-        while not self.stopped.is_set():
-            client, _ = self.listener.accept()
-            threading.Thread(target=self.forward, args=(client,), daemon=True).start()
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(self.control, 1, 1)
+            if not message:
+                return
+            for descriptor in descriptors:
+                start(self.forward, socket.socket(fileno=descriptor))
 
     def forward(self, client):
-        """Copy bytes both ways."""
-        try:
-            server = socket.create_connection(("127.0.0.1", self.ports[-1]), timeout=5)
-            server.settimeout(None)
-        except OSError:
-            client.close()
-            return
-        threading.Thread(target=copy, args=(client, server), daemon=True).start()
-        copy(server, client)
-        client.close()
-        server.close()
+        """Copy bytes both ways, until the grader has what it wants."""
+        client.set_inheritable(False)
+        with client:
+            try:
+                server = socket.create_connection(("127.0.0.1", self.port), timeout=5)
+            except OSError:
+                return
+            with server:
+                server.settimeout(None)
+                start(copy, server, client)
+                copy(client, server)
+                drain(client)  # what the server did not read: closing before would take back the end of its answer
+                shut(server, socket.SHUT_RDWR)
 
 
 def accepts(port):
@@ -198,14 +200,34 @@ def accepts(port):
     return True
 
 
-def copy(source, target):
-    """Copy bytes until there are no more."""
+def start(function, *sockets):
+    """Run a function in a thread; where the limit allows no more, close the sockets."""
     try:
+        threading.Thread(target=function, args=sockets, daemon=True).start()
+    except RuntimeError:
+        for one in sockets:
+            shut(one, socket.SHUT_RDWR)
+
+
+def copy(source, target):
+    """Copy bytes until there are no more, then say so."""
+    with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
+    shut(target, socket.SHUT_WR)
+
+
+def drain(source):
+    """Read what comes until the other side closes."""
+    with contextlib.suppress(OSError):
+        while source.recv(65536):
+            pass
+
+
+def shut(one, how):
+    """Say that no more is sent, or read."""
+    with contextlib.suppress(OSError):
+        one.shutdown(how)
 
 
 def explain(error, path):
