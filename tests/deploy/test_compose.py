@@ -1,6 +1,7 @@
 """The Compose files, read as text, and the commands; `test_compose_stack.py` runs them with a real engine."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -80,7 +81,9 @@ def test_only_the_servers_run_unless_more_is_asked_for(services):
 def test_the_proxy_has_the_servers_limits(files):
     limits, text = serve.Limits(), files["nginx.conf"]
     assert f"client_max_body_size {limits.body_bytes};" in text
-    assert f"client_body_timeout {limits.idle_seconds}s;" in text
+    assert f"client_body_timeout {limits.idle_seconds:.0f}s;" in text
+    times = re.findall(r"^ *\w+_timeout (.*);$", text, re.MULTILINE)
+    assert len(times) == 8 and all(re.fullmatch(r"\d+s", time) for time in times)  # nginx refuses 15.0s
     assert "proxy_read_timeout 15s;" in text
     assert "proxy_next_upstream error timeout non_idempotent;" in text
 
