@@ -17,6 +17,7 @@ from mlops_lab.grade.opens import OpenCounter
 from mlops_lab.grade.rubric.asking import HINTS, ROUTE, answers, classify, garment, get, rows
 from mlops_lab.grade.rubric.images import MATERIAL, Sent, garments, png
 from mlops_lab.grade.sandbox import Sandbox
+from mlops_lab.grade.sandbox.tree import plain_files
 
 MODELS = (".keras", ".onnx", ".h5", ".skops", ".pb", ".json", ".pkl", ".joblib")
 CLIENTS, EACH = 8, 10
@@ -61,7 +62,7 @@ def ready(server: Server, case: Case) -> None:
 def _all_opened(server: Server) -> dict[str, int]:
     """Return the model files that there are to be opened."""
     folder = (server.folder or MATERIAL) / "models"
-    return {path.name: 1 for path in folder.rglob("*") if path.is_file()}
+    return {path.name: 1 for path in plain_files(folder)}
 
 
 def _await_ready(server: Server, case: Case) -> float:

@@ -122,6 +122,21 @@ def put(folder: Path, inside: Path, content: bytes) -> None:
         os.close(place)
 
 
+def plain_files(folder: Path) -> list[Path]:
+    """Return the plain files of a folder in which a submission's code has run, by their paths in it, in order.
+
+    No link is followed. A folder that is a link itself, or is not there, holds nothing.
+    """
+    found: list[Path] = []
+    with suppress(OSError):
+        for place, _, names, handle in os.fwalk(folder):
+            for name in names:
+                with suppress(OSError):
+                    if stat.S_ISREG(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode):
+                        found.append(Path(place, name).relative_to(folder))
+    return sorted(found)
+
+
 def owned(folder: Path, uid: int) -> None:
     """Give a folder and all in it to a user."""
     for place, _, files in os.walk(folder):
