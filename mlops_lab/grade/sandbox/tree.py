@@ -138,11 +138,12 @@ def plain_files(folder: Path) -> list[Path]:
 
 
 def owned(folder: Path, uid: int) -> None:
-    """Give a folder and all in it to a user."""
-    for place, _, files in os.walk(folder):
-        os.chown(place, uid, uid, follow_symlinks=False)
+    """Give a folder and all in it to a user; no link is followed, also none that appears meanwhile."""
+    for _, _, files, handle in os.fwalk(folder):
+        os.chown(handle, uid, uid)
         for name in files:
-            os.chown(os.path.join(place, name), uid, uid, follow_symlinks=False)
+            with suppress(FileNotFoundError):
+                os.chown(name, uid, uid, dir_fd=handle, follow_symlinks=False)
 
 
 def size_of(folder: Path) -> int:
