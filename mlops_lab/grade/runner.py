@@ -109,7 +109,7 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
             return refused(folder, grading, error)
         digest = _digest(sandbox.folder)
         submission = Submission(sandbox, grading, stack)
-        results = [submission.result(one) for one in exercises if submission.answers(one)]
+        results = submission.results(exercises)
         warnings = [*sandbox.warnings, *submission.warnings]
     if not results:
         warnings.append("Nothing that an exercise asks for was found.")
@@ -171,6 +171,15 @@ class Submission:
             grading.secret, grading.step, grading.docker, sandbox.folder, only=grading.check
         )  # fmt: skip
         self._servers: dict[str, SandboxServer | Verdict] = {}
+
+    def results(self, exercises: list[Exercise]) -> list[CheckResult]:
+        """Return the results of the exercises that the submission attempts, in their order.
+
+        Servers come last: they run in this copy and may change it, while everything else reads it.
+        """
+        attempted = [one for one in exercises if self.answers(one)]
+        done = {one.id: self.result(one) for one in sorted(attempted, key=lambda one: one.kind == "server")}
+        return [done[one.id] for one in attempted]
 
     def answers(self, exercise: Exercise) -> bool:
         """Whether the submission attempts an exercise."""
