@@ -130,8 +130,10 @@ def command(rung: Rung, folder: Path, program: list[str]) -> list[str]:
     return [
         "bwrap", *user, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
         "--die-with-parent", "--new-session", "--hostname", "sandbox", *_mounts(), "--proc", "/proc", "--dev", "/dev",
+        "--perms", "1777", "--size", "16777216", "--tmpfs", "/dev/shm",
         "--perms", "1777", "--size", "67108864", "--tmpfs", "/tmp", "--bind", str(folder), SUBMISSION,
-        "--chdir", SUBMISSION, "--", *program,
+        # An ordinary user owns what bubblewrap makes, and could fill it: it has no size of its own.
+        "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", SUBMISSION, "--", *program,
     ]  # fmt: skip
 
 
