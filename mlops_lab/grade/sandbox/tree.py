@@ -181,6 +181,14 @@ def usage(token: str, uid: int | None, root: int, *, everywhere: bool = True) ->
     return found
 
 
+def threads_of(uid: int) -> int:
+    """Return how many threads a user runs: the kernel counts each of them against the limit on processes."""
+    import psutil
+
+    found = [one.info for one in psutil.process_iter(["num_threads", "uids"])]
+    return sum(one["num_threads"] or 0 for one in found if one["uids"] and one["uids"].real == uid)
+
+
 def _family(root: int) -> list[int]:
     """Return a process and all that descend from it; quick where Linux lists the children of each thread."""
     family = [root]
