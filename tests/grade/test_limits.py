@@ -46,3 +46,13 @@ def test_another_user_has_only_the_limit(threads, tmp_path):
 
 def test_threads_of_other_users_are_not_counted():
     assert threads_of(rungs.FIRST_UID + rungs.UIDS) == 0
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_plain_limits_say_what_they_leave_open(root, monkeypatch):
+    monkeypatch.setattr(rungs, "_is_root", lambda: root)
+    monkeypatch.setattr(rungs, "_readable_by_others", lambda path: True)
+    said = choose("limits").leaves_open
+    assert "writing where everybody may, such as /tmp" in said
+    assert ("a process that outlives its check after clearing its environment" in said) == (not root)
+    assert ("reading whatever the grader's own user can read" in said) == (not root)
