@@ -18,7 +18,7 @@ from mlops_lab.grade.dashboard import class_page
 from mlops_lab.grade.exercises import Exercise
 from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import amount
-from mlops_lab.grade.runner import Grading, grade_submission, refused
+from mlops_lab.grade.runner import Grading, digest, grade_submission, refused
 
 SECRET = ".secret"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -113,11 +113,12 @@ def _graded_before(out: Path, folder: Path, grading: Grading) -> Report | None:
     try:
         values = json.loads((out / f"{file_name(folder)}.json").read_text(encoding="utf-8"))
         report = Report.from_dict(values)
+        files = digest(folder)
     except (OSError, ValueError, LabError):
         return None
     wanted = {one.id for one in grading.exercises()}
     same = report.secret == secret.digest(grading.secret) and {one.id.split(".")[0] for one in report.checks} <= wanted
-    return report if same and report.sha256 else None
+    return report if same and report.sha256 and report.sha256 == files else None
 
 
 def _save(report: Report, out: Path, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import stat
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -25,7 +26,7 @@ from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import CheckResult, clip
 from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
 from mlops_lab.grade.sandbox import Sandbox, choose
-from mlops_lab.grade.sandbox.tree import put
+from mlops_lab.grade.sandbox.tree import MAX_BYTES, put, walk
 
 MATERIAL = Path(__file__).parent / "material"
 BUDGET = 115.0  # seconds after which no exercise of a submission that hangs is begun any more
@@ -107,7 +108,7 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
             sandbox = stack.enter_context(Sandbox(folder, rung=rung))
         except (LabError, OSError) as error:
             return refused(folder, grading, error)
-        digest = _digest(sandbox.folder)
+        files = digest(sandbox.folder)
         submission = Submission(sandbox, grading, stack)
         results = submission.results(exercises)
         warnings = [*sandbox.warnings, *submission.warnings]
@@ -118,7 +119,7 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
         tuple(results),
         frozenset(one.id for one in exercises if one.core),
         rung.to_dict(),
-        digest,
+        files,
         secret.digest(grading.secret),
         versions(),
         time.strftime("%Y-%m-%dT%H:%M:%SZ", started),
@@ -147,13 +148,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _digest(folder: Path) -> str:
-    """Return the SHA-256 of all files of a folder, with their names."""
-    whole = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            name = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
-            whole.update(name + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+def digest(folder: Path) -> str:
+    """Return the SHA-256 of the files of a folder that are graded, with their names; empty where they are too large.
+
+    A submission has the same as its copy.
+    """
+    whole, left = hashlib.sha256(), MAX_BYTES
+    for path, inside in sorted(walk(folder, Path()), key=lambda found: found[1]):
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode):
+            left -= status.st_size
+            if left < 0:
+                return ""
+            with open(path, "rb") as file:
+                whole.update(os.fsencode(inside.as_posix()) + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return whole.hexdigest()
 
 

@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
+from corpus_types import write
 
 from mlops_lab.errors import NotFound
 from mlops_lab.grade import classroom
-from mlops_lab.grade.runner import Grading
+from mlops_lab.grade.runner import Grading, digest
 
 RUBRIC = Path(__file__).parent / "attack_rubric"
 NAMES = {"Ann": 4, "=HYPERLINK(1)": 0, "Zoë Müller": 4, "x" * 200: 0, "new\nline": 4}
@@ -80,3 +81,28 @@ def test_the_secret_of_a_class_is_kept_for_its_owner_only(graded):
 def test_an_empty_class_is_said(tmp_path):
     with pytest.raises(NotFound):
         classroom.submissions(tmp_path)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A class of one, graded, and its answer."""
+    folder = write(tmp_path / "class" / "ann", {"answers.py": "def double(x): return 0\n", "notes/a.txt": "a"})
+    (folder / "link").symlink_to("answers.py")
+    write(folder, {"__pycache__/answers.pyc": "x", "notes-b.txt": "b"})
+    classroom.grade_class(tmp_path / "class", tmp_path / "out", grading(tmp_path / "out"), workers=1)
+    return tmp_path / "class", tmp_path / "out", folder / "answers.py"
+
+
+def test_a_submission_whose_files_changed_is_graded_again(small):
+    root, out, answer = small
+    answer.write_text("def double(x): return 2 * x\n")
+    assert [one.score for one in classroom.grade_class(root, out, grading(out), workers=1)] == [4]
+
+
+def test_what_is_left_out_of_the_copy_changes_nothing(small):
+    root, out, answer = small
+    written = (out / "ann.json").stat().st_mtime_ns
+    write(answer.parent, {"__pycache__/answers.pyc": "y"})
+    assert [one.score for one in classroom.grade_class(root, out, grading(out), workers=1)] == [0]
+    assert (out / "ann.json").stat().st_mtime_ns == written
+    assert digest(answer.parent) == json.loads((out / "ann.json").read_text())["sha256"]

@@ -32,7 +32,7 @@ def copy_submission(source: Path, target: Path) -> list[str]:
     left_out: list[str] = []
     files = total = 0
     target.mkdir(mode=0o755)
-    for path, inside in _walk(source, Path()):
+    for path, inside in walk(source, Path()):
         status = path.lstat()
         if stat.S_ISDIR(status.st_mode):
             (target / inside).mkdir(mode=0o755)
@@ -54,7 +54,7 @@ def copy_sources(folder: Path, target: Path) -> Path:
     """Copy the Python files of a submission's copy, once: before anything in it has run. Return where they are."""
     if not target.exists():
         target.mkdir(mode=0o700)
-        for path, inside in _walk(folder, Path()):
+        for path, inside in walk(folder, Path()):
             status = path.lstat()
             if path.suffix == ".py" and stat.S_ISREG(status.st_mode):
                 (target / inside).parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,8 @@ def copy_sources(folder: Path, target: Path) -> Path:
     return target
 
 
-def _walk(source: Path, inside: Path, depth: int = 0) -> Iterator[tuple[Path, Path]]:
+def walk(source: Path, inside: Path, depth: int = 0) -> Iterator[tuple[Path, Path]]:
+    """Give what is copied of a folder, and its path in it; what is no plain file is given too, and not followed."""
     with os.scandir(source) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
@@ -70,7 +71,7 @@ def _walk(source: Path, inside: Path, depth: int = 0) -> Iterator[tuple[Path, Pa
             continue
         yield Path(entry.path), inside / entry.name
         if entry.is_dir(follow_symlinks=False) and depth < MAX_DEPTH:
-            yield from _walk(Path(entry.path), inside / entry.name, depth + 1)
+            yield from walk(Path(entry.path), inside / entry.name, depth + 1)
 
 
 def _copy(path: Path, target: Path, expected: os.stat_result) -> None:
