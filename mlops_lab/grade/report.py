@@ -43,6 +43,8 @@ class Report:
         When, in UTC, and how long.
     warnings
         About the submission as a whole.
+    asked
+        The ids of the exercises that were asked for, attempted or not.
 
     Examples
     --------
@@ -62,6 +64,7 @@ class Report:
     started: str = ""
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
     @property
     def checks(self) -> tuple[CheckResult, ...]:
@@ -97,7 +100,7 @@ class Report:
     @property
     def passed(self) -> bool:
         """Whether every core exercise that was attempted is full."""
-        wanted = [result for result in self.results if not self.core or result.id in self.core]
+        wanted = [result for result in self.exercises() if not self.core or result.id in self.core]
         return bool(self.results) and all(leaf.full for result in wanted for leaf in result.leaves())
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,7 +121,8 @@ class Report:
             "seconds": self.seconds,
             "warnings": list(self.warnings),
         }
-        optional = {"sandbox": dict(self.sandbox), "sha256": self.sha256, "secret": self.secret}
+        optional = {"sandbox": dict(self.sandbox), "sha256": self.sha256, "secret": self.secret,
+                    "asked": list(self.asked)}  # fmt: skip
         return {**values, **{key: value for key, value in optional.items() if value}, "checks": leaves}
 
     @classmethod
@@ -146,6 +150,7 @@ class Report:
             started=str(values.get("started", "")),
             seconds=float(values.get("seconds", 0)),
             warnings=tuple(values.get("warnings", ())),
+            asked=tuple(values.get("asked", ())),
         )
 
     def save(self, path: str | Path) -> Path:

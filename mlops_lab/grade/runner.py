@@ -125,6 +125,7 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
         time.strftime("%Y-%m-%dT%H:%M:%SZ", started),
         round(time.monotonic() - began, 3),
         tuple(warnings),
+        tuple(one.id for one in exercises),
     )
 
 
@@ -134,7 +135,8 @@ def refused(folder: Path, grading: Grading, error: Exception) -> Report:
     message = clip(error.message if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
     results = tuple(unanswered(one, "not_gradable", f"The submission cannot be copied: {message}") for one in exercises)
     core = frozenset(one.id for one in exercises if one.core)
-    return Report(clip(folder.resolve().name, 200), results, core, rung.to_dict(), versions=versions())
+    asked = tuple(one.id for one in exercises)
+    return Report(clip(folder.resolve().name, 200), results, core, rung.to_dict(), versions=versions(), asked=asked)
 
 
 def versions() -> dict[str, str]:

@@ -106,3 +106,42 @@ def test_what_is_left_out_of_the_copy_changes_nothing(small):
     assert [one.score for one in classroom.grade_class(root, out, grading(out), workers=1)] == [0]
     assert (out / "ann.json").stat().st_mtime_ns == written
     assert digest(answer.parent) == json.loads((out / "ann.json").read_text())["sha256"]
+
+
+CORE = """
+from mlops_lab.grade import Exercise
+
+def number(id, core):
+    exercise = Exercise(id, "Number", names=("double",), core=core)
+
+    @exercise.check("value", "Its value", points=1)
+    def value(answer, case):
+        case.expect(core, "Not that one.")
+
+    return exercise
+
+first, second = number("data-97", True), number("data-98", False)
+"""
+
+
+@pytest.mark.parametrize(("only", "passed"), [(("data-97",), True), (("data-98",), False), (("data",), True)])
+def test_a_report_that_was_taken_passes_as_it_did(only, passed, tmp_path):
+    rubric, out = write(tmp_path / "rubric", {"own.py": CORE}), tmp_path / "out"
+    write(tmp_path / "class", {"ann/answers.py": "def double(x): return 2 * x\n"})
+    how = Grading(only=only, rubric=rubric, secret=classroom.class_secret(out))
+    first = classroom.grade_class(tmp_path / "class", out, how, workers=1)
+    written = (out / "ann.json").stat().st_mtime_ns
+    again = classroom.grade_class(tmp_path / "class", out, how, workers=1)
+    assert (out / "ann.json").stat().st_mtime_ns == written
+    assert [one.passed for one in (*first, *again)] == [passed, passed]
+
+
+def test_what_is_asked_besides_is_graded(tmp_path):
+    rubric, out = write(tmp_path / "rubric", {"own.py": CORE}), tmp_path / "out"
+    write(tmp_path / "class", {"ann/answers.py": "def double(x): return 2 * x\n"})
+    tried = []
+    for only in (("data-98",), ("data",), ("data-98",)):
+        how = Grading(only=only, rubric=rubric, secret=classroom.class_secret(out))
+        (report,) = classroom.grade_class(tmp_path / "class", out, how, workers=1)
+        tried.append([one.id for one in report.exercises()])
+    assert tried == [["data-98"], ["data-97", "data-98"], ["data-98"]]
