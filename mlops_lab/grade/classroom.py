@@ -133,13 +133,19 @@ def _save(report: Report, out: Path, folder: Path) -> None:
 
 
 def _run(folders: list[Path], grading: Grading, workers: int) -> Iterator[tuple[Path, Report]]:
-    """Grade in processes of their own; one that dies takes no other submission with it."""
+    """Grade in processes of their own; one that dies takes no other submission with it.
+
+    After a death the submissions are graded one by one until it is known whose it was: only deaths alone count.
+    """
     tries = dict.fromkeys(folders, 0)
+    alone = False
     while tries:
         try:
-            yield from _round(list(tries), grading, workers, tries)
+            yield from _round(list(tries), grading, 1 if alone else workers, tries)
         except BrokenProcessPool:
-            for folder in [one for one, tried in tries.items() if tried > RETRIES]:
+            known = [one for one, tried in tries.items() if tried > RETRIES]
+            alone = not known
+            for folder in known:
                 del tries[folder]
                 yield folder, refused(folder, grading, LabError("The grader's process died several times."))
 
@@ -157,7 +163,7 @@ def _round(
         while left or running:
             while left and len(running) < workers:
                 folder = left.pop(0)
-                tries[folder] += 1
+                tries[folder] += workers == 1
                 running[pool.submit(grade_submission, folder, grading)] = folder
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 folder = running.pop(done)

@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import dying
 import pytest
 from corpus_types import write
 
@@ -145,3 +146,15 @@ def test_what_is_asked_besides_is_graded(tmp_path):
         (report,) = classroom.grade_class(tmp_path / "class", out, how, workers=1)
         tried.append([one.id for one in report.exercises()])
     assert tried == [["data-98"], ["data-97", "data-98"], ["data-98"]]
+
+
+def test_a_submission_that_ends_the_graders_process_takes_no_other_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(classroom, "grade_submission", dying.grade)
+    folders = [tmp_path / name for name in ("ann", "dies-1", "dies-2", "zoe", "zuse")]
+    for folder in folders:
+        folder.mkdir()
+    how = Grading(only=("data-99",), rubric=RUBRIC)
+    reports = {folder.name: report for folder, report in classroom._run(folders, how, 5)}
+    refused = {name for name, report in reports.items() if report.checks}
+    assert len(reports) == 5 and refused == {"dies-1", "dies-2"}
+    assert "died several times" in reports["dies-1"].checks[0].message
