@@ -20,6 +20,7 @@ from mlops_lab.grade.exercises import Exercise
 from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import amount
 from mlops_lab.grade.runner import Grading, digest, grade_submission, refused
+from mlops_lab.store.disk import write_atomically
 
 SECRET = ".secret"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -125,11 +126,10 @@ def _graded_before(out: Path, folder: Path, grading: Grading) -> Report | None:
 
 
 def _save(report: Report, out: Path, folder: Path) -> None:
-    """Write a report; the JSON last and by a rename, so that half a report is none."""
+    """Write a report, each file in one step; the JSON last, because it says that the submission is graded."""
     name = file_name(folder)
-    report.save(out / f"{name}.html")
-    report.save(out / f".{name}.tmp")
-    os.replace(out / f".{name}.tmp", out / f"{name}.json")
+    for suffix in (".html", ".json"):
+        write_atomically(out / f"{name}{suffix}", report.text(suffix).encode())
 
 
 def _run(folders: list[Path], grading: Grading, workers: int) -> Iterator[tuple[Path, Report]]:

@@ -156,9 +156,13 @@ class Report:
     def save(self, path: str | Path) -> Path:
         """Write the report as JSON; a path that ends in ``.html`` becomes a page."""
         path = Path(path)
-        text = self.page() if path.suffix == ".html" else json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_text(self.text(path.suffix), encoding="utf-8")
         return path
+
+    def text(self, suffix: str) -> str:
+        """Return the content of a file with a report: a page for ``".html"``, else JSON."""
+        page = suffix == ".html"
+        return (self.page() if page else json.dumps(self.to_dict(), indent=1, ensure_ascii=False)) + "\n"
 
     def page(self) -> str:
         """Return a page of HTML that needs no server, no script and nothing from elsewhere."""

@@ -8,7 +8,7 @@ import dying
 import pytest
 from corpus_types import write
 
-from mlops_lab.errors import NotFound
+from mlops_lab.errors import LabError, NotFound
 from mlops_lab.grade import classroom
 from mlops_lab.grade.runner import Grading, digest
 
@@ -158,3 +158,11 @@ def test_a_submission_that_ends_the_graders_process_takes_no_other_with_it(tmp_p
     refused = {name for name, report in reports.items() if report.checks}
     assert len(reports) == 5 and refused == {"dies-1", "dies-2"}
     assert "died several times" in reports["dies-1"].checks[0].message
+
+
+def test_a_report_that_cannot_be_written_is_said_and_leaves_nothing_behind(tmp_path):
+    write(tmp_path / "class", {"ann/answers.py": "def double(x): return 2 * x\n"})
+    (tmp_path / "out" / "ann.json").mkdir(parents=True)
+    with pytest.raises(LabError, match=r"ann\.json cannot be written"):
+        classroom.grade_class(tmp_path / "class", tmp_path / "out", grading(tmp_path / "out"), workers=1)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".secret", "ann.html", "ann.json"]
