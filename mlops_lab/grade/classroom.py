@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from mlops_lab.grade.dashboard import class_page
 from mlops_lab.grade.exercises import Exercise
 from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import amount
-from mlops_lab.grade.runner import Grading, grade_submission, refused
+from mlops_lab.grade.runner import Grading, digest, grade_submission, refused
+from mlops_lab.store.disk import write_atomically
 
 SECRET = ".secret"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -113,29 +115,37 @@ def _graded_before(out: Path, folder: Path, grading: Grading) -> Report | None:
     try:
         values = json.loads((out / f"{file_name(folder)}.json").read_text(encoding="utf-8"))
         report = Report.from_dict(values)
+        files = digest(folder)
     except (OSError, ValueError, LabError):
         return None
-    wanted = {one.id for one in grading.exercises()}
-    same = report.secret == secret.digest(grading.secret) and {one.id.split(".")[0] for one in report.checks} <= wanted
-    return report if same and report.sha256 else None
+    exercises = grading.exercises()
+    same = report.secret == secret.digest(grading.secret) and list(report.asked) == [one.id for one in exercises]
+    if not (same and report.sha256 and report.sha256 == files):
+        return None
+    return replace(report, core=frozenset(one.id for one in exercises if one.core))  # the file does not hold it
 
 
 def _save(report: Report, out: Path, folder: Path) -> None:
-    """Write a report; the JSON last and by a rename, so that half a report is none."""
+    """Write a report, each file in one step; the JSON last, because it says that the submission is graded."""
     name = file_name(folder)
-    report.save(out / f"{name}.html")
-    report.save(out / f".{name}.tmp")
-    os.replace(out / f".{name}.tmp", out / f"{name}.json")
+    for suffix in (".html", ".json"):
+        write_atomically(out / f"{name}{suffix}", report.text(suffix).encode())
 
 
 def _run(folders: list[Path], grading: Grading, workers: int) -> Iterator[tuple[Path, Report]]:
-    """Grade in processes of their own; one that dies takes no other submission with it."""
+    """Grade in processes of their own; one that dies takes no other submission with it.
+
+    After a death the submissions are graded one by one until it is known whose it was: only deaths alone count.
+    """
     tries = dict.fromkeys(folders, 0)
+    alone = False
     while tries:
         try:
-            yield from _round(list(tries), grading, workers, tries)
+            yield from _round(list(tries), grading, 1 if alone else workers, tries)
         except BrokenProcessPool:
-            for folder in [one for one, tried in tries.items() if tried > RETRIES]:
+            known = [one for one, tried in tries.items() if tried > RETRIES]
+            alone = not known
+            for folder in known:
                 del tries[folder]
                 yield folder, refused(folder, grading, LabError("The grader's process died several times."))
 
@@ -153,7 +163,7 @@ def _round(
         while left or running:
             while left and len(running) < workers:
                 folder = left.pop(0)
-                tries[folder] += 1
+                tries[folder] += workers == 1
                 running[pool.submit(grade_submission, folder, grading)] = folder
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 folder = running.pop(done)

@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-IN_OPEN = 0x20
+IN_OPEN, IN_Q_OVERFLOW, IN_ISDIR = 0x20, 0x4000, 0x40000000
 EVENT = struct.Struct("iIII")
 
 
@@ -24,7 +24,7 @@ class OpenCounter:
     Attributes
     ----------
     available : bool
-        Whether the machine can tell.
+        Whether the machine can tell: not where a folder is a link, or where its user has no watch left.
 
     Examples
     --------
@@ -38,17 +38,13 @@ class OpenCounter:
     def __init__(self, folder: Path) -> None:
         self._descriptor = -1
         self._counts: dict[str, int] = {}
-        if sys.platform != "linux":
-            return
-        with suppress(OSError, AttributeError):
-            libc = ctypes.CDLL(None, use_errno=True)
-            self._descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-            for place, _, _ in os.walk(folder):
-                libc.inotify_add_watch(self._descriptor, os.fsencode(place), IN_OPEN)
+        if sys.platform == "linux":
+            with suppress(OSError, AttributeError):
+                self._descriptor = _watch(folder)
 
     @property
     def available(self) -> bool:
-        """Whether opens can be counted here."""
+        """Whether opens can be counted here, and none was missed."""
         return self._descriptor >= 0
 
     def opened(self) -> dict[str, int]:
@@ -63,7 +59,9 @@ class OpenCounter:
                 _, mask, _, length = EVENT.unpack_from(data, place)
                 name = data[place + EVENT.size : place + EVENT.size + length].rstrip(b"\0")
                 place += EVENT.size + length
-                if name and not mask & 0x40000000:  # a folder was looked into
+                if mask & IN_Q_OVERFLOW:  # more was opened than the kernel kept
+                    self.close()
+                elif name and not mask & IN_ISDIR:  # a folder that was looked into is not meant
                     self._counts[os.fsdecode(name)] = self._counts.get(os.fsdecode(name), 0) + 1
         return dict(self._counts)
 
@@ -78,3 +76,28 @@ class OpenCounter:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _watch(folder: Path) -> int:
+    """Return a descriptor that tells of what is opened in a folder and all folders in it; no link is followed.
+
+    Raises
+    ------
+    OSError
+        One of them cannot be watched, or there is none.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    watched = 0
+    try:
+        for _, _, _, place in os.fwalk(folder):
+            if libc.inotify_add_watch(descriptor, f"/proc/self/fd/{place}".encode(), IN_OPEN) < 0:
+                raise OSError(ctypes.get_errno(), "it cannot be watched")
+            watched += 1
+        if not watched:
+            raise NotADirectoryError(folder)
+    except BaseException:
+        if descriptor >= 0:
+            os.close(descriptor)
+        raise
+    return descriptor

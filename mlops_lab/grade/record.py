@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab import show
+from mlops_lab.errors import LabError
 from mlops_lab.grade.exercises import Exercise
 from mlops_lab.grade.results import STATES, CheckResult, amount, badge
 
@@ -46,6 +46,8 @@ class ProgressFile:
 
     def note(self, result: CheckResult) -> None:
         """Keep the result of an exercise, and count a failure."""
+        from mlops_lab.store.disk import write_atomically
+
         entries = self.read()
         entry = entries.setdefault(result.id, {})
         entry |= {"state": result.state, "points": result.points, "max_points": result.max_points}
@@ -53,17 +55,9 @@ class ProgressFile:
         entry["tries"] = int(_number(entry, "tries")) + 1
         entry["failures"] = int(_number(entry, "failures")) + (result.state in ("failed", "partial", "timeout"))
         entry["time"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        with suppress(OSError):
-            self._write({"format": 1, "exercises": entries})
-
-    def _write(self, values: dict[str, Any]) -> None:
-        import tempfile
-
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.path.parent, suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(values, file, indent=1)
-        os.replace(name, self.path)
+        text = json.dumps({"format": 1, "exercises": entries}, indent=1)
+        with suppress(OSError, LabError):
+            write_atomically(self.path, text.encode())
 
 
 def _number(entry: dict[str, Any], key: str) -> float:

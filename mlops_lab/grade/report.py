@@ -43,6 +43,8 @@ class Report:
         When, in UTC, and how long.
     warnings
         About the submission as a whole.
+    asked
+        The ids of the exercises that were asked for, attempted or not.
 
     Examples
     --------
@@ -62,6 +64,7 @@ class Report:
     started: str = ""
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
 
     @property
     def checks(self) -> tuple[CheckResult, ...]:
@@ -97,7 +100,7 @@ class Report:
     @property
     def passed(self) -> bool:
         """Whether every core exercise that was attempted is full."""
-        wanted = [result for result in self.results if not self.core or result.id in self.core]
+        wanted = [result for result in self.exercises() if not self.core or result.id in self.core]
         return bool(self.results) and all(leaf.full for result in wanted for leaf in result.leaves())
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,7 +121,8 @@ class Report:
             "seconds": self.seconds,
             "warnings": list(self.warnings),
         }
-        optional = {"sandbox": dict(self.sandbox), "sha256": self.sha256, "secret": self.secret}
+        optional = {"sandbox": dict(self.sandbox), "sha256": self.sha256, "secret": self.secret,
+                    "asked": list(self.asked)}  # fmt: skip
         return {**values, **{key: value for key, value in optional.items() if value}, "checks": leaves}
 
     @classmethod
@@ -146,14 +150,19 @@ class Report:
             started=str(values.get("started", "")),
             seconds=float(values.get("seconds", 0)),
             warnings=tuple(values.get("warnings", ())),
+            asked=tuple(values.get("asked", ())),
         )
 
     def save(self, path: str | Path) -> Path:
         """Write the report as JSON; a path that ends in ``.html`` becomes a page."""
         path = Path(path)
-        text = self.page() if path.suffix == ".html" else json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_text(self.text(path.suffix), encoding="utf-8")
         return path
+
+    def text(self, suffix: str) -> str:
+        """Return the content of a file with a report: a page for ``".html"``, else JSON."""
+        page = suffix == ".html"
+        return (self.page() if page else json.dumps(self.to_dict(), indent=1, ensure_ascii=False)) + "\n"
 
     def page(self) -> str:
         """Return a page of HTML that needs no server, no script and nothing from elsewhere."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import stat
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -25,7 +26,7 @@ from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import CheckResult, clip
 from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
 from mlops_lab.grade.sandbox import Sandbox, choose
-from mlops_lab.grade.sandbox.tree import put
+from mlops_lab.grade.sandbox.tree import MAX_BYTES, put, walk
 
 MATERIAL = Path(__file__).parent / "material"
 BUDGET = 115.0  # seconds after which no exercise of a submission that hangs is begun any more
@@ -107,9 +108,9 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
             sandbox = stack.enter_context(Sandbox(folder, rung=rung))
         except (LabError, OSError) as error:
             return refused(folder, grading, error)
-        digest = _digest(sandbox.folder)
+        files = digest(sandbox.folder)
         submission = Submission(sandbox, grading, stack)
-        results = [submission.result(one) for one in exercises if submission.answers(one)]
+        results = submission.results(exercises)
         warnings = [*sandbox.warnings, *submission.warnings]
     if not results:
         warnings.append("Nothing that an exercise asks for was found.")
@@ -118,12 +119,13 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
         tuple(results),
         frozenset(one.id for one in exercises if one.core),
         rung.to_dict(),
-        digest,
+        files,
         secret.digest(grading.secret),
         versions(),
         time.strftime("%Y-%m-%dT%H:%M:%SZ", started),
         round(time.monotonic() - began, 3),
         tuple(warnings),
+        tuple(one.id for one in exercises),
     )
 
 
@@ -133,7 +135,8 @@ def refused(folder: Path, grading: Grading, error: Exception) -> Report:
     message = clip(error.message if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
     results = tuple(unanswered(one, "not_gradable", f"The submission cannot be copied: {message}") for one in exercises)
     core = frozenset(one.id for one in exercises if one.core)
-    return Report(clip(folder.resolve().name, 200), results, core, rung.to_dict(), versions=versions())
+    asked = tuple(one.id for one in exercises)
+    return Report(clip(folder.resolve().name, 200), results, core, rung.to_dict(), versions=versions(), asked=asked)
 
 
 def versions() -> dict[str, str]:
@@ -147,13 +150,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _digest(folder: Path) -> str:
-    """Return the SHA-256 of all files of a folder, with their names."""
-    whole = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            name = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
-            whole.update(name + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+def digest(folder: Path) -> str:
+    """Return the SHA-256 of the files of a folder that are graded, with their names; empty where they are too large.
+
+    A submission has the same as its copy.
+    """
+    whole, left = hashlib.sha256(), MAX_BYTES
+    for path, inside in sorted(walk(folder, Path()), key=lambda found: found[1]):
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode):
+            left -= status.st_size
+            if left < 0:
+                return ""
+            with open(path, "rb") as file:
+                whole.update(os.fsencode(inside.as_posix()) + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return whole.hexdigest()
 
 
@@ -171,6 +181,15 @@ class Submission:
             grading.secret, grading.step, grading.docker, sandbox.folder, only=grading.check
         )  # fmt: skip
         self._servers: dict[str, SandboxServer | Verdict] = {}
+
+    def results(self, exercises: list[Exercise]) -> list[CheckResult]:
+        """Return the results of the exercises that the submission attempts, in their order.
+
+        Servers come last: they run in this copy and may change it, while everything else reads it.
+        """
+        attempted = [one for one in exercises if self.answers(one)]
+        done = {one.id: self.result(one) for one in sorted(attempted, key=lambda one: one.kind == "server")}
+        return [done[one.id] for one in attempted]
 
     def answers(self, exercise: Exercise) -> bool:
         """Whether the submission attempts an exercise."""

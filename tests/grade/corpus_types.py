@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -21,3 +23,12 @@ class Answers:
 
     right: list[Any]
     wrong: list[Wrong] = field(default_factory=list)
+
+
+def write(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Write files, each with its path in a folder, and return the folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder

@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
+from corpus_types import write
 
 from mlops_lab.errors import TooLarge
 from mlops_lab.grade.runner import Grading, grade_submission
@@ -102,15 +104,7 @@ def is_ours(process):
 
 @pytest.fixture
 def submission(tmp_path):
-    def write(files):
-        folder = tmp_path / "submission"
-        for name, content in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return folder
-
-    return write
+    return partial(write, tmp_path / "submission")
 
 
 def test_the_right_answer_gets_its_points(submission):

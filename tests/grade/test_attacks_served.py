@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from corpus.serve_sources import ONNX, REFERENCE, RETURN, changed, many
+from corpus_types import write
 
 from mlops_lab.grade.live import served
 from mlops_lab.grade.rubric.images import _test_split
@@ -24,11 +25,7 @@ SLOW = pytest.mark.slow
 
 
 def grade(folder, files, *only):
-    for name, content in files.items():
-        path = Path(folder) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return grade_submission(folder, Grading(only=only, secret=SECRET))
+    return grade_submission(write(folder, files), Grading(only=only, secret=SECRET))
 
 
 @SLOW

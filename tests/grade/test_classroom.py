@@ -4,11 +4,13 @@ import csv
 import json
 from pathlib import Path
 
+import dying
 import pytest
+from corpus_types import write
 
-from mlops_lab.errors import NotFound
+from mlops_lab.errors import LabError, NotFound
 from mlops_lab.grade import classroom
-from mlops_lab.grade.runner import Grading
+from mlops_lab.grade.runner import Grading, digest
 
 RUBRIC = Path(__file__).parent / "attack_rubric"
 NAMES = {"Ann": 4, "=HYPERLINK(1)": 0, "Zoë Müller": 4, "x" * 200: 0, "new\nline": 4}
@@ -80,3 +82,87 @@ def test_the_secret_of_a_class_is_kept_for_its_owner_only(graded):
 def test_an_empty_class_is_said(tmp_path):
     with pytest.raises(NotFound):
         classroom.submissions(tmp_path)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A class of one, graded, and its answer."""
+    folder = write(tmp_path / "class" / "ann", {"answers.py": "def double(x): return 0\n", "notes/a.txt": "a"})
+    (folder / "link").symlink_to("answers.py")
+    write(folder, {"__pycache__/answers.pyc": "x", "notes-b.txt": "b"})
+    classroom.grade_class(tmp_path / "class", tmp_path / "out", grading(tmp_path / "out"), workers=1)
+    return tmp_path / "class", tmp_path / "out", folder / "answers.py"
+
+
+def test_a_submission_whose_files_changed_is_graded_again(small):
+    root, out, answer = small
+    answer.write_text("def double(x): return 2 * x\n")
+    assert [one.score for one in classroom.grade_class(root, out, grading(out), workers=1)] == [4]
+
+
+def test_what_is_left_out_of_the_copy_changes_nothing(small):
+    root, out, answer = small
+    written = (out / "ann.json").stat().st_mtime_ns
+    write(answer.parent, {"__pycache__/answers.pyc": "y"})
+    assert [one.score for one in classroom.grade_class(root, out, grading(out), workers=1)] == [0]
+    assert (out / "ann.json").stat().st_mtime_ns == written
+    assert digest(answer.parent) == json.loads((out / "ann.json").read_text())["sha256"]
+
+
+CORE = """
+from mlops_lab.grade import Exercise
+
+def number(id, core):
+    exercise = Exercise(id, "Number", names=("double",), core=core)
+
+    @exercise.check("value", "Its value", points=1)
+    def value(answer, case):
+        case.expect(core, "Not that one.")
+
+    return exercise
+
+first, second = number("data-97", True), number("data-98", False)
+"""
+
+
+@pytest.mark.parametrize(("only", "passed"), [(("data-97",), True), (("data-98",), False), (("data",), True)])
+def test_a_report_that_was_taken_passes_as_it_did(only, passed, tmp_path):
+    rubric, out = write(tmp_path / "rubric", {"own.py": CORE}), tmp_path / "out"
+    write(tmp_path / "class", {"ann/answers.py": "def double(x): return 2 * x\n"})
+    how = Grading(only=only, rubric=rubric, secret=classroom.class_secret(out))
+    first = classroom.grade_class(tmp_path / "class", out, how, workers=1)
+    written = (out / "ann.json").stat().st_mtime_ns
+    again = classroom.grade_class(tmp_path / "class", out, how, workers=1)
+    assert (out / "ann.json").stat().st_mtime_ns == written
+    assert [one.passed for one in (*first, *again)] == [passed, passed]
+
+
+def test_what_is_asked_besides_is_graded(tmp_path):
+    rubric, out = write(tmp_path / "rubric", {"own.py": CORE}), tmp_path / "out"
+    write(tmp_path / "class", {"ann/answers.py": "def double(x): return 2 * x\n"})
+    tried = []
+    for only in (("data-98",), ("data",), ("data-98",)):
+        how = Grading(only=only, rubric=rubric, secret=classroom.class_secret(out))
+        (report,) = classroom.grade_class(tmp_path / "class", out, how, workers=1)
+        tried.append([one.id for one in report.exercises()])
+    assert tried == [["data-98"], ["data-97", "data-98"], ["data-98"]]
+
+
+def test_a_submission_that_ends_the_graders_process_takes_no_other_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(classroom, "grade_submission", dying.grade)
+    folders = [tmp_path / name for name in ("ann", "dies-1", "dies-2", "zoe", "zuse")]
+    for folder in folders:
+        folder.mkdir()
+    how = Grading(only=("data-99",), rubric=RUBRIC)
+    reports = {folder.name: report for folder, report in classroom._run(folders, how, 5)}
+    refused = {name for name, report in reports.items() if report.checks}
+    assert len(reports) == 5 and refused == {"dies-1", "dies-2"}
+    assert "died several times" in reports["dies-1"].checks[0].message
+
+
+def test_a_report_that_cannot_be_written_is_said_and_leaves_nothing_behind(tmp_path):
+    write(tmp_path / "class", {"ann/answers.py": "def double(x): return 2 * x\n"})
+    (tmp_path / "out" / "ann.json").mkdir(parents=True)
+    with pytest.raises(LabError, match=r"ann\.json cannot be written"):
+        classroom.grade_class(tmp_path / "class", tmp_path / "out", grading(tmp_path / "out"), workers=1)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".secret", "ann.html", "ann.json"]

@@ -4,6 +4,7 @@ import importlib
 from pathlib import Path
 
 import pytest
+from corpus_types import write
 
 from mlops_lab.grade.exercises import all_exercises
 from mlops_lab.grade.runner import Grading, grade_submission
@@ -27,11 +28,7 @@ def graded(id, answer, folder):
     exercise = all_exercises()[id]
     if exercise.kind == "functions" and not isinstance(answer, dict):
         return run_exercise(exercise, local_answer(exercise, answer), Settings(secret=SECRET, step=3))
-    for name, content in answer.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    report = grade_submission(folder, Grading(only=(id,), secret=SECRET, step=3))
+    report = grade_submission(write(folder, answer), Grading(only=(id,), secret=SECRET, step=3))
     return report.by_exercise()[id]
 
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from corpus.serve_sources import changed
+from corpus_types import write
 from werkzeug.serving import make_server
 
 from mlops_lab import grade
@@ -17,9 +18,7 @@ from mlops_lab.grade.sandbox import Sandbox, choose
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    for name, content in changed().items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    write(tmp_path, changed())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -50,3 +50,9 @@ def test_a_wrong_answer_never_raises(answer):
 def test_an_unknown_exercise_is_a_sentence(monkeypatch):
     monkeypatch.undo()
     assert "no exercise" in grade.check("serve-99").message
+
+
+def test_a_progress_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    (tmp_path / ".mlops-lab" / "progress.json").mkdir(parents=True)
+    assert grade.check("data-99", lambda x: x + x).passed
+    assert [path.name for path in (tmp_path / ".mlops-lab").iterdir()] == ["progress.json"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from mlops_lab.grade.fingerprints import prepared
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.rubric.images import MATERIAL, answers
 from mlops_lab.grade.sandbox import Sandbox
+from mlops_lab.grade.sandbox.tree import MAX_BYTES, plain_files
+from mlops_lab.store.reading import read_below
 
 KINDS = (".onnx", ".keras", ".h5")
 SECONDS = 60.0
@@ -26,48 +30,78 @@ HOW = ("right", "not-divided", "divided-twice", "transposed", "inverted", "minus
 def candidates(server: Server, images: NDArray[np.uint8]) -> Iterator[dict[str, Any]]:
     """Give what each model that the server may have loaded says to images, by preparation: the shipped one first."""
     yield answers(images)
-    for path in _own_models(server.folder):
-        found = _computed(path, _digest(path), images.tobytes())
+    folder = server.folder
+    for inside, digest in _own_models(folder) if folder is not None else ():
+        found = _computed(folder, inside, digest, images.tobytes())
         if found is not None:
             yield found
 
 
-def _own_models(folder: Path | None) -> list[Path]:
-    """Return the model files of a submission that are not the shipped ones."""
-    if folder is None:
-        return []
-    files = [path for path in sorted((folder / "models").rglob("*")) if path.suffix in KINDS and path.is_file()]
-    return [path for path in files if _digest(path) not in _shipped()][:4]
+def _own_models(folder: Path) -> list[tuple[Path, str]]:
+    """Return the model files of a submission that are not the shipped ones, each with its digest."""
+    found = []
+    for path in plain_files(folder / "models"):
+        if path.suffix in KINDS:
+            with suppress(OSError):
+                found.append((path, _digest(_read(folder, path))))
+    return [(path, digest) for path, digest in found if digest not in _shipped()][:4]
 
 
 @cache
 def _shipped() -> frozenset[str]:
-    return frozenset(_digest(path) for path in MATERIAL.iterdir() if path.suffix in KINDS)
+    return frozenset(_digest(path.read_bytes()) for path in MATERIAL.iterdir() if path.suffix in KINDS)
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read(folder: Path, inside: Path) -> bytes:
+    """Return a file of ``models``. The submission's code has run there: it may have become a link since it was seen."""
+    return read_below(folder, f"models/{inside.as_posix()}", MAX_BYTES)
+
+
+def _copy_beside(folder: Path, inside: Path, target: Path) -> None:
+    """Copy a model with the files that stand beside and below it, such as the weights that ONNX keeps apart."""
+    left = MAX_BYTES
+    for path in plain_files(folder / "models"):
+        if path.is_relative_to(inside.parent):
+            with suppress(OSError):
+                content = _read(folder, path)
+                left -= len(content)
+                if left < 0:
+                    return
+                copy = target / path.relative_to(inside.parent)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(content)
 
 
 @lru_cache(8)
-def _computed(path: Path, digest: str, pixels: bytes) -> dict[str, Any] | None:
+def _computed(folder: Path, inside: Path, digest: str, pixels: bytes) -> dict[str, Any] | None:
     """Return a model's probabilities by preparation, computed in a sandbox of its own; None where it cannot be."""
     images = np.frombuffer(pixels, np.uint8).reshape(-1, 28, 28)
     inputs = {how: batch for how, batch in prepared(images).items() if how in HOW}
-    with Sandbox(path.parent) as sandbox:
-        np.save(sandbox.folder / "inputs.npy", np.concatenate(list(inputs.values())), allow_pickle=False)
-        sandbox.give_to_user()
-        reading, writing = os.pipe()
-        os.set_inheritable(writing, True)
-        process = sandbox.start({"program": "predicting", "model": path.name, "answer": writing}, (writing,))
-        os.close(writing)
-        with os.fdopen(reading, "rb") as pipe:
-            process.wait(SECONDS)
-            process.kill()
-            text = pipe.read(4_000_000)
+    with tempfile.TemporaryDirectory(prefix="mlops-lab-") as copy:
+        _copy_beside(folder, inside, Path(copy))
+        text = _predicted(Path(copy), inside.name, np.concatenate(list(inputs.values())))
     try:
         numbers = np.asarray(json.loads(text), dtype=np.float64)
         split = np.split(numbers, len(inputs))
     except (ValueError, TypeError):
         return None
     return dict(zip(inputs, split, strict=True))
+
+
+def _predicted(copy: Path, model: str, inputs: NDArray[Any]) -> bytes:
+    """Return what a model in a folder says to inputs, as the sandbox wrote it."""
+    with Sandbox(copy) as sandbox:
+        np.save(sandbox.folder / "inputs.npy", inputs, allow_pickle=False)
+        sandbox.give_to_user()
+        reading, writing = os.pipe()
+        os.set_inheritable(writing, True)
+        process = sandbox.start({"program": "predicting", "model": model, "answer": writing}, (writing,))
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            process.wait(SECONDS)
+            process.kill()
+            return pipe.read(4_000_000)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab.grade.sandbox.rungs import FIRST_UID, PACKAGE, SUBMISSION, UIDS, Limits, Rung, choose, command
-from mlops_lab.grade.sandbox.tree import copy_submission, owned, size_of, usage
+from mlops_lab.grade.sandbox.tree import copy_submission, owned, size_of, threads_of, usage
 
 INSIDE = Path(__file__).parent / "inside" / "__main__.py"
 LOOK = 0.2  # seconds between two looks at memory and disk
@@ -113,8 +113,11 @@ class SandboxProcess:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=sandbox.folder,
             env=self._environment(), pass_fds=fds, start_new_session=True,
         )  # fmt: skip
+        limits = asdict(sandbox.limits)
+        if not inside and sandbox.rung.uid is None:  # what our own user runs already counts too
+            limits["processes"] += threads_of(os.getuid())
         line = {
-            "uid": sandbox.rung.uid, "limits": asdict(sandbox.limits), "folder": folder,
+            "uid": sandbox.rung.uid, "limits": limits, "folder": folder,
             "library": str(PACKAGE.parent), **order,
         }  # fmt: skip
         with suppress(OSError):  # it died already: whoever waits for it sees that

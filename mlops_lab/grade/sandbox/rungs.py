@@ -103,7 +103,7 @@ def choose(name: str = "") -> Rung:
     if name == "bubblewrap":
         raise WrongUsage("bubblewrap does not work here.", "apt-get install bubblewrap; containers may forbid it.")
     other = _is_root() and _readable_by_others(Path(sys.base_prefix)) and _readable_by_others(PACKAGE)
-    leaves = LIMITS_LEAVE if other else (*LIMITS_LEAVE, "reading whatever the grader's own user can read")
+    leaves = LIMITS_LEAVE if other else (*LIMITS_LEAVE, *OWN_USER_LEAVES)
     return Rung("limits", LIMITS_HOLD, leaves, FIRST_UID if other else None)
 
 
@@ -115,7 +115,16 @@ BUBBLEWRAP_HOLDS = (
 )
 BUBBLEWRAP_LEAVES = ("a fault in the Linux kernel",)
 LIMITS_HOLD = ("memory, computing, files, output and number of processes are limited",)
-LIMITS_LEAVE = ("the network", "reading files that everybody may read", "seeing other processes")
+LIMITS_LEAVE = (
+    "the network",
+    "reading files that everybody may read",
+    "writing where everybody may, such as /tmp",
+    "seeing other processes",
+)
+OWN_USER_LEAVES = (
+    "reading whatever the grader's own user can read",
+    "a process that outlives its check after clearing its environment",
+)
 
 
 def command(rung: Rung, folder: Path, program: list[str]) -> list[str]:
@@ -130,8 +139,10 @@ def command(rung: Rung, folder: Path, program: list[str]) -> list[str]:
     return [
         "bwrap", *user, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
         "--die-with-parent", "--new-session", "--hostname", "sandbox", *_mounts(), "--proc", "/proc", "--dev", "/dev",
+        "--perms", "1777", "--size", "16777216", "--tmpfs", "/dev/shm",
         "--perms", "1777", "--size", "67108864", "--tmpfs", "/tmp", "--bind", str(folder), SUBMISSION,
-        "--chdir", SUBMISSION, "--", *program,
+        # An ordinary user owns what bubblewrap makes, and could fill it: it has no size of its own.
+        "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", SUBMISSION, "--", *program,
     ]  # fmt: skip
 
 

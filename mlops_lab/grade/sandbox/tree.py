@@ -32,7 +32,7 @@ def copy_submission(source: Path, target: Path) -> list[str]:
     left_out: list[str] = []
     files = total = 0
     target.mkdir(mode=0o755)
-    for path, inside in _walk(source, Path()):
+    for path, inside in walk(source, Path()):
         status = path.lstat()
         if stat.S_ISDIR(status.st_mode):
             (target / inside).mkdir(mode=0o755)
@@ -54,7 +54,7 @@ def copy_sources(folder: Path, target: Path) -> Path:
     """Copy the Python files of a submission's copy, once: before anything in it has run. Return where they are."""
     if not target.exists():
         target.mkdir(mode=0o700)
-        for path, inside in _walk(folder, Path()):
+        for path, inside in walk(folder, Path()):
             status = path.lstat()
             if path.suffix == ".py" and stat.S_ISREG(status.st_mode):
                 (target / inside).parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,8 @@ def copy_sources(folder: Path, target: Path) -> Path:
     return target
 
 
-def _walk(source: Path, inside: Path, depth: int = 0) -> Iterator[tuple[Path, Path]]:
+def walk(source: Path, inside: Path, depth: int = 0) -> Iterator[tuple[Path, Path]]:
+    """Give what is copied of a folder, and its path in it; what is no plain file is given too, and not followed."""
     with os.scandir(source) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
@@ -70,7 +71,7 @@ def _walk(source: Path, inside: Path, depth: int = 0) -> Iterator[tuple[Path, Pa
             continue
         yield Path(entry.path), inside / entry.name
         if entry.is_dir(follow_symlinks=False) and depth < MAX_DEPTH:
-            yield from _walk(Path(entry.path), inside / entry.name, depth + 1)
+            yield from walk(Path(entry.path), inside / entry.name, depth + 1)
 
 
 def _copy(path: Path, target: Path, expected: os.stat_result) -> None:
@@ -122,12 +123,28 @@ def put(folder: Path, inside: Path, content: bytes) -> None:
         os.close(place)
 
 
+def plain_files(folder: Path) -> list[Path]:
+    """Return the plain files of a folder in which a submission's code has run, by their paths in it, in order.
+
+    No link is followed. A folder that is a link itself, or is not there, holds nothing.
+    """
+    found: list[Path] = []
+    with suppress(OSError):
+        for place, _, names, handle in os.fwalk(folder):
+            for name in names:
+                with suppress(OSError):
+                    if stat.S_ISREG(os.stat(name, dir_fd=handle, follow_symlinks=False).st_mode):
+                        found.append(Path(place, name).relative_to(folder))
+    return sorted(found)
+
+
 def owned(folder: Path, uid: int) -> None:
-    """Give a folder and all in it to a user."""
-    for place, _, files in os.walk(folder):
-        os.chown(place, uid, uid, follow_symlinks=False)
+    """Give a folder and all in it to a user; no link is followed, also none that appears meanwhile."""
+    for _, _, files, handle in os.fwalk(folder):
+        os.chown(handle, uid, uid)
         for name in files:
-            os.chown(os.path.join(place, name), uid, uid, follow_symlinks=False)
+            with suppress(FileNotFoundError):
+                os.chown(name, uid, uid, dir_fd=handle, follow_symlinks=False)
 
 
 def size_of(folder: Path) -> int:
@@ -163,6 +180,14 @@ def usage(token: str, uid: int | None, root: int, *, everywhere: bool = True) ->
             if process.status() != psutil.STATUS_ZOMBIE:
                 found[pid] = process.memory_info().rss
     return found
+
+
+def threads_of(uid: int) -> int:
+    """Return how many threads a user runs: the kernel counts each of them against the limit on processes."""
+    import psutil
+
+    found = [one.info for one in psutil.process_iter(["num_threads", "uids"])]
+    return sum(one["num_threads"] or 0 for one in found if one["uids"] and one["uids"].real == uid)
 
 
 def _family(root: int) -> list[int]:
