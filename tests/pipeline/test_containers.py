@@ -174,7 +174,7 @@ def test_versions_follow_each_other_and_nobody_notices(two, plan, client_of, mon
 
 @pytest.mark.parametrize("plan", [pytest.param("docker", marks=with_engine)], indirect=True)
 def test_a_version_that_never_gets_ready_is_refused_and_its_container_removed(two, plan, client_of, monkeypatch):
-    assert pipeline.release(replace(plan, version=1)).good
+    assert pipeline.release(replace(plan, version=1)).passed
     monkeypatch.setattr("mlops_lab.deploy.docker.entry", lambda spec: ["python", "-c", "import time; time.sleep(600)"])
     with client_of(f"http://127.0.0.1:{plan.port}") as asking:
         release = pipeline.release(replace(plan, ready_seconds=3))
