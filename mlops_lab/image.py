@@ -12,7 +12,7 @@ import io
 import math
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,12 +22,13 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from mlops_lab.errors import BadImage, BadRequest, TooLarge, WrongShape
+from mlops_lab.imagefile import JPEG_START, PNG_SIGNATURE, ImageFile, walk
 from mlops_lab.inputs import MAX_SIDE as MAX_SIDE
 from mlops_lab.inputs import InputSpec as InputSpec
 from mlops_lab.inputs import describe as describe
 
 MAX_PIXELS = 4_000_000
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_SCANS = 32  # a progressive JPEG of three colours has ten, one of four has eighteen
 GREY, RGB = 0, 2  # colour types
 # Chunks that have no influence on the pixels. A PNG file is plain when it is 8-bit grey or RGB, and each chunk is whole
 # and one of these. libspng decodes such a file to the pixels of Pillow, five times as fast; Pillow decodes all others.
@@ -38,8 +39,8 @@ _PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB",
 # a Warning is raised only where warnings are errors.
 _PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, struct.error, zlib.error, Warning)
 # Readers by the first bytes of a file. Image.open would warn or raise at limits of its own before ours are looked at.
-_READERS = {PNG_SIGNATURE: PngImageFile, b"\xff\xd8\xff": JpegImageFile}
-_EXIF_ORIENTATION = 0x0112
+_READERS = {PNG_SIGNATURE: PngImageFile, JPEG_START: JpegImageFile}
+_TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -52,12 +53,19 @@ _TURNS = {
 
 
 def decode(
-    data: bytes, mode: str = "grey", *, image_pixels: int = MAX_PIXELS, image_side: int = MAX_SIDE
+    data: bytes,
+    mode: str = "grey",
+    *,
+    image_pixels: int = MAX_PIXELS,
+    image_side: int = MAX_SIDE,
+    image_scans: int = MAX_SCANS,
+    spend: Callable[[int], object] = lambda pixels: None,
 ) -> NDArray[np.uint8]:
     """Decode a PNG or JPEG file.
 
-    The size is read from the header and held against the limits before a pixel is decoded. A rotation that a camera
-    noted is undone, transparency is laid on black (the background of Fashion-MNIST), 16-bit grey is scaled.
+    Size and number of scans are read from the file and held against the limits before a pixel is decoded. A rotation
+    that a camera noted in EXIF is undone, transparency is laid on black (the background of Fashion-MNIST), 16-bit grey
+    is scaled. Texts, colour profiles and animations beside the pixels are not read.
 
     Parameters
     ----------
@@ -67,6 +75,10 @@ def decode(
         ``"grey"`` or ``"rgb"``.
     image_pixels, image_side
         The largest image taken, in pixels.
+    image_scans
+        The largest number of scans of a JPEG: each passes over all pixels.
+    spend
+        Called with the number of pixels before they are decoded; it may raise.
 
     Returns
     -------
@@ -88,10 +100,11 @@ def decode(
     """
     plain = read_plain_png(data)
     if plain is not None and max(plain.size) <= image_side and math.prod(plain.size) <= image_pixels:
+        spend(math.prod(plain.size))
         pixels = decode_plain_png(data, plain, mode)
         if pixels is not None:
             return pixels
-    image = _open(data)
+    file, image = _open(data)
     width, height = image.size
     if max(width, height) > image_side or width * height > image_pixels:
         raise TooLarge(
@@ -99,8 +112,13 @@ def decode(
             f" image_pixels={image_pixels} in all.",
             "Make it smaller, or raise them in the server's Limits.",
         )
+    if file.scans > image_scans:
+        message = f"The JPEG image has {file.scans} scans; the limit is image_scans={image_scans}."
+        raise TooLarge(message, "Save it as a baseline JPEG, which has one.")
+    if plain is None:
+        spend(width * height)
     try:
-        return _pixels(image, mode)
+        return _pixels(image, file.orientation, mode)
     except (*_PILLOW_ERRORS, MemoryError) as error:
         raise BadImage(
             f"The {image.format} image of {len(data)} bytes is damaged: {error}.", "Save it again and send that."
@@ -160,21 +178,25 @@ def decode_plain_png(data: bytes, header: PngHeader, mode: str) -> NDArray[np.ui
     return pixels if header.colour == GREY else np.asarray(Image.fromarray(pixels).convert("L"))
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes) -> tuple[ImageFile, Image.Image]:
     """Read the header of a PNG or JPEG."""
     reader = next((reader for start, reader in _READERS.items() if data.startswith(start)), None)
     if reader is None:
         raise _not_an_image(data)
     try:
-        image: Image.Image = reader(io.BytesIO(data))
+        file = walk(data)
+    except ValueError as error:
+        raise BadImage(f"The image of {len(data)} bytes is not decoded: {error}.", "Save it again.") from error
+    try:
+        image: Image.Image = reader(io.BytesIO(file.data))
     except _PILLOW_ERRORS as error:
         raise _not_an_image(data) from error
-    return image
+    return file, image
 
 
-def _pixels(image: Image.Image, mode: str) -> NDArray[np.uint8]:
+def _pixels(image: Image.Image, orientation: int, mode: str) -> NDArray[np.uint8]:
     image.load()  # after which a PNG has said all about itself
-    turn = _TURNS.get(image.getexif().get(_EXIF_ORIENTATION, 1)) if image.info else None
+    turn = _TURNS.get(orientation)
     image = _on_black(image)
     wanted = "RGB" if mode == "rgb" else "L"
     if image.mode != wanted:
@@ -186,9 +208,10 @@ def _on_black(image: Image.Image) -> Image.Image:
     """Return an image of 8 bits a channel and without transparency."""
     if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion would clip at 255 instead of scaling.
-        levels = np.asarray(image).astype(np.int64).clip(0, 65535)
-        levels[levels == image.info.get("transparency", -1)] = 0
-        return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+        levels = np.asarray(image).clip(0, 65535).astype(np.uint16)
+        if isinstance(clear := image.info.get("transparency"), int):
+            levels[levels == clear] = 0
+        return Image.fromarray(_TO_8_BITS[levels])
     if image.has_transparency_data:
         colours = image.convert("RGBA")
         image = Image.new("RGBA", colours.size, (0, 0, 0, 255))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from mlops_lab import image
 from mlops_lab.errors import BadImage, BadRequest, LabError, TooLarge, WrongShape
@@ -214,12 +214,36 @@ def test_the_limits_are_arguments():
     assert decode(encode_png(GRADIENT), image_side=16, image_pixels=192).shape == (16, 12)
 
 
-@pytest.mark.parametrize("name", [b"zTXt", b"iCCP"])
-def test_a_text_bomb_is_refused(name):
+@pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])
+def test_a_text_bomb_is_never_unpacked(name, monkeypatch):
     bomb = chunk(name, b"x\0\0" + zlib.compress(bytes(70_000_000), 9))
     data = encode_png(GRADIENT)
-    with pytest.raises(BadImage):
-        decode(data[:33] + bomb + data[33:])
+    monkeypatch.setattr(PngImagePlugin, "_safe_zlib_decompress", lambda data: pytest.fail("it was unpacked"))
+    assert np.array_equal(decode(data[:33] + bomb + data[33:]), GRADIENT)
+
+
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(monkeypatch):
+    data = written(Image.fromarray(GRADIENT), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    many = data[:last] + data[last:-2] * 40 + data[-2:]
+    assert decode(many, image_scans=45).shape == GRADIENT.shape
+    monkeypatch.setattr(image, "_pixels", lambda *_: pytest.fail("the pixels were decoded"))
+    with pytest.raises(TooLarge, match=r"has 45 scans; the limit is image_scans=32"):
+        decode(many)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_pixels_are_spent_before_they_are_decoded(kind, monkeypatch):
+    def spend(pixels):
+        spent.append(pixels)
+        raise TooLarge("no more", "")
+
+    monkeypatch.setattr(image, "_pixels", lambda *_: pytest.fail("the pixels were decoded"))
+    monkeypatch.setattr(image, "decode_plain_png", lambda *_: pytest.fail("the pixels were decoded"))
+    spent = []
+    with pytest.raises(TooLarge, match="no more"):
+        decode(written(Image.fromarray(GRADIENT), kind), spend=spend)
+    assert spent == [192]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])

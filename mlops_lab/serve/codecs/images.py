@@ -64,14 +64,44 @@ def decode_form(files: Sequence[bytes], fields: Sequence[str], spec: InputSpec, 
         sent = f"it has {', '.join(repr(field[:40]) for field in fields[:8])}" if fields else "it is empty"
         raise BadRequest(f"The form has no file in a field 'image': {sent}.", "curl -F image=@image.png sends one.")
     check_batch(len(files), limits)
-    return _each(files, lambda data: decode_image(data, spec, limits))
+    budget = PixelBudget(limits)
+    return _each(files, lambda data: decode_image(data, spec, limits, budget))
 
 
-def decode_image(data: bytes, spec: InputSpec, limits: Limits) -> NDArray[np.uint8]:
+class PixelBudget:
+    """The pixels that one request may still have decoded: many small files cost as much as a large one.
+
+    Examples
+    --------
+    >>> PixelBudget(Limits(request_pixels=10)).spend(11)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    TooLarge: The images up to this one have 11 pixels; the limit is request_pixels=10.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limit = limits.request_pixels
+        self._spent = 0
+
+    def spend(self, pixels: int) -> None:
+        """Count pixels that are about to be decoded."""
+        self._spent += pixels
+        if self._spent > self._limit:
+            message = f"The images up to this one have {self._spent} pixels; the limit is request_pixels={self._limit}."
+            raise TooLarge(message, "Send several requests.")
+
+
+def decode_image(data: bytes, spec: InputSpec, limits: Limits, budget: PixelBudget | None = None) -> NDArray[np.uint8]:
     """Return the pixels of one PNG or JPEG, in the model's mode and size."""
     if spec.size is None:
         raise UnsupportedMedia("This model does not take images.", f"Send JSON or npy arrays of shape {spec.shape}.")
-    pixels = image.decode(data, spec.mode, image_pixels=limits.image_pixels, image_side=limits.image_side)
+    pixels = image.decode(
+        data,
+        spec.mode,
+        image_pixels=limits.image_pixels,
+        image_side=limits.image_side,
+        image_scans=limits.image_scans,
+        spend=(budget or PixelBudget(limits)).spend,
+    )
     return pixels if spec is WHOLE else image.fit(pixels, spec)
 
 
@@ -88,7 +118,8 @@ def decode_json(body: bytes, spec: InputSpec, limits: Limits) -> Images:
         received = f"an object with {named}" if isinstance(message, dict) else f"a {type(message).__name__}"
         raise BadRequest(f"The JSON body is {received}.", 'Send {"image": …} or {"images": [ … ]}.')
     check_batch(len(items), limits)
-    return _each(items, lambda item: _json_image(item, spec, limits))
+    budget = PixelBudget(limits)
+    return _each(items, lambda item: _json_image(item, spec, limits, budget))
 
 
 def _each(items: Sequence[Any], read: Callable[[Any], NDArray[Any]]) -> list[NDArray[Any]]:
@@ -104,13 +135,13 @@ def _each(items: Sequence[Any], read: Callable[[Any], NDArray[Any]]) -> list[NDA
     return images
 
 
-def _json_image(item: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
+def _json_image(item: Any, spec: InputSpec, limits: Limits, budget: PixelBudget) -> NDArray[Any]:
     if isinstance(item, str):
         try:
             data = base64.b64decode(_DATA_URL.sub("", item, count=1), validate=True)
         except (binascii.Error, ValueError) as error:
             raise BadImage(f"A string in the body is not base64: {error}.", "Encode a PNG or JPEG file.") from error
-        return decode_image(data, spec, limits)
+        return decode_image(data, spec, limits, budget)
     if not isinstance(item, list):
         raise BadImage(
             f"An image is a {type(item).__name__}.", "Send base64 of a PNG, or nested lists of pixels 0–255."

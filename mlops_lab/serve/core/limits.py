@@ -15,6 +15,10 @@ class Limits:
         Size of a request body.
     image_pixels, image_side
         Size of one image, read from its header before it is decoded.
+    image_scans
+        Number of scans of a JPEG; each passes over all of its pixels.
+    request_pixels
+        Number of pixels in all encoded images of one request.
     batch
         Number of images in one request.
     json_depth
@@ -51,6 +55,8 @@ class Limits:
     body_bytes: int = 2 * 1024 * 1024
     image_pixels: int = 4_000_000
     image_side: int = 4096
+    image_scans: int = 32
+    request_pixels: int = 6_000_000
     batch: int = 256
     json_depth: int = 8
     headers: int = 100

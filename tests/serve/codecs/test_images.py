@@ -324,3 +324,18 @@ def test_the_answer_is_the_design_s(bright, images):
         "version": "v1",
         "predictions": [{"label": "dark", "class": 0, "confidence": 1.0, "probabilities": [1.0, 0.0]}],
     }
+
+
+@pytest.mark.parametrize("road", ["json", "form"])
+def test_many_small_images_may_not_cost_more_than_a_large_one(road):
+    limits = Limits(request_pixels=3 * 784)
+    text = base64.b64encode(PNG).decode()
+
+    def send(number):
+        if road == "form":
+            return codec.decode_form([PNG] * number, ["image"], GREY, limits)
+        return codec.decode("application/json", json.dumps({"images": [text] * number}).encode(), GREY, limits)
+
+    assert len(send(3)) == 3
+    with pytest.raises(TooLarge, match=r"Image 4 of 4: .* 3136 pixels; the limit is request_pixels=2352"):
+        send(4)
