@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,17 +20,29 @@ class OnnxEngine:
     """A session of ONNX Runtime on one thread; the server's own threads give the parallelism."""
 
     def __init__(self, session: InferenceSession) -> None:
+        from onnxruntime import RunOptions
+
+        self._make_options = RunOptions
         self._run = session.run
         self._input = session.get_inputs()[0].name
-        self.options: RunOptions | None = None
-        """Options of each run; setting their ``terminate`` ends one that is under way."""
+        self._running: dict[int, RunOptions] = {}
         # The probabilities are the only floating-point output of two axes; scikit-learn's labels are whole numbers.
         self._outputs = [item.name for item in session.get_outputs() if item.type == "tensor(float)"][:1]
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``(n, classes)``."""
-        answer: NDArray[np.float32] = self._run(self._outputs, {self._input: inputs}, self.options)[0]
+        thread = threading.get_ident()
+        options = self._running[thread] = self._make_options()
+        try:
+            answer: NDArray[np.float32] = self._run(self._outputs, {self._input: inputs}, options)[0]
+        finally:
+            del self._running[thread]
         return answer
+
+    def interrupter(self, thread: int) -> Callable[[], object] | None:
+        """Return a function that ends the run which a thread is in; None where it is in none."""
+        options = self._running.get(thread)
+        return partial(setattr, options, "terminate", True) if options is not None else None
 
 
 def load(model: bytes) -> OnnxEngine:

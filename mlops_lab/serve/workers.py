@@ -32,6 +32,7 @@ from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.command import Print, Settings, build
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.memory import keep_little
+from mlops_lab.serve.core.watchdog import WATCHDOG
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, end_on_signals, serve_until
 from mlops_lab.serve.observability import multiprocess
@@ -41,6 +42,10 @@ TICK = 0.1
 MAX_WORKERS = 64
 STEADY_SECONDS = 30.0  # a worker that lived so long starts again at once
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+BEAT_SECONDS = 1.0
+# A worker is stuck, and replaced, when its loop has not run for so long, or a call is so far past its deadline.
+STUCK_SECONDS = 30.0
+ENDING_SECONDS = Limits.drain_seconds + 5
 
 
 class Worker:
@@ -79,7 +84,8 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the parent, which passes it on
             )
-        self._started = time.monotonic()
+        self._started = self._beat = time.monotonic()
+        self._told_to_end = 0.0
         first = self.number == 0 and self._deaths == 0
         message = {"settings": asdict(self._settings), "socket": str(self._socket), "warn": first}
         with suppress(BrokenPipeError):  # it died already: the next poll sees that
@@ -88,7 +94,9 @@ class Worker:
     def poll(self) -> str | None:
         """Check whether the worker is ready, is gone, or may start again; return a warning, if there is one."""
         if self.process.poll() is None:
-            if not self.ready and _readable(self._channel):
+            if self.ready:
+                return self._check_beat()
+            if _readable(self._channel):
                 self._receive()
         elif self._next_start == 0:
             return self._bury()
@@ -104,8 +112,27 @@ class Worker:
             line = self._channel.makefile().readline()
         message = json.loads(line) if line.endswith("\n") else {}
         self.ready = "ready" in message
+        self._beat = time.monotonic()
         if "error" in message and self._deaths == 0:
             raise LabError(message["error"], message["hint"], code=message["code"])
+
+    def _check_beat(self) -> str | None:
+        """Have a worker that is stuck end, so that the next poll starts another in its place."""
+        now = time.monotonic()
+        with suppress(OSError):  # nothing has come, or it is gone: the next poll sees that
+            if self._channel.recv(4096, socket.MSG_DONTWAIT):
+                self._beat = now
+        if self._told_to_end:
+            if now - self._told_to_end > ENDING_SECONDS:
+                self.process.kill()
+        elif now - self._beat > STUCK_SECONDS:
+            self._told_to_end = now
+            self.end()
+            return (
+                f"warning: worker {self.number} (process {self.process.pid}) is stuck;"
+                f" it has {ENDING_SECONDS:g} s to answer what it can, then another takes its place"
+            )
+        return None
 
     def _bury(self) -> str:
         if not self.ready and _readable(self._channel):
@@ -214,7 +241,7 @@ def _end(workers: list[Worker], listener: socket.socket) -> None:
     for worker in workers:
         worker.end()
     listener.close()
-    deadline = time.monotonic() + Limits().drain_seconds + 5
+    deadline = time.monotonic() + ENDING_SECONDS
     for worker in workers:
         worker.wait(deadline)
 
@@ -241,12 +268,27 @@ def work(listener: socket.socket, channel: socket.socket) -> None:
         state.draining = True
 
     server = HttpServer(create_asgi(app), listener, state.service.limits, on_refused=state.record_refusal)
+    threading.Thread(target=_beat, args=(channel, server), daemon=True).start()
     serve_until(server, asked_to_end, lambda: channel.sendall(b'{"ready": true}\n'), drain)
     watcher.stop()
 
 
 def _warn(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def _beat(channel: socket.socket, server: HttpServer) -> None:
+    """Tell the parent once a second that this worker is not stuck; without a word for long it is replaced."""
+    while True:
+        time.sleep(BEAT_SECONDS)
+        runs = time.monotonic() - server.looked < STUCK_SECONDS
+        if runs and WATCHDOG.longest_overdue() < STUCK_SECONDS:
+            try:
+                channel.send(b".", socket.MSG_DONTWAIT)
+            except BlockingIOError:  # the parent has not read for long
+                continue
+            except OSError:  # it is gone
+                return
 
 
 def _end_with_parent(channel: socket.socket, asked_to_end: threading.Event) -> None:

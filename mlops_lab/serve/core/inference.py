@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import image
-from mlops_lab.errors import BadRequest, TooLarge
+from mlops_lab.errors import BadRequest, LabError, TooLarge
 from mlops_lab.predict import PredictionEvent, Predictor, check_rows, check_tensor
 from mlops_lab.serve.core import timing
 from mlops_lab.serve.core.admission import AdmissionController, Ticket
@@ -23,6 +23,7 @@ from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import Route, TrafficRouter
+from mlops_lab.serve.core.watchdog import WATCHDOG, Call, give_up
 
 Images = list[NDArray[Any]] | NDArray[Any]
 
@@ -124,7 +125,9 @@ class InferenceService:
     def over(cls, registry: Registry, limits: Limits | None = None, on_shadow: Any = None) -> InferenceService:
         """Return a service over a registry, with an admission controller and a router of its own."""
         limits = limits or Limits()
-        return cls(registry, limits, AdmissionController(limits), TrafficRouter(registry, on_shadow))
+        return cls(
+            registry, limits, AdmissionController(limits), TrafficRouter(registry, on_shadow, limits.request_seconds)
+        )
 
     def infer(
         self, name: str, version: str, decode: Decode, context: RequestContext, ticket: Ticket | None = None
@@ -186,7 +189,7 @@ class InferenceService:
         started = time.perf_counter()
         try:
             with np.errstate(over="ignore", invalid="ignore"):
-                rows = predictor.engine.predict(tensor)
+                rows = self._watched(predictor, tensor, context)
         finally:
             timing.current.reset(token)
         seconds = time.perf_counter() - started
@@ -199,6 +202,30 @@ class InferenceService:
         for hook in self.hooks:
             hook(inference)
         return inference
+
+    def _watched(self, predictor: Predictor, tensor: NDArray[Any], context: RequestContext) -> NDArray[Any]:
+        """Compute under the eyes of the watchdog, which gives the call up at the deadline of the request."""
+        limit = self.limits.request_seconds
+        call = Call(predictor, self.admission.queue(predictor.name), context.started + limit, limit, give_up.get())
+        key = id(call)
+        WATCHDOG.calls[key] = call
+        try:
+            if WATCHDOG.parked:
+                WATCHDOG.wake()
+            if context.last > call.deadline:  # decoding took all the time there was
+                raise call.error()
+            rows = predictor.engine.predict(tensor)
+        except Exception as error:
+            if call.overdue and not isinstance(error, LabError):
+                raise call.error() from error
+            raise
+        finally:
+            with WATCHDOG.lock:
+                del WATCHDOG.calls[key]
+                call.queue.overdue -= call.overdue
+        if call.overdue:
+            raise call.error()
+        return rows
 
     def _to_input(self, batch: Batch, predictor: Predictor) -> NDArray[Any]:
         """Return the batch as the model takes it, once its length is within the limit."""

@@ -27,7 +27,9 @@ from numpy.typing import NDArray
 from mlops_lab.errors import WrongUsage
 from mlops_lab.predict import Predictor, from_probabilities
 from mlops_lab.provenance import utc_now
+from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import ModelEntry, Registry
+from mlops_lab.serve.core.watchdog import WATCHDOG
 
 MAX_QUEUED = 32  # requests that may wait for the shadow; the next ones are dropped and counted
 KEPT_COMPARISONS = 10
@@ -115,6 +117,8 @@ class TrafficRouter:
         The models and their settings.
     on_shadow
         Called with each comparison, a dictionary; or a file that gets one line of JSON each.
+    seconds
+        Time that a shadow may take for one request.
 
     Examples
     --------
@@ -123,8 +127,14 @@ class TrafficRouter:
     UnknownModel: There is no model 'clothes'. There are none yet.
     """
 
-    def __init__(self, registry: Registry, on_shadow: OnShadow | str | PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        on_shadow: OnShadow | str | PathLike[str] | None = None,
+        seconds: float = Limits.request_seconds,
+    ) -> None:
         self._registry = registry
+        self._seconds = seconds
         self._write = _to_file(Path(on_shadow)) if isinstance(on_shadow, str | PathLike) else on_shadow
         self._lock = threading.Lock()
         self._stats: dict[str, RouteStats] = {}
@@ -212,7 +222,8 @@ class TrafficRouter:
         if copy.shadow.input != copy.served.input:
             raise ValueError(f"v{copy.shadow.version} does not take what v{copy.served.version} takes")
         started = time.perf_counter()
-        rows = copy.shadow.infer(copy.tensor)
+        with WATCHDOG.watching(copy.shadow, self._seconds):
+            rows = copy.shadow.infer(copy.tensor)
         line = side_by_side(copy, rows, 1000 * (time.perf_counter() - started))
         stats = copy.stats
         with self._lock:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,6 +39,7 @@ class _Uvicorn(uvicorn.Server):
         self.drain = False
         self.ready = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.looked = time.monotonic()
         self._asked = asyncio.Event()
 
     async def main_loop(self) -> None:
@@ -48,6 +50,7 @@ class _Uvicorn(uvicorn.Server):
         while not self._asked.is_set():
             await self.on_tick(10 * tick)  # uvicorn renews its headers every tenth tick
             self._expire()
+            self.looked = time.monotonic()
             tick += 1
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), TICK_SECONDS)
@@ -165,6 +168,11 @@ class HttpServer:
         self.port: int = listener.getsockname()[1]
         self.thread = threading.Thread(target=self._run, name=f"mlops-lab-{self.port}", daemon=True)
         _servers.add(self)
+
+    @property
+    def looked(self) -> float:
+        """When the event loop ran last, by ``time.monotonic``; it does once a second until the server ends."""
+        return self._uvicorn.looked
 
     def start(self) -> None:
         """Begin to answer, in a thread."""
