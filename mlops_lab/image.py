@@ -22,13 +22,16 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from mlops_lab.errors import BadImage, BadRequest, TooLarge, WrongShape
-from mlops_lab.imagefile import JPEG_START, PNG_SIGNATURE, ImageFile, walk
+from mlops_lab.filetype import identify
+from mlops_lab.image_cost import Parts, count_parts
+from mlops_lab.image_metadata import PNG_SIGNATURE, lacks_end, strip_metadata
 from mlops_lab.inputs import MAX_SIDE as MAX_SIDE
 from mlops_lab.inputs import InputSpec as InputSpec
 from mlops_lab.inputs import describe as describe
 
 MAX_PIXELS = 4_000_000
 MAX_SCANS = 32  # a progressive JPEG of three colours has ten, one of four has eighteen
+PIXELS_OF_A_PART = 100  # as many pixels take as long as a chunk or segment
 GREY, RGB = 0, 2  # colour types
 # Chunks that have no influence on the pixels. A PNG file is plain when it is 8-bit grey or RGB, and each chunk is whole
 # and one of these. libspng decodes such a file to the pixels of Pillow, five times as fast; Pillow decodes all others.
@@ -39,8 +42,10 @@ _PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB",
 # a Warning is raised only where warnings are errors.
 _PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, struct.error, zlib.error, Warning)
 # Readers by the first bytes of a file. Image.open would warn or raise at limits of its own before ours are looked at.
-_READERS = {PNG_SIGNATURE: PngImageFile, JPEG_START: JpegImageFile}
+_READERS = {PNG_SIGNATURE: PngImageFile, b"\xff\xd8\xff": JpegImageFile}
 _TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
+_LOOKED_AT = 64 * 1024  # bytes, to say what a file is that is no image
+# What undoes each orientation of Exif.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -63,9 +68,9 @@ def decode(
 ) -> NDArray[np.uint8]:
     """Decode a PNG or JPEG file.
 
-    Size and number of scans are read from the file and held against the limits before a pixel is decoded. A rotation
-    that a camera noted in EXIF is undone, transparency is laid on black (the background of Fashion-MNIST), 16-bit grey
-    is scaled. Texts, colour profiles and animations beside the pixels are not read.
+    Size and scans are read from the file and held against the limits before a pixel is decoded. A rotation that a
+    camera noted is undone, transparency is laid on black (the background of Fashion-MNIST), 16-bit grey is scaled.
+    Texts, profiles and other notes in the file are not read, so none of them can be in the way.
 
     Parameters
     ----------
@@ -78,7 +83,7 @@ def decode(
     image_scans
         The largest number of scans of a JPEG: each passes over all pixels.
     spend
-        Called with the number of pixels before they are decoded; it may raise.
+        Called with the number of pixels before they are decoded; it may raise. Each part of a file counts as 100 more.
 
     Returns
     -------
@@ -88,7 +93,7 @@ def decode(
     Raises
     ------
     BadImage
-        The bytes are not a PNG or JPEG, or are damaged.
+        The bytes are not a PNG or JPEG (the message names what they are), or are damaged or cut off.
     TooLarge
         The image is over a limit.
 
@@ -104,7 +109,9 @@ def decode(
         pixels = decode_plain_png(data, plain, mode)
         if pixels is not None:
             return pixels
-    file, image = _open(data)
+    cost = _count(data)
+    file = strip_metadata(data)
+    image = _open(file.data)
     width, height = image.size
     if max(width, height) > image_side or width * height > image_pixels:
         raise TooLarge(
@@ -112,13 +119,15 @@ def decode(
             f" image_pixels={image_pixels} in all.",
             "Make it smaller, or raise them in the server's Limits.",
         )
-    if file.scans > image_scans:
-        message = f"The JPEG image has {file.scans} scans; the limit is image_scans={image_scans}."
+    if cost.scans > image_scans:
+        message = f"The JPEG image has {cost.scans} scans; the limit is image_scans={image_scans}."
         raise TooLarge(message, "Save it as a baseline JPEG, which has one.")
-    if plain is None:
-        spend(width * height)
+    spend(width * height + PIXELS_OF_A_PART * cost.parts)
+    if lacks_end(file.data):
+        message = f"The JPEG image of {len(data)} bytes has no end marker (FF D9): it was cut off."
+        raise BadImage(message, "Send the whole file; if it is whole, open it in an image program and save it again.")
     try:
-        return _pixels(image, file.orientation, mode)
+        return _pixels(image, mode, file.orientation)
     except (*_PILLOW_ERRORS, MemoryError) as error:
         raise BadImage(
             f"The {image.format} image of {len(data)} bytes is damaged: {error}.", "Save it again and send that."
@@ -178,23 +187,29 @@ def decode_plain_png(data: bytes, header: PngHeader, mode: str) -> NDArray[np.ui
     return pixels if header.colour == GREY else np.asarray(Image.fromarray(pixels).convert("L"))
 
 
-def _open(data: bytes) -> tuple[ImageFile, Image.Image]:
+def _count(data: bytes) -> Parts:
+    try:
+        return count_parts(data)
+    except ValueError as error:
+        raise BadImage(f"The image of {len(data)} bytes is not decoded: {error}.", "Save it again.") from error
+
+
+def _open(data: bytes) -> Image.Image:
     """Read the header of a PNG or JPEG."""
     reader = next((reader for start, reader in _READERS.items() if data.startswith(start)), None)
     if reader is None:
         raise _not_an_image(data)
     try:
-        file = walk(data)
-    except ValueError as error:
-        raise BadImage(f"The image of {len(data)} bytes is not decoded: {error}.", "Save it again.") from error
-    try:
-        image: Image.Image = reader(io.BytesIO(file.data))
+        image: Image.Image = reader(io.BytesIO(data))
     except _PILLOW_ERRORS as error:
-        raise _not_an_image(data) from error
-    return file, image
+        raise BadImage(
+            f"The {reader.format} image of {len(data)} bytes is damaged: its header cannot be read.",
+            "Save it again and send that.",
+        ) from error
+    return image
 
 
-def _pixels(image: Image.Image, orientation: int, mode: str) -> NDArray[np.uint8]:
+def _pixels(image: Image.Image, mode: str, orientation: int) -> NDArray[np.uint8]:
     image.load()  # after which a PNG has said all about itself
     turn = _TURNS.get(orientation)
     image = _on_black(image)
@@ -222,11 +237,10 @@ def _on_black(image: Image.Image) -> Image.Image:
 def _not_an_image(data: bytes) -> BadImage:
     if not data:
         return BadImage("The image is empty (0 bytes).", "Send the bytes of a PNG or JPEG file.")
-    start = data[:8].hex(" ")
-    return BadImage(
-        f"The {len(data)} bytes, which start with {start}, are not a PNG or JPEG image.",
-        "Send the bytes of a PNG or JPEG file.",
-    )
+    kind = identify(data[:_LOOKED_AT])
+    found = f"they are {kind.title}" if kind.name != "unknown" else f"they start with {data[:8].hex(' ')}"
+    hint = kind.hint or "Send the bytes of a PNG or JPEG file."
+    return BadImage(f"The {len(data)} bytes are not a PNG or JPEG image: {found}.", hint)
 
 
 def encode_png(pixels: NDArray[Any]) -> bytes:

@@ -18,7 +18,7 @@ class Limits:
     image_scans
         Number of scans of a JPEG; each passes over all of its pixels.
     request_pixels
-        Number of pixels in all encoded images of one request.
+        Number of pixels in all encoded images of one request; each part of a file counts as 100 more.
     batch
         Number of images in one request.
     json_depth
