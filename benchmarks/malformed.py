@@ -48,7 +48,7 @@ def encoded(form: str, **options: object) -> bytes:
 
 def post(path: str, kind: str, body: bytes, more: str = "") -> bytes:
     """Return a POST as it goes over the wire."""
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\n{more}"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {kind}\r\n{more}"
     return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 

@@ -47,7 +47,7 @@ def slow(sockets: int) -> bool:
         open_ = []
         for _ in range(sockets):
             one = socket.create_connection((server.host, server.port))
-            one.sendall(b"POST /models/clothes/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nX-Slow: ")
+            one.sendall(b"POST /models/clothes/v1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nX-Slow: ")
             open_.append(one)
         began, latencies, statuses = time.monotonic(), [], Counter()
         while time.monotonic() - began < 12:
@@ -95,7 +95,7 @@ class Flood:
 
     def run(self, seconds: float) -> None:
         """Send, and read what comes, until the last answer."""
-        head = b"POST /models/clothes/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+        head = b"POST /models/clothes/v1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
         request = head + b"Content-Length: %d\r\n\r\n" % len(IMAGE) + IMAGE
         # The one that has rested longest goes first: the server closes what is idle for 15 s.
         idle = deque(self._connect() for _ in range(self.connections))

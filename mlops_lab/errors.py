@@ -20,7 +20,9 @@
     │   ├── TooLarge              a limit on size, named with its value
     │   ├── UnsupportedMedia      a content type we do not read
     │   ├── MethodNotAllowed      the route is there, the verb is not
-    │   └── Unauthorized          no API key, or a wrong one
+    │   ├── Unauthorized          no API key, or a wrong one
+    │   ├── Misdirected           the request is for a host that is not this server's
+    │   └── CrossSite             a page of another site sent the request
     ├── Unavailable               not now: the limit that fired, and when to come back
     │   ├── DeadlineExceeded
     │   └── BrokenChain           a link of a chain does not fit the next
@@ -193,6 +195,20 @@ class Unauthorized(BadRequest):
 
     status = 401
     code = "unauthorized"
+
+
+class Misdirected(BadRequest):
+    """The request names a host that is not this server's, as when a foreign name leads to this machine."""
+
+    status = 421
+    code = "misdirected"
+
+
+class CrossSite(BadRequest):
+    """A web page of another site had a browser send the request."""
+
+    status = 403
+    code = "cross_site"
 
 
 class Unavailable(LabError):

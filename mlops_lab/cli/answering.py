@@ -81,6 +81,13 @@ def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
     help="Require this API key, or one of several. MLOPS_LAB_API_KEY is safer: other users of this machine can read a"
     " command line.",
 )
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    help="Also answer requests for this host name, as behind a proxy; * answers any. On 127.0.0.1 only the names of"
+    " loopback are answered.",
+)
 @click.option("--chains", help="Folder of the chains; by default 'chains' next to the models folder.")
 @click.option("--shadow-log", help="Append the comparisons with a shadow version to this file, as lines of JSON.")
 @click.option(

@@ -14,7 +14,8 @@ from mlops_lab.serve.core.batching import Batching
 from mlops_lab.serve.core.memory import keep_little
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, end_on_signals, refuse_debug, serve_until
-from mlops_lab.serve.ports import address, bind
+from mlops_lab.serve.http.guard import BrowserGuard, guard_for
+from mlops_lab.serve.ports import LOOPBACK, address, bind
 from mlops_lab.serve.state import ServerState
 
 Print = Callable[[str], None]
@@ -41,6 +42,7 @@ class Settings:
     workers: int = 1
     batch_size: int = 1
     batch_wait_ms: float = Batching.milliseconds
+    allowed_hosts: tuple[str, ...] = ()
 
 
 def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
@@ -62,6 +64,8 @@ def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
     )
     state: ServerState = app.extensions["mlops_lab"]
     state.registry.require_models()
+    if settings.host not in LOOPBACK and not settings.api_keys:
+        warn(f"warning: {settings.host} is open to other machines, and there is no API key: set MLOPS_LAB_API_KEY")
     for name, entry in state.registry.entries.items():
         for version, reason in entry.failed.items():
             warn(f"warning: {name} v{version} does not serve: {reason}")
@@ -69,6 +73,13 @@ def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
         if chain["state"] != "ready":
             warn(f"warning: the chain {chain['name']} is {chain['state']}")
     return app, state
+
+
+def make_guard(settings: Settings, state: ServerState) -> BrowserGuard | None:
+    """Return what keeps pages of the web out: on loopback, and where hosts are named; else the server is public."""
+    if settings.host not in LOOPBACK and not settings.allowed_hosts:
+        return None
+    return guard_for(settings.host, settings.allowed_hosts, lambda: state.allowed_origins)
 
 
 def run(settings: Settings, announce: Print, warn: Print) -> None:
@@ -81,7 +92,8 @@ def run(settings: Settings, announce: Print, warn: Print) -> None:
     watcher.start()
     listener = bind(settings.host, settings.port)
     limits = state.service.limits
-    server = HttpServer(create_asgi(app), listener, limits, on_refused=state.record_refusal)
+    guard = make_guard(settings, state)
+    server = HttpServer(create_asgi(app), listener, limits, on_refused=state.record_refusal, guard=guard)
     lines = [f"serving {address(settings.host, server.port)}"]
     beside = None
     if settings.grpc_port is not None:

@@ -29,7 +29,7 @@ from typing import Any
 
 from mlops_lab.errors import LabError, ServerError, WrongUsage
 from mlops_lab.serve.asgi import create_asgi
-from mlops_lab.serve.command import Print, Settings, build
+from mlops_lab.serve.command import Print, Settings, build, make_guard
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.memory import keep_little
 from mlops_lab.serve.core.watchdog import WATCHDOG
@@ -250,9 +250,10 @@ def work(listener: socket.socket, channel: socket.socket) -> None:
     """Answer on the shared socket until told to end, or until the parent is gone."""
     asked_to_end = end_on_signals()
     order = json.loads(channel.makefile().readline())
+    settings = Settings(**order["settings"])
     keep_little()
     try:
-        app, state = build(Settings(**order["settings"]), _warn if order["warn"] else lambda line: None)
+        app, state = build(settings, _warn if order["warn"] else lambda line: None)
     except LabError as error:
         channel.sendall(json.dumps({"error": error.message, "hint": error.hint, "code": error.code}).encode() + b"\n")
         sys.exit(1)
@@ -267,7 +268,13 @@ def work(listener: socket.socket, channel: socket.socket) -> None:
     def drain() -> None:
         state.draining = True
 
-    server = HttpServer(create_asgi(app), listener, state.service.limits, on_refused=state.record_refusal)
+    server = HttpServer(
+        create_asgi(app),
+        listener,
+        state.service.limits,
+        on_refused=state.record_refusal,
+        guard=make_guard(settings, state),
+    )
     threading.Thread(target=_beat, args=(channel, server), daemon=True).start()
     serve_until(server, asked_to_end, lambda: channel.sendall(b'{"ready": true}\n'), drain)
     watcher.stop()

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -37,8 +38,8 @@ class FileServer(RunningServer):
         As for :func:`mlops_lab.serve.start`.
     """
 
-    def __init__(self, target: str, name: str, host: str, port: int) -> None:
-        super().__init__(name, host, port)
+    def __init__(self, target: str, name: str, host: str, port: int, allowed_hosts: Collection[str] = ()) -> None:
+        super().__init__(name, host, port, allowed_hosts)
         self.target = target
         self.problem = ""
         self._lines: deque[str] = deque(maxlen=KEPT)
@@ -102,6 +103,7 @@ class FileServer(RunningServer):
         order = {
             "target": self.target,
             "host": self.host,
+            "allowed_hosts": self._allowed_hosts,
             "identity": self.identity.to_dict(),
             "socket": share(self._listener, process.pid),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def start(
     host: str = "127.0.0.1",
     mode: str = "thread",
     batching: Batching | None = None,
+    allowed_hosts: Collection[str] = (),
 ) -> RunningServer:
     """Start a server in the background of this kernel, in place of the one of the same name.
 
@@ -47,6 +49,9 @@ def start(
         is saved and ends with the kernel.
     batching
         For models: computes requests that come together in one call of the engine.
+    allowed_hosts
+        Names in the ``Host`` of a request that are answered beside those of this machine and of
+        :attr:`RunningServer.public_url`; requests for other hosts are refused with 421.
 
     Returns
     -------
@@ -77,12 +82,12 @@ def start(
     if mode == "process":
         target = os.fspath(app_or_models)
         name = name or Path(target.split(":")[0]).stem
-        server: RunningServer = FileServer(target, name, host, _release_port(name, port))
+        server: RunningServer = FileServer(target, name, host, _release_port(name, port), allowed_hosts)
     else:
         name = name or "models"
         app = app_or_models if callable(app_or_models) else _over(app_or_models, batching)
         refuse_debug(app, host)
-        server = ThreadServer(app, name, host, _release_port(name, port))
+        server = ThreadServer(app, name, host, _release_port(name, port), allowed_hosts)
     server.start()
     return server
 

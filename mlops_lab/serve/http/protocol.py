@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from mlops_lab.errors import BadRequest, LabError, TooLarge
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.http.bridge import refusal
+from mlops_lab.serve.http.guard import BROWSER_FIELDS, BrowserGuard
 
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=-]*(?::\d*)?|\[[0-9A-Fa-f:.]+\](?::\d*)?")
 # A client reads an answer only when its body was taken; so a body that is refused is read and discarded up to this
@@ -78,16 +79,24 @@ class StrictProtocol(HttpToolsProtocol):
         ``headers``, ``header_bytes``, ``idle_seconds``, ``head_seconds`` and ``body_seconds`` hold here.
     on_refused
         Called with the status code of each request that is refused here.
+    guard
+        Refuses requests for other hosts, and those that pages of other sites send.
     """
 
     def __init__(
-        self, *args: Any, limits: Limits, on_refused: Callable[[int], object] = lambda status: None, **kwargs: Any
+        self,
+        *args: Any,
+        limits: Limits,
+        on_refused: Callable[[int], object] = lambda status: None,
+        guard: BrowserGuard | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.access_log = False
         self.logger = silent_logger()
         self._limits = limits
         self._on_refused = on_refused
+        self._guard = guard
         # By the loop's clock: when this connection is closed unless more arrives.
         self.deadline = math.inf
         self._reading = "nothing"  # "head", "body" or "nothing"
@@ -203,7 +212,13 @@ class StrictProtocol(HttpToolsProtocol):
             return BadRequest(f"The request is HTTP/{version[:8]}.", "Use HTTP/1.1."), 400
         if version == "1.0" and any(name == b"transfer-encoding" for name, _ in headers):
             return BadRequest("There is a Transfer-Encoding in an HTTP/1.0 request.", "Use HTTP/1.1."), 400
-        return None
+        guard = self._guard
+        if guard is None:
+            return None
+        if hosts and hosts[0] in guard.seen and BROWSER_FIELDS.isdisjoint([name for name, _ in headers]):
+            return None
+        refused = guard.check(self.parser.get_method(), headers)
+        return (refused, refused.status) if refused is not None else None
 
     def _head_too_large(self) -> TooLarge:
         limits = self._limits

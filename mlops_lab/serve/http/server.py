@@ -18,6 +18,7 @@ import uvicorn
 
 from mlops_lab.errors import WrongUsage
 from mlops_lab.serve.core.limits import Limits
+from mlops_lab.serve.http.guard import BrowserGuard
 from mlops_lab.serve.http.protocol import StrictProtocol
 from mlops_lab.serve.ports import LOOPBACK
 
@@ -137,6 +138,8 @@ class HttpServer:
         Whether a drain answers the connections that wait in the kernel; not where the next process is to have them.
     on_refused
         Called with the status code of each request that is refused before it reaches the application.
+    guard
+        Refuses requests for other hosts, and those that pages of other sites send.
     """
 
     def __init__(
@@ -147,11 +150,12 @@ class HttpServer:
         *,
         take_waiting: bool = True,
         on_refused: Callable[[int], object] = lambda status: None,
+        guard: BrowserGuard | None = None,
     ) -> None:
         listener.setblocking(False)
         config = uvicorn.Config(
             app,
-            http=partial(StrictProtocol, limits=limits, on_refused=on_refused),  # type: ignore[arg-type]
+            http=partial(StrictProtocol, limits=limits, on_refused=on_refused, guard=guard),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             log_config=None,
