@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlops_lab.cli.options import api_key, in_models, prints
+from mlops_lab.cli.options import api_key, echo, in_models, prints
 from mlops_lab.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ def serve(folder: str, workers: int, **options: Any) -> None:
     from mlops_lab.serve.command import Settings, run
 
     settings = Settings(folder, workers=workers, **options)
-    warn = partial(click.echo, err=True)
+    warn = partial(echo, err=True)
     if workers == 1:
-        return run(settings, click.echo, warn)
+        return run(settings, echo, warn)
     from mlops_lab.serve.workers import supervise
 
-    supervise(settings, click.echo, warn)
+    supervise(settings, echo, warn)

@@ -169,12 +169,18 @@ def _add_operations(app: Flask, state: ServerState) -> None:
 
     @app.get("/readyz")
     def readyz() -> dict[str, Any]:
+        # The route needs no key; where the server has some, it lists nothing to who has none.
+        told = state.keys.open(request.headers.get("Authorization", ""), request.headers.get("X-API-Key", ""))
         if state.draining:
             raise Unavailable("The server is draining.", "Send the request to another one.", code="draining")
         if not registry.is_ready():
             failed = {n: one.states() or one.read_error for n, one in registry.entries.items() if not one.by_version}
-            raise Unavailable(f"There is no model to answer with: {failed or 'none is loaded'}.", "Publish one.")
-        return {"status": "ready", "models": registry.listing()}
+            why = f": {failed or 'none is loaded'}" if told else ""
+            raise Unavailable(f"There is no model to answer with{why}.", "Publish one.")
+        trouble = registry.trouble()
+        if not told:
+            return {"status": "ready", **({"store": "Changes on disk are not seen."} if trouble else {})}
+        return {"status": "ready", "models": registry.listing(), **({"store": trouble} if trouble else {})}
 
     @app.get("/metrics")
     def metrics() -> Response:

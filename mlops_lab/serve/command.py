@@ -64,8 +64,6 @@ def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
     )
     state: ServerState = app.extensions["mlops_lab"]
     state.registry.require_models()
-    if settings.host not in LOOPBACK and not settings.api_keys:
-        warn(f"warning: {settings.host} is open to other machines, and there is no API key: set MLOPS_LAB_API_KEY")
     for name, entry in state.registry.entries.items():
         for version, reason in entry.failed.items():
             warn(f"warning: {name} v{version} does not serve: {reason}")
@@ -73,6 +71,12 @@ def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
         if chain["state"] != "ready":
             warn(f"warning: the chain {chain['name']} is {chain['state']}")
     return app, state
+
+
+def warn_if_open(settings: Settings, warn: Print) -> None:
+    """Warn where anybody on the network may use the server."""
+    if settings.host not in LOOPBACK and not settings.api_keys:
+        warn(f"warning: {settings.host} is open to other machines, and there is no API key: set MLOPS_LAB_API_KEY")
 
 
 def make_guard(settings: Settings, state: ServerState) -> BrowserGuard | None:
@@ -91,6 +95,7 @@ def run(settings: Settings, announce: Print, warn: Print) -> None:
     watcher = StoreWatcher(state.registry)
     watcher.start()
     listener = bind(settings.host, settings.port)
+    warn_if_open(settings, warn)
     limits = state.service.limits
     guard = make_guard(settings, state)
     server = HttpServer(create_asgi(app), listener, limits, on_refused=state.record_refusal, guard=guard)

@@ -27,9 +27,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mlops_lab import show
 from mlops_lab.errors import LabError, ServerError, WrongUsage
 from mlops_lab.serve.asgi import create_asgi
-from mlops_lab.serve.command import Print, Settings, build, make_guard
+from mlops_lab.serve.command import Print, Settings, build, make_guard, warn_if_open
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.memory import keep_little
 from mlops_lab.serve.core.watchdog import WATCHDOG
@@ -186,6 +187,7 @@ def supervise(settings: Settings, announce: Print, warn: Print) -> None:
     _refuse(settings)
     asked_to_end = end_on_signals()
     listener = bind(settings.host, settings.port)
+    warn_if_open(settings, warn)
     url = address(settings.host, listener.getsockname()[1])
     with listener, _private_folder() as folder:
         workers: list[Worker] = []
@@ -281,7 +283,7 @@ def work(listener: socket.socket, channel: socket.socket) -> None:
 
 
 def _warn(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(show.harmless(line), file=sys.stderr, flush=True)
 
 
 def _beat(channel: socket.socket, server: HttpServer) -> None:

@@ -37,6 +37,17 @@ def test_alive_and_ready(client):
     assert [model["name"] for model in answer["models"]] == ["bright", "digits"]
 
 
+def test_readiness_lists_nothing_to_who_has_no_key(bright):
+    client = create_app(bright, api_keys=["secret"]).test_client()
+    assert client.get("/readyz").json == {"status": "ready"}
+    assert client.get("/readyz", headers={"X-API-Key": "wrong"}).json == {"status": "ready"}
+    assert client.get("/readyz", headers={"X-API-Key": "secret"}).json["models"]
+    app = create_app(bright, api_keys=["secret"])
+    entry = app.extensions["mlops_lab"].registry.entries["bright"]
+    entry.by_version = {}
+    assert "bright" not in refused(app.test_client().get("/readyz"), 503, "unavailable")
+
+
 def test_not_ready_without_models_and_while_draining(bright):
     empty = create_app([]).test_client().get("/readyz")
     assert refused(empty, 503, "unavailable")
