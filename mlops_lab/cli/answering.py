@@ -88,6 +88,13 @@ def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
     help="Also answer requests for this host name, as behind a proxy; * answers any. On 127.0.0.1 only the names of"
     " loopback are answered.",
 )
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    help="Let web pages of this origin, such as http://localhost:3000, read the answers in a browser; * lets all. By"
+    " default only the server's own pages may.",
+)
 @click.option("--chains", help="Folder of the chains; by default 'chains' next to the models folder.")
 @click.option("--shadow-log", help="Append the comparisons with a shadow version to this file, as lines of JSON.")
 @click.option(

@@ -43,6 +43,7 @@ class Settings:
     batch_size: int = 1
     batch_wait_ms: float = Batching.milliseconds
     allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
 
 
 def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
@@ -61,6 +62,7 @@ def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
         chains=settings.chains,
         on_shadow=settings.shadow_log,
         batching=Batching(settings.batch_size, settings.batch_wait_ms) if settings.batch_size > 1 else None,
+        cors_origins=settings.cors_origins,
     )
     state: ServerState = app.extensions["mlops_lab"]
     state.registry.require_models()

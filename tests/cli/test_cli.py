@@ -100,7 +100,11 @@ def test_predict_by_a_server(lab, models, image, no_servers):
         (["predict", "IMAGE", "--name", "digits", "--version", "v9", "--models", "MODELS"], 2, "'v9'"),
         (["predict", "nowhere.png", "--name", "digits", "--models", "MODELS"], 1, "nowhere.png"),
         (["predict", "MODELS", "--name", "digits", "--models", "MODELS"], 1, "cannot be read"),
-        (["predict", "IMAGE", "TEXT", "--name", "digits", "--models", "MODELS"], 1, "/text: The 8 bytes, which"),
+        (
+            ["predict", "IMAGE", "TEXT", "--name", "digits", "--models", "MODELS"],
+            1,
+            "/text: The 8 bytes are not a PNG",
+        ),
         (["predict", "IMAGE", "--url", "http://127.0.0.1:9"], 1, "No server answers"),
         (["models", "show", "nothing", "--models", "MODELS"], 2, "'digits'"),
         (["models", "promote", "digits", "v9", "--models", "MODELS"], 2, "'v1'"),
@@ -114,6 +118,7 @@ def test_predict_by_a_server(lab, models, image, no_servers):
         (["train", "--data", "digits", "--save", "x.keras", "--models", "MODELS"], 2, "x.keras"),
         (["train", "--save", "x.h5", "--models", "MODELS"], 2, "x.h5"),
         (["train", "--data", "digits", "--models", "TEXT"], 1, "A file is where a folder should be"),
+        (["serve", "--models", "MODELS", "--port", "0", "--cors-origin", "localhost:3000"], 2, "is not an origin"),
         (["serve", "--models", "MODELS", "--host", "203.0.113.7", "--port", "0"], 1, "Cannot listen on"),
     ],
 )

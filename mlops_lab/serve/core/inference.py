@@ -21,6 +21,7 @@ from mlops_lab.serve.core import timing
 from mlops_lab.serve.core.admission import AdmissionController, Ticket
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
+from mlops_lab.serve.core.scale import check_tensor_scale
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import Route, TrafficRouter
 from mlops_lab.serve.core.watchdog import WATCHDOG, Call, give_up
@@ -233,7 +234,9 @@ class InferenceService:
         if batch.tensor is None:
             assert batch.images is not None
             return image.to_input(batch.images, predictor.input)
-        return check_tensor(batch.tensor, predictor)
+        tensor = check_tensor(batch.tensor, predictor)
+        check_tensor_scale(tensor, predictor.input)
+        return tensor
 
 
 def check_length(length: int, limits: Limits) -> None:
