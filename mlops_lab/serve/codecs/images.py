@@ -15,7 +15,7 @@ from mlops_lab import image
 from mlops_lab.errors import BadImage, BadRequest, TooLarge, UnsupportedMedia, WrongShape
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
-from mlops_lab.serve.codecs.body import check_depth
+from mlops_lab.serve.codecs.body import check_containers, check_depth
 from mlops_lab.serve.codecs.spellings import decode_base64, media_type
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.scale import check_pixel_scale
@@ -259,6 +259,7 @@ def check_batch(length: int, limits: Limits) -> None:
 
 def parse_json(body: bytes, limits: Limits) -> Any:
     """Parse JSON strictly: no NaN, no duplicate key, no deeper than the limit."""
+    check_containers(body, limits)
     check_depth(body, limits)
     try:
         return loads(body)

@@ -23,6 +23,8 @@ class Limits:
         Number of images in one request.
     json_depth
         Nesting depth of a JSON body.
+    json_containers
+        Number of lists and objects in a JSON body: a batch of 256 images of 28 × 28 lists of one number has 208,000.
     headers, header_bytes
         Number of header fields, and size of the whole head of a request.
     idle_seconds
@@ -59,6 +61,7 @@ class Limits:
     request_pixels: int = 6_000_000
     batch: int = 256
     json_depth: int = 8
+    json_containers: int = 300_000
     headers: int = 100
     header_bytes: int = 16 * 1024
     idle_seconds: float = 15.0
