@@ -25,6 +25,7 @@
     │   └── CrossSite             a page of another site sent the request
     ├── Unavailable               not now: the limit that fired, and when to come back
     │   ├── DeadlineExceeded
+    │   ├── StorageFull           a disk has no room left
     │   └── BrokenChain           a link of a chain does not fit the next
     ├── ServerError               the background server could not start or answer
     │   └── PortTaken
@@ -224,6 +225,13 @@ class DeadlineExceeded(Unavailable):
 
     status = 504
     code = "deadline_exceeded"
+
+
+class StorageFull(Unavailable):
+    """A disk that the server writes to has no room left."""
+
+    status = 507
+    code = "storage_full"
 
 
 class BrokenChain(Unavailable):

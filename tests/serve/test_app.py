@@ -1,11 +1,14 @@
+import errno
 import io
 import json
 import re
+import tempfile
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from werkzeug import formparser
 
 from mlops_lab.engines.python import PythonEngine
 from mlops_lab.image import InputSpec, encode_png
@@ -297,3 +300,30 @@ def test_no_body_makes_the_server_fail(app, kind, body, name):
     assert "Traceback" not in answer.text
     if answer.status_code != 200:
         assert answer.json.keys() == {"error", "code", "hint", "request_id"}
+
+
+def test_uploads_are_never_written_to_a_disk(bright, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("TemporaryFile", "SpooledTemporaryFile", "NamedTemporaryFile", "mkstemp"):
+        monkeypatch.setattr(tempfile, name, full)
+        monkeypatch.setattr(formparser, name, full, raising=False)
+    client = create_app(bright).test_client()
+    large = io.BytesIO(PNG + bytes(1_000_000))
+    assert client.post("/models/bright", data={"image": (large, "a.png")}).status_code == 200
+    larger = io.BytesIO(PNG + bytes(3_000_000))
+    assert client.post("/models/bright", data={"image": (larger, "a.png")}).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/models/bright", "/v1/models/bright:predict"])
+def test_a_full_disk_is_answered_with_507(bright, path):
+    def write(event):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    client = create_app(bright, on_prediction=write).test_client()
+    key, shape = ("instances", (1, 28, 28, 1)) if "predict" in path else ("images", (1, 28, 28))
+    body = {key: np.zeros(shape).tolist()}
+    answer = client.post(path, json=body)
+    assert refused(answer, 507, "storage_full")
+    assert answer.headers["Retry-After"] == "1"
