@@ -310,10 +310,11 @@ def test_uploads_are_never_written_to_a_disk(bright, monkeypatch):
         monkeypatch.setattr(tempfile, name, full)
         monkeypatch.setattr(formparser, name, full, raising=False)
     client = create_app(bright).test_client()
-    large = io.BytesIO(PNG + bytes(1_000_000))
-    assert client.post("/models/bright", data={"image": (large, "a.png")}).status_code == 200
-    larger = io.BytesIO(PNG + bytes(3_000_000))
-    assert client.post("/models/bright", data={"image": (larger, "a.png")}).status_code == 413
+    part = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n%b\r\n--x--\r\n'
+    kind = "multipart/form-data; boundary=x"
+    large, larger = part % (PNG + bytes(1_000_000)), part % (PNG + bytes(3_000_000))
+    assert client.post("/models/bright", data=large, content_type=kind).status_code == 200
+    assert client.post("/models/bright", data=larger, content_type=kind).status_code == 413
 
 
 @pytest.mark.parametrize("path", ["/models/bright", "/v1/models/bright:predict"])
