@@ -42,7 +42,8 @@ class Limits:
     threads
         Number of requests over all models that are handled by threads; a POST that finds all of them busy is refused.
     connections
-        Number of open connections; more of them wait to be accepted.
+        Number of open connections, or fewer where the system allows fewer open files; another one takes the place of
+        that which has waited longest for its client, idle or with an unfinished request.
     loop_bytes, loop_pixels
         Size of the body and of the image that are small enough to be decoded on the event loop.
     loop_seconds

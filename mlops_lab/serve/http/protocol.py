@@ -16,7 +16,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from mlops_lab.errors import BadRequest, LabError, TooLarge
+from mlops_lab.errors import BadRequest, LabError, TooLarge, Unavailable
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.http.bridge import refusal
 from mlops_lab.serve.http.guard import BROWSER_FIELDS, BrowserGuard
@@ -81,6 +81,9 @@ class StrictProtocol(HttpToolsProtocol):
         Called with the status code of each request that is refused here.
     guard
         Refuses requests for other hosts, and those that pages of other sites send.
+    connections
+        Number of open connections at which another one takes the place of one that waits; by default that of the
+        limits.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class StrictProtocol(HttpToolsProtocol):
         limits: Limits,
         on_refused: Callable[[int], object] = lambda status: None,
         guard: BrowserGuard | None = None,
+        connections: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -97,9 +101,11 @@ class StrictProtocol(HttpToolsProtocol):
         self._limits = limits
         self._on_refused = on_refused
         self._guard = guard
+        self._most = connections or limits.connections
         # By the loop's clock: when this connection is closed unless more arrives.
         self.deadline = math.inf
         self._reading = "nothing"  # "head", "body" or "nothing"
+        self._waits_since = 0.0
         self._unparsed = 0  # bytes of the head, or of framing around the chunks of a body
         self._discarded: int | None = None
 
@@ -107,7 +113,34 @@ class StrictProtocol(HttpToolsProtocol):
         """Accept a connection."""
         super().connection_made(transport)
         self.transport = self._whole = WholeTransport(transport)  # type: ignore[assignment]
-        self.deadline = self.loop.time() + self._limits.idle_seconds
+        self._waits_since = self.loop.time()
+        self.deadline = self._waits_since + self._limits.idle_seconds
+        if len(self.connections) > self._most:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Close the connection that has waited longest for its client, since there are too many."""
+        others = [one for one in self.connections if one is not self and not one.transport.is_closing()]
+        waiting = [one for one in others if isinstance(one, StrictProtocol) and not one.is_answering()]
+        if len(others) < self._most:  # those that are closing make room
+            return
+        if not waiting:
+            self._refuse(self._too_many(), 503)
+            self.transport.close()
+            return
+        victim = min(waiting, key=lambda one: one._waits_since)
+        if victim.is_busy():
+            victim._refuse(self._too_many(), 503)
+        victim.transport.close()
+
+    def _too_many(self) -> Unavailable:
+        message = f"The server has {self._most} open connections, which is its limit (connections)."
+        return Unavailable(message, "Send whole requests, and close connections that are idle.", code="overloaded")
+
+    def is_answering(self) -> bool:
+        """Return whether a request has arrived whole, and its answer has not been sent."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        return self._reading == "nothing" and (answering or self.transport.get_write_buffer_size() > 0)
 
     def is_busy(self) -> bool:
         """Return whether a request is being read or answered."""
@@ -150,7 +183,8 @@ class StrictProtocol(HttpToolsProtocol):
         """Start the clock of a head."""
         super().on_message_begin()
         self._reading = "head"
-        self.deadline = self.loop.time() + self._limits.head_seconds
+        self._waits_since = self.loop.time()
+        self.deadline = self._waits_since + self._limits.head_seconds
 
     def on_headers_complete(self) -> None:
         """Check a head, and hand the request to the application."""
@@ -193,7 +227,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._refuse(BadRequest(f"Malformed HTTP request: {error or msg}.", "Use an HTTP library."), 400)
 
     def _idle_deadline(self) -> float:
-        return self.loop.time() + self._limits.idle_seconds
+        self._waits_since = self.loop.time()
+        return self._waits_since + self._limits.idle_seconds
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

@@ -25,6 +25,8 @@ from mlops_lab.serve.ports import LOOPBACK
 # A drain is over when, so many times in a row 10 ms apart, there was nothing to read, to answer or to send.
 QUIET_LOOKS = 20
 TICK_SECONDS = 1.0
+# Open files that are left to models, logs and threads, and connections that are taken whatever is left.
+FILES_BESIDE, FEWEST_CONNECTIONS = 24, 4
 _servers: weakref.WeakSet[HttpServer] = weakref.WeakSet()
 
 
@@ -123,6 +125,24 @@ class _Uvicorn(uvicorn.Server):
             await loop.connect_accepted_socket(factory, connection)
 
 
+def affordable_connections(limits: Limits) -> int:
+    """Return how many connections may be open, so that files are left for everything else.
+
+    Examples
+    --------
+    >>> affordable_connections(Limits(connections=8))
+    8
+    """
+    try:
+        import resource
+
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        held = len(os.listdir("/dev/fd"))
+    except (ImportError, OSError):  # Windows has no such limit
+        return limits.connections
+    return min(limits.connections, max(FEWEST_CONNECTIONS, allowed - held - FILES_BESIDE))
+
+
 class HttpServer:
     """An ASGI application behind a listening socket.
 
@@ -155,7 +175,13 @@ class HttpServer:
         listener.setblocking(False)
         config = uvicorn.Config(
             app,
-            http=partial(StrictProtocol, limits=limits, on_refused=on_refused, guard=guard),  # type: ignore[arg-type]
+            http=partial(  # type: ignore[arg-type]
+                StrictProtocol,
+                limits=limits,
+                on_refused=on_refused,
+                guard=guard,
+                connections=affordable_connections(limits),
+            ),
             ws="none",
             lifespan="off",
             log_config=None,
