@@ -198,24 +198,30 @@ class Lab:
     def __init__(self, kilobytes: int) -> None:
         self.client = create_app(str(ROOT / "models")).test_client()
         self.most = 1024 * kilobytes
+        self.made: dict[str, bytes | None] = {}
 
     def measure(self, family: str, settings: Settings) -> Probe | None:
         """Send a request, and return what it cost; None where it is too large to be sent."""
-        make, kind, _ = FAMILIES[family]
-        body = make(settings)
-        if len(body) > MAX_RAW:
+        kind = FAMILIES[family][1]
+        sent = self.make(family, settings)
+        if sent is None:
             return None
         headers = {"Content-Encoding": "gzip"} if settings["zip"] else {}
-        sent = gzip.compress(body, 9) if settings["zip"] else body
-        if len(sent) > self.most:
-            return None
-        del body
         before, _ = resident()
         reset_peak()
         began = time.process_time()
         answer = self.client.post(settings["route"], data=sent, content_type=kind, headers=headers)
         seconds = time.process_time() - began
         return Probe(family, settings, len(sent), answer.status_code, seconds, (resident()[1] - before) / 1e6)
+
+    def make(self, family: str, settings: Settings) -> bytes | None:
+        """Return the body as it is sent; None where it is too large. To make one takes longer than to answer it."""
+        key = json.dumps([family, {name: value for name, value in settings.items() if name != "route"}])
+        if key not in self.made:
+            body = FAMILIES[family][0](settings)
+            sent = gzip.compress(body, 9) if settings["zip"] else body
+            self.made[key] = sent if len(body) <= MAX_RAW and len(sent) <= self.most else None
+        return self.made[key]
 
 
 def resident() -> tuple[int, int]:

@@ -150,7 +150,7 @@ def compose(
     if written:
         _show(files, as_json, folder=written)
     if asked:
-        echo(asked)
+        echo(str(asked))
     if url:
         echo(f"running at {url}; stop it with: mlops-lab deploy compose {name} --out {out} --down")
 

@@ -37,7 +37,7 @@ class Unimplemented(LabError):
     code = "unimplemented"
 
 
-def handler(state: ServerState, path: str, method: Method, request_class: Any, dispatcher: Dispatcher) -> Any:
+def handler(state: ServerState, path: str, method: Method, request_class: Any, *, dispatcher: Dispatcher) -> Any:
     """Return gRPC's handler for a method: it takes bytes, so that malformed ones are an error of the client."""
     import grpc
 

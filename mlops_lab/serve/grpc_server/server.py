@@ -102,7 +102,8 @@ def services(state: ServerState, server: GrpcServer) -> dict[str, dict[str, Any]
     known: Mapping[str, Any] = {**tfserving.SERVICES, **oip.SERVICES, **health}
     return {
         service: {
-            name: handler(state, f"/{service}/{name}", *found, server.dispatcher) for name, found in methods.items()
+            name: handler(state, f"/{service}/{name}", *found, dispatcher=server.dispatcher)
+            for name, found in methods.items()
         }
         for service, methods in known.items()
     }
