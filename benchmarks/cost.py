@@ -289,7 +289,7 @@ def worst(probes: list[Probe], lab: Lab) -> list[tuple[str, Probe]]:
     }
     found = []
     for name, order in orders.items():
-        first = sorted(probes, key=order, reverse=True)[:5]
+        first = sorted(probes, key=order, reverse=True)[:3]
         found.append((name, max(map(again, first), key=order)))
     return found
 
