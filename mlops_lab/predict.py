@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mlops_lab import show
 from mlops_lab.errors import BadRequest, LabError, WrongShape
 from mlops_lab.image import InputSpec, describe, encode_png, to_input
+from mlops_lab.signature import Signature
 
 
 class Engine(Protocol):
@@ -139,6 +140,10 @@ class PredictionEvent:
         return from_probabilities(self.rows, self.predictor.class_names(self.rows.shape[1]))
 
 
+# Stands for the signature of a classifier until the predictor's input and labels are known.
+_CLASSIFIER: Any = None
+
+
 @dataclass(frozen=True, eq=False)
 class Predictor:
     """One version of a model, loaded and ready to answer.
@@ -155,6 +160,8 @@ class Predictor:
         What computes.
     info
         What else its manifest tells about it.
+    signature
+        All its inputs and outputs; by default those of a classifier with this input and these labels.
     """
 
     name: str
@@ -163,6 +170,11 @@ class Predictor:
     labels: tuple[str, ...]
     engine: Engine
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    signature: Signature = field(default=_CLASSIFIER, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.signature is _CLASSIFIER:
+            object.__setattr__(self, "signature", Signature.classifier(self.input, self.labels))
 
     def class_names(self, number: int) -> Sequence[str]:
         """Return the names of the classes, or their numbers where they have no names."""
