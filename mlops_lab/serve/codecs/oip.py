@@ -90,7 +90,7 @@ _SIZE = "Each binary input says its number of bytes in parameters.binary_data_si
 def decode_raw(binary: bytes, predictor: Predictor) -> InferRequest:
     """Return the request in a body without JSON: it is one example, and the answer is binary."""
     spec = predictor.input
-    return InferRequest(tensors.from_bytes(binary, tensors.datatype_of(spec), (1, *spec.shape)), binary=True)
+    return InferRequest(tensors.from_bytes(binary, tensors.datatype_of(spec), (1, *spec.least_shape)), binary=True)
 
 
 def reshaped(array: NDArray[Any], shape: tuple[int, ...], predictor: Predictor) -> NDArray[Any]:

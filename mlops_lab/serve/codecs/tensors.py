@@ -63,7 +63,7 @@ def classes(predictor: Predictor) -> int | None:
 
 def size(spec: InputSpec) -> int:
     """Return how many numbers one example has."""
-    return math.prod(spec.shape)
+    return math.prod(spec.least_shape)
 
 
 def label(predictor: Predictor, place: int) -> str:

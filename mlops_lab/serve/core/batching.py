@@ -73,7 +73,7 @@ class Batching:
         def batched(predictor: Predictor) -> Predictor:
             spec = predictor.input
             for length in self.buckets:
-                predictor.engine.predict(np.zeros((length, *spec.shape), spec.dtype))
+                predictor.engine.predict(spec.zeros(length))
             return replace(predictor, engine=BatchingEngine(predictor.engine, self, limits.request_seconds))
 
         return batched

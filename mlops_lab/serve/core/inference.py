@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from mlops_lab import image
 from mlops_lab.errors import BadRequest, TooLarge
-from mlops_lab.predict import PredictionEvent, Predictor, check_rows, check_tensor
+from mlops_lab.predict import PredictionEvent, Predictor
 from mlops_lab.serve.core import timing
 from mlops_lab.serve.core.admission import AdmissionController, Ticket
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import Route, TrafficRouter
+from mlops_lab.tensors import check_rows, check_tensor
 
 Images = list[NDArray[Any]] | NDArray[Any]
 

@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mlops_lab import show
 from mlops_lab.errors import LabError, StoreError, UnknownModel, UnknownVersion, WrongUsage, nearest
 from mlops_lab.predict import Predictor
@@ -340,7 +338,7 @@ class Registry:
 
 def measure(predictor: Predictor, repeats: int = 3) -> float:
     """Return the seconds of one prediction of one example, the best of some."""
-    example = np.zeros((1, *predictor.input.shape), predictor.input.dtype)
+    example = predictor.input.zeros()
     best = math.inf
     for _ in range(repeats):
         started = time.perf_counter()

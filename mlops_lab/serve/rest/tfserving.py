@@ -250,7 +250,7 @@ def decode_examples(message: dict[str, Any], spec: InputSpec, limits: Limits) ->
 
 def fold(rows: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
     """Return flat features, one row for each example, in the model's shape."""
-    whole = (len(rows), *spec.shape)
+    whole = (len(rows), *spec.least_shape)
     flat = (rows.size // max(1, len(rows)),)
     if rows.shape[1:] not in (flat, spec.shape) or rows[0].size != tensors.size(spec):
         message = f"An example has a feature {spec.name!r} of shape {rows.shape[1:]}."
@@ -288,7 +288,7 @@ def signatures(predictor: Predictor) -> dict[str, Any]:
     output = _tensor("DT_FLOAT", (number or -1,), "StatefulPartitionedCall:0")
     return {
         name: {
-            "inputs": {spec.name: _tensor(DTYPES[spec.dtype], spec.shape, f"{name}_{spec.name}:0")},
+            "inputs": {spec.name: _tensor(DTYPES[spec.dtype], spec.least_shape, f"{name}_{spec.name}:0")},
             "outputs": {tensors.output_name(predictor): output},
             "method_name": "tensorflow/serving/predict",
             "defaults": {},
