@@ -9,18 +9,20 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_lab import show
+from mlops_lab import show, tensors
 from mlops_lab.answers import Prediction as Prediction
 from mlops_lab.answers import draw as draw
 from mlops_lab.answers import from_outputs
 from mlops_lab.answers import from_probabilities as from_probabilities
-from mlops_lab.errors import BadRequest, LabError, WrongShape
 from mlops_lab.image import InputSpec, describe, to_input
 from mlops_lab.signature import Signature
 
 
 class Engine(Protocol):
     """What computes. Anything with this one method serves.
+
+    An engine of a model that is no plain classifier (several inputs or outputs, whole numbers, text) may have a second
+    one, ``run({name: array}) -> {name: array}``, with the names of the signature.
 
     Examples
     --------
@@ -115,7 +117,11 @@ class Predictor:
     signature: Signature = field(default=_CLASSIFIER, repr=False)
 
     def __post_init__(self) -> None:
-        if self.signature is _CLASSIFIER:
+        signature = self.signature
+        if signature is _CLASSIFIER or (
+            # A copy of a classifier with another input or other labels, as by dataclasses.replace.
+            signature.is_classifier and (signature.inputs[0], signature.outputs[0].labels) != (self.input, self.labels)
+        ):
             object.__setattr__(self, "signature", Signature.classifier(self.input, self.labels))
 
     def class_names(self, number: int) -> Sequence[str]:
@@ -127,7 +133,7 @@ class Predictor:
         return self.engine.predict(to_input(images, self.input))
 
     def infer(self, tensor: NDArray[Any]) -> NDArray[np.float32]:
-        """Return ``(n, classes)`` for what is model input already: scaled, in the model's shape, the batch first.
+        """Return the first output for an only input that is model input already: scaled, in its shape, the batch first.
 
         Raises
         ------
@@ -143,11 +149,9 @@ class Predictor:
         >>> model.infer(np.ones((1, 2)))
         array([[2., 2.]], dtype=float32)
         """
-        inputs = check_tensor(tensor, self)
-        with np.errstate(over="ignore", invalid="ignore"):
-            rows = self.engine.predict(inputs)
-        check_rows(rows, len(inputs), self, prepared=True)
-        return rows
+        signature = self.signature
+        answers = tensors.run(self, {signature.inputs[0].name: tensor})
+        return answers[signature.outputs[0].name]
 
     def predict(self, images: Sequence[NDArray[Any]] | NDArray[Any]) -> list[Prediction]:
         """Return a :class:`Prediction` for each image of a batch, in order."""
@@ -172,50 +176,6 @@ class Predictor:
     def _repr_html_(self) -> str:
         rows = [("engine", type(self.engine).__name__), ("classes", ", ".join(self.labels))]
         return show.card(f"{self.name} v{self.version}, ready", show.table(rows))
-
-
-def check_tensor(tensor: NDArray[Any], predictor: Predictor) -> NDArray[Any]:
-    """Return a tensor in the type of the model, once its shape fits and its numbers are finite.
-
-    Raises
-    ------
-    WrongShape
-        The tensor is not ``(n, *input.shape)``.
-    BadRequest
-        It holds NaN, infinity, or numbers too large for the type of the model.
-    """
-    spec = predictor.input
-    if tensor.ndim == 0 or tensor.shape[1:] != spec.shape:
-        raise WrongShape(
-            f"The model {predictor.name!r} takes tensors of shape (n, {', '.join(map(str, spec.shape))}); "
-            f"received {tensor.shape}.",
-            "The first axis is the batch.",
-        )
-    with np.errstate(over="ignore", invalid="ignore"):
-        converted = np.ascontiguousarray(tensor, dtype=spec.dtype)
-    if not np.isfinite(converted).all():
-        raise BadRequest("The tensor holds NaN, infinity or numbers too large.", "Send finite numbers.")
-    return converted
-
-
-def check_rows(rows: NDArray[Any], length: int, predictor: Predictor, *, prepared: bool) -> None:
-    """Raise where an engine did not answer one row of finite numbers for each example.
-
-    Parameters
-    ----------
-    prepared
-        Whether the client prepared the tensors itself, so that numbers out of range are its own.
-    """
-    if rows.ndim != 2 or len(rows) != length:
-        message = (
-            f"The engine of {predictor.name} v{predictor.version} answered shape {rows.shape} to {length} examples."
-        )
-        raise LabError(message, "An engine answers one row for each example.", code="invalid_output")
-    if not np.isfinite(rows).all():
-        if prepared:
-            raise BadRequest("The model has no finite answer to these numbers.", "Scale them as in its training.")
-        message = f"{predictor.name} v{predictor.version} answered NaN or infinity."
-        raise LabError(message, "Publish a version that answers finite numbers.", code="invalid_output")
 
 
 def draw_png(prediction: Prediction) -> bytes:

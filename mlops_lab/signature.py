@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mlops_lab.inputs import InputSpec
+from mlops_lab.inputs import TEXT, InputSpec
 
 Task = Literal["classification", "binary", "multilabel", "regression", "embedding", "segmentation", "anomaly", "other"]
 Role = Literal["probabilities", "logits", "value", "vector", "mask", "score", "tensor"]
@@ -80,7 +80,7 @@ class OutputSpec:
                 raise ValueError(f"an output of {key} {entry[key]!r}")
         if not all(side is None or (type(side) is int and side > 0) for side in shape):
             raise ValueError(f"an output of shape {shape}")
-        if entry["dtype"] != "str" and np.dtype(entry["dtype"]).kind not in "fiub":
+        if entry["dtype"] != TEXT and np.dtype(entry["dtype"]).kind not in "fiub":
             raise ValueError(f"an output of type {entry['dtype']!r}")
         task, role, activation = entry["task"], entry["role"], entry["activation"]
         return cls(str(entry["name"]), task, shape, entry["dtype"], role, labels, activation)
@@ -114,6 +114,34 @@ class Signature:
         """Return the signature of a model with one input and one row of probabilities."""
         return cls((input,), (OutputSpec(name, "classification", (len(labels) or None,), labels=labels),))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entries of a manifest: ``task``, ``inputs``, ``outputs`` and ``max_batch``."""
+        return {
+            "task": self.task,
+            "inputs": [spec.to_dict() for spec in self.inputs],
+            "outputs": [spec.to_dict() for spec in self.outputs],
+            "max_batch": self.max_batch,
+        }
+
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> Signature:
+        """Read what :meth:`to_dict` wrote.
+
+        Raises
+        ------
+        ValueError
+            An input or output is none that this library knows, or two have the same name.
+        """
+        inputs = tuple(map(InputSpec.from_dict, entry["inputs"]))
+        outputs = tuple(map(OutputSpec.from_dict, entry["outputs"]))
+        largest = entry["max_batch"]
+        for specs in (inputs, outputs):
+            if not specs or len({spec.name for spec in specs}) != len(specs):
+                raise ValueError("inputs or outputs that are missing, or of the same name")
+        if largest is not None and not (type(largest) is int and largest > 0):
+            raise ValueError(f"a largest batch of {largest!r}")
+        return cls(inputs, outputs, largest)
+
     @property
     def task(self) -> Task:
         """The task of its only output; ``"other"`` where it has several."""
@@ -125,8 +153,8 @@ class Signature:
         first = self.inputs[0]
         output = self.outputs[0]
         return (
-            (len(self.inputs), len(self.outputs)) == (1, 1)
-            and np.dtype(first.dtype if first.dtype != "str" else "U").kind == "f"
+            (len(self.inputs), len(self.outputs), self.max_batch) == (1, 1, None)
+            and first.dtype.startswith("float")
             and None not in first.shape
             and (output.task, output.role, output.activation) == ("classification", "probabilities", "none")
             and len(output.shape) == 1

@@ -14,7 +14,6 @@ from mlops_lab.answers.kinds import (
 )
 from mlops_lab.answers.reading import (
     agree,
-    class_rows,
     classes_of,
     from_outputs,
     from_probabilities,
@@ -34,7 +33,6 @@ __all__ = [
     "Value",
     "Vector",
     "agree",
-    "class_rows",
     "classes_of",
     "draw",
     "from_outputs",

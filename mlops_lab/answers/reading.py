@@ -22,6 +22,7 @@ from mlops_lab.answers.kinds import (
 )
 from mlops_lab.errors import LabError
 from mlops_lab.signature import OutputSpec, Signature
+from mlops_lab.tensors import class_rows
 
 # What two versions' numbers may differ by, in proportion, and still count as the same answer.
 TOLERANCE = 0.001
@@ -81,7 +82,7 @@ def from_outputs(
 
 def _answers(array: NDArray[Any], spec: OutputSpec, images: Sequence[NDArray[Any]] | None) -> list[Any]:
     if spec.task in ("classification", "binary"):
-        rows = class_rows(array, spec)
+        rows = class_rows(_flat(array), spec)
         return list(from_probabilities(rows, label_names(spec, rows.shape[1]), images))
     if spec.task == "multilabel":
         return _label_sets(array, spec)
@@ -96,20 +97,6 @@ def _answers(array: NDArray[Any], spec: OutputSpec, images: Sequence[NDArray[Any
     if spec.task == "anomaly":
         return [Score(item[0], item[0] < 0) for item in plain_numbers(_flat(array))]
     return [Tensor(np.asarray(item)) for item in array]
-
-
-def class_rows(array: NDArray[Any], spec: OutputSpec) -> NDArray[Any]:
-    """Return ``(n, classes)`` probabilities: one probability, as of a sigmoid unit, becomes those of two classes.
-
-    Examples
-    --------
-    >>> class_rows(np.array([[0.25]]), OutputSpec("y", "binary", (1,)))
-    array([[0.75, 0.25]])
-    """
-    rows = _flat(array)
-    if spec.task == "binary" and rows.shape[1] == 1:
-        return np.concatenate([1 - rows, rows], axis=1)
-    return rows
 
 
 def summary_rows(outputs: Mapping[str, NDArray[Any]], signature: Signature) -> NDArray[np.float32]:
@@ -130,7 +117,7 @@ def summary_rows(outputs: Mapping[str, NDArray[Any]], signature: Signature) -> N
     if array.dtype.kind not in "fiub":
         return np.zeros((len(array), 0), np.float32)
     if spec.task != "segmentation":
-        return class_rows(array, spec).astype(np.float32, copy=False)
+        return class_rows(_flat(array), spec).astype(np.float32, copy=False)
     masks = _masks(array, spec).reshape(len(array), -1)
     classes = len(spec.labels) or int(masks.max(initial=1)) + 1
     return np.stack([(masks == index).mean(axis=1) for index in range(classes)], axis=1).astype(np.float32)

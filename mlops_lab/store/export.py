@@ -91,7 +91,7 @@ def _export_sklearn(run: Run, folder: Path) -> Engine:
         raise MissingPackage(f"{error.name} is not installed.", "pip install skops skl2onnx") from error
 
     skops.dump(run.model, folder / "model.skops")
-    example = np.zeros((1, *run.input.shape), np.float32)
+    example = run.input.zeros()
     # Without zipmap, probabilities are an array and not a list of dictionaries.
     graph = to_onnx(run.model, example, options={id(run.model): {"zipmap": False}})
     (folder / "model.onnx").write_bytes(graph.SerializeToString())

@@ -124,6 +124,7 @@ def _each(items: Sequence[Any], read: Callable[[Any], NDArray[Any]]) -> list[NDA
 
 
 def json_image(item: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
+    """Return one image, or one array for a model that takes no images: base64 of a file, or nested lists."""
     if isinstance(item, str):
         try:
             data = base64.b64decode(_DATA_URL.sub("", item, count=1), validate=True)

@@ -14,8 +14,9 @@ from mlops_lab.errors import BadRequest, UnsupportedMedia
 from mlops_lab.inputs import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.codecs import images, tensors
-from mlops_lab.serve.core.inference import Batch, Tensors
+from mlops_lab.serve.core.inference import Batch
 from mlops_lab.serve.core.limits import Limits
+from mlops_lab.tensors import Tensors
 
 
 def decode(kind: str, body: bytes, predictor: Predictor, limits: Limits) -> Batch:

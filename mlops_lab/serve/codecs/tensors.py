@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab.errors import BadRequest, WrongShape
-from mlops_lab.image import InputSpec
+from mlops_lab.inputs import TEXT, InputSpec, fits
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.core.inference import Batch, Inference, check_length
 from mlops_lab.serve.core.limits import Limits
@@ -39,7 +39,7 @@ DATATYPES = {
     "FP64": "<f8",
 }
 # The protocol's names for NumPy's types.
-NAMES = {np.dtype(code).name: name for name, code in DATATYPES.items() if name != "BF16"} | {"str": "BYTES"}
+NAMES = {np.dtype(code).name: name for name, code in DATATYPES.items() if name != "BF16"} | {TEXT: "BYTES"}
 
 
 def output_name(predictor: Predictor) -> str:
@@ -67,8 +67,13 @@ def outputs_of(predictor: Predictor) -> list[OutputSpec]:
 
 
 def named_outputs(found: Inference) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an answer by their names on the wire."""
-    return {output_name(found.predictor): found.rows} if found.outputs is None else found.outputs
+    """Return the arrays of an answer by their names on the wire, in the types of the signature."""
+    specs = outputs_of(found.predictor)
+    arrays = {specs[0].name: found.rows} if found.outputs is None else found.outputs
+    return {
+        spec.name: arrays[spec.name] if spec.dtype == TEXT else arrays[spec.name].astype(spec.dtype, copy=False)
+        for spec in specs
+    }
 
 
 def to_batch(arrays: dict[str, NDArray[Any]], predictor: Predictor, message: Any = None) -> Batch:
@@ -93,57 +98,40 @@ def size(shape: Sequence[int | None]) -> int | None:
     return None if None in shape else math.prod(side for side in shape if side is not None)
 
 
-def label(predictor: Predictor, place: int) -> str:
+def label(spec: OutputSpec, place: int) -> str:
     """Return the name of a class, or its number where it has no name."""
-    return predictor.labels[place] if place < len(predictor.labels) else str(place)
+    return spec.labels[place] if place < len(spec.labels) else str(place)
 
 
 def check_shape(shape: Any, spec: InputSpec, limits: Limits) -> tuple[int, ...]:
     """Return a declared shape, batch first, once it is one that the model takes; nothing is allocated before that."""
     if not isinstance(shape, list) or not all(type(side) is int for side in shape):
         raise BadRequest("The shape of an input is not a list of whole numbers.", f"Send {wanted(spec)}.")
-    if len(shape) != len(spec.shape) + 1 or min(shape) < 0 or not fits(shape[1:], spec.shape):
+    if len(shape) != len(spec.shape) + 1 or min(shape) < 0 or not fits(tuple(shape[1:]), spec.shape):
         shown = f"{shape}" if len(shape) <= 8 else f"{len(shape)} axes"
         raise WrongShape(f"The input {spec.name!r} has the shape {shown[:200]}.", f"Send {wanted(spec)}.")
     check_length(shape[0], limits)
     return tuple(shape)
 
 
-def fits(shape: Sequence[int], sides: Sequence[int | None]) -> bool:
-    """Return whether a shape is one of those that a shape with free sides allows.
-
-    Examples
-    --------
-    >>> fits((7, 3), (None, 3)), fits((7, 2), (None, 3))
-    (True, False)
-    """
-    return len(shape) == len(sides) and all(side in (None, has) for has, side in zip(shape, sides, strict=True))
-
-
-def sides(shape: Sequence[int | None]) -> str:
-    """Return the sides of a shape in words.
-
-    Examples
-    --------
-    >>> sides((None, 3))
-    'any, 3'
-    """
-    return ", ".join("any" if side is None else str(side) for side in shape)
+def side(length: int | None) -> str:
+    """Return one side of a shape in words."""
+    return "any" if length is None else str(length)
 
 
 def one(spec: InputSpec) -> str:
     """Return what one example is, in words."""
     if spec.size:
         return "an image: a PNG or JPEG in base64, or nested lists of pixels 0–255"
-    kind = "text" if spec.dtype == "str" else spec.dtype
-    return f"{kind} of shape ({sides(spec.shape)})" if spec.shape else kind
+    kind = "text" if spec.dtype == TEXT else spec.dtype
+    return f"{kind} of shape ({', '.join(map(side, spec.shape))})" if spec.shape else kind
 
 
 def wanted(spec: InputSpec) -> str:
     """Return what a model takes, in words."""
     scaled = f", scaled to {spec.low:g}–{spec.high:g}" if spec.size else ""
-    kind = "text" if spec.dtype == "str" else spec.dtype
-    return f"{kind} of shape [{', '.join(['n', sides(spec.shape)]) if spec.shape else 'n'}]{scaled}"
+    kind = "text" if spec.dtype == TEXT else spec.dtype
+    return f"{kind} of shape [{', '.join(['n', *map(side, spec.shape)])}]{scaled}"
 
 
 def from_lists(data: Any, spec: InputSpec) -> NDArray[Any]:
@@ -168,9 +156,9 @@ def from_lists(data: Any, spec: InputSpec) -> NDArray[Any]:
     taken = _kinds(spec)
     if not kinds <= taken:
         odd = ", ".join(sorted(kind.__name__ for kind in kinds - taken))
-        there = "text" if spec.dtype == "str" else "numbers"
+        there = "text" if spec.dtype == TEXT else "numbers"
         raise BadRequest(f"The input {spec.name!r} holds {odd} where there should be {there}.", f"Send {wanted(spec)}.")
-    if spec.dtype == "str":
+    if spec.dtype == TEXT:
         return items
     if np.dtype(spec.dtype).kind in "iub" and float in kinds:
         check_whole(flat, spec)
@@ -182,7 +170,7 @@ def from_lists(data: Any, spec: InputSpec) -> NDArray[Any]:
 
 
 def _kinds(spec: InputSpec) -> set[type]:
-    if spec.dtype == "str":
+    if spec.dtype == TEXT:
         return {str}
     return {bool, int} if spec.dtype == "bool" else {int, float}
 
@@ -288,7 +276,7 @@ def datatypes(spec: InputSpec) -> list[str]:
     >>> datatypes(InputSpec((), dtype="str"))
     ['BYTES']
     """
-    if spec.dtype in ("str", "bool"):
+    if spec.dtype in (TEXT, "bool"):
         return [NAMES[spec.dtype]]
     whole = np.dtype(spec.dtype).kind in "iu"
     kinds = "iu" if whole else "f" if spec.size else "fiu"

@@ -76,7 +76,7 @@ class Batching:
                 return predictor
             spec = predictor.input
             for length in self.buckets:
-                predictor.engine.predict(np.zeros((length, *spec.shape), spec.dtype))
+                predictor.engine.predict(spec.zeros(length))
             return replace(predictor, engine=BatchingEngine(predictor.engine, self, limits.request_seconds))
 
         return batched

@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import image, tensors
-from mlops_lab.answers import class_rows, summary_rows
+from mlops_lab.answers import summary_rows
 from mlops_lab.errors import BadRequest, TooLarge
-from mlops_lab.predict import PredictionEvent, Predictor, check_rows, check_tensor
+from mlops_lab.predict import PredictionEvent, Predictor
 from mlops_lab.serve.core import timing
 from mlops_lab.serve.core.admission import AdmissionController, Ticket
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import Route, TrafficRouter
+from mlops_lab.tensors import Tensors, check_rows, check_tensor, class_rows
 
 Images = list[NDArray[Any]] | NDArray[Any]
-Tensors = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -221,7 +221,7 @@ class InferenceService:
         token = timing.current.set(context)
         started = time.perf_counter()
         try:
-            outputs = tensors.run(predictor, inputs)
+            outputs = tensors.run(predictor, inputs, prepared=batch.inputs is not None)
         finally:
             timing.current.reset(token)
         seconds = time.perf_counter() - started
@@ -229,7 +229,7 @@ class InferenceService:
         if route.record is not None:
             route.record(inputs, outputs, 1000 * seconds)
         first = predictor.signature.outputs[0]
-        rows = class_rows(outputs[first.name], first)
+        rows = class_rows(outputs[first.name].reshape(len(batch), -1), first)
         return self._report(Inference(context.request_id, predictor, batch, rows, seconds, inputs, outputs), context)
 
     def _report(self, inference: Inference, context: RequestContext) -> Inference:

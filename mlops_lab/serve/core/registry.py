@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mlops_lab import show, tensors
 from mlops_lab.errors import LabError, StoreError, UnknownModel, UnknownVersion, WrongUsage, nearest
 from mlops_lab.predict import Predictor
@@ -346,7 +344,7 @@ def measure(predictor: Predictor, repeats: int = 3) -> float:
     """
     if not predictor.signature.is_classifier:
         return _measure_named(predictor, repeats)
-    example = np.zeros((1, *predictor.input.shape), predictor.input.dtype)
+    example = predictor.input.zeros()
     best = math.inf
     for _ in range(repeats):
         started = time.perf_counter()
@@ -356,13 +354,7 @@ def measure(predictor: Predictor, repeats: int = 3) -> float:
 
 
 def _measure_named(predictor: Predictor, repeats: int) -> float:
-    example = {
-        spec.name: np.zeros((1, *(side or 1 for side in spec.shape)), object if spec.dtype == "str" else spec.dtype)
-        for spec in predictor.signature.inputs
-    }
-    for array in example.values():
-        if array.dtype == object:
-            array.fill("")
+    example = {spec.name: spec.zeros() for spec in predictor.signature.inputs}
     best = math.inf
     try:
         for _ in range(repeats):

@@ -135,10 +135,11 @@ def specs(predictors: Iterable[Predictor]) -> list[InputSpec]:
 def _image(spec: InputSpec) -> Json:
     """Return the forms in which JSON can hold one image, or one array for a model that takes no images."""
     if spec.size is None:
-        return nested(spec.shape, number(spec.dtype))
+        return nested(spec.least_shape, number(spec.dtype))
     # Whole numbers: fractions up to 1 are taken for pixels that were divided by 255 already, and refused.
     pixel = {"type": "integer", "minimum": 0, "maximum": 255}
-    return any_of([BASE64, *(nested(shape, pixel) for shape in dict.fromkeys(spec.example_shapes))])
+    shapes = dict.fromkeys(tuple(side or 1 for side in shape) for shape in spec.example_shapes)
+    return any_of([BASE64, *(nested(shape, pixel) for shape in shapes)])
 
 
 def number(dtype: str) -> Json:
@@ -170,7 +171,7 @@ def _prediction(predictors: Iterable[Predictor]) -> Json:
 
 def _blank(spec: InputSpec) -> Any:
     if spec.size is None:
-        return np.zeros(spec.shape).tolist()
+        return np.zeros(spec.least_shape).tolist()
     return base64.b64encode(encode_png(np.zeros(spec.image_shape, np.uint8))).decode()
 
 

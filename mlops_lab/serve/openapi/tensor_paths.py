@@ -165,7 +165,7 @@ def _rows(name: str, entry: ModelEntry, limits: Limits) -> Json:
     """Return the body of ``:predict``: rows under ``instances``, or a column under ``inputs``."""
     rows, columns = [], []
     for spec in _takes(entry):
-        one = nested(spec.shape, number(spec.dtype))
+        one = nested(spec.least_shape, number(spec.dtype))
         rows += [_batch(one, limits), _batch(closed(**{spec.name: one}), limits)]
         columns += [_batch(one, limits), record(**{spec.name: _batch(one, limits)})]
     row, column = record(instances=any_of(rows)), record(inputs=any_of(columns))
@@ -179,7 +179,7 @@ def _examples(name: str, entry: ModelEntry, limits: Limits) -> Json:
     kinds = []
     for spec in _takes(entry):
         value = number(spec.dtype)
-        for shape in dict.fromkeys([spec.shape, (tensors.size(spec),)]):
+        for shape in dict.fromkeys([spec.least_shape, (tensors.size(spec),)]):
             kinds.append(_batch(record(**{spec.name: nested(shape, value)}), limits))
     message = record(examples=any_of(kinds))
     message["properties"]["context"] = {"type": "object"}
@@ -198,18 +198,18 @@ def _inference(name: str, entry: ModelEntry, limits: Limits) -> Json:
         "outputs": {"type": ["array", "null"], "items": any_of(outputs), "maxItems": 1},
     }
     spec = _takes(entry)[0]
-    tensor = {"name": spec.name, "shape": [1, *spec.shape], "datatype": tensors.datatype_of(spec)}
+    tensor = {"name": spec.name, "shape": [1, *spec.least_shape], "datatype": tensors.datatype_of(spec)}
     return _body(name, entry, message, {"inputs": [{**tensor, "data": _zeros(entry).ravel().tolist()}]})
 
 
 def _input(spec: InputSpec, limits: Limits) -> Json:
     value = number(spec.dtype)
     length = {"type": "integer", "minimum": 1, "maximum": limits.batch}
-    sides = [length, *({"type": "integer", "const": side} for side in spec.shape)]
+    sides = [length, *({"type": "integer", "const": side} for side in spec.least_shape)]
     shape = {"type": "array", "prefixItems": sides, "items": False, "minItems": len(sides)}
     size = tensors.size(spec)
     flat = {**array(value), "minItems": size, "maxItems": size * limits.batch}
-    data = any_of([flat, _batch(nested(spec.shape, value), limits)])
+    data = any_of([flat, _batch(nested(spec.least_shape, value), limits)])
     entry = record(name={"const": spec.name}, shape=shape, datatype={"enum": tensors.datatypes(spec)}, data=data)
     entry["properties"]["parameters"] = {**PARAMETERS, "properties": {"binary_data_size": False}}
     return entry
