@@ -47,7 +47,7 @@ def decode_rows(items: Any, specs: Sequence[InputSpec], limits: Limits) -> dict[
     if not isinstance(items, list) or not items:
         raise BadRequest("'instances' is not a list with something in it.", f"Send examples of {wanted}.")
     check_length(len(items), limits)
-    objects = [isinstance(item, dict) and item.keys() != {"b64"} for item in items]
+    objects = [isinstance(item, dict) and not _is_b64(item, specs[0]) for item in items]
     if len(specs) == 1 and not any(objects):
         return {names[0]: items}
     if not all(objects) or any(item.keys() != set(names) for item in items):
@@ -59,7 +59,7 @@ def decode_rows(items: Any, specs: Sequence[InputSpec], limits: Limits) -> dict[
 
 def decode_columns(content: Any, specs: Sequence[InputSpec], limits: Limits) -> dict[str, Any]:
     """Return the batch in ``inputs`` by input: a plain value for the only one, or an object that names each."""
-    if len(specs) == 1 and (not isinstance(content, dict) or content.keys() == {"b64"}):
+    if len(specs) == 1 and (not isinstance(content, dict) or _is_b64(content, specs[0])):
         return {specs[0].name: content}
     missing = [spec.name for spec in specs if not isinstance(content, dict) or spec.name not in content]
     if missing:
@@ -74,12 +74,16 @@ def as_text(data: Any, spec: InputSpec) -> Any:
         return data
     if isinstance(data, list):
         return [as_text(item, spec) for item in data]
-    if isinstance(data, dict) and data.keys() == {"b64"}:
+    if _is_b64(data, spec):
         try:
             return base64.b64decode(data["b64"], validate=True).decode()
         except (ValueError, TypeError) as error:
             raise BadRequest(f"A 'b64' of the input {spec.name!r} is no text: {error}.", "Encode UTF-8.") from error
     return data
+
+
+def _is_b64(data: Any, spec: InputSpec) -> bool:
+    return spec.dtype == TEXT and isinstance(data, dict) and data.keys() == {"b64"}
 
 
 def decode_examples(message: dict[str, Any], predictor: Predictor, limits: Limits) -> Tensors:

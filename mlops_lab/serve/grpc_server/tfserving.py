@@ -39,6 +39,7 @@ TYPES = {
     23: ("UINT64", "uint64_val"),
 }
 NUMBERS = {datatype: number for number, (datatype, _) in TYPES.items()}
+KINDS = {kind: NUMBERS[tensors.NAMES[dtype]] for dtype, kind in tfserving.DTYPES.items()}
 CODES = {"OK": 0, "UNKNOWN": 2}
 
 
@@ -209,7 +210,7 @@ def metadata(context: ServiceContext, request: Any) -> Any:
 
 
 def _info(entry: dict[str, Any]) -> Any:
-    info = tensorflow_pb2.TensorInfo(name=entry["name"], dtype=tensorflow_pb2.DataType.Value(entry["dtype"]))
+    info = tensorflow_pb2.TensorInfo(name=entry["name"], dtype=KINDS[entry["dtype"]])
     for side in entry["tensor_shape"]["dim"]:
         info.tensor_shape.dim.add(size=int(side["size"]))
     return info
