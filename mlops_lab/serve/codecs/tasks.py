@@ -14,7 +14,7 @@ from mlops_lab.errors import BadRequest, UnsupportedMedia
 from mlops_lab.inputs import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.codecs import images, tensors
-from mlops_lab.serve.core.inference import Batch
+from mlops_lab.serve.core.inference import Batch, check_length
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.tensors import Tensors
 
@@ -113,7 +113,7 @@ def to_array(items: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
     if not isinstance(items, list):
         message = f"The input {spec.name!r} is a {type(items).__name__}, and not a list of examples."
         raise BadRequest(message, f"Send a list, each {tensors.one(spec)}.")
-    images.check_batch(len(items), limits)
+    check_length(len(items), limits)
     if spec.size:
         return image.to_input([images.json_image(item, spec, limits) for item in items], spec)
     if spec.columns and all(isinstance(item, dict) for item in items):

@@ -100,7 +100,8 @@ def decode_examples(message: dict[str, Any], predictor: Predictor, limits: Limit
 def _feature(items: list[Any], context: dict[str, Any], spec: InputSpec, named: str) -> NDArray[Any]:
     if not all(isinstance(item, dict) and spec.name in {**context, **item} for item in items):
         raise BadRequest(f"An example has no feature {spec.name!r}.", f"Every one is {{{named}}}.")
-    rows = as_text([{**context, **item}[spec.name] for item in items], spec)
+    features = [as_text({**context, **item}[spec.name], spec) for item in items]
+    rows = [feature if isinstance(feature, list) else [feature] for feature in features]
     return fold(tensors.from_lists(rows, spec), spec)
 
 
