@@ -355,7 +355,9 @@ def test_canary_and_shadow_compare_values():
     assert found["shadowed"]["agreement"] == 1.0, found
     assert found["served"]["v2"]["images"] == 2 and found["served"]["v2"]["mean_confidence"] is None
     line = found["shadowed"]["last"][0]
-    assert line["served"]["predictions"][0] == {"value": 10.001} and line["largest_difference"] == pytest.approx(0.002, rel=0.01)
+    assert line["served"]["predictions"][0] == {"value": 10.001} and line["largest_difference"] == pytest.approx(
+        0.002, rel=0.01
+    )
 
 
 def test_text_in_a_signature_of_one_string_per_example_may_come_flat(client):
