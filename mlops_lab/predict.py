@@ -171,7 +171,8 @@ class Predictor:
         ['input', 'labels', 'name', 'version']
         """
         known = {"name": self.name, "version": f"v{self.version}", "labels": list(self.labels)}
-        return {**known, "input": self.input.to_dict(), **self.info}
+        described = {} if self.signature.is_classifier else self.signature.to_dict()
+        return {**known, "input": self.input.to_dict(), **described, **self.info}
 
     def _repr_html_(self) -> str:
         rows = [("engine", type(self.engine).__name__), ("classes", ", ".join(self.labels))]

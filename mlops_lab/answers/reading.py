@@ -164,7 +164,7 @@ def _flat(array: NDArray[Any]) -> NDArray[Any]:
     return array.reshape(len(array), -1)
 
 
-def read(entry: Mapping[str, Any], labels: Sequence[str] = (), image: NDArray[Any] | None = None) -> Any:
+def read(entry: Mapping[str, Any], labels: Mapping[str, Sequence[str]] | None = None, image: Any = None) -> Any:
     """Return the answer in one entry of ``predictions``, by its keys; the inverse of each class's ``to_dict``.
 
     Parameters
@@ -172,7 +172,7 @@ def read(entry: Mapping[str, Any], labels: Sequence[str] = (), image: NDArray[An
     entry
         As a server answered it.
     labels
-        The names of the classes, where they are known.
+        The names of the classes by output, where they are known; of a model with one output under the empty name.
     image
         The image it is about, where it is known.
 
@@ -186,9 +186,11 @@ def read(entry: Mapping[str, Any], labels: Sequence[str] = (), image: NDArray[An
     >>> read({"score": -0.2, "outlier": True})
     Score(score=-0.2, outlier=True)
     """
-    names = tuple(labels)
+    known = labels or {}
+    names = tuple(known.get("", ()))
     if "outputs" in entry:
-        return NamedAnswers({name: read(part, (), image) for name, part in entry["outputs"].items()})
+        parts = entry["outputs"].items()
+        return NamedAnswers({name: read(part, {"": known.get(name, ())}, image) for name, part in parts})
     if "value" in entry:
         value = entry["value"]
         return Value(tuple(value) if isinstance(value, list) else value)
