@@ -318,8 +318,16 @@ class Registry:
             raise StoreError(f"There are no models{where}.", "mlops-lab train publishes one, or name another folder.")
 
     def is_ready(self) -> bool:
-        """Return whether there is a model, and each has a version to answer with."""
-        return bool(self.entries) and all(entry.by_version for entry in self.entries.values())
+        """Return whether there is a model that answers.
+
+        Another one beside it, whose only version cannot be loaded, does not answer, and ``/readyz`` names it. It takes
+        nothing from those that do: a server that is taken out of service for it would answer for none.
+        """
+        return any(entry.by_version for entry in self.entries.values())
+
+    def silent(self) -> dict[str, Any]:
+        """Return the models that have no version to answer with, and why."""
+        return {name: one.states() or one.read_error for name, one in self.entries.items() if not one.by_version}
 
     def listing(self) -> list[dict[str, Any]]:
         """Return every model with its versions and aliases."""

@@ -123,7 +123,7 @@ def _operations() -> Json:
     text = {"text/plain": {"schema": {"type": "string"}}}
     paths = {
         "/healthz": get("alive", "operations", "Whether the server is alive", in_json("Alive")),
-        "/readyz": get("ready", "operations", "Whether every model answers", in_json("Ready"), 503),
+        "/readyz": get("ready", "operations", "Whether it answers, and which models do not", in_json("Ready"), 503),
         "/metrics": get("metrics", "operations", "Counts and times, for Prometheus", text),
         TFSERVING_METRICS_PATH: get(
             "tfMetrics", "operations", "Counts and times as TensorFlow Serving names them", text, 404

@@ -118,7 +118,7 @@ def _tfserving_at(name: str, place: str, word: str, shared: Json) -> Json:
 def _server() -> Json:
     about = get("oip.server", OIP, "What this server is", in_json("oip.Server"))
     live = get("oip.live", OIP, "Whether it is alive", in_json("oip.Live"))
-    ready = get("oip.ready", OIP, "Whether every model answers; if not, with status 400", in_json("oip.Ready"))
+    ready = get("oip.ready", OIP, "Whether it answers; if not, with status 400", in_json("oip.Ready"))
     ready["responses"]["400"] = {"description": "Not ready.", "content": in_json({"type": "object"})}
     live["security"] = ready["security"] = []
     body = {"content": in_json({**record(), "properties": {"ready": FLAG}})}
