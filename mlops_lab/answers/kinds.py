@@ -141,7 +141,8 @@ class Vector:
         return {"vector": plain_numbers(self.vector)}
 
     def __str__(self) -> str:
-        return f"a vector of {self.vector.size} numbers, of length {np.linalg.norm(self.vector):.4g}"
+        with np.errstate(over="ignore"):
+            return f"a vector of {self.vector.size} numbers, of length {np.linalg.norm(self.vector):.4g}"
 
     def _repr_html_(self) -> str:
         return show.card(str(self), show.text(_short(self.vector.ravel().tolist())))
@@ -283,5 +284,5 @@ def _colour(index: int) -> tuple[int, ...]:
 
 
 def _swatch(colour: tuple[int, ...]) -> str:
-    shade = ", ".join(map(str, colour))
-    return f'<span style="display: inline-block; width: 12px; height: 12px; background: rgb({shade})"></span>'
+    pixels = np.full((1, 1, 3), colour, np.uint8)
+    return show.image(encode_png(pixels), f"rgb({', '.join(map(str, colour))})", width=12, pixelated=True)

@@ -62,5 +62,6 @@ def json_as_requests(url: str, body: dict[str, Any]) -> str:
     >>> print(json_as_requests("http://127.0.0.1:8000/models/houses/v1", {"inputs": [[3, 120]]}).splitlines()[2])
     answer = requests.post('http://127.0.0.1:8000/models/houses/v1', json={'inputs': [[3, 120]]})
     """
-    return f"import requests\n\nanswer = requests.post({url!r}, json={body!r})\nprint(answer.status_code, answer.json())"
-
+    return (
+        f"import requests\n\nanswer = requests.post({url!r}, json={body!r})\nprint(answer.status_code, answer.json())"
+    )
