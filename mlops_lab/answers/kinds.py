@@ -103,7 +103,7 @@ class LabelSet:
 
     def _repr_html_(self) -> str:
         names = self.labels or tuple(map(str, range(len(self.probabilities))))
-        strongest = int(np.argmax(self.probabilities)) if self.probabilities else 0
+        strongest = int(np.argmax(self.probabilities)) if self.found else -1
         return show.card(str(self), show.bars(names, self.probabilities, strongest=strongest))
 
 
@@ -233,10 +233,13 @@ class Tensor:
         return {"tensor": plain_numbers(self.tensor)}
 
     def __str__(self) -> str:
-        return f"{self.tensor.dtype.name} of shape {self.tensor.shape}"
+        if self.tensor.ndim == 0:
+            return _short([self.tensor.item()])
+        kind = self.tensor.dtype.name if self.tensor.dtype.kind in "fiub" else "text"
+        return f"{kind} of shape {self.tensor.shape}"
 
     def _repr_html_(self) -> str:
-        return show.card(str(self), show.text(_short(self.tensor.ravel().tolist())))
+        return show.card(str(self), show.text(_short(self.tensor.ravel().tolist())) if self.tensor.ndim else "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,9 +279,9 @@ def _short(numbers: Sequence[Any]) -> str:
 
 
 def _colour(index: int) -> tuple[int, ...]:
-    """Return the colour of a class: black for the first, then hues that lie far apart."""
+    """Return the colour of a class: grey for the first, then hues that lie far apart."""
     if index == 0:
-        return (24, 24, 24)
+        return (112, 112, 112)
     red, green, blue = colorsys.hsv_to_rgb((0.58 + 0.618034 * (index - 1)) % 1.0, 0.65, 0.95)
     return (round(255 * red), round(255 * green), round(255 * blue))
 

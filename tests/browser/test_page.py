@@ -342,7 +342,7 @@ def tasks():
 
 def test_a_model_that_takes_no_image_has_fields_for_what_it_takes(opened, tasks):
     page = opened(tasks.url, allowed=("400",))
-    page.wait_for_selector("#model option")
+    page.wait_for_selector("#model option", state="attached")
     page.select_option("#model", "price")
     page.wait_for_selector("#values input")
     assert page.is_hidden("#draw") and page.locator("#values label").all_inner_texts() == ["rooms", "area"]
@@ -362,6 +362,7 @@ def test_a_model_that_takes_no_image_has_fields_for_what_it_takes(opened, tasks)
     page.select_option("#model", "several")
     page.locator("#values input").nth(1).wait_for()
     verdict(page, "^price: 0; old: new")
+    assert page.locator("#bars tr.best th").inner_text() == "old: new"
 
 
 def test_a_file_that_is_no_image_leaves_nothing_of_the_last_answer(opened, server):

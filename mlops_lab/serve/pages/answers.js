@@ -20,10 +20,11 @@ export function inWords(answer) {
 }
 
 // The bars of an answer: a name, a value from 0 to 1, and whether it is one of those that were chosen.
-export function barsOf(answer, labels) {
+export function barsOf(answer, { labels, outputs = [] }) {
   if ("outputs" in answer) {
+    const described = Object.fromEntries(outputs.map((output) => [output.name, output]));
     return Object.entries(answer.outputs).flatMap(([name, one]) =>
-      barsOf(one).map(([label, value, best]) => [`${name}: ${label}`, value, best]));
+      barsOf(one, { labels: described[name]?.labels }).map(([label, value, best]) => [`${name}: ${label}`, value, best]));
   }
   if ("mask" in answer) return shares(answer.mask, labels);
   const { probabilities = [], class: best, labels: found } = answer;
@@ -44,12 +45,12 @@ function shares(mask, labels) {
     .map(([index, count]) => [labels?.[index] ?? String(index), count / all, count === most]);
 }
 
-// A mask as the address of an image: black for the first class, then hues that lie far apart.
+// A mask as the address of an image: grey for the first class, then hues that lie far apart.
 export function paint(mask) {
   const canvas = Object.assign(document.createElement("canvas"), { width: mask[0].length, height: mask.length });
   const context = canvas.getContext("2d");
   mask.forEach((row, y) => row.forEach((index, x) => {
-    context.fillStyle = index ? `hsl(${(209 + 222.5 * (index - 1)) % 360} 80% 63%)` : "#181818";
+    context.fillStyle = index ? `hsl(${(209 + 222.5 * (index - 1)) % 360} 80% 63%)` : "#707070";
     context.fillRect(x, y, 1, 1);
   }));
   return canvas.toDataURL();

@@ -184,7 +184,7 @@ async function send({ say }) {
   const [first] = answer.predictions ?? [];
   document.querySelector("figure").hidden = !first || (given !== null && !first.mask);
   if (first) {
-    showBars(barsOf(first, about.labels));
+    showBars(barsOf(first, about));
     if (first.mask) showMask(first.mask);
     else if (!given) await showSeen(path, kind, image);
   } else showLinks(answer.links);
