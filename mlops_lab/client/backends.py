@@ -283,10 +283,7 @@ class TensorFlowServing:
             return ModelMetadata(number, found.inputs[0], labels, about, found)
         manifest = self.store.get(name, number).manifest
         served = {key: tensor_shape(tensor) for key, tensor in signature.get("inputs", {}).items()}
-        stored = {
-            spec.name: spec.shape
-            for spec in getattr(manifest, "signature", Signature.classifier(manifest.input, manifest.labels)).inputs
-        }
+        stored = {spec.name: spec.shape for spec in manifest.signature.inputs}
         if sorted(map(str, served.values())) != sorted(map(str, stored.values())):
             message = f"{name} v{number} takes {_shown(served)} at the server and {_shown(stored)} in the store."
             raise WrongShape(message, "Pass the store that the server serves.")
@@ -295,7 +292,7 @@ class TensorFlowServing:
             manifest.input,
             manifest.labels,
             manifest.public(),
-            getattr(manifest, "signature", Signature.classifier(manifest.input, manifest.labels)),
+            manifest.signature,
         )
 
     def _fetch_metadata(self, name: str, version: int | str) -> dict[str, Any]:
