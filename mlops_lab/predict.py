@@ -10,7 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import show, tensors
-from mlops_lab.image import InputSpec, describe, encode_png, to_input
+from mlops_lab.answers.kinds import Prediction as Prediction
+from mlops_lab.answers.kinds import draw as draw
+from mlops_lab.answers.reading import from_outputs
+from mlops_lab.answers.reading import from_probabilities as from_probabilities
+from mlops_lab.image import InputSpec, describe, to_input
 from mlops_lab.signature import Signature
 
 
@@ -35,80 +39,6 @@ class Engine(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a model says about one image.
-
-    Parameters
-    ----------
-    label
-        The name of the most probable class.
-    class_index
-        Its place among the labels (``class`` on the wire).
-    confidence
-        Its probability, 0–1.
-    probabilities
-        The probability of every class, in the order of ``labels``.
-    labels
-        The names of the classes.
-    image
-        The image, where it is known, for drawing.
-    """
-
-    label: str
-    class_index: int
-    confidence: float
-    probabilities: tuple[float, ...]
-    labels: tuple[str, ...] = field(default=(), repr=False)
-    image: NDArray[np.uint8] | None = field(default=None, repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the prediction as it goes over the wire."""
-        return {
-            "label": self.label,
-            "class": self.class_index,
-            "confidence": self.confidence,
-            "probabilities": list(self.probabilities),
-        }
-
-    def __str__(self) -> str:
-        return f"{self.label} ({100 * self.confidence:.1f}%)"
-
-    def _repr_html_(self) -> str:
-        return show.card(str(self), draw(self))
-
-
-def draw(prediction: Prediction) -> str:
-    """Return a prediction as HTML: the image, where it is known, beside the bars."""
-    labels = prediction.labels or tuple(map(str, range(len(prediction.probabilities))))
-    bars = show.bars(labels, prediction.probabilities, strongest=prediction.class_index)
-    if prediction.image is None:
-        return bars
-    alt = f"The image that was classified as {prediction}"
-    image = show.image(encode_png(prediction.image), alt, width=140, pixelated=True)
-    return f'<div style="display: flex; gap: 16px; align-items: center">{image}{bars}</div>'
-
-
-def from_probabilities(
-    rows: NDArray[np.floating[Any]], labels: Sequence[str], images: Sequence[NDArray[Any]] | None = None
-) -> list[Prediction]:
-    """Return a prediction for each row of probabilities.
-
-    Examples
-    --------
-    >>> from_probabilities(np.array([[0.25, 0.75]]), ["cat", "dog"])[0].label
-    'dog'
-    """
-    names = tuple(labels)
-    best = rows.argmax(axis=1).tolist()
-    # Seven decimals are all a float32 holds; more would only be noise in the JSON.
-    values = np.round(rows.astype(np.float64), 7).tolist()
-    return [
-        Prediction(names[top], top, row[top], tuple(row), names, None if images is None else images[place])
-        for place, (top, row) in enumerate(zip(best, values, strict=True))
-    ]
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class PredictionEvent:
     """One answered request, as hooks and logs receive it.
@@ -122,11 +52,14 @@ class PredictionEvent:
     predictor
         The version that answered.
     images
-        The examples as they were given to the model, ``n`` first: images 0–255, or arrays.
+        The examples as they were given to the model, ``n`` first: images 0–255, or arrays; of several inputs the first.
     rows
-        ``(n, classes)``.
+        ``(n, classes)`` probabilities; by a model without classes, what :func:`mlops_lab.answers.summary_rows` makes of
+        its first output.
     seconds
         How long the engine took.
+    inputs, outputs
+        All named inputs and outputs of a model that is not a plain classifier; ``None`` for one that is.
     """
 
     request_id: str
@@ -135,10 +68,19 @@ class PredictionEvent:
     images: Sequence[NDArray[Any]] | NDArray[Any]
     rows: NDArray[np.float32]
     seconds: float
+    inputs: Mapping[str, NDArray[Any]] | None = None
+    outputs: Mapping[str, NDArray[Any]] | None = None
 
     @property
-    def predictions(self) -> list[Prediction]:
-        """A :class:`Prediction` for each example."""
+    def task(self) -> str:
+        """What the answers are: ``"classification"``, ``"regression"`` and so on."""
+        return self.predictor.signature.task
+
+    @property
+    def predictions(self) -> list[Any]:
+        """The answer to each example, a class of :mod:`mlops_lab.answers`: a :class:`Prediction` by a classifier."""
+        if self.outputs is not None:
+            return from_outputs(self.outputs, self.predictor.signature)
         return from_probabilities(self.rows, self.predictor.class_names(self.rows.shape[1]))
 
 
@@ -229,7 +171,8 @@ class Predictor:
         ['input', 'labels', 'name', 'version']
         """
         known = {"name": self.name, "version": f"v{self.version}", "labels": list(self.labels)}
-        return {**known, "input": self.input.to_dict(), **self.info}
+        described = {} if self.signature.is_classifier else self.signature.to_dict()
+        return {**known, "input": self.input.to_dict(), **described, **self.info}
 
     def _repr_html_(self) -> str:
         rows = [("engine", type(self.engine).__name__), ("classes", ", ".join(self.labels))]

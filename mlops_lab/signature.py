@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -146,7 +147,7 @@ class Signature:
         """The task of its only output; ``"other"`` where it has several."""
         return self.outputs[0].task if len(self.outputs) == 1 else "other"
 
-    @property
+    @cached_property
     def is_classifier(self) -> bool:
         """Whether one float input becomes one row of probabilities, as for every model of format 1."""
         first = self.inputs[0]

@@ -27,6 +27,7 @@ ORDER = [
     {"show", "inputs", "findings", "filetype"},
     {"image", "signature"},
     {"tensors"},
+    {"answers"},
     {"predict"},
     {"data", "engines"},
     {"train", "store"},
