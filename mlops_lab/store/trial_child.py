@@ -110,7 +110,6 @@ TYPES = {
 
 def _run_onnx(data: bytes) -> dict[str, Any]:
     """Load an ONNX model and run it once on zeros, where it takes arrays of numbers."""
-    import numpy as np
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
