@@ -140,6 +140,14 @@ def test_a_place_that_is_not_there_is_told_before_serving(lab, models, option, t
     assert (status, out) == (2, "") and f"{tmp_path / 'nope/x'}" in err
 
 
+def test_the_variable_port_is_heeded_where_no_port_is_given(lab, models, bright, monkeypatch, no_servers):
+    server = serve.start(bright)
+    monkeypatch.setenv("PORT", str(server.port))
+    assert f"Port {server.port}" in lab("serve", "--models", models.root)[2]
+    other = serve.start(bright, name="other")
+    assert f"Port {other.port}" in lab("serve", "--models", models.root, "--port", other.port)[2]
+
+
 def test_a_port_in_use(lab, models, bright, no_servers):
     server = serve.start(bright)
     status, _, err = lab("serve", "--models", models.root, "--port", server.port)
