@@ -196,13 +196,14 @@ def _add_operations(app: Flask, state: ServerState) -> None:
         if state.draining:
             raise Unavailable("The server is draining.", "Send the request to another one.", code="draining")
         if not registry.is_ready():
-            failed = {n: one.states() or one.read_error for n, one in registry.entries.items() if not one.by_version}
-            why = f": {failed or 'none is loaded'}" if told else ""
+            why = f": {registry.silent() or 'none is loaded'}" if told else ""
             raise Unavailable(f"There is no model to answer with{why}.", "Publish one.")
         trouble = registry.trouble()
         if not told:
             return {"status": "ready", **({"store": "Changes on disk are not seen."} if trouble else {})}
-        return {"status": "ready", "models": registry.listing(), **({"store": trouble} if trouble else {})}
+        silent = registry.silent()
+        beside = {**({"failed": silent} if silent else {}), **({"store": trouble} if trouble else {})}
+        return {"status": "ready", "models": registry.listing(), **beside}
 
     @app.get("/metrics")
     def metrics() -> Response:

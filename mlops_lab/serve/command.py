@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import Flask
 
 from mlops_lab.serve.app import create_app
 from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.core.batching import Batching
+from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.memory import keep_little
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, end_on_signals, refuse_debug, serve_until
@@ -43,7 +44,13 @@ class Settings:
     batch_size: int = 1
     batch_wait_ms: float = Batching.milliseconds
     allowed_hosts: tuple[str, ...] = ()
+    limits: dict[str, float] = field(default_factory=dict)
     cors_origins: tuple[str, ...] = ()
+
+    def make_limits(self) -> Limits:
+        """Return the limits of the server: a whole batch may be in flight, unless the options say otherwise."""
+        at_once = {"in_flight": max(Limits.in_flight, self.batch_size)} if self.batch_size > 1 else {}
+        return Limits.of({**at_once, **self.limits})
 
 
 def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
@@ -57,6 +64,7 @@ def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
     log = {"stdout": sys.stdout, "stderr": sys.stderr, None: None}[settings.access_log]
     app = create_app(
         settings.models,
+        limits=settings.make_limits(),
         api_keys=settings.api_keys,
         access_log=log,
         chains=settings.chains,

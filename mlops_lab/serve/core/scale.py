@@ -76,11 +76,12 @@ def check_tensor_scale(tensor: NDArray[Any], spec: InputSpec) -> None:
     if spec.range == PIXELS:
         check_pixel_scale(tensor)
     low, high = float(tensor.min()), float(tensor.max())
-    rounding = (spec.high - spec.low) / 510
-    if spec.low - rounding <= low and high <= spec.high + rounding:
+    lowest, highest = spec.range
+    rounding = (highest - lowest) / 510
+    if lowest - rounding <= low and high <= highest + rounding:
         return
     hint = "Scale them as in the training of the model, or send the image itself to /models."
     if spec.range == (0.0, 1.0) and low >= 0 and high <= 255:
         hint = "These look like pixels 0–255: divide them by 255, or send the image itself to /models."
     message = f"The tensor holds numbers from {low:g} to {high:g}; the model takes images scaled to"
-    raise BadRequest(f"{message} {spec.low:g}–{spec.high:g}.", hint)
+    raise BadRequest(f"{message} {lowest:g}–{highest:g}.", hint)
