@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_lab.errors import BadRequest, LabError
+from mlops_lab.errors import BadRequest, LabError, Unavailable
 from mlops_lab.serve.core.inference import InferenceService
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.http.dispatcher import Dispatcher
@@ -37,7 +37,15 @@ class Unimplemented(LabError):
     code = "unimplemented"
 
 
-def handler(state: ServerState, path: str, method: Method, request_class: Any, *, dispatcher: Dispatcher) -> Any:
+def handler(
+    state: ServerState,
+    path: str,
+    method: Method,
+    request_class: Any,
+    *,
+    dispatcher: Dispatcher,
+    serving: Callable[[], bool],
+) -> Any:
     """Return gRPC's handler for a method: it takes bytes, so that malformed ones are an error of the client."""
     import grpc
 
@@ -50,6 +58,8 @@ def handler(state: ServerState, path: str, method: Method, request_class: Any, *
             context, message = ServiceContext(state.service, request), parse(request_class, data)
             if path.startswith(OPEN):  # quick, and answered also where every thread is taken
                 answer = method(context, message)
+            elif not serving():  # the connection is closing, but this call was on its way
+                raise Unavailable("The server is stopping.", "Send the request to another one.", code="draining")
             else:
                 dispatcher.check()
                 answer = await dispatcher.run(lambda: method(context, message))

@@ -102,7 +102,7 @@ def services(state: ServerState, server: GrpcServer) -> dict[str, dict[str, Any]
     known: Mapping[str, Any] = {**tfserving.SERVICES, **oip.SERVICES, **health}
     return {
         service: {
-            name: handler(state, f"/{service}/{name}", *found, dispatcher=server.dispatcher)
+            name: handler(state, f"/{service}/{name}", *found, dispatcher=server.dispatcher, serving=server.is_serving)
             for name, found in methods.items()
         }
         for service, methods in known.items()
