@@ -1,0 +1,103 @@
+"""A version that is computed by the replicas of a Ray Serve deployment, on whichever machines they are."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_lab.errors import DeadlineExceeded, MissingPackage, Unavailable
+
+ATTEMPTS = 3
+PAUSE = 0.05
+
+
+class RayEngine:
+    """Hands inputs to a deployment. A prediction changes nothing, so it is asked again where a replica died with it.
+
+    Parameters
+    ----------
+    handle
+        Of a deployment whose replicas have a method ``predict``, such as :class:`Replica`.
+    seconds
+        How long an answer may take, all attempts together.
+
+    Raises
+    ------
+    MissingPackage
+        Ray is not installed.
+    """
+
+    def __init__(self, handle: Any, seconds: float = 10.0) -> None:
+        exceptions, serve = import_ray("ray.exceptions"), import_ray("ray.serve.exceptions")
+        self._predict = handle.predict.remote
+        self._seconds = seconds
+        self._unavailable = exceptions.ActorUnavailableError
+        self._died = (exceptions.RayActorError, exceptions.WorkerCrashedError, exceptions.ObjectLostError)
+        self._refused = (serve.BackPressureError, serve.DeploymentUnavailableError)
+
+    def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ``(n, classes)``.
+
+        Raises
+        ------
+        Unavailable
+            Each replica that was asked died, or none takes requests.
+        DeadlineExceeded
+            There was no answer in time.
+        """
+        end = time.monotonic() + self._seconds
+        deaths = 0
+        while deaths < ATTEMPTS:
+            try:
+                rows: NDArray[np.float32] = self._predict(inputs).result(timeout_s=max(0.0, end - time.monotonic()))
+                return rows
+            except self._unavailable:  # its machine is gone, or may be: Ray has not decided yet
+                time.sleep(PAUSE)
+            except self._died:
+                deaths += 1
+            except self._refused as error:
+                raise Unavailable(f"The replicas take no request: {error}", "Send it again in a second.") from error
+            except TimeoutError as error:
+                message = f"The replicas gave no answer within {self._seconds:g} s."
+                raise DeadlineExceeded(message, "Send it again, or add replicas.") from error
+        raise Unavailable(f"{ATTEMPTS} replicas died with this request.", "Send it again in a second.")
+
+
+class Replica:
+    """One copy of a version, in a process of Ray.
+
+    Parameters
+    ----------
+    models, name, version
+        The models folder, under the same path on every machine, and the version. Its hashes and its golden examples
+        are checked before the replica takes a request.
+    """
+
+    def __init__(self, models: str, name: str, version: int) -> None:
+        from mlops_lab.store import ModelStore
+
+        self._engine = ModelStore(Path(models)).load(name, version).engine
+
+    def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ``(n, classes)``."""
+        return self._engine.predict(inputs)
+
+
+def import_ray(name: str = "ray") -> Any:
+    """Return a module of Ray.
+
+    Raises
+    ------
+    MissingPackage
+        Ray is not installed.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise MissingPackage("Ray is not installed.", "pip install 'mlops-lab[ray]'") from error
