@@ -13,6 +13,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,9 @@ class Deployments:
         serve = import_ray("ray.serve")
         application = application_name(predictor)
         deployment = serve.deployment(Replica).options(name=REPLICA, **self._replicas.options())
-        target = deployment.bind(str(self._store.root.resolve()), predictor.name, predictor.version)
+        # Each replica checks the hashes and the golden examples of what lies on its own machine.
+        load = partial(ModelStore(self._store.root.resolve()).load, predictor.name, predictor.version)
+        target = deployment.bind(load)
         run_target = serve.RunTarget(target=target, name=application, route_prefix=None)
         handle = serve.run_many([run_target], wait_for_applications_running=False)[0]
         self._wait(serve, application)

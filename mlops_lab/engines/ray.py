@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab.errors import DeadlineExceeded, MissingPackage, Unavailable
+from mlops_lab.predict import Predictor
 
 ATTEMPTS = 3
 PAUSE = 0.05
@@ -72,15 +73,12 @@ class Replica:
 
     Parameters
     ----------
-    models, name, version
-        The models folder, under the same path on every machine, and the version. Its hashes and its golden examples
-        are checked before the replica takes a request.
+    load
+        Returns the model, on the machine where the replica is.
     """
 
-    def __init__(self, models: str, name: str, version: int) -> None:
-        from mlops_lab.store import ModelStore
-
-        self._engine = ModelStore(Path(models)).load(name, version).engine
+    def __init__(self, load: Callable[[], Predictor]) -> None:
+        self._engine = load().engine
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``(n, classes)``."""

@@ -10,4 +10,6 @@ if [ ! -e "$RAY_AUTH_TOKEN_PATH" ]; then
   mkdir -p "$(dirname "$RAY_AUTH_TOKEN_PATH")"
   (umask 077 && python -c "import secrets; print(secrets.token_hex(32))" > "$RAY_AUTH_TOKEN_PATH")
 fi
-exec ray start --head --block --include-dashboard false --disable-usage-stats "$@"
+# What is not used is not started: the dashboard, the autoscaler of machines, the collector of logs.
+exec ray start --head --block --include-dashboard false --no-monitor --include-log-monitor false \
+  --disable-usage-stats "$@"
