@@ -21,9 +21,10 @@ from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from mlops_lab.errors import BadImage, BadRequest, TooLarge, WrongShape
+from mlops_lab.errors import BadImage, TooLarge, WrongShape
 from mlops_lab.inputs import MAX_SIDE as MAX_SIDE
 from mlops_lab.inputs import InputSpec as InputSpec
+from mlops_lab.inputs import convert, fits, sides
 from mlops_lab.inputs import describe as describe
 
 MAX_PIXELS = 4_000_000
@@ -268,10 +269,20 @@ def to_input(images: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -> 
     scaled = batch.astype(spec.dtype)
     if spec.channels_first:
         scaled = np.ascontiguousarray(np.moveaxis(scaled, -1, 1))
-    scaled *= (spec.high - spec.low) / 255
-    if spec.low:
-        scaled += spec.low
+    if (spec.low, spec.high) != (0, 255):
+        scaled *= (spec.high - spec.low) / 255
+        if spec.low:
+            scaled += spec.low
+    if spec.mean:
+        scaled -= _by_channel(spec.mean, spec)
+        scaled /= _by_channel(spec.deviation, spec)
     return scaled.reshape(len(batch), *spec.shape)
+
+
+def _by_channel(numbers: tuple[float, ...], spec: InputSpec) -> NDArray[Any]:
+    """Return one number for each channel, so that they meet the channels of a batch of images."""
+    array = np.asarray(numbers, spec.dtype)
+    return array[:, np.newaxis, np.newaxis] if spec.channels_first else array
 
 
 def from_input(batch: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
@@ -285,22 +296,24 @@ def from_input(batch: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
     if spec.size is None:
         return batch
     with np.errstate(over="ignore"):
-        levels = (batch.astype(np.float64) - spec.low) * (255 / ((spec.high - spec.low) or 1))
+        levels = batch.astype(np.float64)
+        if spec.mean:
+            shape = (3, *spec.image_shape[:2]) if spec.channels_first else spec.image_shape
+            levels = levels.reshape(len(batch), *shape) * _by_channel(spec.deviation, spec)
+            levels += _by_channel(spec.mean, spec)
+        levels = (levels - spec.low) * (255 / ((spec.high - spec.low) or 1))
     pixels: NDArray[np.uint8] = np.rint(levels.clip(0, 255)).astype(np.uint8)
     if spec.channels_first:
         pixels = np.moveaxis(pixels, 1, -1)
     return pixels.reshape(len(batch), *spec.image_shape)
 
 
-def _as_it_is(examples: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as that
-        batch = np.asarray(examples, dtype=spec.dtype)
-    if not np.isfinite(batch).all():
-        raise BadRequest("The arrays hold NaN or infinity.", "Send finite numbers.")
-    if batch.shape[1:] != spec.shape:
+def _as_it_is(examples: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -> NDArray[Any]:
+    batch = convert(np.asarray(examples), spec)
+    if not fits(batch.shape[1:], spec.shape):
         raise WrongShape(
             f"The model takes examples of shape {spec.shape}; received {batch.shape[1:]}.",
-            f"Send an array of shape (n, {', '.join(map(str, spec.shape))}).",
+            f"Send an array of shape {sides(spec.shape)}.",
         )
     return batch
 

@@ -25,7 +25,9 @@ SERVE_FILES = sorted((PACKAGE / "serve").rglob("*.py"))
 ORDER = [
     {"errors", "provenance", "strict_json"},
     {"show", "inputs", "findings", "filetype"},
-    {"image"},
+    {"image", "signature"},
+    {"tensors"},
+    {"answers"},
     {"predict"},
     {"data", "engines"},
     {"train", "store"},

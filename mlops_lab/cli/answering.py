@@ -144,14 +144,32 @@ def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
     type=click.FloatRange(0, 1000),
     help="Maximum time that the first request of a batch waits; 0 batches what arrives during inference.",
 )
-def serve(folder: str, workers: int, **options: Any) -> None:
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="Change one of the server's limits, such as body_bytes=8388608, batch=512 or request_seconds=60; may be given"
+    " several times. docs/operations.md lists them.",
+)
+def serve(folder: str, workers: int, limits: tuple[str, ...], **options: Any) -> None:
     """Serve all models of a folder over HTTP, and optionally gRPC, until SIGTERM or Ctrl-C."""
     from mlops_lab.serve.command import Settings, run
 
-    settings = Settings(folder, workers=workers, **options)
+    settings = Settings(folder, workers=workers, limits=dict(map(_read_limit, limits)), **options)
+    settings.make_limits()  # a limit that is none is an error before anything is loaded
     warn = partial(click.echo, err=True)
     if workers == 1:
         return run(settings, click.echo, warn)
     from mlops_lab.serve.workers import supervise
 
     supervise(settings, click.echo, warn)
+
+
+def _read_limit(text: str) -> tuple[str, float]:
+    """Return the name and the number of ``NAME=NUMBER``."""
+    name, _, number = text.partition("=")
+    try:
+        return name.strip(), float(number.replace("_", ""))
+    except ValueError:
+        raise WrongUsage(f"The limit {text[:80]!r} is not NAME=NUMBER.", "Such as --limit batch=512.") from None

@@ -172,9 +172,10 @@ def _add_operations(app: Flask, state: ServerState) -> None:
         if state.draining:
             raise Unavailable("The server is draining.", "Send the request to another one.", code="draining")
         if not registry.is_ready():
-            failed = {n: one.states() or one.read_error for n, one in registry.entries.items() if not one.by_version}
-            raise Unavailable(f"There is no model to answer with: {failed or 'none is loaded'}.", "Publish one.")
-        return {"status": "ready", "models": registry.listing()}
+            failed = registry.silent() or "none is loaded"
+            raise Unavailable(f"There is no model to answer with: {failed}.", "Publish one.")
+        silent = registry.silent()
+        return {"status": "ready", "models": registry.listing(), **({"failed": silent} if silent else {})}
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -114,6 +114,8 @@ def test_predict_by_a_server(lab, models, image, no_servers):
         (["train", "--save", "x.h5", "--models", "MODELS"], 2, "x.h5"),
         (["train", "--data", "digits", "--models", "TEXT"], 1, "A file is where a folder should be"),
         (["serve", "--models", "MODELS", "--host", "203.0.113.7", "--port", "0"], 1, "Cannot listen on"),
+        (["serve", "--models", "MODELS", "--port", "0", "--limit", "batch"], 2, "not NAME=NUMBER"),
+        (["serve", "--models", "MODELS", "--port", "0", "--limit", "bach=2"], 2, "Did you mean 'batch'"),
     ],
 )
 def test_bad_input_is_two_lines_and_a_status(lab, models, image, tmp_path, arguments, status, words):

@@ -83,12 +83,31 @@ def decode_json(body: bytes, spec: InputSpec, limits: Limits) -> Images:
         items = [message["image"]]
     elif keys == ["images"] and isinstance(message["images"], list):
         items = message["images"]
+    elif keys == ["inputs"] and spec.size is None:
+        items = only_rows(message["inputs"], spec)
     else:
         named = ", ".join(key[:40] for key in keys[:8]) or "nothing in it"
         received = f"an object with {named}" if isinstance(message, dict) else f"a {type(message).__name__}"
         raise BadRequest(f"The JSON body is {received}.", 'Send {"image": …} or {"images": [ … ]}.')
     check_batch(len(items), limits)
-    return _each(items, lambda item: _json_image(item, spec, limits))
+    return _each(items, lambda item: json_image(item, spec, limits))
+
+
+def only_rows(content: Any, spec: InputSpec) -> list[Any]:
+    """Return the examples in ``inputs``: a list, or an object that names the only input.
+
+    Examples
+    --------
+    >>> only_rows({"flower": [[1, 2]]}, InputSpec((2,), name="flower"))
+    [[1, 2]]
+    """
+    if isinstance(content, dict) and list(content) == [spec.name]:
+        content = content[spec.name]
+    if not isinstance(content, list):
+        sent = f"an object with {', '.join(content)[:80]}" if isinstance(content, dict) else type(content).__name__
+        message = f"The 'inputs' are {sent}, and not a list of examples."
+        raise BadRequest(message, f'Send {{"inputs": [ … ]}} or {{"inputs": {{"{spec.name}": [ … ]}}}}.')
+    return content
 
 
 def _each(items: Sequence[Any], read: Callable[[Any], NDArray[Any]]) -> list[NDArray[Any]]:
@@ -104,7 +123,8 @@ def _each(items: Sequence[Any], read: Callable[[Any], NDArray[Any]]) -> list[NDA
     return images
 
 
-def _json_image(item: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
+def json_image(item: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
+    """Return one image, or one array for a model that takes no images: base64 of a file, or nested lists."""
     if isinstance(item, str):
         try:
             data = base64.b64decode(_DATA_URL.sub("", item, count=1), validate=True)
@@ -136,6 +156,15 @@ def _kinds(item: list[Any]) -> set[type]:
 
 def decode_npy(body: bytes, spec: InputSpec, limits: Limits) -> Images:
     """Return the images of an array in NumPy's ``.npy`` format: one, or a batch with the batch first."""
+    array = read_npy(body, spec)
+    if array.ndim > 0 and array.shape[1:] != () and not _is_one(array, spec):
+        check_batch(len(array), limits)
+        return check_batch_shape(array, spec)
+    return [check_image(array, spec)]
+
+
+def read_npy(body: bytes, spec: InputSpec) -> NDArray[Any]:
+    """Return the array in NumPy's ``.npy`` format; the model's input is for errors."""
     dtype, order, shape, start = _npy_header(body)
     if len(shape) > 5:
         raise WrongShape(f"The array has {len(shape)} axes.", f"Send {_wanted(spec)}.")
@@ -143,11 +172,7 @@ def decode_npy(body: bytes, spec: InputSpec, limits: Limits) -> Images:
     if declared != sent:
         message = f"The header of the array declares {declared} bytes of numbers; the body has {sent}."
         raise BadRequest(message, "Send what numpy.save wrote, whole.")
-    array = np.frombuffer(body, dtype, offset=start, count=math.prod(shape)).reshape(shape, order=order)
-    if array.ndim > 0 and array.shape[1:] != () and not _is_one(array, spec):
-        check_batch(len(array), limits)
-        return check_batch_shape(array, spec)
-    return [check_image(array, spec)]
+    return np.frombuffer(body, dtype, offset=start, count=math.prod(shape)).reshape(shape, order=order)
 
 
 def _npy_header(body: bytes) -> tuple[np.dtype[Any], Literal["C", "F"], tuple[int, ...], int]:

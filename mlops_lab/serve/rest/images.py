@@ -1,6 +1,6 @@
 """The course's routes: ``/models``, ``/models/<name>`` and ``/models/<name>/<version>``.
 
-:func:`respond` answers an image POST without a framework. The Flask view below and the event loop in ``asgi.py`` both
+:func:`respond` answers a POST without a framework. The Flask view below and the event loop in ``asgi.py`` both
 call it, so their answers are the same bytes.
 """
 
@@ -16,12 +16,12 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from mlops_lab.errors import BadRequest, TooLarge
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
-from mlops_lab.serve.codecs import body, images
+from mlops_lab.serve.codecs import body, images, tasks
 from mlops_lab.serve.core.admission import Ticket
 from mlops_lab.serve.core.inference import Batch, Images, InferenceService
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.timing import RequestContext
-from mlops_lab.serve.rest.reply import JSON, Reply, failed
+from mlops_lab.serve.rest.reply import JSON, Reply, failed, json_reply
 
 # Fields that a form may have beside its images.
 FIELDS_BESIDE = 8
@@ -59,13 +59,17 @@ class ImageRequest(NamedTuple):
 def respond(
     service: InferenceService, request: ImageRequest, context: RequestContext, ticket: Ticket | None = None
 ) -> Reply:
-    """Classify the images of a request: find the version, decode, predict, encode."""
+    """Answer a request: find the version, decode, predict, encode."""
 
     def decode(predictor: Predictor) -> Batch:
-        return Batch(decode_images(request, predictor.input, service.limits))
+        if predictor.signature.is_classifier:
+            return Batch(decode_images(request, predictor.input, service.limits))
+        return decode_examples(request, predictor, service.limits)
 
     try:
         found = service.infer(request.name, request.version, decode, context, ticket)
+        if found.outputs is not None:
+            return json_reply(tasks.encode(found.predictor, found.outputs))
         return Reply(200, [("Content-Type", JSON)], images.encode(found.predictor, found.rows))
     except Exception as error:
         return failed(error, context)
@@ -79,6 +83,16 @@ def decode_images(request: ImageRequest, spec: InputSpec, limits: Limits) -> Ima
     if request.content_encoding:
         content = body.decompress(content, request.content_encoding, limits)
     return images.decode(request.content_type, content, spec, limits)
+
+
+def decode_examples(request: ImageRequest, predictor: Predictor, limits: Limits) -> Batch:
+    """Return the examples in a request to a model that is not a plain classifier."""
+    content = request.read()
+    if isinstance(content, Form):
+        return tasks.decode_form(content.files, content.fields, predictor, limits)
+    if request.content_encoding:
+        content = body.decompress(content, request.content_encoding, limits)
+    return tasks.decode(request.content_type, content, predictor, limits)
 
 
 def current_request(limits: Limits, name: str = "", version: str = "") -> ImageRequest:
