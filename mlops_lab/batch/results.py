@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlops_lab.batch.answers import Column, Columns
+from mlops_lab.batch.answers import ERROR, Column, Columns
 from mlops_lab.batch.sources import import_parquet, read_header
 from mlops_lab.errors import WrongUsage
 from mlops_lab.store.disk import explained, write_atomically
@@ -78,7 +78,7 @@ class Parts:
         """Write the next part; it is on the disk itself when this returns."""
         columns = {name: _concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
         content = self._format.encode(columns)
-        failed = int(np.count_nonzero(np.asarray(columns["error"])))
+        failed = int(np.count_nonzero(np.asarray(columns[ERROR])))
         write_atomically(self._path(rows, failed), content)
         self._take(rows, failed)
 

@@ -101,8 +101,8 @@ def predict(
         files. A cell of images holds the bytes of a file, or pixels.
     out
         An ``.npz``, ``.parquet`` or ``.csv`` file: the columns of ``source`` that are no images (``file``, for a
-        folder), and ``label``, ``class``, ``confidence`` and ``error``. A row that the model cannot answer has an
-        error, and the class -1; it does not end the batch.
+        folder), the parts of the answer (``label``, ``class`` and ``confidence``, or ``value``, ``vector`` …, by
+        the model's task), and ``error``. A row that the model cannot answer has an error; it does not end the batch.
     processes
         The number of processes that compute. One computes in this process.
     piece
@@ -160,7 +160,7 @@ def predict(
 
 
 def _open(source: str | PathLike[str], predictor: Predictor) -> Source:
-    rows = open_source(source, {predictor.input.name: predictor.input.size is not None})
+    rows = open_source(source, predictor.signature.inputs)
     if not rows.length:
         raise WrongUsage(f"{source} has no rows.", "Give a file with at least one, or a folder of PNG or JPEG files.")
     return rows

@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mlops_lab.batch.answers import Columns
 from mlops_lab.errors import DataError, MissingPackage, WrongUsage, nearest
+from mlops_lab.inputs import InputSpec
 
 IMAGES = (".png", ".jpg", ".jpeg")
 SKIPPED_BYTES = 2**24
@@ -48,15 +49,16 @@ class Source(Protocol):
         ...
 
 
-def open_source(path: str | os.PathLike[str], inputs: Mapping[str, bool]) -> Source:
+def open_source(path: str | os.PathLike[str], specs: Sequence[InputSpec]) -> Source:
     """Return the rows of a file or a folder.
 
     Parameters
     ----------
     path
         An ``.npz`` or ``.parquet`` file, or a folder of PNG and JPEG files.
-    inputs
-        The names of the model's inputs, and whether each takes images. Images are not kept in the result.
+    specs
+        The inputs of the model. A column bears the name of each; a row of a table may also be in one column for each of
+        its numbers. Images are not kept in the result.
 
     Raises
     ------
@@ -67,22 +69,28 @@ def open_source(path: str | os.PathLike[str], inputs: Mapping[str, bool]) -> Sou
     """
     place = Path(path)
     if place.is_dir():
-        return FolderSource.of(place, inputs)
-    readers: dict[str, Callable[[Path, Mapping[str, bool]], Source]]
+        return FolderSource.of(place, specs)
+    readers: dict[str, Callable[[Path, Sequence[InputSpec]], Source]]
     readers = {".npz": NpzSource.of, ".parquet": ParquetSource.of}
     if place.suffix not in readers:
         kinds = "an .npz or .parquet file, or a folder of images"
         raise WrongUsage(f"Rows cannot be read from {place}.", f"Give {kinds}.")
     if not place.is_file():
         raise DataError(f"There is no file {place}.", "Check the path.")
-    return readers[place.suffix](place, inputs)
+    return readers[place.suffix](place, specs)
 
 
-def _check_columns(place: Path, inputs: Mapping[str, bool], known: list[str]) -> None:
-    missing = [name for name in inputs if name not in known]
-    if missing:
-        message = f"The model takes a column {missing[0]!r}, which {place} does not have."
-        raise WrongUsage(message, nearest(missing[0], known))
+def _choose(place: Path, specs: Sequence[InputSpec], known: list[str]) -> dict[str, bool]:
+    """Return the columns that the model takes, and whether each has images."""
+    chosen = {}
+    for spec in specs:
+        parted = spec.columns if spec.name not in known else ()
+        for name in parted or (spec.name,):
+            if name not in known:
+                message = f"The model takes a column {name!r}, which {place} does not have."
+                raise WrongUsage(message, nearest(name, known))
+            chosen[name] = spec.size is not None
+    return chosen
 
 
 def _identity(place: Path) -> str:
@@ -99,12 +107,12 @@ class FolderSource:
     name: str
 
     @classmethod
-    def of(cls, place: Path, inputs: Mapping[str, bool]) -> FolderSource:
+    def of(cls, place: Path, specs: Sequence[InputSpec]) -> FolderSource:
         """Look for the images."""
-        if list(inputs.values()) != [True]:
+        if len(specs) > 1 or specs[0].size is None:
             raise WrongUsage("A folder of images is for a model of one image.", "Give an .npz or .parquet file.")
         found = (path for path in place.rglob("*") if path.suffix.lower() in IMAGES and path.is_file())
-        return cls(place, tuple(sorted(path.relative_to(place).as_posix() for path in found)), next(iter(inputs)))
+        return cls(place, tuple(sorted(path.relative_to(place).as_posix() for path in found)), specs[0].name)
 
     @property
     def length(self) -> int:
@@ -168,12 +176,12 @@ class NpzSource:
     headers: Mapping[str, Header]
 
     @classmethod
-    def of(cls, place: Path, inputs: Mapping[str, bool]) -> NpzSource:
+    def of(cls, place: Path, specs: Sequence[InputSpec]) -> NpzSource:
         """Read the headers."""
         try:
             with zipfile.ZipFile(place) as archive:
                 names = [name.removesuffix(".npy") for name in archive.namelist()]
-                _check_columns(place, inputs, names)
+                inputs = _choose(place, specs, names)
                 headers = {name: _header(archive, name) for name in names}
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise DataError(f"{place} cannot be read: {error}.", "Write it with numpy.savez.") from error
@@ -239,7 +247,7 @@ class ParquetSource:
     groups: tuple[int, ...]
 
     @classmethod
-    def of(cls, place: Path, inputs: Mapping[str, bool]) -> ParquetSource:
+    def of(cls, place: Path, specs: Sequence[InputSpec]) -> ParquetSource:
         """Read the footer."""
         parquet = import_parquet()
         try:
@@ -248,7 +256,7 @@ class ParquetSource:
                 groups = tuple(file.metadata.row_group(number).num_rows for number in range(file.num_row_groups))
         except (OSError, ValueError) as error:
             raise DataError(f"{place} cannot be read: {error}.", "Write it as Parquet.") from error
-        _check_columns(place, inputs, names)
+        inputs = _choose(place, specs, names)
         return cls(place, tuple(inputs), tuple(name for name in names if not inputs.get(name)), groups)
 
     @property

@@ -24,7 +24,7 @@ from mlops_lab.serve.command import Settings, run
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.store import ModelStore
-from mlops_lab.store.export import check_agreement
+from mlops_lab.store.golden import ask, check_agreement
 
 START_SECONDS = 180.0
 REPLICA = "replica"
@@ -136,7 +136,7 @@ class Deployments:
         self._wait(serve, application)
         deployed = replace(predictor, engine=RayEngine(handle, self._seconds))
         golden = self._store.get(predictor.name, predictor.version).manifest.golden
-        check_agreement("ray", golden.outputs, deployed.probabilities(golden.inputs), golden.tolerance)
+        check_agreement("ray", golden.answers, ask(deployed, golden.examples), golden.tolerance)
         weakref.finalize(deployed.engine, _delete, application).atexit = False
         return deployed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ class RayEngine:
     Parameters
     ----------
     handle
-        Of a deployment whose replicas have a method ``predict``, such as :class:`Replica`.
+        Of a deployment whose replicas have the methods of :class:`Replica`.
     seconds
         How long an answer may take, all attempts together.
 
@@ -34,14 +34,19 @@ class RayEngine:
 
     def __init__(self, handle: Any, seconds: float = 10.0) -> None:
         exceptions, serve = import_ray("ray.exceptions"), import_ray("ray.serve.exceptions")
-        self._predict = handle.predict.remote
+        self._handle = handle
         self._seconds = seconds
         self._unavailable = exceptions.ActorUnavailableError
         self._died = (exceptions.RayActorError, exceptions.WorkerCrashedError, exceptions.ObjectLostError)
         self._refused = (serve.BackPressureError, serve.DeploymentUnavailableError)
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return ``(n, classes)``.
+        """Return ``(n, classes)``; the errors are those of :meth:`run`."""
+        rows: NDArray[np.float32] = self._ask(self._handle.predict, inputs)
+        return rows
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Return the named outputs of a model that is no plain classifier.
 
         Raises
         ------
@@ -50,12 +55,15 @@ class RayEngine:
         DeadlineExceeded
             There was no answer in time.
         """
+        answers: Mapping[str, NDArray[Any]] = self._ask(self._handle.run, dict(inputs))
+        return answers
+
+    def _ask(self, method: Any, inputs: Any) -> Any:
         end = time.monotonic() + self._seconds
         deaths = 0
         while deaths < ATTEMPTS:
             try:
-                rows: NDArray[np.float32] = self._predict(inputs).result(timeout_s=max(0.0, end - time.monotonic()))
-                return rows
+                return method.remote(inputs).result(timeout_s=max(0.0, end - time.monotonic()))
             except self._unavailable:  # its machine is gone, or may be: Ray has not decided yet
                 time.sleep(PAUSE)
             except self._died:
@@ -83,6 +91,14 @@ class Replica:
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``(n, classes)``."""
         return self._engine.predict(inputs)
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Return the named outputs, or the first one of an engine that has no names for them."""
+        engine: Any = self._engine
+        if hasattr(engine, "run"):
+            answers: Mapping[str, NDArray[Any]] = engine.run(inputs)
+            return answers
+        return {"": engine.predict(next(iter(inputs.values())))}
 
 
 def import_ray(name: str = "ray") -> Any:
