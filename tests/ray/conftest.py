@@ -50,6 +50,17 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def small_node():
+    """Return options of a node that stands beside others on this machine.
+
+    Where a port of its agents is not given, Ray ends after 15 s in which an agent has not chosen one: too few on a machine
+    that is busy.
+    """
+    agents = ("dashboard-agent-grpc", "dashboard-agent-listen", "runtime-env-agent", "metrics-export")
+    ports = [word for name in agents for word in (f"--{name}-port", str(free_port()))]
+    return ["--num-cpus", "2", "--object-store-memory", str(100 * 2**20), *ports]
+
+
 class Process:
     """A program that runs beside the test, with what it prints in a file."""
 
@@ -138,11 +149,10 @@ class Cluster:
 
     def __init__(self, models, start):
         self.models, self.start, self.folder = models, start, start.folder
-        # Beside another cluster of this machine, and small.
-        few = ["--num-cpus", "2", "--object-store-memory", str(100 * 2**20)]
         ports = ["--port", str(free_port()), "--ray-client-server-port", str(free_port())]
-        self.head, self.address = start.patiently("head", HEAD, "sh", "head.sh", *ports, *few)
-        self.node, _ = start.patiently("node", "(Ray runtime started)", "sh", "node.sh", *few, RAY_ADDRESS=self.address)
+        self.head, self.address = start.patiently("head", HEAD, "sh", "head.sh", *ports, *small_node())
+        node = ["sh", "node.sh", *small_node()]
+        self.node, _ = start.patiently("node", "(Ray runtime started)", *node, RAY_ADDRESS=self.address)
         self.front = start("front", sys.executable, "serve_on_ray.py", RAY_ADDRESS=self.address)
         self.url = self.front.printed(r"serving (http://\S+)")
 
