@@ -53,8 +53,8 @@ def free_port():
 def small_node():
     """Return options of a node that stands beside others on this machine.
 
-    Where a port of its agents is not given, Ray ends after 15 s in which an agent has not chosen one: too few on a machine
-    that is busy.
+    Ray ends where one of its agents has not chosen a port within 15 s, which are too few on a busy machine; so they are
+    given theirs.
     """
     agents = ("dashboard-agent-grpc", "dashboard-agent-listen", "runtime-env-agent", "metrics-export")
     ports = [word for name in agents for word in (f"--{name}-port", str(free_port()))]
