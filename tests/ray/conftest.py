@@ -117,7 +117,7 @@ class Programs:
         return process
 
     def patiently(self, name, pattern, *command, **more):
-        """Start a program and wait for a line; again, where Ray gives up after its 30 s on a machine that is busy."""
+        """Start a program and wait for a line; again, where Ray gives up after some seconds on a machine that is busy."""
         for attempt in range(4):
             process = self(f"{name}-{attempt}", *command, **more)
             if found := process.printed(pattern, may_end=attempt < 3):
@@ -158,10 +158,8 @@ class Cluster:
 
     def wait_for_replicas(self, version, count):
         """Wait until so many replicas of a version take requests."""
-        waiting = self.start(
-            "waiting", sys.executable, "-c", WAITING, str(version), str(count), RAY_ADDRESS=self.address
-        )
-        waiting.printed("(there they are)")
+        program = [sys.executable, "-c", WAITING, str(version), str(count)]
+        waiting, _ = self.start.patiently("waiting", "(there they are)", *program, RAY_ADDRESS=self.address)
         waiting.stop()
 
     def replicas(self, node, version):
