@@ -117,7 +117,7 @@ class Programs:
         return process
 
     def patiently(self, name, pattern, *command, **more):
-        """Start a program and wait for a line; again, where Ray gives up after some seconds on a machine that is busy."""
+        """Start a program and wait for a line; again, where a machine is so busy that Ray gives up."""
         for attempt in range(4):
             process = self(f"{name}-{attempt}", *command, **more)
             if found := process.printed(pattern, may_end=attempt < 3):
