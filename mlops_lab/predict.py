@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import show, tensors
-from mlops_lab.answers import Prediction as Prediction
-from mlops_lab.answers import draw as draw
-from mlops_lab.answers import from_outputs
-from mlops_lab.answers import from_probabilities as from_probabilities
+from mlops_lab.answers.kinds import Prediction as Prediction
+from mlops_lab.answers.kinds import draw as draw
+from mlops_lab.answers.reading import from_outputs
+from mlops_lab.answers.reading import from_probabilities as from_probabilities
 from mlops_lab.image import InputSpec, describe, to_input
 from mlops_lab.signature import Signature
 

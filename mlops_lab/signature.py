@@ -7,13 +7,13 @@ described by the same few words. A manifest of format 1, which knew classifiers 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mlops_lab.inputs import TEXT, InputSpec
+from mlops_lab.inputs import TEXT, InputSpec, describe
 
 Task = Literal["classification", "binary", "multilabel", "regression", "embedding", "segmentation", "anomaly", "other"]
 Role = Literal["probabilities", "logits", "value", "vector", "mask", "score", "tensor"]
@@ -159,3 +159,36 @@ class Signature:
             and (output.task, output.role, output.activation) == ("classification", "probabilities", "none")
             and len(output.shape) == 1
         )
+
+
+def changes(before: Signature, after: Signature) -> list[str]:
+    """Return what a client of one version would notice of another: in words, empty where nothing.
+
+    The names of an only input and of an only output are no matter to most clients, and are not compared.
+
+    Examples
+    --------
+    >>> changes(Signature.classifier(InputSpec((4,)), ("a", "b")), Signature.classifier(InputSpec((3,)), ("a", "b")))
+    ['it takes float32 arrays of shape (3,), not float32 arrays of shape (4,)']
+    """
+    found = []
+    if len(before.inputs) != len(after.inputs) or len(before.outputs) != len(after.outputs):
+        counts = [f"{len(one.inputs)} inputs and {len(one.outputs)} outputs" for one in (after, before)]
+        return [f"it has {counts[0]}, not {counts[1]}"]
+    for old, new in zip(before.inputs, after.inputs, strict=True):
+        if len(before.inputs) > 1 and old.name != new.name:
+            found.append(f"the input {old.name!r} is called {new.name!r}")
+        if replace(old, name="", columns=()) != replace(new, name="", columns=()):
+            found.append(f"it takes {describe(new)}, not {describe(old)}")
+        elif old.columns != new.columns:
+            found.append(f"its columns are {', '.join(new.columns)}, not {', '.join(old.columns)}")
+    for given, said in zip(before.outputs, after.outputs, strict=True):
+        if len(before.outputs) > 1 and given.name != said.name:
+            found.append(f"the output {given.name!r} is called {said.name!r}")
+        if (given.task, len(given.shape)) != (said.task, len(said.shape)):
+            found.append(f"it answers {said.task} of {len(said.shape)} axes, not {given.task} of {len(given.shape)}")
+        elif given.labels != said.labels:
+            found.append(f"its labels are {', '.join(said.labels)}, not {', '.join(given.labels)}")
+        elif given.shape != said.shape:
+            found.append(f"it answers the shape {said.shape}, not {given.shape}")
+    return found

@@ -46,7 +46,7 @@ class KerasEngine:
         """Return the tensors in the structure in which the model takes them: one, a list or a dictionary."""
         structure = getattr(self.model, "_inputs_struct", None)
         if isinstance(structure, dict):
-            return {key: tensors.get(key, value) for key, value in zip(structure, tensors.values(), strict=True)}
+            return {key: tensors[key] for key in structure}
         if len(tensors) == 1 and not isinstance(structure, list | tuple):
             return next(iter(tensors.values()))
         return tensors if structure is None else list(tensors.values())

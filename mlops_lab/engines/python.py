@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import pickle
+import shutil
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -43,7 +45,6 @@ class PythonEngine:
     def __init__(self, function: Callable[[Any], Any], *, in_turn: bool = False) -> None:
         self._function = function
         self._turn: Any = threading.Lock() if in_turn else nullcontext()
-        self.folder: Any = None
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``(n, classes)``."""
@@ -83,12 +84,12 @@ def load_files(files: Mapping[str, bytes]) -> PythonEngine:
     >>> load_files({"model.py": b"def predict(inputs): return 2 * inputs"}).run({"x": np.ones(2)})
     {'output': array([2., 2.])}
     """
-    folder = tempfile.TemporaryDirectory(prefix="mlops-lab-", ignore_cleanup_errors=True)
+    folder = tempfile.mkdtemp(prefix="mlops-lab-")
     for name, content in files.items():
-        place = Path(folder.name, name)
+        place = Path(folder, name)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
-    found = importlib.util.spec_from_file_location(f"mlops_lab_model_{next(_NUMBERS)}", Path(folder.name, CODE))
+    found = importlib.util.spec_from_file_location(f"mlops_lab_model_{next(_NUMBERS)}", Path(folder, CODE))
     assert found is not None and found.loader is not None
     module = importlib.util.module_from_spec(found)
     sys.modules[found.name] = module  # so that its own classes can be pickled
@@ -96,7 +97,7 @@ def load_files(files: Mapping[str, bytes]) -> PythonEngine:
     state = pickle.loads(files[STATE]) if STATE in files else {}
     vars(module).update(state.get("globals", {}))
     engine = PythonEngine(_entry(module, state), in_turn=True)
-    engine.folder = folder  # kept as long as the engine is
+    weakref.finalize(engine, shutil.rmtree, folder, ignore_errors=True)  # its files are there as long as it is
     return engine
 
 
@@ -105,7 +106,7 @@ def _entry(module: Any, state: Mapping[str, Any]) -> Callable[[Any], Any]:
     entry = next((getattr(module, name) for name in names if hasattr(module, name)), None)
     if isinstance(entry, type):
         if "attributes" in state:
-            made: Any = entry.__new__(entry)
+            made: Any = object.__new__(entry)
             vars(made).update(state["attributes"])
         else:
             made = entry()

@@ -129,10 +129,13 @@ def from_bytes(data: bytes, signature: Signature) -> tuple[Arrays, Arrays]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist()):
             raise ValueError("the arrays are compressed")  # so that none is larger than the file
-    kinds = {"inputs": signature.inputs, "outputs": signature.outputs}
+    kinds = {
+        "inputs": [spec.name for spec in signature.inputs],
+        "outputs": [spec.name for spec in signature.outputs],
+    }
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         loaded = {
-            kind: {spec.name: file[f"{kind}.{n}"] for n, spec in enumerate(specs)} for kind, specs in kinds.items()
+            kind: {name: file[f"{kind}.{place}"] for place, name in enumerate(names)} for kind, names in kinds.items()
         }
     if len({len(array) for arrays in loaded.values() for array in arrays.values()} - {0}) != 1:
         raise ValueError("there are none, or not one answer for each example")

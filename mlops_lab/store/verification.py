@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlops_lab import engines
 from mlops_lab.errors import DamagedArtifact, LabError
-from mlops_lab.predict import Predictor
+from mlops_lab.predict import Engine, Predictor
 from mlops_lab.store import safety
 from mlops_lab.store.golden import ask, check_agreement
 from mlops_lab.store.golden_arrays import GOLDEN_FILE, Arrays, Golden
@@ -85,7 +85,7 @@ def _read(folder: Path) -> dict[str, bytes]:
     }
 
 
-def _predictor(prepared: Prepared, engine: engines.Engine, name: str) -> Predictor:
+def _predictor(prepared: Prepared, engine: Engine, name: str) -> Predictor:
     signature = prepared.signature
     return Predictor(name, 1, signature.inputs[0], signature.outputs[0].labels, engine, {}, signature)
 

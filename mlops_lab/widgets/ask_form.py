@@ -96,23 +96,23 @@ class AskForm(ipywidgets.VBox):  # type: ignore[misc]
 
     def _field(self, spec: InputSpec) -> Any:
         """Return the controls of one input under its name."""
+        box = ipywidgets.Textarea(layout=ipywidgets.Layout(width="min(100%, 520px)"))
+        controls: list[Any] = [box]
+        read: Callable[[], Any]
         if spec.size:
-            control: Any = ipywidgets.FileUpload(accept=".png,.jpg,.jpeg", multiple=False)
-            controls, read = [control], lambda: _uploaded(control, spec)
+            file = ipywidgets.FileUpload(accept=".png,.jpg,.jpeg", multiple=False)
+            controls, read = [file], lambda: _uploaded(file, spec)
         elif spec.dtype == TEXT:
-            control = ipywidgets.Textarea(placeholder="Some text", layout=ipywidgets.Layout(width="min(100%, 520px)"))
-            controls, read = [control], lambda: [control.value] if spec.shape else control.value
+            box.placeholder, read = "Some text", lambda: [box.value] if spec.shape else box.value
         elif len(spec.shape) < 2 and None not in spec.shape and math.prod(spec.least_shape) <= MOST_FIELDS:
-            controls = _numbers(spec)
-            read = lambda: [each.value for each in controls] if spec.shape else controls[0].value  # noqa: E731
+            numbers = controls = _numbers(spec)
+            read = lambda: [each.value for each in numbers] if spec.shape else numbers[0].value  # noqa: E731
         else:
-            control = ipywidgets.Textarea(json.dumps(spec.zeros()[0].tolist()))
-            control.layout.width = "min(100%, 520px)"
-            controls, read = [control], lambda: _parsed(control.value, spec)
+            box.value, read = json.dumps(spec.zeros()[0].tolist()), lambda: _parsed(box.value, spec)
         self.fields[spec.name] = controls
         self._readers[spec.name] = read
-        box = ipywidgets.Box(controls, layout=ipywidgets.Layout(flex_flow="row wrap"))
-        return ipywidgets.VBox([ipywidgets.HTML(fragments.heading(spec.name)), box])
+        row = ipywidgets.Box(controls, layout=ipywidgets.Layout(flex_flow="row wrap"))
+        return ipywidgets.VBox([ipywidgets.HTML(fragments.heading(spec.name)), row])
 
 
 def _numbers(spec: InputSpec) -> list[Any]:

@@ -270,7 +270,6 @@ def broken(name, output, function):
         (VALUE, lambda house: {"price": np.full((len(house), 1), np.nan)}),
         (VALUE, lambda house: {"price": np.zeros((1, 1))}),
         (VALUE, lambda house: {"price": np.zeros((len(house), 2))}),
-        (VALUE, lambda house: {"cost": np.zeros((len(house), 1))}),
         (OutputSpec("p", "multilabel", (None,), labels=("a", "b")), lambda house: {"p": np.zeros((len(house), 3))}),
         (
             OutputSpec("p", "classification", (None,), "float32", "logits", ("a",), "softmax"),

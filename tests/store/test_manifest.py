@@ -55,8 +55,8 @@ def test_it_has_a_line_for_each_key(text):
 def test_it_says_what_the_design_asks_for(entry):
     assert {
         "format", "name", "version", "description", "framework", "engine", "versions", "files", "task",
-        "inputs", "outputs", "max_batch", "notes", "number_of_parameters", "trainable_parameters", "optimizer_parameters", "metrics", "training", "data", "seed",
-        "created", "golden",
+        "inputs", "outputs", "max_batch", "notes", "number_of_parameters", "trainable_parameters",
+        "optimizer_parameters", "metrics", "training", "data", "seed", "created", "golden",
     } == entry.keys()  # fmt: skip
     assert {"python", "numpy", "tensorflow", "keras"} >= entry["versions"].keys() >= {"python", "numpy"}
     assert all(len(file["sha256"]) == 64 and file["size"] > 0 for file in entry["files"].values())

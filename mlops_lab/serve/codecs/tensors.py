@@ -66,6 +66,18 @@ def outputs_of(predictor: Predictor) -> list[OutputSpec]:
     return list(outputs)
 
 
+def scored(predictor: Predictor) -> OutputSpec | None:
+    """Return the output that TensorFlow Serving's ``:classify`` answers: the first one with classes, if any."""
+    tasks = ("classification", "binary", "multilabel")
+    return next((spec for spec in outputs_of(predictor) if spec.task in tasks), None)
+
+
+def valued(predictor: Predictor) -> OutputSpec | None:
+    """Return the output that TensorFlow Serving's ``:regress`` answers: the first that is a single number, if any."""
+    tasks, single = ("regression", "anomaly"), ((), (1,))
+    return next((spec for spec in outputs_of(predictor) if spec.task in tasks and spec.shape in single), None)
+
+
 def named_outputs(found: Inference) -> dict[str, NDArray[Any]]:
     """Return the arrays of an answer by their names on the wire, in the types of the signature."""
     specs = outputs_of(found.predictor)

@@ -129,21 +129,9 @@ def predictions(found: Inference) -> dict[str, Any]:
     return {"predictions": [dict(zip(arrays, each, strict=True)) for each in zip(*arrays.values(), strict=True)]}
 
 
-def scored(predictor: Predictor) -> OutputSpec | None:
-    """Return the output that ``:classify`` answers: the first one with classes, if any."""
-    tasks = ("classification", "binary", "multilabel")
-    return next((spec for spec in tensors.outputs_of(predictor) if spec.task in tasks), None)
-
-
-def valued(predictor: Predictor) -> OutputSpec | None:
-    """Return the output that ``:regress`` answers: the first one that is a single number, if any."""
-    tasks, single = ("regression", "anomaly"), ((), (1,))
-    return next((spec for spec in tensors.outputs_of(predictor) if spec.task in tasks and spec.shape in single), None)
-
-
 def scored_output(predictor: Predictor) -> OutputSpec:
     """Return the output that ``:classify`` answers, or raise :class:`BadRequest` where there is none."""
-    found = scored(predictor)
+    found = tensors.scored(predictor)
     if found is None:
         raise BadRequest(NO_CLASSES, "Ask :predict, or :regress where the model gives a number.")
     return found
@@ -151,7 +139,7 @@ def scored_output(predictor: Predictor) -> OutputSpec:
 
 def value_output(predictor: Predictor) -> OutputSpec:
     """Return the output that ``:regress`` answers, or raise :class:`BadRequest` where there is none."""
-    found = valued(predictor)
+    found = tensors.valued(predictor)
     if found is None:
         raise BadRequest(NO_REGRESSION, "Ask :predict or :classify.")
     return found

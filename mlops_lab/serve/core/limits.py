@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from mlops_lab.errors import WrongUsage, nearest
 
@@ -88,7 +89,7 @@ class Limits:
         >>> Limits.of({"batch": 512}).batch
         512
         """
-        kinds = {field.name: type(field.default) for field in fields(cls)}
+        kinds: dict[str, Any] = {each.name: type(each.default) for each in fields(cls)}
         found: dict[str, float] = {}
         for name, value in changed.items():
             if name not in kinds:

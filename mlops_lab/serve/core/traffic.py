@@ -303,13 +303,17 @@ def _shown(answer: Any) -> dict[str, Any]:
 
 def _largest_difference(one: Answered, other: Answered) -> float | None:
     """Return the largest difference between two answers' numbers; None where they cannot be compared."""
-    pairs = [(one[name], other.get(name)) for name in one] if isinstance(one, dict) else [(one, other)]
-    alike = [
-        np.abs(left.astype(np.float64) - right.astype(np.float64)).max()
-        for left, right in pairs
-        if right is not None and left.shape == right.shape and left.size and left.dtype.kind in "fiub"
+    lefts, rights = _by_name(one), _by_name(other)
+    differences = [
+        float(np.abs(left.astype(np.float64) - rights[name].astype(np.float64)).max())
+        for name, left in lefts.items()
+        if name in rights and left.shape == rights[name].shape and left.size and left.dtype.kind in "fiub"
     ]
-    return float(max(alike)) if len(alike) == len(pairs) else None
+    return max(differences) if len(differences) == len(lefts) else None
+
+
+def _by_name(rows: Answered) -> dict[str, NDArray[Any]]:
+    return rows if isinstance(rows, dict) else {"": rows}
 
 
 def _in_force(entry: ModelEntry, settings: TrafficSettings) -> bool:

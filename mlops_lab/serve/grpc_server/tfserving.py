@@ -183,7 +183,7 @@ def _feature(features: list[Any], shared: Any, spec: InputSpec) -> NDArray[Any]:
         if kind not in kinds:
             what, wanted = ("texts", "BytesList") if spec.dtype == TEXT else ("numbers", "FloatList")
             raise BadRequest(f"An example has no {what} in a feature {spec.name!r}.", f"Send a {wanted}.")
-        values = getattr(feature, kind).value
+        values = getattr(feature, str(kind)).value
         rows.append(tensors.texts(values, (len(values),)) if spec.dtype == TEXT else np.array(values, np.float64))
         if len(rows[-1]) != (len(rows[0]) if size is None else size):
             message = f"An example has {len(rows[-1])} numbers in the feature {spec.name!r}."

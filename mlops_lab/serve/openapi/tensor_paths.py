@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from mlops_lab.inputs import TEXT as TEXT_TYPE
 from mlops_lab.inputs import InputSpec
 from mlops_lab.serve.codecs import tensors
-from mlops_lab.serve.codecs.tfserving import scored, valued
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import ModelEntry
 from mlops_lab.serve.openapi.components import Json, get, in_json, in_path, post
@@ -84,8 +83,8 @@ def _body_of(name: str, word: str) -> Json:
 def _tfserving(name: str, entry: ModelEntry) -> Json:
     aliases = list(entry.answering_aliases())
     verbs = {
-        "classify": all(scored(predictor) for predictor in entry.loaded.values()),
-        "regress": all(valued(predictor) for predictor in entry.loaded.values()),
+        "classify": all(tensors.scored(predictor) for predictor in entry.loaded.values()),
+        "regress": all(tensors.valued(predictor) for predictor in entry.loaded.values()),
     }
     left_out = tuple(f":{verb}" for verb, answers in verbs.items() if not answers)
     found = _tfserving_at(name, "", "", {})

@@ -63,13 +63,8 @@ def read_code(model: Any) -> Source:
     if function and model.__name__ == "<lambda>":
         raise WrongUsage("A lambda has no code of its own to publish.", "Give it a name: def predict(inputs): …")
     subject = model if function else type(model)
-    module = sys.modules.get(subject.__module__)
-    state: dict[str, Any] = {"entry": subject.__name__}
-    file = getattr(module, "__file__", None)
-    if file and subject.__module__ != "__main__" and str(file).endswith(".py"):
-        code = Path(file).read_text(encoding="utf-8")
-    else:
-        code, state["globals"] = _collected(subject)
+    code, values = _collected(subject)
+    state: dict[str, Any] = {"entry": subject.__name__, "globals": values}
     if not function:
         state["attributes"] = vars(model)
     try:
@@ -122,7 +117,7 @@ def _imported(node: ast.AST) -> list[str]:
 
 
 def _collected(subject: Any) -> tuple[str, dict[str, Any]]:
-    """Return the code of a function or class of a notebook, with what it uses of the notebook, and plain values."""
+    """Return the code of a function or class with what it uses of its notebook or module, and the values it uses."""
     parts: dict[str, str] = {}
     imports: dict[str, str] = {}
     values: dict[str, Any] = {}
@@ -132,20 +127,24 @@ def _collected(subject: Any) -> tuple[str, dict[str, Any]]:
         if item.__name__ in parts:
             continue
         parts[item.__name__] = _code_of(item)
+        if isinstance(item, type):
+            waiting += [base for base in item.__bases__ if base.__module__ == subject.__module__]
         for function in _functions(item):
             if function.__closure__ and set(function.__code__.co_freevars) - {"__class__"}:
                 raise WrongUsage(f"{function.__name__} uses variables of the function around it.", IN_FILE)
             for name in _names(function.__code__) & function.__globals__.keys():
-                _place(name, function.__globals__[name], imports, values, waiting)
-    blocks = [*sorted(imports.values()), *reversed(parts.values())]
+                _place(name, function.__globals__[name], subject.__module__, imports, values, waiting)
+    blocks = ["from __future__ import annotations\n", *sorted(imports.values()), *reversed(parts.values())]
     return "\n".join(blocks) + "\n", values
 
 
-def _place(name: str, value: Any, imports: dict[str, str], values: dict[str, Any], waiting: list[Any]) -> None:
+def _place(
+    name: str, value: Any, own: str, imports: dict[str, str], values: dict[str, Any], waiting: list[Any]
+) -> None:
     """Decide how a global name goes with the code: as an import, as code, or as a value."""
     if isinstance(value, ModuleType):
         imports[name] = f"import {value.__name__} as {name}"
-    elif isinstance(value, FunctionType | type) and value.__module__ == "__main__":
+    elif isinstance(value, FunctionType | type) and value.__module__ == own:
         waiting.append(value)
     elif isinstance(value, FunctionType | type) or (callable(value) and getattr(value, "__module__", None)):
         imports[name] = f"from {value.__module__} import {getattr(value, '__name__', name)} as {name}"

@@ -102,9 +102,8 @@ def input_spec(slot: Slot, array: NDArray[Any], columns: tuple[str, ...] = ()) -
     dtype = slot.dtype or loose
     scaled = None if None in shape else _pixels(array, shape, dtype)
     if scaled is None:
-        return InputSpec(
-            shape, name=slot.name, dtype=dtype, columns=columns if len(columns) == sum(shape or (0,)) else ()
-        )
+        named = columns if shape == (len(columns),) else ()
+        return InputSpec(shape, name=slot.name, dtype=dtype, columns=named)
     size, mode, (low, high) = scaled
     return InputSpec(shape, size, slot.name, low, high, mode, dtype)
 

@@ -25,10 +25,7 @@ REGRESSION = ("squared", "absolute", "mse", "mae", "huber", "log_cosh", "poisson
 def read_keras(model: Any) -> Source:
     """Return a Keras model with what it tells of itself."""
     import_keras()
-    tensors = list(getattr(model, "inputs", None) or [])
-    inputs = [Slot(_name(tensor.name), tuple(tensor.shape[1:]), _dtype(tensor.dtype)) for tensor in tensors]
-    if len({slot.name for slot in inputs}) != len(inputs):
-        inputs = [slot._replace(name=f"input_{place}") for place, slot in enumerate(inputs)]
+    inputs = [Slot(name, tuple(tensor.shape[1:]), _dtype(tensor.dtype)) for name, tensor in _inputs(model).items()]
     half = any(str(getattr(layer, "compute_dtype", "")).endswith("float16") for layer in _layers(model))
     return Source(
         model,
@@ -40,6 +37,26 @@ def read_keras(model: Any) -> Source:
         scales=any(type(layer).__name__ in ("Rescaling", "Normalization") for layer in _layers(model)[:4]),
         tolerance=2e-2 if half else TOLERANCE,
     )
+
+
+def _inputs(model: Any) -> dict[str, Any]:
+    """Return the tensors that a model takes, by the names of its dictionary, or else of its layers."""
+    structure = getattr(model, "_inputs_struct", None)
+    if isinstance(structure, dict):
+        return {str(name): tensor for name, tensor in structure.items()}
+    tensors = list(getattr(model, "inputs", None) or [])
+    names = [_name(tensor.name) for tensor in tensors]
+    unnamed = len(set(names)) != len(names)
+    return {f"input_{n}" if unnamed else names[n]: tensor for n, tensor in enumerate(tensors)}
+
+
+def _outputs(model: Any) -> dict[str, Any]:
+    """Return the tensors that a model answers, by the names that its engine gives them."""
+    structure = getattr(model, "_outputs_struct", None)
+    if isinstance(structure, dict):
+        return {str(name): tensor for name, tensor in structure.items()}
+    tensors = list(getattr(model, "outputs", None) or [])
+    return dict(zip(output_names(model, structure), tensors, strict=False)) if tensors else {}
 
 
 def _layers(model: Any) -> list[Any]:
@@ -56,15 +73,13 @@ def _dtype(dtype: Any) -> str:
 
 def _endings(model: Any) -> dict[str, Ending]:
     """Return what the last layers and the losses tell of each output."""
-    structure = getattr(model, "_outputs_struct", None)
-    tensors = list(getattr(model, "outputs", None) or [])
-    if not tensors:
+    outputs = _outputs(model)
+    if not outputs:
         last = _layers(model)[-1:]
         return {"output_0": _ending(last[0], getattr(model, "loss", None), None)} if last else {}
-    names = output_names(model, structure)
     loss = getattr(model, "loss", None)
     endings = {}
-    for place, (name, tensor) in enumerate(zip(names, tensors, strict=False)):
+    for place, (name, tensor) in enumerate(outputs.items()):
         layer = getattr(getattr(tensor, "_keras_history", None), "operation", None)
         own = loss.get(name) if isinstance(loss, dict) else loss[place] if isinstance(loss, list) else loss
         endings[name] = _ending(layer, own, tuple(tensor.shape[1:]))
@@ -139,9 +154,7 @@ def _named(keras: Any, model: Any, signature: Signature, specs: list[Any]) -> tu
     if plain or not getattr(model, "inputs", None):
         given = specs if len(specs) == 1 else [{spec.name: spec for spec in specs}]
         return model, given
-    inputs = {spec.name: tensor for spec, tensor in zip(specs, model.inputs, strict=True)}
-    outputs = {spec.name: tensor for spec, tensor in zip(signature.outputs, model.outputs, strict=True)}
-    return keras.Model(inputs, outputs), [{spec.name: spec for spec in specs}]
+    return keras.Model(_inputs(model), _outputs(model)), [{spec.name: spec for spec in specs}]
 
 
 def _attempt(notes: list[str], without: str, write: Callable[[], object]) -> bool:

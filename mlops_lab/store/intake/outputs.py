@@ -70,6 +70,8 @@ def _task(array: NDArray[Any], ending: Ending, labels: Sequence[str] | None) -> 
         return "other"
     if ending.kind == "sigmoid":
         return "binary" if width == 1 else "multilabel"
+    if ending.kind == "probabilities" and not sums_to_one(array):
+        return "multilabel"
     if ending.kind in ("softmax", "probabilities", "scores"):
         return "classification"
     if labels:

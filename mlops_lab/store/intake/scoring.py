@@ -20,6 +20,8 @@ from mlops_lab.store.intake.source import Source
 from mlops_lab.tensors import Model, class_rows, run
 
 BATCH = 256
+# From how many examples on, and for how much more accuracy, the labels are taken to be in another order.
+FEWEST, SUSPICIOUS = 20, 0.3
 # The names under which a file of NumPy holds examples and what is right for them, the first that is there.
 EXAMPLES = ("examples", "images", "x_test", "X_test", "x", "X", "inputs")
 TRUTH = ("truth", "labels", "y_test", "y", "targets", "outputs")
@@ -181,6 +183,48 @@ def _whole(spec: InputSpec, array: NDArray[Any]) -> tuple[int, ...]:
     return spec.least_shape if None not in spec.shape and spec.shape else array.shape[1:]
 
 
+def label_order(rows: NDArray[Any], right: NDArray[Any]) -> tuple[float, tuple[int, ...]]:
+    """Return the best accuracy that another order of the labels would give, and that order.
+
+    Parameters
+    ----------
+    rows
+        ``(n, classes)`` probabilities.
+    right
+        ``(n,)`` numbers of the right classes.
+
+    Examples
+    --------
+    >>> label_order(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([1, 0]))
+    (1.0, (1, 0))
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    number = rows.shape[1]
+    counts = np.zeros((number, number), int)
+    np.add.at(counts, (rows.argmax(axis=1), right), 1)
+    _, order = linear_sum_assignment(-counts)
+    return float(counts[np.arange(number), order].sum() / len(right)), tuple(map(int, order))
+
+
+def check_label_order(rows: NDArray[Any], right: NDArray[Any], labels: Sequence[str]) -> None:
+    """Raise where the labels are in another order than the model's answers.
+
+    Raises
+    ------
+    WrongUsage
+        In another order, they would be right for far more examples.
+    """
+    accuracy = float((rows.argmax(axis=1) == right).mean())
+    best, order = label_order(rows, right)
+    if len(right) >= FEWEST and best > 0.5 and best - accuracy > SUSPICIOUS:
+        message = (
+            f"The labels are in another order than the model's answers: as {', '.join(labels)} they are right for "
+            f"{accuracy:.1%} of the test data, and as {', '.join(labels[place] for place in order)} for {best:.1%}."
+        )
+        raise WrongUsage(message, "Pass the labels in the order of the model's output, or check the test data.")
+
+
 def metrics_of(
     answers: NDArray[Any], truth: NDArray[Any], spec: OutputSpec, classes: Sequence[str] = ()
 ) -> dict[str, float]:
@@ -192,8 +236,9 @@ def metrics_of(
     0.5
     """
     if spec.task in ("classification", "binary"):
-        right = class_numbers(truth, spec.labels, classes)
-        return {"test_accuracy": float((class_rows(answers, spec).argmax(axis=1) == right).mean())}
+        right, rows = class_numbers(truth, spec.labels, classes), class_rows(answers, spec)
+        check_label_order(rows, right, spec.labels)
+        return {"test_accuracy": float((rows.argmax(axis=1) == right).mean())}
     if spec.task == "multilabel":
         return {"test_accuracy": float(((answers >= 0.5) == _alike(truth, answers)).mean())}
     if spec.task == "anomaly":
