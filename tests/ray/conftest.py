@@ -155,6 +155,7 @@ class Cluster:
         self.node, _ = start.patiently("node", "(Ray runtime started)", *node, RAY_ADDRESS=self.address)
         self.front = start("front", sys.executable, "serve_on_ray.py", RAY_ADDRESS=self.address)
         self.url = self.front.printed(r"serving (http://\S+)")
+        self.wait_for_replicas(1, 2)  # the server begins with the first
 
     def wait_for_replicas(self, version, count):
         """Wait until so many replicas of a version take requests."""
