@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import time
 import weakref
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab.engines.ray import RayEngine, Replica, import_ray
-from mlops_lab.errors import ServerError
+from mlops_lab.errors import ServerError, WrongUsage
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.command import Settings, run
 from mlops_lab.serve.core.limits import Limits
@@ -196,7 +197,12 @@ def connect(address: str | None = None) -> None:
     ------
     MissingPackage
         Ray is not installed.
+    WrongUsage
+        Ray was imported before.
     """
+    if "ray" in sys.modules and "RAY_AUTH_MODE" not in os.environ:  # Ray has read it, and would call without a token
+        message = "Ray was imported before its calls were told to carry a token."
+        raise WrongUsage(message, "Set RAY_AUTH_MODE=token in the environment, or import ray later.")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray = import_ray()

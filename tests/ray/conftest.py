@@ -131,9 +131,9 @@ class Programs:
 
 WAITING = """
 import sys, time
-from ray import serve
 from mlops_lab.deploy.ray_front import count_running, connect
 connect()
+from ray import serve
 name = f"digits-v{sys.argv[1]}-"
 def running():
     return sum(count_running(one) for key, one in serve.status().applications.items() if key.startswith(name))
