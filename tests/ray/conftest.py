@@ -264,3 +264,8 @@ class Load:
 @pytest.fixture
 def load():
     return Load
+
+
+@pytest.fixture(name="wait_for")
+def fixture_wait_for():
+    return wait_for

@@ -1,5 +1,6 @@
 """Served by Ray: what happens to requests where replicas and machines die, and versions change."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -48,6 +49,13 @@ def test_no_request_is_lost_to_a_promotion_a_rollback_or_a_death(cluster, load, 
     print(f"{answered}; p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {worst:.0f} ms")
     assert not clients.wrong, clients.wrong[:3]
     assert set(clients.versions) == {"v1", "v2"}
+
+
+def test_a_version_that_is_removed_leaves_the_cluster(cluster, wait_for):
+    assert cluster.replicas(cluster.head, 2)
+    shutil.rmtree(cluster.models.root / "digits" / "2")
+    wait_for("the end of v2's replica", lambda: not cluster.replicas(cluster.head, 2))
+    assert cluster.replicas(cluster.head, 1)
 
 
 def test_it_ends_when_it_is_told_to(cluster):
