@@ -17,6 +17,8 @@ ROUTES = (
     *("/", "/models", "/models/<name>", "/models/<name>/<version>", "/chains", "/chains/<chain>"),
     *("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/v1/models/<name>", "/v2/models/<name>"),
 )
+# How much alike a path and a route are where one is taken for the other: '/model' and '/models', not '/admin'.
+CLOSE = 0.75
 
 
 def add_handlers(app: Flask, limits: Limits) -> None:
@@ -76,6 +78,6 @@ def nearest_route(path: str) -> str:
         for route in (route.split("/") for route in ROUTES)
         if len(route) == len(parts)
     ]
-    close = difflib.get_close_matches(path, filled, n=1)
+    close = difflib.get_close_matches(path, filled, n=1, cutoff=CLOSE)
     guess = f"Did you mean {close[0]!r}? " if close else ""
     return f"{guess}There are: {', '.join(ROUTES)}."
