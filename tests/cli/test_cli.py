@@ -99,7 +99,7 @@ def test_predict_by_a_server(lab, models, image, no_servers):
         (["predict", "IMAGE", "--name", "digits", "--version", "v9", "--models", "MODELS"], 2, "'v9'"),
         (["predict", "nowhere.png", "--name", "digits", "--models", "MODELS"], 1, "nowhere.png"),
         (["predict", "MODELS", "--name", "digits", "--models", "MODELS"], 1, "cannot be read"),
-        (["predict", "IMAGE", "TEXT", "--name", "digits", "--models", "MODELS"], 1, "/text: The 8 bytes, which"),
+        (["predict", "IMAGE", "TEXT", "--name", "digits", "--models", "MODELS"], 1, "/text: The 8 bytes are not"),
         (["predict", "IMAGE", "--url", "http://127.0.0.1:9"], 1, "No server answers"),
         (["models", "show", "nothing", "--models", "MODELS"], 2, "'digits'"),
         (["models", "promote", "digits", "v9", "--models", "MODELS"], 2, "'v1'"),
@@ -113,6 +113,7 @@ def test_predict_by_a_server(lab, models, image, no_servers):
         (["train", "--data", "digits", "--save", "x.keras", "--models", "MODELS"], 2, "x.keras"),
         (["train", "--save", "x.h5", "--models", "MODELS"], 2, "x.h5"),
         (["train", "--data", "digits", "--models", "TEXT"], 1, "A file is where a folder should be"),
+        (["serve", "--models", "MODELS", "--port", "0", "--cors-origin", "localhost:3000"], 2, "is not an origin"),
         (["serve", "--models", "MODELS", "--host", "203.0.113.7", "--port", "0"], 1, "Cannot listen on"),
         (["serve", "--models", "MODELS", "--port", "0", "--limit", "batch"], 2, "not NAME=NUMBER"),
         (["serve", "--models", "MODELS", "--port", "0", "--limit", "bach=2"], 2, "Did you mean 'batch'"),
@@ -148,6 +149,14 @@ def test_people_at_a_terminal_are_told_what_to_do_there(monkeypatch, capsys):
     _announce("serving http://127.0.0.1:8000\nserving grpc 127.0.0.1:8500")
     out = capsys.readouterr().out
     assert "Open http://127.0.0.1:8000 in a browser" in out and "/docs for the API" in out and "Ctrl-C" in out
+
+
+def test_the_variable_port_is_heeded_where_no_port_is_given(lab, models, bright, monkeypatch, no_servers):
+    server = serve.start(bright)
+    monkeypatch.setenv("PORT", str(server.port))
+    assert f"Port {server.port}" in lab("serve", "--models", models.root)[2]
+    other = serve.start(bright, name="other")
+    assert f"Port {other.port}" in lab("serve", "--models", models.root, "--port", other.port)[2]
 
 
 def test_a_port_in_use(lab, models, bright, no_servers):
