@@ -60,7 +60,11 @@ class InputSpec:
     @property
     def range(self) -> tuple[float, float]:
         """The smallest and the largest number the model is given."""
-        return (self.low, self.high)
+        if not self.mean:
+            return (self.low, self.high)
+        channels = zip(self.mean, self.deviation, strict=True)
+        ends = [(end - mean) / deviation for mean, deviation in channels for end in (self.low, self.high)]
+        return (min(ends), max(ends))
 
     @cached_property
     def image_shape(self) -> tuple[int, ...]:

@@ -81,6 +81,13 @@ def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
     help="Require this API key, or one of several. MLOPS_LAB_API_KEY is safer: other users of this machine can read a"
     " command line.",
 )
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    help="Let web pages of this origin, such as http://localhost:3000, read the answers in a browser; * lets all. By"
+    " default only the server's own pages may.",
+)
 @click.option("--chains", help="Folder of the chains; by default 'chains' next to the models folder.")
 @click.option("--shadow-log", help="Append the comparisons with a shadow version to this file, as lines of JSON.")
 @click.option(

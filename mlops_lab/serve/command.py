@@ -43,6 +43,7 @@ class Settings:
     batch_size: int = 1
     batch_wait_ms: float = Batching.milliseconds
     limits: dict[str, float] = field(default_factory=dict)
+    cors_origins: tuple[str, ...] = ()
 
     def make_limits(self) -> Limits:
         """Return the limits of the server: a whole batch may be in flight, unless the options say otherwise."""
@@ -67,6 +68,7 @@ def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
         chains=settings.chains,
         on_shadow=settings.shadow_log,
         batching=Batching(settings.batch_size, settings.batch_wait_ms) if settings.batch_size > 1 else None,
+        cors_origins=settings.cors_origins,
     )
     state: ServerState = app.extensions["mlops_lab"]
     state.registry.require_models()

@@ -22,6 +22,7 @@ from mlops_lab.serve.core import timing
 from mlops_lab.serve.core.admission import AdmissionController, Ticket
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
+from mlops_lab.serve.core.scale import check_tensor_scale
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import Route, TrafficRouter
 from mlops_lab.tensors import Tensors, check_rows, check_tensor, class_rows
@@ -217,6 +218,9 @@ class InferenceService:
         """Compute the named outputs of a model that is more than one row of probabilities for one input."""
         predictor = route.predictor
         inputs = tensors.check_inputs(to_inputs(batch, predictor), predictor)
+        if batch.images is None:
+            for spec in predictor.signature.inputs:
+                check_tensor_scale(inputs[spec.name], spec)
         context.record_stage("decode")
         token = timing.current.set(context)
         started = time.perf_counter()
@@ -244,7 +248,9 @@ def to_tensor(batch: Batch, predictor: Predictor) -> NDArray[Any]:
     if batch.tensor is None:
         assert batch.images is not None
         return image.to_input(batch.images, predictor.input)
-    return check_tensor(batch.tensor, predictor)
+    tensor = check_tensor(batch.tensor, predictor)
+    check_tensor_scale(tensor, predictor.input)
+    return tensor
 
 
 def to_inputs(batch: Batch, predictor: Predictor) -> Tensors:

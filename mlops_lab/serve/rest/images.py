@@ -28,9 +28,10 @@ FIELDS_BESIDE = 8
 
 
 class Form(NamedTuple):
-    """The parts of a multipart form: the files in its fields ``image``, and the names of all its fields."""
+    """The parts of a multipart form: the files and texts in its fields ``image``, and the names of all its fields."""
 
     files: Sequence[bytes]
+    texts: Sequence[str]
     fields: Sequence[str]
 
 
@@ -79,7 +80,7 @@ def decode_images(request: ImageRequest, spec: InputSpec, limits: Limits) -> Ima
     """Return the images in a request, whatever its content type."""
     content = request.read()
     if isinstance(content, Form):
-        return images.decode_form(content.files, content.fields, spec, limits)
+        return images.decode_form(content.files, content.fields, spec, limits, content.texts)
     if request.content_encoding:
         content = body.decompress(content, request.content_encoding, limits)
     return images.decode(request.content_type, content, spec, limits)
@@ -125,6 +126,9 @@ def read_body(limits: Limits) -> bytes:
 
 def read_form(limits: Limits) -> Form:
     """Return the form that Flask is handling; the errors are those of :func:`read_body`."""
+    if not request.mimetype_params.get("boundary"):
+        message = "The content type multipart/form-data names no boundary, so its parts cannot be told apart."
+        raise BadRequest(message, "Set no Content-Type yourself: the client writes it together with the form.")
     try:
         files = [file.read() for file in request.files.getlist("image")]
     except RequestEntityTooLarge as error:
@@ -134,7 +138,7 @@ def read_form(limits: Limits) -> Form:
             raise TooLarge(message, "Send fewer images in one request.") from error
         raise body.too_large(request.content_length, limits) from error
     # A part whose header is malformed has no name, and werkzeug gives None for it.
-    return Form(files, [field or "" for field in (*request.files, *request.form)])
+    return Form(files, request.form.getlist("image"), [field or "" for field in (*request.files, *request.form)])
 
 
 def read_content(limits: Limits) -> bytes:
