@@ -167,10 +167,19 @@ def serve(folder: str, workers: int, limits: tuple[str, ...], **options: Any) ->
     settings.make_limits()  # a limit that is none is an error before anything is loaded
     warn = partial(click.echo, err=True)
     if workers == 1:
-        return run(settings, click.echo, warn)
+        return run(settings, _announce, warn)
     from mlops_lab.serve.workers import supervise
 
-    supervise(settings, click.echo, warn)
+    supervise(settings, _announce, warn)
+
+
+def _announce(lines: str) -> None:
+    """Print where the server answers; for people, who sit at a terminal, also what to do there."""
+    click.echo(lines)
+    if sys.stdout.isatty():
+        url = lines.split()[1]
+        click.echo(f"Open {url} in a browser to ask a model, and {url}/docs for the API.")
+        click.echo("Ctrl-C stops it; --access-log prints a line for each request.")
 
 
 def _read_limit(text: str) -> tuple[str, float]:

@@ -76,6 +76,8 @@ def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
     for name, entry in state.registry.entries.items():
         for version, reason in entry.failed.items():
             warn(f"warning: {name} v{version} does not serve: {reason}")
+    for line in state.registry.unpublished():
+        warn(f"warning: {line}")
     for chain in state.chains.listing():
         if chain["state"] != "ready":
             warn(f"warning: the chain {chain['name']} is {chain['state']}")

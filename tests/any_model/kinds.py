@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlops_lab.signature import Signature
+from mlops_lab.store import ModelStore
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -49,6 +52,25 @@ def iris():
 
     found = load_iris()
     return found.data[::3], found.target[::3], found.target_names
+
+
+def published(made, folder, name):
+    """Publish a kind, and return it loaded anew with the inputs for its examples."""
+    source = made.model
+    if isinstance(source, bytes):
+        source = folder / "model.onnx"
+        source.write_bytes(made.model)
+    version = ModelStore(folder / "models").publish(source, name, examples=made.examples, trust=True, **made.options)
+    return version, ModelStore(folder / "models").load(name)
+
+
+def tensors_of(made, signature: Signature) -> dict[str, np.ndarray]:
+    """Return the examples as the tensors that a client sends."""
+    examples = made.examples if isinstance(made.examples, dict) else {signature.inputs[0].name: made.examples}
+    return {
+        spec.name: np.array(examples[spec.name], object if spec.dtype == "str" else spec.dtype)
+        for spec in signature.inputs
+    }
 
 
 NAMES = ("setosa", "versicolor", "virginica")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from mlops_lab.store import ModelStore
     from mlops_lab.store.routing import TrafficSettings
 
+# The files that hold one model; the folder of a model holds numbered versions.
+MODEL_FILES = (".keras", ".h5", ".onnx", ".skops")
 _log = logging.getLogger("mlops_lab.serve")
 
 
@@ -315,7 +319,21 @@ class Registry:
         """
         if not self.entries:
             where = f" in {str(self.store.root)!r}" if self.store else ""
-            raise StoreError(f"There are no models{where}.", "mlops-lab train publishes one, or name another folder.")
+            loose = self.unpublished()
+            hint = f"{loose[0]}." if loose else "mlops-lab train publishes one, or name another folder."
+            raise StoreError(f"There are no models{where}.", hint)
+
+    def unpublished(self) -> list[str]:
+        """Return a sentence for each file of a model that lies loose in the folder, with the command to publish it."""
+        if self.store is None or not self.store.root.is_dir():
+            return []
+        files = sorted(path for path in self.store.root.iterdir() if path.suffix in MODEL_FILES and path.is_file())
+        models = "" if str(self.store.root) == "models" else f" --models {shlex.quote(str(self.store.root))}"
+        return [
+            f"{path} is not published: mlops-lab models publish {shlex.quote(str(path))} --name {_as_name(path.stem)}"
+            f" --data test.npz{models}"
+            for path in files
+        ]
 
     def is_ready(self) -> bool:
         """Return whether there is a model that answers.
@@ -342,6 +360,11 @@ class Registry:
             (name, version, state) for name, entry in self.entries.items() for version, state in entry.states().items()
         ]
         return show.card("Models in memory", show.table(rows, ("model", "version", "state")))
+
+
+def _as_name(stem: str) -> str:
+    """Return a file's name as the name of a model: small letters, digits and hyphens."""
+    return re.sub("[^a-z0-9]+", "-", stem.lower()).strip("-") or "model"
 
 
 def measure(predictor: Predictor, repeats: int = 3) -> float:

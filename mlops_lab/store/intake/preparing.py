@@ -57,7 +57,7 @@ def prepare(
     trust: bool = False,
 ) -> Prepared:
     """Return a model from anywhere, its signature inferred: see :meth:`mlops_lab.store.ModelStore.publish`."""
-    source = recognised(model, trust=trust)
+    source = model if isinstance(model, Source) else recognised(model, trust=trust)
     test = None if data is None else read_held_out(data)
     if examples is None and test is None:
         message = f"A {type(model).__name__} alone cannot be published: its input, labels and examples are not known."
