@@ -6,6 +6,7 @@ LightGBM bears a mark, so that the fast tests leave it out.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -31,6 +32,8 @@ class Kind:
     tolerance: float = 1e-5
 
 
+# Where there is a wheel without 300 MB for GPUs.
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="xgboost-cpu has wheels for Linux")
 KINDS: dict[str, Callable[[], Kind]] = {}
 PARAMETERS: list[Any] = []
 
@@ -512,14 +515,14 @@ def keras_words_of_any_number():
     return keras_kind(model, words, "classification", labels=NAMES)
 
 
-@kind(pytest.mark.slow)
+@kind(pytest.mark.slow, ON_LINUX)
 def xgboost_classifier():
     import xgboost
 
     return classifier(xgboost.XGBClassifier(n_estimators=3))
 
 
-@kind(pytest.mark.slow)
+@kind(pytest.mark.slow, ON_LINUX)
 def xgboost_booster():
     import xgboost
 
@@ -530,7 +533,7 @@ def xgboost_booster():
     return Kind(booster, examples, answers, "classification", {"labels": ["no", "yes"]}, ("no", "yes"))
 
 
-@kind(pytest.mark.slow)
+@kind(pytest.mark.slow, ON_LINUX)
 def xgboost_regressor():
     import xgboost
 
