@@ -12,7 +12,7 @@ import io
 import math
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from mlops_lab.errors import BadImage, TooLarge, WrongShape
 from mlops_lab.filetype import identify
+from mlops_lab.image_cost import Parts, count_parts
 from mlops_lab.image_metadata import PNG_SIGNATURE, lacks_end, strip_metadata
 from mlops_lab.inputs import MAX_SIDE as MAX_SIDE
 from mlops_lab.inputs import InputSpec as InputSpec
@@ -30,6 +31,8 @@ from mlops_lab.inputs import convert, fits, sides
 from mlops_lab.inputs import describe as describe
 
 MAX_PIXELS = 4_000_000
+MAX_SCANS = 32  # a progressive JPEG of three colours has ten, one of four has eighteen
+PIXELS_OF_A_PART = 100  # as many pixels take as long as a chunk or segment
 GREY, RGB = 0, 2  # colour types
 # Chunks that have no influence on the pixels. A PNG file is plain when it is 8-bit grey or RGB, and each chunk is whole
 # and one of these. libspng decodes such a file to the pixels of Pillow, five times as fast; Pillow decodes all others.
@@ -41,6 +44,7 @@ _PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB",
 _PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, struct.error, zlib.error, Warning)
 # Readers by the first bytes of a file. Image.open would warn or raise at limits of its own before ours are looked at.
 _READERS = {PNG_SIGNATURE: PngImageFile, b"\xff\xd8\xff": JpegImageFile}
+_TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
 _LOOKED_AT = 64 * 1024  # bytes, to say what a file is that is no image
 # What undoes each orientation of Exif.
 _TURNS = {
@@ -55,13 +59,19 @@ _TURNS = {
 
 
 def decode(
-    data: bytes, mode: str = "grey", *, image_pixels: int = MAX_PIXELS, image_side: int = MAX_SIDE
+    data: bytes,
+    mode: str = "grey",
+    *,
+    image_pixels: int = MAX_PIXELS,
+    image_side: int = MAX_SIDE,
+    image_scans: int = MAX_SCANS,
+    spend: Callable[[int], object] = lambda pixels: None,
 ) -> NDArray[np.uint8]:
     """Decode a PNG or JPEG file.
 
-    The size is read from the header and held against the limits before a pixel is decoded. A rotation that a camera
-    noted is undone, transparency is laid on black (the background of Fashion-MNIST), 16-bit grey is scaled. Texts,
-    profiles and other notes in the file are not read, so none of them can be in the way.
+    Size and scans are read from the file and held against the limits before a pixel is decoded. A rotation that a
+    camera noted is undone, transparency is laid on black (the background of Fashion-MNIST), 16-bit grey is scaled.
+    Texts, profiles and other notes in the file are not read, so none of them can be in the way.
 
     Parameters
     ----------
@@ -71,6 +81,10 @@ def decode(
         ``"grey"`` or ``"rgb"``.
     image_pixels, image_side
         The largest image taken, in pixels.
+    image_scans
+        The largest number of scans of a JPEG: each passes over all pixels.
+    spend
+        Called with the number of pixels before they are decoded; it may raise. Each part of a file counts as 100 more.
 
     Returns
     -------
@@ -92,9 +106,11 @@ def decode(
     """
     plain = read_plain_png(data)
     if plain is not None and max(plain.size) <= image_side and math.prod(plain.size) <= image_pixels:
+        spend(math.prod(plain.size))
         pixels = decode_plain_png(data, plain, mode)
         if pixels is not None:
             return pixels
+    cost = _count(data)
     file = strip_metadata(data)
     image = _open(file.data)
     width, height = image.size
@@ -104,6 +120,10 @@ def decode(
             f" image_pixels={image_pixels} in all.",
             "Make it smaller, or raise them in the server's Limits.",
         )
+    if cost.scans > image_scans:
+        message = f"The JPEG image has {cost.scans} scans; the limit is image_scans={image_scans}."
+        raise TooLarge(message, "Save it as a baseline JPEG, which has one.")
+    spend(width * height + PIXELS_OF_A_PART * cost.parts)
     if lacks_end(file.data):
         message = f"The JPEG image of {len(data)} bytes has no end marker (FF D9): it was cut off."
         raise BadImage(message, "Send the whole file; if it is whole, open it in an image program and save it again.")
@@ -168,6 +188,13 @@ def decode_plain_png(data: bytes, header: PngHeader, mode: str) -> NDArray[np.ui
     return pixels if header.colour == GREY else np.asarray(Image.fromarray(pixels).convert("L"))
 
 
+def _count(data: bytes) -> Parts:
+    try:
+        return count_parts(data)
+    except ValueError as error:
+        raise BadImage(f"The image of {len(data)} bytes is not decoded: {error}.", "Save it again.") from error
+
+
 def _open(data: bytes) -> Image.Image:
     """Read the header of a PNG or JPEG."""
     reader = next((reader for start, reader in _READERS.items() if data.startswith(start)), None)
@@ -197,9 +224,10 @@ def _on_black(image: Image.Image) -> Image.Image:
     """Return an image of 8 bits a channel and without transparency."""
     if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion would clip at 255 instead of scaling.
-        levels = np.asarray(image).astype(np.int64).clip(0, 65535)
-        levels[levels == image.info.get("transparency", -1)] = 0
-        return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+        levels = np.asarray(image).clip(0, 65535).astype(np.uint16)
+        if isinstance(clear := image.info.get("transparency"), int):
+            levels[levels == clear] = 0
+        return Image.fromarray(_TO_8_BITS[levels])
     if image.has_transparency_data:
         colours = image.convert("RGBA")
         image = Image.new("RGBA", colours.size, (0, 0, 0, 255))

@@ -280,6 +280,6 @@ def test_what_a_stage_returns_has_a_face():
     results = {kind for one in ours for kind in returned(one)}
     ours = {kind for kind in results if kind.__module__.startswith("mlops_lab")}
     assert len(ours) > 10
-    # A protocol, applications, and a header that is read on the way: nobody looks at them.
-    faceless = {"Engine", "AsgiApp", "WsgiBridge", "PngHeader"}
+    # A protocol, applications, and what is read of a file on the way: nobody looks at them.
+    faceless = {"Engine", "AsgiApp", "WsgiBridge", "PngHeader", "PixelFile", "Parts"}
     assert {kind.__name__ for kind in ours if not hasattr(kind, "_repr_html_")} == faceless

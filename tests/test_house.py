@@ -25,6 +25,7 @@ SERVE_FILES = sorted((PACKAGE / "serve").rglob("*.py"))
 ORDER = [
     {"errors", "provenance", "strict_json"},
     {"show", "inputs", "findings", "filetype", "image_metadata"},
+    {"image_cost"},
     {"image", "signature"},
     {"tensors"},
     {"answers"},

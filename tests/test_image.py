@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from mlops_lab import image
 from mlops_lab.errors import BadImage, BadRequest, LabError, TooLarge, WrongShape
 from mlops_lab.image import InputSpec, decode, encode_png, fit, from_input, to_input
+from mlops_lab.image_cost import count_parts
 
 GREY = InputSpec(shape=(28, 28, 1), size=(28, 28))
 RGB = InputSpec(shape=(8, 8, 3), size=(8, 8), mode="rgb")
@@ -213,6 +214,31 @@ def test_the_limits_are_arguments():
     with pytest.raises(TooLarge, match=r"image_side=10 .*image_pixels=100"):
         decode(encode_png(GRADIENT), image_side=10, image_pixels=100)
     assert decode(encode_png(GRADIENT), image_side=16, image_pixels=192).shape == (16, 12)
+
+
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(monkeypatch):
+    data = written(Image.fromarray(GRADIENT), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    many = data[:last] + data[last:-2] * 40 + data[-2:]
+    assert decode(many, image_scans=45).shape == GRADIENT.shape
+    monkeypatch.setattr(image, "_pixels", lambda *_: pytest.fail("the pixels were decoded"))
+    with pytest.raises(TooLarge, match=r"has 45 scans; the limit is image_scans=32"):
+        decode(many)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_pixels_are_spent_before_they_are_decoded(kind, monkeypatch):
+    def spend(pixels):
+        spent.append(pixels)
+        raise TooLarge("no more", "")
+
+    monkeypatch.setattr(image, "_pixels", lambda *_: pytest.fail("the pixels were decoded"))
+    monkeypatch.setattr(image, "decode_plain_png", lambda *_: pytest.fail("the pixels were decoded"))
+    spent = []
+    with pytest.raises(TooLarge, match="no more"):
+        decode(written(Image.fromarray(GRADIENT), kind), spend=spend)
+    parts = 0 if kind == "PNG" else count_parts(written(Image.fromarray(GRADIENT), kind)).parts
+    assert spent == [192 + 100 * parts]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])

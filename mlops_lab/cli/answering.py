@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlops_lab.cli.options import api_key, in_models, prints
+from mlops_lab.cli.options import api_key, echo, in_models, prints
 from mlops_lab.errors import BadRequest, WrongUsage
 
 if TYPE_CHECKING:
@@ -122,6 +122,13 @@ def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
     " command line.",
 )
 @click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    help="Also answer requests for this host name, as behind a proxy; * answers any. On 127.0.0.1 only the names of"
+    " loopback are answered.",
+)
+@click.option(
     "--cors-origin",
     "cors_origins",
     multiple=True,
@@ -165,7 +172,7 @@ def serve(folder: str, workers: int, limits: tuple[str, ...], **options: Any) ->
 
     settings = Settings(folder, workers=workers, limits=dict(map(_read_limit, limits)), **options)
     settings.make_limits()  # a limit that is none is an error before anything is loaded
-    warn = partial(click.echo, err=True)
+    warn = partial(echo, err=True)
     if workers == 1:
         return run(settings, _announce, warn)
     from mlops_lab.serve.workers import supervise
@@ -175,7 +182,7 @@ def serve(folder: str, workers: int, limits: tuple[str, ...], **options: Any) ->
 
 def _announce(lines: str) -> None:
     """Print where the server answers; for people, who sit at a terminal, also what to do there."""
-    click.echo(lines)
+    echo(lines)
     if sys.stdout.isatty():
         url = lines.split()[1]
         click.echo(f"Open {url} in a browser to ask a model, and {url}/docs for the API.")

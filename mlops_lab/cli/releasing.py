@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from mlops_lab.cli.options import api_key, as_json, in_models, network
+from mlops_lab.cli.options import api_key, as_json, echo, in_models, network
 
 NAME = click.argument("name")
 VERSION = click.option(
@@ -28,7 +28,7 @@ LEAST = click.option("--accuracy", default=0.0, show_default=True, help="Minimum
 
 
 def _tell(good: bool, values: Any, text: str, as_json: bool) -> None:
-    click.echo(json.dumps(values, ensure_ascii=False) if as_json else text)
+    echo(json.dumps(values, ensure_ascii=False) if as_json else text)
     if not good:
         sys.exit(1)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,15 +28,16 @@ class OnnxEngine:
     """A session of ONNX Runtime on one thread; the server's own threads give the parallelism."""
 
     def __init__(self, session: InferenceSession) -> None:
+        from onnxruntime import RunOptions
+
         self.session = session
-        self._run = session.run
+        self._make_options = RunOptions
+        self._running: dict[int, RunOptions] = {}
         self._inputs = [(item.name, DTYPES.get(item.type, "float32")) for item in session.get_inputs()]
         if not self._inputs:
             raise WrongUsage("The ONNX model has no input.", "Export it with the tensor that it takes as an input.")
         self._input, dtype = self._inputs[0]
         self._dtype = np.dtype("O" if dtype == "str" else dtype)
-        self.options: RunOptions | None = None
-        """Options of each run; setting their ``terminate`` ends one that is under way."""
         outputs = [(item.name, DTYPES.get(item.type, item.type)) for item in session.get_outputs()]
         # A classifier's probabilities are its only floating-point output; scikit-learn's labels are whole numbers or
         # text, and its ZipMap makes dictionaries of the probabilities.
@@ -45,7 +49,7 @@ class OnnxEngine:
         """Return ``(n, classes)``."""
         if inputs.dtype != self._dtype:
             inputs = inputs.astype(self._dtype)
-        answer = self._run(self._outputs, {self._input: inputs}, self.options)[0]
+        answer = self._run(self._outputs, {self._input: inputs})[0]
         if isinstance(answer, list):
             answer = from_zipmap(answer)
         probabilities: NDArray[np.float32] = answer if answer.dtype == np.float32 else answer.astype(np.float32)
@@ -59,11 +63,25 @@ class OnnxEngine:
             name: given[name] if dtype == "str" else np.ascontiguousarray(given[name], dtype)
             for name, dtype in self._inputs
         }
-        answers = self._run(self._names, fed, self.options)
+        answers = self._run(self._names, fed)
         return {
             name: from_zipmap(answer) if isinstance(answer, list) else answer
             for name, answer in zip(self._names, answers, strict=True)
         }
+
+    def _run(self, names: list[str], fed: dict[str, NDArray[Any]]) -> list[Any]:
+        thread = threading.get_ident()
+        options = self._running[thread] = self._make_options()
+        try:
+            answers: list[Any] = self.session.run(names, fed, options)
+        finally:
+            del self._running[thread]
+        return answers
+
+    def interrupter(self, thread: int) -> Callable[[], object] | None:
+        """Return a function that ends the run which a thread is in; None where it is in none."""
+        options = self._running.get(thread)
+        return partial(setattr, options, "terminate", True) if options is not None else None
 
 
 def from_zipmap(rows: list[dict[Any, float]]) -> NDArray[np.float32]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Collection
 from os import PathLike
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 
 from mlops_lab.errors import BadRequest, TooLarge, Unavailable
@@ -41,8 +42,16 @@ class _Json(DefaultJSONProvider):
         return Response(to_json(self._prepare_response_obj(args, kwargs)), content_type=JSON)
 
 
+class _Request(Request):
+    """A request whose uploads stay in memory: the whole body is bounded, and a full disk then refuses nobody."""
+
+    def _get_file_stream(self, *args: Any, **kwargs: Any) -> IO[bytes]:
+        return io.BytesIO()
+
+
 class _App(Flask):
     json_provider_class = _Json
+    request_class = _Request
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function as it is: all views are plain functions, and asking each time costs more than metrics."""
@@ -182,13 +191,19 @@ def _add_operations(app: Flask, state: ServerState) -> None:
 
     @app.get("/readyz")
     def readyz() -> dict[str, Any]:
+        # The route needs no key; where the server has some, it lists nothing to who has none.
+        told = state.keys.open(request.headers.get("Authorization", ""), request.headers.get("X-API-Key", ""))
         if state.draining:
             raise Unavailable("The server is draining.", "Send the request to another one.", code="draining")
         if not registry.is_ready():
-            failed = registry.silent() or "none is loaded"
-            raise Unavailable(f"There is no model to answer with: {failed}.", "Publish one.")
+            why = f": {registry.silent() or 'none is loaded'}" if told else ""
+            raise Unavailable(f"There is no model to answer with{why}.", "Publish one.")
+        trouble = registry.trouble()
+        if not told:
+            return {"status": "ready", **({"store": "Changes on disk are not seen."} if trouble else {})}
         silent = registry.silent()
-        return {"status": "ready", "models": registry.listing(), **({"failed": silent} if silent else {})}
+        beside = {**({"failed": silent} if silent else {}), **({"store": trouble} if trouble else {})}
+        return {"status": "ready", "models": registry.listing(), **beside}
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -6,7 +6,6 @@ The short road is a POST of one image, JSON or npy to the course's routes. It ca
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 from flask import Flask
@@ -119,13 +118,16 @@ class AsgiApp:
         """Return the reply, computed on the event loop where that is quick, else in a thread."""
         predictor = self.service.loaded(request.name, request.version)
         ticket = await self.service.admission.wait(request.name, context.elapsed())
-        try:
-            call = partial(respond, self.service, request, context, ticket)
-            if predictor is not None and self.is_small(request, body) and self.service.is_quick(predictor):
-                return call()
-            return await self.dispatcher.run(call)
-        finally:
-            self.service.admission.leave(ticket)
+
+        def call() -> Reply:
+            try:
+                return respond(self.service, request, context, ticket)
+            finally:  # here, so that a call that was given up keeps its place until it returns
+                self.service.admission.leave(ticket)
+
+        if predictor is not None and self.is_small(request, body) and self.service.is_quick(predictor):
+            return call()
+        return await self.dispatcher.run(call)
 
     def is_small(self, request: ImageRequest, body: bytes) -> bool:
         """Return whether a request holds one image that is small enough to be decoded on the event loop."""

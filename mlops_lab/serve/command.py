@@ -16,7 +16,8 @@ from mlops_lab.serve.core.memory import keep_little
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, end_on_signals, refuse_debug, serve_until
-from mlops_lab.serve.ports import address, bind
+from mlops_lab.serve.http.guard import BrowserGuard, guard_for
+from mlops_lab.serve.ports import LOOPBACK, address, bind
 from mlops_lab.serve.state import ServerState
 
 Print = Callable[[str], None]
@@ -43,6 +44,7 @@ class Settings:
     workers: int = 1
     batch_size: int = 1
     batch_wait_ms: float = Batching.milliseconds
+    allowed_hosts: tuple[str, ...] = ()
     limits: dict[str, float] = field(default_factory=dict)
     cors_origins: tuple[str, ...] = ()
 
@@ -84,6 +86,19 @@ def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
     return app, state
 
 
+def warn_if_open(settings: Settings, warn: Print) -> None:
+    """Warn where anybody on the network may use the server."""
+    if settings.host not in LOOPBACK and not settings.api_keys:
+        warn(f"warning: {settings.host} is open to other machines, and there is no API key: set MLOPS_LAB_API_KEY")
+
+
+def make_guard(settings: Settings, state: ServerState) -> BrowserGuard | None:
+    """Return what keeps pages of the web out: on loopback, and where hosts are named; else the server is public."""
+    if settings.host not in LOOPBACK and not settings.allowed_hosts:
+        return None
+    return guard_for(settings.host, settings.allowed_hosts, lambda: state.allowed_origins)
+
+
 def run(settings: Settings, announce: Print, warn: Print) -> None:
     """Serve in this process until SIGTERM or Ctrl-C, then drain."""
     keep_little()
@@ -93,8 +108,10 @@ def run(settings: Settings, announce: Print, warn: Print) -> None:
     watcher = StoreWatcher(state.registry)
     watcher.start()
     listener = bind(settings.host, settings.port)
+    warn_if_open(settings, warn)
     limits = state.service.limits
-    server = HttpServer(create_asgi(app), listener, limits, on_refused=state.record_refusal)
+    guard = make_guard(settings, state)
+    server = HttpServer(create_asgi(app), listener, limits, on_refused=state.record_refusal, guard=guard)
     lines = [f"serving {address(settings.host, server.port)}"]
     beside = None
     if settings.grpc_port is not None:

@@ -108,29 +108,25 @@ def _watched(engine: OnnxEngine, limits: GoldenLimits) -> Iterator[list[str]]:
     """Stop the runs of an engine at a limit; the list then holds the reason."""
     import os
 
-    import onnxruntime
-
     reached: list[str] = []
-    done = threading.Event()
-    options = onnxruntime.RunOptions()
+    done, asking = threading.Event(), threading.get_ident()
     before, end = resident_bytes(os.getpid()), time.monotonic() + limits.seconds
 
     def watch() -> None:
         while not done.wait(0.01):
-            if time.monotonic() > end:
+            if not reached and time.monotonic() > end:
                 reached.append(f"were not answered within {limits.seconds:g} s")
-            elif resident_bytes(os.getpid()) - before > limits.memory_bytes:
+            elif not reached and resident_bytes(os.getpid()) - before > limits.memory_bytes:
                 reached.append(f"needed more than {limits.memory_bytes / GIB:.1f} GiB of memory")
-            if reached:
-                options.terminate = True
+            interrupt = engine.interrupter(asking) if reached else None
+            if interrupt is not None:
+                interrupt()
                 return
 
     thread = threading.Thread(target=watch, name="golden-watch", daemon=True)
-    engine.options = options
     thread.start()
     try:
         yield reached
     finally:
         done.set()
         thread.join()
-        engine.options = None

@@ -4,8 +4,9 @@ import click
 import numpy as np
 import pytest
 
-from mlops_lab import __version__, cli, serve
+from mlops_lab import __version__, cli, serve, show
 from mlops_lab.image import encode_png
+from mlops_lab.serve.command import Settings, build, warn_if_open
 
 
 @pytest.fixture
@@ -220,3 +221,59 @@ def test_every_command_and_every_option_has_help(name, command):
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     assert command.help
     assert [option.opts for option in options if not option.help] == []
+
+
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp"
+
+
+@pytest.fixture
+def hostile(models):
+    """Return a models folder of somebody else, whose description and aliases hold what controls a terminal."""
+    manifest = models.root / "digits" / "1" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**content, "description": ESCAPES, "labels": [ESCAPES] * 10}))
+    damaged = models.root / "broken" / "1"
+    damaged.mkdir(parents=True)
+    (damaged / "manifest.json").write_text(json.dumps({"format": ESCAPES}))
+    return models.root
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("models", "list"),
+        ("models", "show", "digits"),
+        ("models", "show", "broken"),
+        ("models", "show", ESCAPES),
+        ("predict", "IMAGE", "--name", "digits"),
+        ("predict", "IMAGE", "--name", "broken"),
+        ("check", "FILE"),
+    ],
+)
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_nothing_of_a_foreign_store_controls_the_terminal(lab, hostile, image, tmp_path, arguments, form):
+    file = tmp_path / "named\x1b[2J.keras"
+    file.write_bytes(b"\x1b[2J no model")
+    given = [str(image) if item == "IMAGE" else str(file) if item == "FILE" else item for item in arguments]
+    more = () if arguments[0] == "check" else ("--models", hostile)
+    _, out, err = lab(*given, *more, *form)
+    assert out + err
+    assert not [c for c in out + err if not c.isprintable() and c not in "\n\t"]
+    if form and out:
+        json.loads(out)
+
+
+def test_what_a_server_warns_of_controls_no_terminal(hostile):
+    warned = []
+    build(Settings(str(hostile)), lambda line: warned.append(show.harmless(line)))
+    assert any("broken" in line for line in warned)
+    assert not [c for c in "".join(warned) if not c.isprintable()]
+
+
+@pytest.mark.parametrize(
+    ("host", "keys", "warns"), [("0.0.0.0", (), True), ("0.0.0.0", ("key",), False), ("127.0.0.1", (), False)]
+)
+def test_a_server_that_is_open_to_everybody_warns(host, keys, warns):
+    warned = []
+    warn_if_open(Settings("models", host=host, api_keys=keys), warned.append)
+    assert any("no API key" in line for line in warned) is warns

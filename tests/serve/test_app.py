@@ -1,11 +1,14 @@
+import errno
 import io
 import json
 import re
+import tempfile
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from werkzeug import formparser
 
 from mlops_lab.engines.python import PythonEngine
 from mlops_lab.image import InputSpec, encode_png
@@ -35,6 +38,17 @@ def test_alive_and_ready(client):
     answer = client.get("/readyz").json
     assert answer["status"] == "ready"
     assert [model["name"] for model in answer["models"]] == ["bright", "digits"]
+
+
+def test_readiness_lists_nothing_to_who_has_no_key(bright):
+    client = create_app(bright, api_keys=["secret"]).test_client()
+    assert client.get("/readyz").json == {"status": "ready"}
+    assert client.get("/readyz", headers={"X-API-Key": "wrong"}).json == {"status": "ready"}
+    assert client.get("/readyz", headers={"X-API-Key": "secret"}).json["models"]
+    app = create_app(bright, api_keys=["secret"])
+    entry = app.extensions["mlops_lab"].registry.entries["bright"]
+    entry.by_version = {}
+    assert "bright" not in refused(app.test_client().get("/readyz"), 503, "unavailable")
 
 
 def test_not_ready_without_models_and_while_draining(bright):
@@ -291,3 +305,31 @@ def test_no_body_makes_the_server_fail(app, kind, body, name):
     assert "Traceback" not in answer.text
     if answer.status_code != 200:
         assert answer.json.keys() == {"error", "code", "hint", "request_id"}
+
+
+def test_uploads_are_never_written_to_a_disk(bright, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("TemporaryFile", "SpooledTemporaryFile", "NamedTemporaryFile", "mkstemp"):
+        monkeypatch.setattr(tempfile, name, full)
+        monkeypatch.setattr(formparser, name, full, raising=False)
+    client = create_app(bright).test_client()
+    part = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n%b\r\n--x--\r\n'
+    kind = "multipart/form-data; boundary=x"
+    large, larger = part % (PNG + bytes(1_000_000)), part % (PNG + bytes(3_000_000))
+    assert client.post("/models/bright", data=large, content_type=kind).status_code == 200
+    assert client.post("/models/bright", data=larger, content_type=kind).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/models/bright", "/v1/models/bright:predict"])
+def test_a_full_disk_is_answered_with_507(bright, path):
+    def write(event):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    client = create_app(bright, on_prediction=write).test_client()
+    key, shape = ("instances", (1, 28, 28, 1)) if "predict" in path else ("images", (1, 28, 28))
+    body = {key: np.zeros(shape).tolist()}
+    answer = client.post(path, json=body)
+    assert refused(answer, 507, "storage_full")
+    assert answer.headers["Retry-After"] == "1"

@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ def ask(steps, limits=None):
     predictor = Predictor("slow", 1, InputSpec(shape=(2,)), ("a", "b"), engine, {})
     examples = np.random.default_rng(0).random((20_000, 2)).astype("float32")
     answers = golden_answers(predictor, {"image": examples}, limits)["probabilities"]
-    assert engine.options is None
+    assert engine.interrupter(threading.get_ident()) is None
     return answers
 
 

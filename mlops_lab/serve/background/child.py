@@ -23,7 +23,9 @@ from mlops_lab.serve.background.recorder import RequestRecorder
 from mlops_lab.serve.background.reload import LoadErrorApp, Sources, explain, load
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.http import HttpServer, refuse_debug
+from mlops_lab.serve.http.guard import guard_for
 from mlops_lab.serve.ports import Identity
+from mlops_lab.serve.state import state_of
 
 LOOK_SECONDS = 0.25
 DRAIN_SECONDS = 2.0
@@ -52,7 +54,10 @@ def main() -> NoReturn:
         Identity(**order["identity"]),
         lambda item: send({"recorded": asdict(item)}),
     )
-    server = HttpServer(recorded, listener, Limits(drain_seconds=DRAIN_SECONDS), take_waiting=False)
+    state = state_of(app)
+    guard = guard_for(order["host"], order["allowed_hosts"], lambda: state.allowed_origins if state is not None else ())
+    limits = Limits(drain_seconds=DRAIN_SECONDS)
+    server = HttpServer(recorded, listener, limits, take_waiting=False, guard=guard)
     server.start()
     send({"loaded": True})
     while not saved.wait(LOOK_SECONDS) and not sources.changed():

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -40,8 +41,16 @@ class FileServer(RunningServer):
         A socket that listens there already.
     """
 
-    def __init__(self, target: str, name: str, host: str, port: int, listener: socket.socket | None = None) -> None:
-        super().__init__(name, host, port, listener)
+    def __init__(
+        self,
+        target: str,
+        name: str,
+        host: str,
+        port: int,
+        listener: socket.socket | None = None,
+        allowed_hosts: Collection[str] = (),
+    ) -> None:
+        super().__init__(name, host, port, listener, allowed_hosts)
         self.target = target
         self.problem = ""
         self._lines: deque[str] = deque(maxlen=KEPT)
@@ -106,6 +115,7 @@ class FileServer(RunningServer):
         order = {
             "target": self.target,
             "host": self.host,
+            "allowed_hosts": self._allowed_hosts,
             "identity": self.identity.to_dict(),
             "socket": share(self._listener, process.pid),
             "first": self._thread.ident is None,

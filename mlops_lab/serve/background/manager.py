@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def start(
     mode: str | None = None,
     batching: Batching | None = None,
     examples: Any = None,
+    allowed_hosts: Collection[str] = (),
 ) -> RunningServer:
     """Start a server in the background of this kernel, in place of the one of the same name.
 
@@ -57,6 +58,9 @@ def start(
         For models: computes requests that come together in one call of the engine.
     examples
         For one model: some of its inputs, where it does not tell what it takes.
+    allowed_hosts
+        Names in the ``Host`` of a request that are answered beside those of this machine and of
+        :attr:`RunningServer.public_url`; requests for other hosts are refused with 421.
 
     Returns
     -------
@@ -101,7 +105,7 @@ def start(
         make = partial(ThreadServer, app)
     with server_table.lock():
         old = server_table.servers().get(name)
-        server = make(name, host, *_take_port(old, host, port))
+        server = make(name, host, *_take_port(old, host, port), allowed_hosts)
         server.start(old)
     return server
 

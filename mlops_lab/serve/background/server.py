@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any
 
@@ -13,11 +13,12 @@ from mlops_lab import show
 from mlops_lab.errors import ServerError
 from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.background import server_table
-from mlops_lab.serve.background.public_url import PublicUrl, find_public_url
+from mlops_lab.serve.background.public_url import PublicUrl, find_public_hosts, find_public_url
 from mlops_lab.serve.background.recorder import RecordedRequest, RequestRecorder
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer
+from mlops_lab.serve.http.guard import guard_for
 from mlops_lab.serve.ports import Identity, address, bind, holder, probe
 from mlops_lab.serve.state import state_of
 
@@ -46,7 +47,14 @@ class RunningServer(ABC):
     ...     print(server.url)
     """
 
-    def __init__(self, name: str, host: str, port: int, listener: socket.socket | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        port: int,
+        listener: socket.socket | None = None,
+        allowed_hosts: Collection[str] = (),
+    ) -> None:
         self._listener = listener or bind(host, port)
         self.name = name
         self.host = host
@@ -54,6 +62,7 @@ class RunningServer(ABC):
         self.url = address(host, self.port)
         self.identity = Identity(name, server_table.next_generation(name))
         self.requests: deque[RecordedRequest] = deque(maxlen=KEPT)
+        self._allowed_hosts = sorted({*allowed_hosts, *find_public_hosts(self.port)})
 
     @property
     def generation(self) -> int:
@@ -169,15 +178,22 @@ class ThreadServer(RunningServer):
     """
 
     def __init__(
-        self, app: Callable[..., Any], name: str, host: str, port: int, listener: socket.socket | None = None
+        self,
+        app: Callable[..., Any],
+        name: str,
+        host: str,
+        port: int,
+        listener: socket.socket | None = None,
+        allowed_hosts: Collection[str] = (),
     ) -> None:
-        super().__init__(name, host, port, listener)
+        super().__init__(name, host, port, listener, allowed_hosts)
         self.app = app
         state = state_of(app)
         self._watcher = StoreWatcher(state.registry) if state is not None else None
         recorded = RequestRecorder(create_asgi(app), self.identity, self.requests.append)
         limits = state.service.limits if state is not None else Limits()
-        self._http = HttpServer(recorded, self._listener, limits)
+        guard = guard_for(host, self._allowed_hosts, lambda: state.allowed_origins if state is not None else ())
+        self._http = HttpServer(recorded, self._listener, limits, guard=guard)
 
     @property
     def running(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Blueprint, g
 
-from mlops_lab import strict_json
+from mlops_lab import show, strict_json
 from mlops_lab.errors import BadRequest, BrokenChain, LabError, StoreError, UnknownChain, WrongUsage, nearest
 from mlops_lab.image import describe
 from mlops_lab.serve.chains.chain import Chain
@@ -171,7 +171,7 @@ def _files(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.glob("*.json") if path.is_file() and not path.name.startswith("."))
     except OSError as error:
-        _log.warning("%s cannot be read: %s", folder, error)
+        _log.warning("%s", show.harmless(f"{folder} cannot be read: {error}"))
         return []
 
 

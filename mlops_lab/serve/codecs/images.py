@@ -15,7 +15,7 @@ from mlops_lab import image
 from mlops_lab.errors import BadImage, BadRequest, TooLarge, UnsupportedMedia, WrongShape
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
-from mlops_lab.serve.codecs.body import check_depth
+from mlops_lab.serve.codecs.body import check_containers, check_depth
 from mlops_lab.serve.codecs.spellings import decode_base64, media_type
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.scale import check_pixel_scale
@@ -71,24 +71,54 @@ def decode_form(
         sent = f"it has {', '.join(repr(field[:40]) for field in fields[:8])}" if fields else "it is empty"
         raise BadRequest(f"The form has no file in a field 'image': {sent}.", "curl -F image=@image.png sends one.")
     check_batch(len(files) + len(texts), limits)
-    return _each([*files, *texts], lambda item: _form_image(item, spec, limits))
+    budget = PixelBudget(limits)
+    return _each([*files, *texts], lambda item: _form_image(item, spec, limits, budget))
 
 
-def _form_image(item: bytes | str, spec: InputSpec, limits: Limits) -> NDArray[Any]:
+def _form_image(item: bytes | str, spec: InputSpec, limits: Limits, budget: PixelBudget) -> NDArray[Any]:
     if isinstance(item, bytes):
-        return decode_image(item, spec, limits)
+        return decode_image(item, spec, limits, budget)
     try:
-        return decode_image(decode_base64(item), spec, limits)
+        return decode_image(decode_base64(item), spec, limits, budget)
     except BadImage as error:
         message = f"The field 'image' is text and not a file, and the text is no image in base64: {error.message}"
         raise BadImage(message, "curl -F image=@image.png sends a file; mind the @.") from error
 
 
-def decode_image(data: bytes, spec: InputSpec, limits: Limits) -> NDArray[np.uint8]:
+class PixelBudget:
+    """The pixels that one request may still have decoded: many small files cost as much as a large one.
+
+    Examples
+    --------
+    >>> PixelBudget(Limits(request_pixels=10)).spend(11)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    TooLarge: The images up to this one have 11 pixels; the limit is request_pixels=10.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limit = limits.request_pixels
+        self._spent = 0
+
+    def spend(self, pixels: int) -> None:
+        """Count pixels that are about to be decoded."""
+        self._spent += pixels
+        if self._spent > self._limit:
+            message = f"The images up to this one have {self._spent} pixels; the limit is request_pixels={self._limit}."
+            raise TooLarge(message, "Send several requests.")
+
+
+def decode_image(data: bytes, spec: InputSpec, limits: Limits, budget: PixelBudget | None = None) -> NDArray[np.uint8]:
     """Return the pixels of one PNG or JPEG, in the model's mode and size."""
     if spec.size is None:
         raise UnsupportedMedia("This model does not take images.", f"Send JSON or npy arrays of shape {spec.shape}.")
-    pixels = image.decode(data, spec.mode, image_pixels=limits.image_pixels, image_side=limits.image_side)
+    pixels = image.decode(
+        data,
+        spec.mode,
+        image_pixels=limits.image_pixels,
+        image_side=limits.image_side,
+        image_scans=limits.image_scans,
+        spend=(budget or PixelBudget(limits)).spend,
+    )
     return pixels if spec is WHOLE else image.fit(pixels, spec)
 
 
@@ -107,7 +137,8 @@ def decode_json(body: bytes, spec: InputSpec, limits: Limits) -> Images:
         received = f"an object with {named}" if isinstance(message, dict) else f"a {type(message).__name__}"
         raise BadRequest(f"The JSON body is {received}.", 'Send {"image": …} or {"images": [ … ]}.')
     check_batch(len(items), limits)
-    return _each(items, lambda item: json_image(item, spec, limits))
+    budget = PixelBudget(limits)
+    return _each(items, lambda item: json_image(item, spec, limits, budget))
 
 
 def only_rows(content: Any, spec: InputSpec) -> list[Any]:
@@ -140,10 +171,10 @@ def _each(items: Sequence[Any], read: Callable[[Any], NDArray[Any]]) -> list[NDA
     return images
 
 
-def json_image(item: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
+def json_image(item: Any, spec: InputSpec, limits: Limits, budget: PixelBudget | None = None) -> NDArray[Any]:
     """Return one image, or one array for a model that takes no images: base64 of a file, or nested lists."""
     if isinstance(item, str):
-        return decode_image(decode_base64(item), spec, limits)
+        return decode_image(decode_base64(item), spec, limits, budget)
     if not isinstance(item, list):
         raise BadImage(
             f"An image is a {type(item).__name__}.", "Send base64 of a PNG, or nested lists of pixels 0–255."
@@ -253,6 +284,7 @@ def check_batch(length: int, limits: Limits) -> None:
 
 def parse_json(body: bytes, limits: Limits) -> Any:
     """Parse JSON strictly: no NaN, no duplicate key, no deeper than the limit."""
+    check_containers(body, limits)
     check_depth(body, limits)
     try:
         return loads(body)

@@ -169,6 +169,11 @@ class BatchingEngine:
             raise pending.error or RuntimeError("a batch was left without an answer")
         return pending.rows
 
+    def interrupter(self, thread: int) -> Callable[[], object] | None:
+        """Return a function that ends the batch which a thread computes; None where it computes none, or cannot be."""
+        find = getattr(self._engine, "interrupter", None)
+        return find(thread) if find is not None else None
+
     def _enter(self, pending: PendingRequest) -> PendingRequest:
         with self._lock:
             if len(self._waiting) >= self._batching.queue:

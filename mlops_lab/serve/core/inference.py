@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import image, tensors
 from mlops_lab.answers import summary_rows
-from mlops_lab.errors import BadRequest, TooLarge
+from mlops_lab.errors import BadRequest, LabError, TooLarge
 from mlops_lab.predict import PredictionEvent, Predictor
 from mlops_lab.serve.core import timing
 from mlops_lab.serve.core.admission import AdmissionController, Ticket
@@ -25,9 +25,11 @@ from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.scale import check_tensor_scale
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import Route, TrafficRouter
+from mlops_lab.serve.core.watchdog import WATCHDOG, Call, give_up
 from mlops_lab.tensors import Tensors, check_rows, check_tensor, class_rows
 
 Images = list[NDArray[Any]] | NDArray[Any]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +141,9 @@ class InferenceService:
     def over(cls, registry: Registry, limits: Limits | None = None, on_shadow: Any = None) -> InferenceService:
         """Return a service over a registry, with an admission controller and a router of its own."""
         limits = limits or Limits()
-        return cls(registry, limits, AdmissionController(limits), TrafficRouter(registry, on_shadow))
+        return cls(
+            registry, limits, AdmissionController(limits), TrafficRouter(registry, on_shadow, limits.request_seconds)
+        )
 
     def infer(
         self, name: str, version: str, decode: Decode, context: RequestContext, ticket: Ticket | None = None
@@ -204,7 +208,7 @@ class InferenceService:
         started = time.perf_counter()
         try:
             with np.errstate(over="ignore", invalid="ignore"):
-                rows = predictor.engine.predict(tensor)
+                rows = self._watched(predictor, context, lambda: predictor.engine.predict(tensor))
         finally:
             timing.current.reset(token)
         seconds = time.perf_counter() - started
@@ -225,7 +229,8 @@ class InferenceService:
         token = timing.current.set(context)
         started = time.perf_counter()
         try:
-            outputs = tensors.run(predictor, inputs, prepared=batch.inputs is not None)
+            prepared = batch.inputs is not None
+            outputs = self._watched(predictor, context, lambda: tensors.run(predictor, inputs, prepared=prepared))
         finally:
             timing.current.reset(token)
         seconds = time.perf_counter() - started
@@ -241,6 +246,30 @@ class InferenceService:
         for hook in self.hooks:
             hook(inference)
         return inference
+
+    def _watched(self, predictor: Predictor, context: RequestContext, compute: Callable[[], Result]) -> Result:
+        """Compute under the eyes of the watchdog, which gives the call up at the deadline of the request."""
+        limit = self.limits.request_seconds
+        call = Call(predictor, self.admission.queue(predictor.name), context.started + limit, limit, give_up.get())
+        key = id(call)
+        WATCHDOG.calls[key] = call
+        try:
+            if WATCHDOG.parked:
+                WATCHDOG.wake()
+            if context.last > call.deadline:  # decoding took all the time there was
+                raise call.error()
+            answer = compute()
+        except Exception as error:
+            if call.overdue and not isinstance(error, LabError):
+                raise call.error() from error
+            raise
+        finally:
+            with WATCHDOG.lock:
+                del WATCHDOG.calls[key]
+                call.queue.overdue -= call.overdue
+        if call.overdue:
+            raise call.error()
+        return answer
 
 
 def to_tensor(batch: Batch, predictor: Predictor) -> NDArray[Any]:

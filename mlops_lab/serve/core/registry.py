@@ -6,6 +6,7 @@ before they are served. The others are listed as ``not loaded`` and loaded on th
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # The files that hold one model; the folder of a model holds numbered versions.
 MODEL_FILES = (".keras", ".h5", ".onnx", ".skops")
 _log = logging.getLogger("mlops_lab.serve")
+# Too many open files here or in the system, no memory, no room on the disk, try again.
+PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EAGAIN, errno.EINTR})
 
 
 @dataclass
@@ -135,6 +138,8 @@ class Registry:
         # Every version this process ever served, so that a state can be given for one that has ended.
         self.seen_versions: dict[str, set[int]] = {}
         self.store: ModelStore | None = None
+        # Returns why changes on disk are not seen at present; whoever watches the store sets it.
+        self.trouble: Callable[[], str] = lambda: ""
 
     @classmethod
     def of(cls, models: Any, wrap: Callable[[Predictor], Predictor] | None = None) -> Registry:
@@ -188,7 +193,7 @@ class Registry:
             self.entries = entries
         for name, entry in entries.items():
             if entry.read_error and entry.read_error != old.get(name, ModelEntry()).read_error:
-                _log.warning("%s", entry.read_error)  # once, and again only when it changes
+                _log.warning("%s", show.harmless(entry.read_error))  # once, and again only when it changes
             self.seen_versions.setdefault(name, set()).update(entry.loaded, entry.available, entry.failed)
         return entries != old
 
@@ -249,6 +254,8 @@ class Registry:
             entry.available.discard(number)
         except Exception as error:  # whatever is wrong with one version must not keep the others from serving
             entry.fail(number, error)
+            if is_passing(error):  # the next look at the store tries again
+                entry.fingerprints.pop(number, None)
 
     def add(self, predictors: Iterable[Predictor]) -> None:
         """Add loaded predictors that need not lie in a store."""
@@ -365,6 +372,22 @@ class Registry:
 def _as_name(stem: str) -> str:
     """Return a file's name as the name of a model: small letters, digits and hyphens."""
     return re.sub("[^a-z0-9]+", "-", stem.lower()).strip("-") or "model"
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether an error comes from what the machine lacks at the moment, and not from the files.
+
+    Examples
+    --------
+    >>> is_passing(OSError(errno.EMFILE, "Too many open files")), is_passing(ValueError("damaged"))
+    (True, False)
+    """
+    seen: BaseException | None = error
+    for _ in range(10):
+        if isinstance(seen, MemoryError) or (isinstance(seen, OSError) and seen.errno in PASSING):
+            return True
+        seen = (seen.__cause__ or seen.__context__) if seen is not None else None
+    return False
 
 
 def measure(predictor: Predictor, repeats: int = 3) -> float:

@@ -29,7 +29,9 @@ from mlops_lab.answers import LabelSet, Prediction, Score, Value, agree, classes
 from mlops_lab.errors import WrongUsage
 from mlops_lab.predict import Predictor
 from mlops_lab.provenance import utc_now
+from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import ModelEntry, Registry
+from mlops_lab.serve.core.watchdog import WATCHDOG
 
 MAX_QUEUED = 32  # requests that may wait for the shadow; the next ones are dropped and counted
 KEPT_COMPARISONS = 10
@@ -132,6 +134,8 @@ class TrafficRouter:
         The models and their settings.
     on_shadow
         Called with each comparison, a dictionary; or a file that gets one line of JSON each.
+    seconds
+        Time that a shadow may take for one request.
 
     Examples
     --------
@@ -140,8 +144,14 @@ class TrafficRouter:
     UnknownModel: There is no model 'clothes'. There are none yet.
     """
 
-    def __init__(self, registry: Registry, on_shadow: OnShadow | str | PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        on_shadow: OnShadow | str | PathLike[str] | None = None,
+        seconds: float = Limits.request_seconds,
+    ) -> None:
         self._registry = registry
+        self._seconds = seconds
         self._write = _to_file(Path(on_shadow)) if isinstance(on_shadow, str | PathLike) else on_shadow
         self._lock = threading.Lock()
         self._stats: dict[str, RouteStats] = {}
@@ -233,7 +243,8 @@ class TrafficRouter:
             raise ValueError(f"v{copy.shadow.version} does not answer what v{copy.served.version} answers")
         started = time.perf_counter()
         sent = copy.tensor
-        rows = tensors.run(copy.shadow, sent) if isinstance(sent, dict) else copy.shadow.infer(sent)
+        with WATCHDOG.watching(copy.shadow, self._seconds):
+            rows = tensors.run(copy.shadow, sent) if isinstance(sent, dict) else copy.shadow.infer(sent)
         line = side_by_side(copy, rows, 1000 * (time.perf_counter() - started))
         stats = copy.stats
         with self._lock:

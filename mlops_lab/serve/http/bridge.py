@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from mlops_lab.errors import BadRequest, LabError
+from mlops_lab.errors import BadRequest, DeadlineExceeded, LabError
 from mlops_lab.serve.codecs.body import too_large
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.timing import RequestContext
@@ -71,6 +71,8 @@ class WsgiBridge:
             reply = await self.dispatcher.run(lambda: call_app(self.app, environ))
         except ClientDisconnected:
             return
+        except DeadlineExceeded as error:  # the application counts it once its call has returned
+            reply = self._refuse(error, scope, request_id(scope))
         except LabError as error:
             reply = self._refuse(error, scope)
             self._on_refused(error.status)
@@ -78,15 +80,20 @@ class WsgiBridge:
             reply = self._refuse(internal_error(error, "none"), scope)
         await send_reply(send, reply)
 
-    def _refuse(self, error: LabError, scope: Scope) -> Reply:
-        reply = refusal(error)
+    def _refuse(self, error: LabError, scope: Scope, request_id: str = "") -> Reply:
+        reply = refusal(error, request_id)
         origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1")
         return reply._replace(headers=[*reply.headers, *cors_headers(self._origins, origin)])
 
 
-def refusal(error: LabError) -> Reply:
-    """Return the whole reply for a request that no application has seen."""
-    context = RequestContext.begin()
+def request_id(scope: Scope) -> str:
+    """Return the ``X-Request-Id`` of a request; empty where it has none."""
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
+
+
+def refusal(error: LabError, request_id: str = "") -> Reply:
+    """Return the whole reply for a request that no application has answered."""
+    context = RequestContext.begin(request_id)
     reply = error_reply(error, context.request_id)
     return reply._replace(headers=[*reply.headers, *common_headers(context, "")])
 

@@ -206,6 +206,11 @@ class Metrics:
     def _about_now(self) -> Iterator[Metric]:
         in_flight = GaugeMetricFamily("mlops_lab_in_flight", "Requests being answered now.", labels=("model",))
         waiting = GaugeMetricFamily("mlops_lab_waiting", "Requests waiting in the queue now.", labels=("model",))
+        overdue = GaugeMetricFamily(
+            "mlops_lab_overdue",
+            "Requests past their deadline that still compute, and keep their place.",
+            labels=("model",),
+        )
         ready = GaugeMetricFamily(
             "mlops_lab_version_ready", "1 where the version answers, 0 where it failed.", labels=("model", "version")
         )
@@ -213,8 +218,9 @@ class Metrics:
             queue = self._admission.queue(name)
             in_flight.add_metric((name,), queue.in_flight)
             waiting.add_metric((name,), len(queue.waiting))
+            overdue.add_metric((name,), queue.overdue)
             for version, state in entry.states().items():
                 ready.add_metric((name, version), float(state in ("ready", "not loaded")))
         about = GaugeMetricFamily("mlops_lab_build", "The version of this server.", labels=("version",))
         about.add_metric((mlops_lab.__version__,), 1)
-        yield from (in_flight, waiting, ready, about)
+        yield from (in_flight, waiting, overdue, ready, about)

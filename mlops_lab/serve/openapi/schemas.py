@@ -50,7 +50,10 @@ def shared() -> Json:
         "Chain": record(name=TEXT, description=TEXT, state=TEXT, links=array({"type": "object"})),
         "ChainAnswer": record(chain=TEXT, answer={"type": ["string", "array"]}, links=array({"type": "object"})),
         "Alive": record(status={"const": "alive"}),
-        "Ready": record(status={"const": "ready"}, models=array(listed)),
+        "Ready": {
+            **record(status={"const": "ready"}),
+            "properties": {"status": {"const": "ready"}, "models": array(listed), "store": TEXT},
+        },
     }
 
 

@@ -29,7 +29,8 @@ def add_handlers(app: Flask, limits: Limits) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
-        return _to_response(internal_error(error, _request_id()), 500)
+        explained = internal_error(error, _request_id())
+        return _to_response(explained, explained.status)
 
 
 def _request_id() -> str:
