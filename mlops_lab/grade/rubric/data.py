@@ -36,7 +36,7 @@ year = Exercise("data-1", "The life cycle, in order", names=("stage", "automated
         "Nobody collected new data yet; somebody noticed that the world changed.",
     ),
     "staging": Hint("Staging is under {given}.", "Who sees it? If nobody outside does, what is it for?"),
-    "other": Hint("{event!r} is under {given}.", "What is there before it happens: images, weights, or a running server?"),
+    "other": Hint("{event!r} is under {given}.", "What is there by then: images, weights, or a running server?"),
 })  # fmt: skip
 def events(answer: Answer, case: Case) -> None:
     said = answer.value("stage")
@@ -84,7 +84,8 @@ def _split(case: Case, count: int) -> Split:
 def _described(answer: Answer, case: Case, given: Split) -> dict[str, Any]:
     said = answer.describe(given)
     case.expect(isinstance(said, dict) and set(KEYS) <= set(said), "describe gives no dict of the seven figures.",
-                hint="keys", expected=", ".join(KEYS), received=list(said) if isinstance(said, dict) else said)  # fmt: skip
+                hint="keys", expected=", ".join(KEYS),
+                received=list(said) if isinstance(said, dict) else said)  # fmt: skip
     return dict(said)
 
 
@@ -198,7 +199,7 @@ def shape(answer: Answer, case: Case) -> None:
     ),
     "own-maximum": Hint("An image whose brightest pixel is {brightest} becomes brighter than it is.",
                         "A dark image must stay dark: divide by what a pixel can hold."),
-    "whole-numbers": Hint("Only 0 and 1 are left.", "`//` divides whole numbers. A model would be right for 11 of 100."),
+    "whole-numbers": Hint("Only 0 and 1 are left.", "`//` divides whole numbers: it is right for 11 of 100."),
     "not-divided": Hint("The highest value is {highest:g}.", "It must be 1: 255 is what a pixel can hold."),
     "minus-one-to-one": Hint("The lowest value is {lowest:g}.", "This model was trained on 0 to 1."),
     "standardised": Hint("The lowest value is {lowest:g}.", "This model was trained on 0 to 1."),
@@ -217,7 +218,8 @@ def values(answer: Answer, case: Case) -> None:
         key = "" if close else fingerprints.match(batch, {name: candidates[name] for name in order})
         case.expect(close, "The values are others than in training.", hint=key, brightest=int(given.max()),
                     expected=f"{candidates['right'].min():g} to {candidates['right'].max():g}",
-                    received=f"{batch.min():g} to {batch.max():g}", highest=batch.max(), lowest=batch.min())  # fmt: skip
+                    received=f"{batch.min():g} to {batch.max():g}", highest=batch.max(),
+                    lowest=batch.min())  # fmt: skip
 
 
 @pixels.check("unchanged", "The images that are given stay as they are", points=1, held_out=1, covers="another type",

@@ -79,8 +79,8 @@ HINTS = {
 @exercise.check("finds", "Eight broken deliveries, each found by its word", points=4, held_out=8, timeout=20,
                 covers="other places in the delivery", hints={
     **HINTS,
-    "first-only": Hint("Image {place} is {word}, and nobody said so.", "Your gate looks at the first image, or at a few. "
-                       "A gate looks at all."),
+    "first-only": Hint("Image {place} is {word}, and nobody said so.", "Your gate looks at the first image, or at "
+                       "a few. A gate looks at all."),
     "all-words": Hint("{n} words for one thing that is wrong.", "Say what is wrong, and nothing else."),
     "not-found": Hint("The delivery that is {word} passed.", "Make one yourself, and look at what your gate sees."),
 })  # fmt: skip

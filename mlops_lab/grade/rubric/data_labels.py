@@ -31,8 +31,8 @@ def _given(case: Case) -> tuple[NDArray[np.float64], NDArray[np.int64], set[int]
     "unsure": Hint("{found} of {changed} changed labels are among the first.", "You found hard images: unsure is not "
                    "wrong. Contradicted means that another class is sure."),
     "sure": Hint("{found} of {changed} changed labels are among the first.", "Sure of what? Compare with the label."),
-    "agrees": Hint("{found} of {changed} changed labels are among the first.", "You began with the labels that the model "
-                   "agrees with most."),
+    "agrees": Hint("{found} of {changed} changed labels are among the first.", "You began with the labels that the "
+                   "model agrees with most."),
     "classes": Hint("All suspects lie between 0 and 9.", "Which images? A person must be able to look at them."),
     "count": Hint("{received} suspects came back.", "Whoever asks for k gets k places, no two alike."),
 })  # fmt: skip

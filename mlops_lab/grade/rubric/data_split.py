@@ -105,7 +105,7 @@ def seed(answer: Answer, case: Case) -> None:
                 expected="a generator of your own", received="the global one")  # fmt: skip
 
 
-@exercise.check("copies", "No image is on both sides, under whatever place", points=2, held_out=1, covers="other images",
+@exercise.check("copies", "No image is on both sides, whatever its place", points=2, held_out=1, covers="other images",
                 after="whole", hints={
     "copies": Hint(
         "{n} images of the second part are in the first part as well.",
