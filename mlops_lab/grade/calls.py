@@ -144,6 +144,14 @@ class Answer:
         """Return a new folder in which the check and the student's functions leave files for each other."""
         return self.target.desk()
 
+    def text(self, name: str = "") -> str:
+        """Return the first 64,000 characters of the file, or of one beside it; empty where there is none."""
+        path = self.path if self.path is None or not name else self.path.parent / name
+        if path is None or path.is_symlink() or not path.is_file():
+            return ""
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(64_000)
+
     def value(self, name: str = "") -> Any:
         """Return what the student wrote under a name, as plain values; by default the exercise's only name."""
         name = name or self.names[0]
