@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
@@ -140,6 +141,8 @@ class RemoteTarget:
     def _pack(self, value: Any) -> Any:
         if isinstance(value, RemoteObject):
             return {"object": value._number}
+        if isinstance(value, KerasFile):
+            return {"keras": base64.b64encode(value.data).decode()}
         if callable(value):
             self._callbacks.append(value)
             return {"callback": len(self._callbacks) - 1}

@@ -19,10 +19,15 @@ CORPORA = {id: answers for stage in STAGES for id, answers in importlib.import_m
 RIGHT = [(id, place) for id, answers in CORPORA.items() for place in range(len(answers.right))]
 WRONG = [(id, place) for id, answers in CORPORA.items() for place in range(len(answers.wrong))]
 SECRET = b"a secret of the tests"
+KERAS = {"train-1", "train-2", "train-4", "store-1", "store-2"}
 
 
 def slow_where_a_server_starts(cases):
-    return [pytest.param(*case, marks=pytest.mark.slow if case[0].startswith("serve") else ()) for case in cases]
+    return [pytest.param(*case, marks=marks(case[0])) for case in cases]
+
+
+def marks(id):
+    return pytest.mark.tensorflow if id in KERAS else pytest.mark.slow if id.startswith(("serve", "deploy-2")) else ()
 
 
 def graded(id, answer, folder):
@@ -55,7 +60,7 @@ def test_wrong_answers_lose_points_with_their_hint(id, place, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("id", [id for id, answers in CORPORA.items() if isinstance(answers.right[0], str)])
+@pytest.mark.parametrize("id", [id for id in CORPORA if id not in KERAS and isinstance(CORPORA[id].right[0], str)])
 def test_functions_in_the_sandbox_are_judged_alike(id, tmp_path):
     answers = CORPORA[id]
     assert graded(id, {"answers.py": answers.right[0]}, tmp_path / "right").passed
@@ -63,6 +68,12 @@ def test_functions_in_the_sandbox_are_judged_alike(id, tmp_path):
     result = graded(id, {"answers.py": wrong.answer}, tmp_path / "wrong")
     part = next(part for part in result.parts if part.id == wrong.check)
     assert (part.state in ("failed", "partial"), part.key) == (True, wrong.hint), str(result)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("id", ["store-1", "train-2"])
+def test_keras_models_cross_into_the_sandbox_and_back(id, tmp_path):
+    assert graded(id, {"answers.py": CORPORA[id].right[0]}, tmp_path).passed
 
 
 @pytest.mark.parametrize("id", all_exercises())
