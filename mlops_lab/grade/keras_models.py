@@ -42,7 +42,7 @@ def given(before: Sequence[Any], now: Sequence[Any], value: Any) -> Any:
 
 
 def data_of(value: Any) -> bytes:
-    """Return a model as the bytes of its ``.keras`` file.
+    """Return a model as the bytes of its ``.keras`` file; none where it does not know the shape of its inputs yet.
 
     Raises
     ------
@@ -53,6 +53,8 @@ def data_of(value: Any) -> bytes:
         return value.data
     if not is_model(value):
         raise Failed("This is no Keras model.", hint="no-model", expected="a Keras model", received=value)
+    if not value.built:
+        return b""
     import os
     import tempfile
 
@@ -73,6 +75,8 @@ def config_of(data: bytes) -> dict[str, Any]:
     """
     from mlops_lab.store import safety
 
+    if not data:
+        raise Failed("The network does not know the shape of its inputs, so it has no numbers.", hint="unbuilt")
     verdict = safety.inspect(data)
     if not verdict.safe:
         raise Failed(f"The file is not safe: {verdict.findings[0].message}", hint="no-model")

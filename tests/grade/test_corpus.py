@@ -30,14 +30,15 @@ def marks(id):
     return pytest.mark.tensorflow if id in KERAS else pytest.mark.slow if id.startswith(("serve", "deploy-2")) else ()
 
 
-def graded(id, answer, folder):
+def graded(id, answer, folder, check=""):
+    """Grade an answer; for one check only, with those that it comes after, where one is named."""
     exercise = all_exercises()[id]
     if isinstance(answer, str):  # the source of functions
         local = Answer(Here(defined(answer, exercise.names)), exercise.names)
-        return run_exercise(exercise, local, Settings(secret=SECRET, step=3))
+        return run_exercise(exercise, local, Settings(secret=SECRET, step=3, only=check))
     if exercise.kind == "functions" and not isinstance(answer, dict):
-        return run_exercise(exercise, local_answer(exercise, answer), Settings(secret=SECRET, step=3))
-    report = grade_submission(write(folder, answer), Grading(only=(id,), secret=SECRET, step=3))
+        return run_exercise(exercise, local_answer(exercise, answer), Settings(secret=SECRET, step=3, only=check))
+    report = grade_submission(write(folder, answer), Grading(only=(id,), secret=SECRET, step=3, check=check))
     return report.by_exercise()[id]
 
 
@@ -51,7 +52,7 @@ def test_right_answers_are_full(id, place, tmp_path):
 @pytest.mark.parametrize(("id", "place"), slow_where_a_server_starts(WRONG))
 def test_wrong_answers_lose_points_with_their_hint(id, place, tmp_path):
     wrong = CORPORA[id].wrong[place]
-    result = graded(id, wrong.answer, tmp_path)
+    result = graded(id, wrong.answer, tmp_path, wrong.check)
     assert result.points < result.max_points, str(result)
     part = next(part for part in result.parts if part.id == wrong.check)
     assert part.state in ("failed", "partial", "timeout"), str(result)

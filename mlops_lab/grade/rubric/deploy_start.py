@@ -30,8 +30,11 @@ def _played(answer: Answer, case: Case, world: str, wait: float) -> programs.End
         port = int(free.getsockname()[1])
     server = (MATERIAL / "played_server.txt").read_text(encoding="utf-8").replace("WORLD", world)
     beside = {"api.py": server.encode(), "golden.png": _golden()}
-    ended = programs.run(answer.path, beside, seconds=wait + 2 * PATIENCE, port=port, taken=world == "taken",
-                         settings={"PORT": str(port), "WAIT": f"{wait:g}"}, interrupt_at=f":{port}")  # fmt: skip
+    ended = programs.run(
+        answer.path, beside, seconds=wait + 2 * PATIENCE, port=port, taken=world == "taken",
+        settings={"PORT": str(port), "WAIT": f"{wait:g}"},
+        interrupt_at=f":{port}" if world in ("quick", "slow") else "",
+    )  # fmt: skip
     case.note(f"PORT={port} WAIT={wait:g} python run.py", f"exit status {ended.status} after {ended.seconds:.1f} s",
               ended.printed[-300:])  # fmt: skip
     return ended

@@ -15,7 +15,11 @@ from mlops_lab.grade.rubric.images import MATERIAL, garments
 from mlops_lab.grade.rubric.shared import RAISES
 from mlops_lab.grade.wire import KerasFile
 
-SHARED = {**RAISES, "no-model": Hint("Something else than a Keras model came back.", "Return the model itself.")}
+SHARED = {
+    **RAISES,
+    "no-model": Hint("Something else than a Keras model came back.", "Return the model itself."),
+    "unbuilt": Hint("The network has no numbers yet.", "It does not know how large its images are: say so first."),
+}
 network = Exercise("train-1", "Build it", names=("lenet5",), section="Notebook 2, section 1", hints=SHARED)
 Layer = tuple[str, dict[str, Any]]
 KINDS = ("Conv2D", "AveragePooling2D", "Conv2D", "AveragePooling2D", "Flatten", "Dense", "Dense", "Dense")
@@ -48,13 +52,12 @@ def _folded(config: dict[str, Any]) -> list[Layer]:
                    "course's does not pad: 28 → 24."),
     "both-padded": Hint("{received:,} parameters.", "That is LeNet-5 with `padding='same'` in both convolutions. This "
                         "course's does not pad: 28 → 24."),
-    "unbuilt": Hint("The network has no numbers yet.", "It does not know how large its images are: say so first."),
     "other": Hint("{received:,} parameters.", "summary() shows them for each layer: 156, 2,416, 30,840, 10,164, 850."),
 })  # fmt: skip
 def count(answer: Answer, case: Case) -> None:
     data, _ = _model(answer)
     found = sum(int(np.size(one)) for one in weights_of(data).values())
-    key = {61_706: "padded", 107_786: "both-padded", 0: "unbuilt"}.get(found, "other")
+    key = {61_706: "padded", 107_786: "both-padded"}.get(found, "other")
     case.expect(found == COUNT, "The network has another number of parameters.", hint=key, expected=COUNT,
                 received=found)  # fmt: skip
 

@@ -38,6 +38,7 @@ BROKEN = given()
 CAUGHT = "        if isinstance(error, Exception):\n            return False\n        raise\n"
 DONE = '        actions["switch"](version)\n        step = "verify"\n'
 
+LOOKS = RUN[RUN.index("    with socket.socket()") : RUN.index("    server =")]
 WAITING = RUN[RUN.index("        deadline =") : RUN.index("        with open(")]
 DIED = RUN[RUN.index("            if server.poll()") : RUN.index("            if time.monotonic()")]
 ASKED = RUN[RUN.index("        with open(") : RUN.index("        print(address")]
@@ -79,6 +80,7 @@ CORPUS = {
         wrong=[
             Wrong(start((WAITING, "        time.sleep(2)\n")), "deploy-2.slow", "early"),
             Wrong(start((DIED, "")), "deploy-2.dies", "waits"),
+            Wrong(start((LOOKS, ""), (DIED, "")), "deploy-2.taken", "other"),
             Wrong(start((ENDED, "    except KeyboardInterrupt:\n        server.terminate()\n        server.wait()\n    return 0\n")),
                   "deploy-2.never", "left-running"),
             Wrong(start((ASKED, "        answer = 'ready'\n")), "deploy-2.quick", "not-asked"),

@@ -139,6 +139,7 @@ def release(version, actions):
 
 RUN = """\
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -154,10 +155,13 @@ def ready():
         return False
 
 def main():
+    with socket.socket() as door:
+        if door.connect_ex(("127.0.0.1", int(PORT))) == 0:
+            print("somebody else answers at", address)
+            return 1
     server = subprocess.Popen([sys.executable, "api.py"])
     try:
         deadline = time.monotonic() + WAIT
-        time.sleep(0.3)
         while True:
             if server.poll() is not None:
                 print("the server ended with status", server.returncode)

@@ -31,7 +31,7 @@ CORPUS = {
                   "train-2.loss", "swapped"),
             Wrong(edited(COMPILE, ("np.eye(10)", "np.eye(labels.max() + 1)")), "train-2.one-hot", "width"),
             Wrong(edited(COMPILE, ('"sparse_categorical_crossentropy" if labels.ndim == 1 else "categorical_crossentropy"', '"mse"')), "train-2.loss", "mean-square"),
-            Wrong(edited(COMPILE, ("    model.compile", "    str")), "train-2.loss", "not-compiled"),
+            Wrong(edited(COMPILE, ("    model.compile", "    dict")), "train-2.loss", "not-compiled"),
         ],
     ),
     "train-4": Answers(
