@@ -227,6 +227,23 @@ def describe(error: BaseException) -> str:
     return f"{text} (line {own[-1].lineno}: {clip(own[-1].line, 80)})" if own and own[-1].line else text
 
 
+NOT_OWN = "{} is a function of this library, not an answer."
+
+
+def library_name(value: Any) -> str:
+    """Return the full name of a function of this library; empty for anything else.
+
+    Examples
+    --------
+    >>> library_name(library_name), library_name(len)
+    ('mlops_lab.grade.calls.library_name', '')
+    """
+    function = getattr(value, "func", value)  # of a functools.partial
+    module = str(getattr(function, "__module__", "") or "")
+    known = callable(function) and module.split(".")[0] == "mlops_lab" and hasattr(function, "__qualname__")
+    return f"{module}.{function.__qualname__}" if known else ""
+
+
 _MACHINERY = str(Path(__file__).parent)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mlops_lab.grade.calls import Call
+from mlops_lab.grade.calls import NOT_OWN, Call
 from mlops_lab.grade.cases import Failed, Overtime
 from mlops_lab.grade.desk import Desk
 from mlops_lab.grade.results import clip
@@ -89,6 +89,8 @@ class RemoteTarget:
         self._channel.settimeout(START_SECONDS)
         ready = self._receive()
         self._names: set[str] = {str(name) for name in ready.get("names", [])}
+        library = ready.get("library", {})
+        self._library: dict[str, Any] = library if isinstance(library, dict) else {}
         self.problem = clip(str(ready.get("problem", "")), 1000)
         self._channel.settimeout(None)
 
@@ -96,6 +98,9 @@ class RemoteTarget:
         """Whether the sources define a name."""
         if name not in self._names and self.problem:
             raise Failed(f"Your code stopped before {name}: {self.problem}", hint="raises", received=self.problem)
+        if name in self._library:
+            message = NOT_OWN.format(clip(str(self._library[name]), 100))
+            raise Failed(f"{message} Write your own; then compare the two.", hint="library", received=message)
         return name in self._names
 
     def get(self, name: str) -> Any:

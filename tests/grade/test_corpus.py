@@ -71,6 +71,12 @@ def test_functions_in_the_sandbox_are_judged_alike(id, tmp_path):
     assert (part.state in ("failed", "partial"), part.key) == (True, wrong.hint), str(result)
 
 
+def test_a_function_of_this_library_is_recognised_in_a_submission(tmp_path):
+    result = graded("data-3", {"answers.py": "from mlops_lab.image import to_input\nprepare = to_input\n"}, tmp_path)
+    assert (result.points, result.parts[0].key) == (0, "library")
+    assert "mlops_lab.image.to_input is a function of this library" in result.message
+
+
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("id", ["store-1", "train-2"])
 def test_keras_models_cross_into_the_sandbox_and_back(id, tmp_path):

@@ -24,8 +24,10 @@ network = Exercise("train-1", "Build it", names=("lenet5",), section="Notebook 2
 Layer = tuple[str, dict[str, Any]]
 KINDS = ("Conv2D", "AveragePooling2D", "Conv2D", "AveragePooling2D", "Flatten", "Dense", "Dense", "Dense")
 COUNT = 44_426
-SIZES = ({"filters": 6, "kernel_size": [5, 5]}, {"pool_size": [2, 2]}, {"filters": 16, "kernel_size": [5, 5]},
-         {"pool_size": [2, 2]}, {}, {"units": 120}, {"units": 84}, {"units": 10})  # fmt: skip
+SIZES: tuple[dict[str, Any], ...] = (
+    {"filters": 6, "kernel_size": [5, 5]}, {"pool_size": [2, 2]}, {"filters": 16, "kernel_size": [5, 5]},
+    {"pool_size": [2, 2]}, {}, {"units": 120}, {"units": 84}, {"units": 10},
+)  # fmt: skip
 SECONDS = 60.0  # Keras is imported by the first call
 
 

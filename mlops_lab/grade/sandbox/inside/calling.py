@@ -24,8 +24,11 @@ def run(order):
             exec(compile(text, name, "exec"), namespace)
         except BaseException as error:
             problem = f"{name}: {''.join(traceback.format_exception_only(error)).strip()}"
-    channel.send({"names": [name for name in namespace if not name.startswith("__")], "problem": problem})
-    Caller(channel, namespace).obey()
+    caller = Caller(channel, namespace)
+    names = [name for name in namespace if not name.startswith("__")]
+    library = {name: own for name in names if (own := caller.calls.library_name(namespace[name]))}
+    channel.send({"names": names, "problem": problem, "library": library})
+    caller.obey()
 
 
 class Channel:
