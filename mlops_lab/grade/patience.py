@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 
-NORMAL = 0.030  # seconds that the work takes on an idle machine as in docs/performance.md
+NORMAL = 0.012  # seconds of a processor as in docs/performance.md
 MOST = 3.0
 KEPT = 20.0  # seconds for which a measurement counts
 _measured: list[float] = []  # when, and the factor

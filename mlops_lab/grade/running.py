@@ -156,9 +156,10 @@ def _call(check: Check, answer: Any, case: Case, settings: Settings, section: st
 
 def _judge(check: Check, verdict: Verdict, step: int, section: str) -> tuple[str, float, dict[str, Any]]:
     hint = check.hints.get(verdict.key)
+    figures = {"expected": verdict.expected, "received": verdict.received, **verdict.figures}
     values = {
         "message": clip(verdict.message),
-        "hint": clip(hint.text(step, verdict.figures, section), 800) if hint else "",
+        "hint": clip(hint.text(step, figures, section), 800) if hint else "",
         "expected": clip(verdict.expected),
         "received": clip(verdict.received),
         "key": verdict.key,
