@@ -8,6 +8,7 @@ call printed, how long it took and whether it changed its arguments.
 from __future__ import annotations
 
 import copy
+import random
 import sys
 import time
 import traceback
@@ -186,12 +187,12 @@ def _digest(value: Any) -> Any:
 
 
 def random_state() -> Any:
-    """Return the state of Python's and NumPy's global random numbers, as something that can be compared."""
-    random, numpy = sys.modules.get("random"), sys.modules.get("numpy.random")
-    return (
-        hash(random.getstate()) if random is not None else None,
-        _state_of(numpy.get_state()) if numpy is not None else None,
-    )
+    """Return the state of Python's and NumPy's global random numbers, as something that can be compared.
+
+    NumPy loads its random numbers when they are first used, which must not look like a change of them.
+    """
+    numpy = sys.modules.get("numpy")
+    return hash(random.getstate()), _state_of(numpy.random.get_state()) if numpy is not None else None
 
 
 def _state_of(state: Any) -> Any:

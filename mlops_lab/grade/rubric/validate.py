@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mlops_lab.grade.rubric import validate_compare, validate_figures
+from mlops_lab.grade.rubric import validate_behaviour, validate_compare, validate_figures, validate_groups
 
 figures = validate_figures.figures
 compare = validate_compare.compare
+groups = validate_groups.groups
+behaviour = validate_behaviour.tests

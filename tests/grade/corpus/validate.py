@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import numpy as np
+from corpus.validate_sources import (
+    by_group,
+    compare,
+    direction,
+    draws,
+    holdout,
+    invariance,
+    minimum_functionality,
+    scores,
+    verdict_of,
+)
 from corpus_types import Answers, Wrong
 
-
-def scores(labels, predicted, *, mean="", exchanged=False, zero=True):
-    matrix = np.zeros((10, 10), int)
-    np.add.at(matrix, (labels, predicted), 1)
-    hit = np.diag(matrix).astype(float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        precision, recall = hit / matrix.sum(axis=0), hit / matrix.sum(axis=1)
-        f1 = 2 * precision * recall / (precision + recall)
-    if zero:
-        precision, recall, f1 = (np.nan_to_num(one) for one in (precision, recall, f1))
-    accuracy = float(np.mean(labels == predicted))
-    half = 1.96 * np.sqrt(accuracy * (1 - accuracy) / len(labels))
-    if mean:
-        accuracy = float({"f1": f1, "recall": recall}[mean].mean())
-    if exchanged:
-        precision, recall = recall, precision
-    return accuracy, precision, recall, f1, matrix, half
+# The same answers in the sandbox.
+SUBMISSION = {"answers.py": (Path(__file__).parent / "validate_sources.py").read_text(encoding="utf-8")}
 
 
 def scores_by_name(labels, predicted):
@@ -35,23 +34,6 @@ def scores_of_the_classes_seen(labels, predicted):
     seen = np.unique(predicted)
     values[4] = values[4][np.ix_(seen, seen)]
     return tuple(values)
-
-
-def verdict_of(low, high):
-    return "better" if low > 0 else "worse" if high < 0 else "no difference"
-
-
-def draws(labels, first, second, *, paired=True):
-    rng = np.random.default_rng(0)
-    a, b = first == labels, second == labels
-    one = rng.integers(0, len(labels), (1000, len(labels)))
-    other = one if paired else rng.integers(0, len(labels), (1000, len(labels)))
-    return float(b.mean() - a.mean()), np.percentile(b[other].mean(axis=1) - a[one].mean(axis=1), [2.5, 97.5])
-
-
-def compare(labels, first, second):
-    difference, (low, high) = draws(labels, first, second)
-    return {"difference": difference, "interval": (low, high), "verdict": verdict_of(low, high)}
 
 
 def compare_in_a_row(labels, first, second):
@@ -80,9 +62,78 @@ def compare_backwards(labels, first, second):
     return compare(labels, second, first)
 
 
+def by_group_in_a_row(metric, labels, predicted, groups):
+    told = by_group(metric, labels, predicted, groups)
+    parts = {name: (one["value"], one["count"], list(one["interval"])) for name, one in told["groups"].items()}
+    return parts, told["difference"], told["ratio"]
+
+
+def only_the_average(metric, labels, predicted, groups):
+    told = by_group(metric, labels, predicted, groups)
+    for one in told["groups"].values():
+        one["value"] = metric(labels, predicted)
+    return {**told, "difference": 0.0, "ratio": 1.0}
+
+
+def attribute_left_out(metric, labels, predicted, groups):
+    told = by_group(metric, labels, predicted, groups)
+    return {**told, "difference": 0.0, "ratio": 1.0} if "evening" in groups else told
+
+
+def holdout_of_everybody(groups, per_group, seed):
+    return np.random.default_rng(seed).permutation(len(groups))[: per_group * len(np.unique(groups))]
+
+
+def holdout_of_the_first(groups, per_group, seed):
+    return np.concatenate([np.flatnonzero(groups == name)[:per_group] for name in np.unique(groups)])
+
+
+def holdout_by_a_global_seed(groups, per_group, seed):
+    np.random.seed(seed)
+    drawn = [np.random.permutation(np.flatnonzero(groups == name))[:per_group] for name in np.unique(groups)]
+    return np.concatenate(drawn)
+
+
+BEHAVIOUR = (invariance, minimum_functionality, direction)
+
+
+def says_true(test):
+    """Return a test that answers instead of asserting."""
+
+    def answer(predict, images, labels):
+        try:
+            test(predict, images, labels)
+        except AssertionError:
+            return False
+        return True
+
+    return answer
+
+
+def equal_probabilities(predict, images, labels):
+    assert np.allclose(predict(images), predict(np.roll(images, 1, axis=2)), atol=1e-3)
+
+
+def strict_invariance(predict, images, labels):
+    assert (predict(np.roll(images, 3, axis=2)).argmax(axis=1) == predict(images).argmax(axis=1)).all()
+
+
+def one_clear_image(predict, images, labels):
+    trousers = images[labels == 1][:1]
+    assert predict(trousers).argmax() == 1
+
+
+def invariant_to_labels(predict, images, labels):
+    assert (predict(images).argmax(axis=1) == labels).mean() > 0.7
+
+
+def nothing(predict, images, labels):
+    return None
+
+
 CORPUS = {
     "validate-1": Answers(
-        right=[scores, scores_by_name],
+        right=[scores, SUBMISSION, scores_by_name],
         wrong=[
             Wrong(lambda labels, said: scores(labels, said, exchanged=True), "validate-1.classes", "swapped"),
             Wrong(lambda labels, said: scores(labels, said, mean="f1"), "validate-1.accuracy", "mean"),
@@ -95,13 +146,35 @@ CORPUS = {
         ],
     ),
     "validate-2": Answers(
-        right=[compare, compare_in_a_row],
+        right=[compare, SUBMISSION, compare_in_a_row],
         wrong=[
             Wrong(compare_larger, "validate-2.three", "coin"),
             Wrong(compare_larger, "validate-2.luck", "coin"),
             Wrong(compare_independently, "validate-2.interval", "independent"),
             Wrong(compare_overlap, "validate-2.three", "overlap"),
             Wrong(compare_backwards, "validate-2.difference", "sign"),
+        ],
+    ),
+    "validate-3": Answers(
+        right=[(by_group, holdout), SUBMISSION, (by_group_in_a_row, holdout)],
+        wrong=[
+            Wrong((only_the_average, holdout), "validate-3.values", "average"),
+            Wrong((partial(by_group, least=1), holdout), "validate-3.small", "small"),
+            Wrong((attribute_left_out, holdout), "validate-3.admissions", "left-out"),
+            Wrong((partial(by_group, digits=3), holdout), "validate-3.values", "rounded"),
+            Wrong((by_group, holdout_of_everybody), "validate-3.holdout", "unequal"),
+            Wrong((by_group, holdout_of_the_first), "validate-3.holdout", "first"),
+            Wrong((by_group, holdout_by_a_global_seed), "validate-3.holdout", "global"),
+        ],
+    ),
+    "validate-4": Answers(
+        right=[BEHAVIOUR, SUBMISSION, tuple(says_true(test) for test in BEHAVIOUR)],
+        wrong=[
+            Wrong((equal_probabilities, minimum_functionality, direction), "validate-4.good", "equal"),
+            Wrong((strict_invariance, minimum_functionality, direction), "validate-4.good", "accused"),
+            Wrong((nothing, one_clear_image, nothing), "validate-4.caught", "bags"),
+            Wrong((invariant_to_labels, minimum_functionality, nothing), "validate-4.caught", "brittle"),
+            Wrong((invariance, nothing, nothing), "validate-4.caught", "bags"),
         ],
     ),
 }
