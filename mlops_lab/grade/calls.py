@@ -13,13 +13,17 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mlops_lab.errors import WrongUsage
 from mlops_lab.grade.cases import Failed, Overtime
 from mlops_lab.grade.results import clip
+
+if TYPE_CHECKING:
+    from mlops_lab.grade.played import Play
 
 TOO_LARGE = 64_000_000  # bytes of arguments that are copied to see whether they changed
 
@@ -65,6 +69,10 @@ class Target(Protocol):
 
     def get(self, name: str) -> Any:
         """Return a plain value of that name, such as a dict."""
+        ...
+
+    def played(self, play: Play) -> AbstractContextManager[str]:
+        """Give the address at which a function finds a server that answers as the check says."""
         ...
 
 
@@ -141,6 +149,12 @@ class Here:
     def get(self, name: str) -> Any:
         """Return a copy, so that a check cannot change the student's value."""
         return copy.deepcopy(self._namespace[name])
+
+    def played(self, play: Play) -> AbstractContextManager[str]:
+        """Give the address of a server on the loopback."""
+        from mlops_lab.grade.played import played_here
+
+        return played_here(play)
 
     def call(self, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
         """Call a function and compare its arguments and the random state before and after."""

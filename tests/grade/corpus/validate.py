@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from corpus.validate_sources import (
+    ask,
     by_group,
     compare,
     direction,
     draws,
+    highest_rate,
     holdout,
     invariance,
     minimum_functionality,
+    open_loop,
     scores,
+    test_server,
     verdict_of,
 )
 from corpus_types import Answers, Wrong
+
+from mlops_lab.image import encode_png
 
 # The same answers in the sandbox.
 SUBMISSION = {"answers.py": (Path(__file__).parent / "validate_sources.py").read_text(encoding="utf-8")}
@@ -131,6 +140,53 @@ def nothing(predict, images, labels):
     return None
 
 
+def asks_for_our_own_keys(url):
+    test_server(url, images=5)
+    assert "predictions" in json.loads(ask(f"{url}/models/clothes/v1", encode_png(np.zeros((28, 28), np.uint8)))[2])
+
+
+def closed_loop(send, rate, seconds):
+    """Send the next request after the last answer."""
+    waits, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        begun = time.perf_counter()
+        send()
+        waits.append(time.perf_counter() - begun)
+        time.sleep(max(0.0, 1 / rate - waits[-1]))
+    return waits
+
+
+def from_when_a_worker_is_free(send, rate, seconds):
+    """Measure from when one of a few workers takes a request, not from when it was due."""
+    waits = []
+
+    def one(due):
+        begun = time.perf_counter()
+        send()
+        waits.append(time.perf_counter() - begun)
+
+    start = time.perf_counter() + 0.02
+    with ThreadPoolExecutor(3) as pool:
+        for number in range(round(rate * seconds)):
+            due = start + number / rate
+            time.sleep(max(0.0, due - time.perf_counter()))
+            pool.submit(one, due)
+    return waits
+
+
+def all_at_once(send, rate, seconds):
+    with ThreadPoolExecutor(round(rate * seconds)) as pool:
+        return list(pool.map(lambda number: send() and 1.0, range(round(rate * seconds))))
+
+
+def mean_wait(send, rate, seconds):
+    return float(np.mean(open_loop(send, rate, seconds)))
+
+
+def without_search(send, limit, seconds):
+    return 5.0
+
+
 CORPUS = {
     "validate-1": Answers(
         right=[scores, SUBMISSION, scores_by_name],
@@ -175,6 +231,26 @@ CORPUS = {
             Wrong((nothing, one_clear_image, nothing), "validate-4.caught", "bags"),
             Wrong((invariant_to_labels, minimum_functionality, nothing), "validate-4.caught", "brittle"),
             Wrong((invariance, nothing, nothing), "validate-4.caught", "bags"),
+        ],
+    ),
+    "validate-5": Answers(
+        right=[test_server, SUBMISSION],
+        wrong=[
+            Wrong(asks_for_our_own_keys, "validate-5.good", "reference"),
+            Wrong(partial(test_server, least=1.0), "validate-5.good", "accused"),
+            Wrong(partial(test_server, images=1), "validate-5.caught", "tenth"),
+            Wrong(partial(test_server, least=0.8 - 1e-9), "validate-5.caught", "undivided"),
+        ],
+    ),
+    "validate-6": Answers(
+        right=[(open_loop, highest_rate), SUBMISSION],
+        wrong=[
+            Wrong((closed_loop, without_search), "validate-6.stall", "closed"),
+            Wrong((from_when_a_worker_is_free, without_search), "validate-6.stall", "clock"),
+            Wrong((all_at_once, without_search), "validate-6.stall", "faster"),
+            Wrong((mean_wait, without_search), "validate-6.stall", "mean-only"),
+            Wrong((open_loop, partial(highest_rate, figure=np.mean)), "validate-6.rate", "mean"),
+            Wrong((open_loop, without_search), "validate-6.rate", "low"),
         ],
     ),
 }

@@ -1,12 +1,17 @@
 """Define a student's functions and call them as the grader asks, one JSON message a line."""
 
 import base64
+import itertools
 import json
 import os
+import queue
 import socket
 import sys
 import tempfile
+import threading
 import traceback
+
+import __main__ as first
 
 # What a world that a check plays may raise into a student's code, Ctrl-C among it.
 RAISED = (
@@ -19,32 +24,51 @@ BUILTIN = {error.__name__: error for error in RAISED}
 def run(order):
     """Run the sources, say what they define, then obey."""
     channel = Channel(socket.socket(fileno=order["channel"]))
+    port = first.load("serving").relay(order["inner"])
     namespace, problem = {"__name__": "__main__", "__file__": os.path.abspath("answers.py")}, ""
     for name, text in order["sources"]:
         try:
             exec(compile(text, name, "exec"), namespace)
         except BaseException as error:
             problem = f"{name}: {''.join(traceback.format_exception_only(error)).strip()}"
-    channel.send({"names": [name for name in namespace if not name.startswith("__")], "problem": problem})
+    names = [name for name in namespace if not name.startswith("__")]
+    channel.send({"names": names, "problem": problem, "port": port})
     Caller(channel, namespace).obey()
 
 
 class Channel:
-    """One JSON message a line, both ways."""
+    """One JSON message a line, both ways. Several threads of the student's may ask the grader at the same time."""
 
     def __init__(self, sock):
         self.reader, self.sock = sock.makefile("rb"), sock
+        self.writing, self.numbers = threading.Lock(), itertools.count()
+        self.orders, self.waiting = queue.SimpleQueue(), {}
+        threading.Thread(target=self.listen, daemon=True).start()
 
     def send(self, message):
         """Send a message."""
-        self.sock.sendall(json.dumps(message).encode() + b"\n")
+        text = json.dumps(message).encode() + b"\n"
+        with self.writing:
+            self.sock.sendall(text)
+
+    def listen(self):
+        """Give each reply to the thread that asked, and orders to the first one; end with the grader."""
+        for line in self.reader:
+            message = json.loads(line)
+            self.waiting.pop(message.get("reply"), self.orders).put(message)
+        os._exit(0)
 
     def receive(self):
-        """Return the next message, or end with the grader."""
-        line = self.reader.readline()
-        if not line:
-            os._exit(0)
-        return json.loads(line)
+        """Return the next order."""
+        return self.orders.get()
+
+    def ask(self, message):
+        """Send a message and return the reply to it."""
+        number, box = next(self.numbers), queue.SimpleQueue()
+        self.waiting[number] = box
+        aside = threading.current_thread() is not threading.main_thread()
+        self.send({**message, "ask": number, "thread": aside})
+        return box.get()
 
 
 class Caller:
@@ -107,8 +131,7 @@ class Caller:
 
         def call_back(*arguments, **keywords):
             message = {"callback": value["callback"], "args": self.pack(list(arguments))}
-            self.channel.send({**message, "kwargs": self.pack(keywords)})
-            reply = self.channel.receive()
+            reply = self.channel.ask({**message, "kwargs": self.pack(keywords)})
             if "raise" in reply:
                 raise BUILTIN.get(reply["raise"], RuntimeError)(reply["text"])
             return self.wire.decode(reply["value"], self.unpack)
