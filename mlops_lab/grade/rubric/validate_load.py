@@ -115,7 +115,7 @@ def shows_the_stall(answer: Answer, case: Case) -> None:
 
 
 @load.check("rate", "The highest rate at which p99 stays under the limit, to 20%", points=2, again=True, timeout=120,
-            after="stall", hints={
+            after="stall", held_out=1, covers="a server with another capacity", hints={
     "mean": Hint("{got:.0f} requests a second: there the mean is under the limit, and p99 is {p99:.1f} s.",
                  "12 ms on average, and one in a hundred waited 900: ask what the slow ones waited."),
     "low": Hint("{got:.0f} requests a second; it bears {right:.0f}.", "Search on: from a rate that holds to one that "
