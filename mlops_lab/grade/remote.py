@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
@@ -69,7 +70,8 @@ class RemoteTarget:
     """
 
     def __init__(self, folder: Path, sources: list[tuple[str, str]], *, rung: Rung | None = None) -> None:
-        self._callbacks: list[Callable[..., Any]] = []
+        self._callbacks: dict[int, Callable[..., Any]] = {}
+        self._numbers = itertools.count()
         self._sources = sources
         self._writing, self._room = threading.Lock(), threading.BoundedSemaphore(MAX_CALLBACKS)
         self._sandbox = Sandbox(folder, rung=rung)
@@ -121,7 +123,7 @@ class RemoteTarget:
         if not self._process.alive:  # it was ended for the check before this one
             self._disconnect()
             self._start()
-        self._callbacks = []
+        self._callbacks = {}  # of this call: what a thread of the last one still asks for is not there any more
         packed = {"args": encode(list(arguments), self._pack), "kwargs": encode(dict(keywords), self._pack)}
         started = time.perf_counter()
         self._write({**order, **packed})
@@ -139,8 +141,9 @@ class RemoteTarget:
         if isinstance(value, RemoteObject):
             return {"object": value._number}
         if callable(value):
-            self._callbacks.append(value)
-            return {"callback": len(self._callbacks) - 1}
+            number = next(self._numbers)
+            self._callbacks[number] = value
+            return {"callback": number}
         raise TypeError(f"A check passes {type(value).__name__}, which cannot cross into the sandbox.")
 
     def _reply(self, message: dict[str, Any]) -> None:
@@ -149,8 +152,11 @@ class RemoteTarget:
     def _reply_aside(self, message: dict[str, Any]) -> None:
         """Answer one of several threads of the student's; what a check raises there is only an answer to it."""
         try:
-            with suppress(Failed):
-                self._reply(message)
+            with suppress(Failed):  # the process has ended
+                try:
+                    self._reply(message)
+                except Failed as failed:
+                    self._write({"raise": "RuntimeError", "text": failed.message, "reply": message.get("ask")})
         finally:
             self._room.release()
 

@@ -55,6 +55,26 @@ def asks_at_once(action, n):
     with ThreadPoolExecutor(n) as pool:
         return list(pool.map(action, range(n)))
 
+def leaves_a_thread(action):
+    import threading, time
+    def later():
+        try:
+            time.sleep(0.3)
+            action("too late")
+        except BaseException as error:
+            caught.append(type(error).__name__)
+    threading.Thread(target=later, daemon=True).start()
+
+caught = []
+
+def waits(action):
+    import time
+    deadline = time.monotonic() + 20
+    while not caught and time.monotonic() < deadline:
+        action("now")
+        time.sleep(0.02)
+    return list(caught)
+
 def opens(url, data):
     from urllib.request import Request, urlopen
     with urlopen(Request(url + "/a?b", data=data), timeout=10) as answer:
@@ -139,6 +159,14 @@ def test_several_threads_call_back_at_the_same_time(answer):
         return place * place
 
     assert answer.asks_at_once(action, 8) == [place * place for place in range(8)]
+
+
+def test_a_thread_of_an_earlier_call_does_not_reach_what_a_later_one_was_given(remote):
+    answer = Answer(remote, ())
+    answer.leaves_a_thread(lambda word: None)
+    seen = set()
+    assert answer.waits(seen.add) == ["KeyError"]
+    assert seen == {"now"}
 
 
 def test_a_server_that_the_check_plays_is_found(answer):
