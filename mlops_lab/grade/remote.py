@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
@@ -15,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from mlops_lab.grade.calls import Call
+from mlops_lab.grade.calls import NOT_OWN, Call
 from mlops_lab.grade.cases import Failed, Overtime
+from mlops_lab.grade.desk import Desk
 from mlops_lab.grade.played import Play, PlayedServer, silent
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Rung, Sandbox
+from mlops_lab.grade.sandbox.rungs import SUBMISSION
 from mlops_lab.grade.wire import KerasFile as KerasFile
 from mlops_lab.grade.wire import decode, encode
 
@@ -97,6 +100,8 @@ class RemoteTarget:
         self._channel.settimeout(START_SECONDS)
         ready = self._receive()
         self._names: set[str] = {str(name) for name in ready.get("names", [])}
+        library = ready.get("library", {})
+        self._library: dict[str, Any] = library if isinstance(library, dict) else {}
         self.problem = clip(str(ready.get("problem", "")), 1000)
         self._port = clip(str(ready.get("port", "")), 5)
         self._channel.settimeout(None)
@@ -105,6 +110,9 @@ class RemoteTarget:
         """Whether the sources define a name."""
         if name not in self._names and self.problem:
             raise Failed(f"Your code stopped before {name}: {self.problem}", hint="raises", received=self.problem)
+        if name in self._library:
+            message = NOT_OWN.format(clip(str(self._library[name]), 100))
+            raise Failed(f"{message} Write your own; then compare the two.", hint="library", received=message)
         return name in self._names
 
     def get(self, name: str) -> Any:
@@ -117,6 +125,20 @@ class RemoteTarget:
     def call(self, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
         """Call a function."""
         return self.send({"call": name}, arguments, keywords)
+
+    def until(self, name: str, arguments: tuple[Any, ...], before: int, others: tuple[Any, ...] | None) -> str:
+        """Call a function until just before one of its file operations."""
+        order = {"call": name, "before": before, "others": None if others is None else encode(list(others))}
+        done = self.send(order, arguments, {})
+        if done.error:
+            raise Failed(f"{name} raised {done.error}", hint="raises", received=done.error)
+        return str(done.value)
+
+    def desk(self) -> Desk:
+        """Return a new folder in the sandbox's copy."""
+        inside = self._sandbox.rung.rung == "bubblewrap"
+        seen = SUBMISSION if inside else str(self._sandbox.folder)
+        return Desk(self._sandbox.folder, seen, self._sandbox.give_to_user)
 
     def send(self, order: dict[str, Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
         """Send one order, answer what the student's code asks of our own functions meanwhile, and return the result."""
@@ -140,6 +162,8 @@ class RemoteTarget:
     def _pack(self, value: Any) -> Any:
         if isinstance(value, RemoteObject):
             return {"object": value._number}
+        if isinstance(value, KerasFile):
+            return {"keras": base64.b64encode(value.data).decode()}
         if callable(value):
             number = next(self._numbers)
             self._callbacks[number] = value
