@@ -12,6 +12,7 @@ from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case, Failed
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.rubric.images import garments, model
+from mlops_lab.grade.rubric.shared import RAISES
 
 TESTS = ("invariance", "minimum_functionality", "direction")
 ENOUGH = 5  # of six spoilt models
@@ -20,6 +21,7 @@ Rows = NDArray[np.float32]
 Predict = Callable[[Images], Rows]
 
 tests = Exercise("validate-4", "Tests of behaviour", names=TESTS, section="Notebook 5, section 4", hints={
+    **RAISES,
     "raises": Hint("Your test raised an error that is no AssertionError.", "A test fails by assert, or returns False."),
 })  # fmt: skip
 

@@ -12,14 +12,14 @@ from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.rubric.returned import SHAPE, array, fields, number
+from mlops_lab.grade.rubric.shared import RAISES
 
 PARTS = {"difference": ("diff",), "interval": ("ci", "confidenceinterval"), "verdict": ("decision", "result")}
 SURE = 1.96
 PAIRS, MOST = 200, 0.08
 
 compare = Exercise("validate-2", "Is version 2 better?", names=("compare",), section="Notebook 5, section 2", hints={
-    **SHAPE,
-    "raises": Hint("Your function raised an error.", "The line above is your own."),
+    **SHAPE, **RAISES,
     "word": Hint("{got!r} is no verdict.", "Say better, worse, or no difference."),
     "coin": Hint("{first:.4f} and {second:.4f}: you promoted a coin.",
                  "A difference is there whenever you look; ask how large it would be by chance."),

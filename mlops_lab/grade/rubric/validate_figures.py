@@ -12,6 +12,7 @@ from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.rubric.images import LABELS
 from mlops_lab.grade.rubric.returned import SHAPE, array, fields, number
+from mlops_lab.grade.rubric.shared import RAISES
 
 CLASSES = 10
 SURE = 1.96  # standard errors of a 95% interval
@@ -22,7 +23,7 @@ FIGURES = {
 Labels = NDArray[np.int64]
 
 figures = Exercise("validate-1", "The figures", names=("scores",), section="Notebook 5, section 1", hints={
-    **SHAPE, "raises": Hint("Your function raised an error.", "The line above is your own."),
+    **SHAPE, **RAISES,
 })  # fmt: skip
 
 

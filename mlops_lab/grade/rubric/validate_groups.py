@@ -14,6 +14,7 @@ from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.rubric.returned import SHAPE, fields, number
+from mlops_lab.grade.rubric.shared import RAISES
 
 PARTS = {"groups": ("bygroup", "group", "values"), "difference": ("maxdifference", "largestdifference"),
          "ratio": ("minratio", "lowestratio")}  # fmt: skip
@@ -24,8 +25,7 @@ Array = NDArray[Any]
 
 groups = Exercise("validate-3", "For everybody?", names=("by_group", "holdout"), section="Notebook 5, section 3",
                   hints={
-    **SHAPE,
-    "raises": Hint("Your function raised an error.", "The line above is your own."),
+    **SHAPE, **RAISES,
     "average": Hint("{overall:.2f} overall hides {low:.2f} and {high:.2f}.", "Who is in each?"),
     "rounded": Hint("Your figures are rounded.", "Round when you print, not when you compute."),
     "small": Hint("One person more or less moves the group of {count} by {step:.0f} points.",

@@ -12,6 +12,7 @@ import numpy as np
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
+from mlops_lab.grade.rubric.shared import RAISES
 
 # The server that stalls: asked RATE times a second for SECONDS, it answers nothing in the second from STALL on.
 RATE, SECONDS, STALL = 40.0, 2.2, 0.6
@@ -22,7 +23,7 @@ CLOSE = 0.2
 
 load = Exercise("validate-6", "Load, honestly", names=("open_loop", "highest_rate"), section="Notebook 5, section 6",
                 hints={
-    "raises": Hint("Your function raised an error.", "The line above is your own."),
+    **RAISES,
     "waits": Hint("open_loop did not return a wait for each request.", "A list of seconds, one for each request."),
     "mean-only": Hint("{mean:.0f} ms on average; the slowest waited {most:.0f}.",
                       "A mean hides whoever waited: return every wait."),
