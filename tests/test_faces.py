@@ -30,6 +30,7 @@ from mlops_lab import (
     train,
     validate,
 )
+from mlops_lab.answers import LabelSet, Mask, NamedAnswers, Score, Tensor, Value, Vector
 from mlops_lab.client import Predictions
 from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
@@ -50,6 +51,7 @@ from mlops_lab.summary.scale import make_scale
 from mlops_lab.validate.load_result import LoadResult, LoadTestConfig
 from mlops_lab.widgets.request_stats import RequestStats
 
+HUGE = 1e300
 HOSTILE = "<script>alert('x')</script>"
 STAGES = (data, train, predict, store, serve, deploy, validate, monitor, pipeline, doctor, image, engines, grade)
 
@@ -83,6 +85,10 @@ def examples(digits, digits_run, shared_models, bright):
     with serve.start([bright], name=HOSTILE) as server:
         yield [
             *(digits, digits.test, digits_run, bright, prediction, models, models.get("digits", 1)),
+            *(LabelSet((HOSTILE,), (0.75, 0.25), (HOSTILE, "b")), Value(23.4), Value((1.0, 2.0)), Score(-0.5, True)),
+            *(Vector(np.array([0.5, HUGE])), Tensor(np.array([HOSTILE], object))),
+            Mask(np.eye(4, dtype=np.int64), (HOSTILE, "b"), digits.test.images[0]),
+            NamedAnswers({HOSTILE: prediction, "value": Value(1.5)}),
             store.from_onnx(models.get("digits", 1).path / "model.onnx", **imported(digits)),
             AuditReport(HOSTILE, "keras", False, "lambda_layer", (wrong,)),
             AuditReport("a.keras", "keras", True, "ok"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlops_lab.cli.options import api_key, in_models, prints
-from mlops_lab.errors import BadRequest
+from mlops_lab.errors import BadRequest, WrongUsage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,6 +81,13 @@ def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
     help="Require this API key, or one of several. MLOPS_LAB_API_KEY is safer: other users of this machine can read a"
     " command line.",
 )
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    help="Let web pages of this origin, such as http://localhost:3000, read the answers in a browser; * lets all. By"
+    " default only the server's own pages may.",
+)
 @click.option("--chains", help="Folder of the chains; by default 'chains' next to the models folder.")
 @click.option("--shadow-log", help="Append the comparisons with a shadow version to this file, as lines of JSON.")
 @click.option(
@@ -104,14 +111,32 @@ def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
     type=click.FloatRange(0, 1000),
     help="Maximum time that the first request of a batch waits; 0 batches what arrives during inference.",
 )
-def serve(folder: str, workers: int, **options: Any) -> None:
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="Change one of the server's limits, such as body_bytes=8388608, batch=512 or request_seconds=60; may be given"
+    " several times. docs/operations.md lists them.",
+)
+def serve(folder: str, workers: int, limits: tuple[str, ...], **options: Any) -> None:
     """Serve all models of a folder over HTTP, and optionally gRPC, until SIGTERM or Ctrl-C."""
     from mlops_lab.serve.command import Settings, run
 
-    settings = Settings(folder, workers=workers, **options)
+    settings = Settings(folder, workers=workers, limits=dict(map(_read_limit, limits)), **options)
+    settings.make_limits()  # a limit that is none is an error before anything is loaded
     warn = partial(click.echo, err=True)
     if workers == 1:
         return run(settings, click.echo, warn)
     from mlops_lab.serve.workers import supervise
 
     supervise(settings, click.echo, warn)
+
+
+def _read_limit(text: str) -> tuple[str, float]:
+    """Return the name and the number of ``NAME=NUMBER``."""
+    name, _, number = text.partition("=")
+    try:
+        return name.strip(), float(number.replace("_", ""))
+    except ValueError:
+        raise WrongUsage(f"The limit {text[:80]!r} is not NAME=NUMBER.", "Such as --limit batch=512.") from None

@@ -25,6 +25,7 @@ from mlops_lab.serve.observability.access_log import AccessLog, Exchange
 from mlops_lab.serve.observability.metrics import Metrics
 from mlops_lab.serve.observability.tfserving_metrics import TFServingMetrics
 from mlops_lab.serve.rest import errors, images, oip, tfserving
+from mlops_lab.serve.rest.cors import cors_headers, parse_origins, preflight_headers
 from mlops_lab.serve.rest.reply import JSON, common_headers, to_json
 from mlops_lab.serve.state import KEY, ServerState, count_hooks
 
@@ -58,6 +59,7 @@ def create_app(
     chains: Any = None,
     on_shadow: OnShadow | str | PathLike[str] | None = None,
     batching: Batching | None = None,
+    cors_origins: Collection[str] = (),
 ) -> Flask:
     """Return the inference server as a WSGI application.
 
@@ -81,6 +83,9 @@ def create_app(
     batching
         Computes requests that arrive together in one call of the engine; by default each is computed alone. Unless
         ``limits`` says otherwise, a whole batch may then be in flight.
+    cors_origins
+        Web pages of these origins, such as ``http://localhost:3000``, may read the answers in a browser; ``*`` stands
+        for all. By default only the server's own pages may.
 
     Returns
     -------
@@ -105,6 +110,7 @@ def create_app(
     state = ServerState(
         service, ApiKeys(api_keys), linked, metrics, TFServingMetrics(registry), metrics.text, access_log=log
     )
+    state.allowed_origins = parse_origins(cors_origins)
     app = _App("mlops_lab.serve", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = limits.body_bytes
     app.config["MAX_FORM_PARTS"] = limits.batch + images.FIELDS_BESIDE
@@ -131,7 +137,7 @@ def _add_middleware(app: Flask, state: ServerState) -> None:
     limits = state.service.limits
 
     @app.before_request
-    def begin() -> None:
+    def begin() -> Response | None:
         environ = request.environ  # used at every request, and faster than request.headers
         g.context = RequestContext.begin(environ.get("HTTP_X_REQUEST_ID", ""))
         if not environ.get("HTTP_HOST") and environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
@@ -139,8 +145,13 @@ def _add_middleware(app: Flask, state: ServerState) -> None:
         if len(environ) > limits.headers and len(request.headers) > limits.headers:  # counting them takes time
             message = f"The request has {len(request.headers)} headers; the limit is headers={limits.headers}."
             raise TooLarge(message, "Send fewer.", code="too_many_headers")
+        if state.allowed_origins and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ and request.method == "OPTIONS":
+            told = preflight_headers(state.allowed_origins, environ.get("HTTP_ORIGIN", ""))
+            if told is not None:  # a preflight request bears no key
+                return Response(status=204, headers=told)
         if state.keys and request.endpoint not in OPEN_ENDPOINTS:
             state.keys.check(environ.get("HTTP_AUTHORIZATION", ""), environ.get("HTTP_X_API_KEY", ""))
+        return None
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -148,6 +159,8 @@ def _add_middleware(app: Flask, state: ServerState) -> None:
         context.finish()
         traceparent = request.environ.get("HTTP_TRACEPARENT", "")
         response.headers.extend(common_headers(context, traceparent))
+        if state.allowed_origins:
+            response.headers.extend(cors_headers(state.allowed_origins, request.environ.get("HTTP_ORIGIN", "")))
         rule, received, sent = request.url_rule, request.content_length or 0, response.content_length or 0
         exchange = Exchange(
             request.method, rule.rule if rule else None, request.path, response.status_code, received, sent, traceparent
@@ -172,9 +185,10 @@ def _add_operations(app: Flask, state: ServerState) -> None:
         if state.draining:
             raise Unavailable("The server is draining.", "Send the request to another one.", code="draining")
         if not registry.is_ready():
-            failed = {n: one.states() or one.read_error for n, one in registry.entries.items() if not one.by_version}
-            raise Unavailable(f"There is no model to answer with: {failed or 'none is loaded'}.", "Publish one.")
-        return {"status": "ready", "models": registry.listing()}
+            failed = registry.silent() or "none is loaded"
+            raise Unavailable(f"There is no model to answer with: {failed}.", "Publish one.")
+        silent = registry.silent()
+        return {"status": "ready", "models": registry.listing(), **({"failed": silent} if silent else {})}
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -26,6 +26,7 @@ from mlops_lab.serve.http.bridge import (
     send_reply,
 )
 from mlops_lab.serve.observability.access_log import Exchange
+from mlops_lab.serve.rest.cors import cors_headers
 from mlops_lab.serve.rest.images import ImageRequest, respond
 from mlops_lab.serve.rest.reply import Reply, common_headers, error_reply
 from mlops_lab.serve.state import ServerState, count_hooks, state_of
@@ -45,6 +46,7 @@ class Head(NamedTuple):
     traceparent: str
     authorization: str
     api_key: str
+    origin: str
 
 
 class AsgiApp:
@@ -63,7 +65,7 @@ class AsgiApp:
         self.service = state.service
         self.limits = state.service.limits
         self.secured = bool(state.keys)
-        self.flask = WsgiBridge(app, self.limits, state.record_refusal)
+        self.flask = WsgiBridge(app, self.limits, state.record_refusal, state.allowed_origins)
         self.dispatcher = self.flask.dispatcher
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,6 +100,8 @@ class AsgiApp:
         route = ROUTES[3 if not version else 4]
         exchange = Exchange("POST", route, scope["path"], reply.status, received, len(reply.body), head.traceparent)
         common = common_headers(context, head.traceparent)
+        if self.state.allowed_origins:
+            common += cors_headers(self.state.allowed_origins, head.origin)
         self.state.record(exchange, context)
         await send_reply(send, reply._replace(headers=[*reply.headers, *common]))
 
@@ -146,6 +150,7 @@ def read_head(scope: Scope) -> Head | None:
         get(b"traceparent", b"").decode("latin-1"),
         get(b"authorization", b"").decode("latin-1"),
         get(b"x-api-key", b"").decode("latin-1"),
+        get(b"origin", b"").decode("latin-1"),
     )
 
 
@@ -167,5 +172,5 @@ def create_asgi(app: WsgiApp) -> AsgiApp | WsgiBridge:
     if state is None or not isinstance(app, Flask):  # of somebody else's body the lab knows no limit but its own
         return WsgiBridge(app, Limits(body_bytes=8 * Limits.body_bytes))
     if not is_plain(app, state):
-        return WsgiBridge(app, state.service.limits, state.record_refusal)
+        return WsgiBridge(app, state.service.limits, state.record_refusal, state.allowed_origins)
     return AsgiApp(app, state)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import Flask
 
 from mlops_lab.serve.app import create_app
 from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.core.batching import Batching
+from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.memory import keep_little
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, end_on_signals, refuse_debug, serve_until
@@ -41,6 +42,13 @@ class Settings:
     workers: int = 1
     batch_size: int = 1
     batch_wait_ms: float = Batching.milliseconds
+    limits: dict[str, float] = field(default_factory=dict)
+    cors_origins: tuple[str, ...] = ()
+
+    def make_limits(self) -> Limits:
+        """Return the limits of the server: a whole batch may be in flight, unless the options say otherwise."""
+        at_once = {"in_flight": max(Limits.in_flight, self.batch_size)} if self.batch_size > 1 else {}
+        return Limits.of({**at_once, **self.limits})
 
 
 def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
@@ -54,11 +62,13 @@ def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
     log = {"stdout": sys.stdout, "stderr": sys.stderr, None: None}[settings.access_log]
     app = create_app(
         settings.models,
+        limits=settings.make_limits(),
         api_keys=settings.api_keys,
         access_log=log,
         chains=settings.chains,
         on_shadow=settings.shadow_log,
         batching=Batching(settings.batch_size, settings.batch_wait_ms) if settings.batch_size > 1 else None,
+        cors_origins=settings.cors_origins,
     )
     state: ServerState = app.extensions["mlops_lab"]
     state.registry.require_models()

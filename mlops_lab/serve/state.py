@@ -44,6 +44,8 @@ class ServerState:
         The number of hooks that ``create_app`` registered with Flask.
     draining
         Whether the server has been asked to stop.
+    allowed_origins
+        Origins such as ``https://example.org`` whose pages may send requests; ``*`` stands for all.
     """
 
     service: InferenceService
@@ -56,6 +58,7 @@ class ServerState:
     hooks: int = 0
     draining: bool = False
     single_process: bool = True
+    allowed_origins: frozenset[str] = frozenset()
 
     @property
     def registry(self) -> Registry:

@@ -30,7 +30,6 @@ from typing import Any
 from mlops_lab.errors import LabError, ServerError, WrongUsage
 from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.command import Print, Settings, build
-from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.memory import keep_little
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, end_on_signals, serve_until
@@ -167,7 +166,7 @@ def supervise(settings: Settings, announce: Print, warn: Print) -> None:
                 workers.append(Worker(number, listener, settings, folder))
             _watch(workers, asked_to_end, lambda: announce(f"serving {url}"), warn)
         finally:
-            _end(workers, listener)
+            _end(workers, listener, settings.make_limits().drain_seconds)
 
 
 def _refuse(settings: Settings) -> None:
@@ -209,12 +208,12 @@ def _watch(workers: list[Worker], asked_to_end: threading.Event, announce: Any, 
         asked_to_end.wait(TICK)
 
 
-def _end(workers: list[Worker], listener: socket.socket) -> None:
+def _end(workers: list[Worker], listener: socket.socket, drain_seconds: float) -> None:
     """Have everyone drain. What waits in the queue goes to those who still accept; the last one closes it."""
     for worker in workers:
         worker.end()
     listener.close()
-    deadline = time.monotonic() + Limits().drain_seconds + 5
+    deadline = time.monotonic() + drain_seconds + 5
     for worker in workers:
         worker.wait(deadline)
 

@@ -99,7 +99,7 @@ def test_predict_by_a_server(lab, models, image, no_servers):
         (["predict", "IMAGE", "--name", "digits", "--version", "v9", "--models", "MODELS"], 2, "'v9'"),
         (["predict", "nowhere.png", "--name", "digits", "--models", "MODELS"], 1, "nowhere.png"),
         (["predict", "MODELS", "--name", "digits", "--models", "MODELS"], 1, "cannot be read"),
-        (["predict", "IMAGE", "TEXT", "--name", "digits", "--models", "MODELS"], 1, "/text: The 8 bytes, which"),
+        (["predict", "IMAGE", "TEXT", "--name", "digits", "--models", "MODELS"], 1, "/text: The 8 bytes are not"),
         (["predict", "IMAGE", "--url", "http://127.0.0.1:9"], 1, "No server answers"),
         (["models", "show", "nothing", "--models", "MODELS"], 2, "'digits'"),
         (["models", "promote", "digits", "v9", "--models", "MODELS"], 2, "'v1'"),
@@ -113,7 +113,10 @@ def test_predict_by_a_server(lab, models, image, no_servers):
         (["train", "--data", "digits", "--save", "x.keras", "--models", "MODELS"], 2, "x.keras"),
         (["train", "--save", "x.h5", "--models", "MODELS"], 2, "x.h5"),
         (["train", "--data", "digits", "--models", "TEXT"], 1, "A file is where a folder should be"),
+        (["serve", "--models", "MODELS", "--port", "0", "--cors-origin", "localhost:3000"], 2, "is not an origin"),
         (["serve", "--models", "MODELS", "--host", "203.0.113.7", "--port", "0"], 1, "Cannot listen on"),
+        (["serve", "--models", "MODELS", "--port", "0", "--limit", "batch"], 2, "not NAME=NUMBER"),
+        (["serve", "--models", "MODELS", "--port", "0", "--limit", "bach=2"], 2, "Did you mean 'batch'"),
     ],
 )
 def test_bad_input_is_two_lines_and_a_status(lab, models, image, tmp_path, arguments, status, words):
@@ -135,6 +138,14 @@ def test_bad_input_is_two_lines_and_a_status(lab, models, image, tmp_path, argum
 def test_a_place_that_is_not_there_is_told_before_serving(lab, models, option, tmp_path):
     status, out, err = lab("serve", "--models", models.root, "--port", "0", option, tmp_path / "nope/x")
     assert (status, out) == (2, "") and f"{tmp_path / 'nope/x'}" in err
+
+
+def test_the_variable_port_is_heeded_where_no_port_is_given(lab, models, bright, monkeypatch, no_servers):
+    server = serve.start(bright)
+    monkeypatch.setenv("PORT", str(server.port))
+    assert f"Port {server.port}" in lab("serve", "--models", models.root)[2]
+    other = serve.start(bright, name="other")
+    assert f"Port {other.port}" in lab("serve", "--models", models.root, "--port", other.port)[2]
 
 
 def test_a_port_in_use(lab, models, bright, no_servers):

@@ -103,6 +103,11 @@ def test_mounted_models():
     assert server["volumes"][0]["read_only"]
 
 
+def test_the_health_check_of_the_proxy_takes_no_notice_of_proxy_variables(files):
+    check = yaml.safe_load(files["compose.yaml"])["services"]["proxy"]["healthcheck"]["test"]
+    assert check[check.index("--noproxy") + 1] == "*"
+
+
 def test_an_application_of_one_s_own(tmp_path):
     (tmp_path / "api.py").write_text(API)
     files = deploy.files(deploy.make_spec(ROOT / "models", "clothes", app=tmp_path / "api.py"), "compose")

@@ -11,7 +11,7 @@ from mlops_lab.engines.python import PythonEngine
 from mlops_lab.image import InputSpec, encode_png
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import Limits, create_app
-from mlops_lab.serve.rest.errors import ROUTES
+from mlops_lab.serve.rest.route_hints import HABITS, ROUTES
 
 URL = "/models/bright/v1"
 PNG = encode_png(np.zeros((28, 28), np.uint8))
@@ -66,15 +66,41 @@ def test_unknown_model_version_and_route(client):
     [
         ("/model", "/models"), ("/model/bright", "/models/bright"), ("/modelz/bright/v1", "/models/bright/v1"),
         ("/models/", "/models"), ("/chain/number", "/chains/number"), ("/health", "/healthz"), ("/doc", "/docs"),
+        ("/ping", "/healthz"), ("/ready", "/readyz"), ("/swagger.json", "/openapi.json"), ("/redoc/", "/docs"),
     ],
 )  # fmt: skip
 def test_the_nearest_route_is_named(client, path, meant):
     assert f"Did you mean {meant!r}?" in refused(client.get(path), 404, "unknown_route")
 
 
+@pytest.mark.parametrize(
+    ("path", "prefix", "rest"),
+    [
+        ("/api/models", "/api", "/models"), ("/a/b/models/bright/v1", "/a/b", "/models/bright/v1"),
+        ("/ml/v1/models/bright:predict", "/ml", "/v1/models/bright:predict"), ("/ml/v2/health/live", "/ml", None),
+        ("/ml/v2/models/bright/versions/1/infer", "/ml", None), ("/x/healthz", "/x", "/healthz"),
+        ("/x/chains/number", "/x", "/chains/number"), ("/user/ada/proxy/8000/docs", "/user/ada/proxy/8000", "/docs"),
+    ],
+)  # fmt: skip
+def test_a_prefix_that_a_proxy_left_is_named(client, path, prefix, rest):
+    for ask in (client.get, client.post):
+        text = refused(ask(path), 404, "unknown_route")
+        assert f"begins with {prefix!r}" in text and f"Ask {rest or path.removeprefix(prefix)!r}" in text
+        assert "Did you mean" not in text
+
+
+@pytest.mark.parametrize(
+    "path", ["/predict", "/invocations", "/api/predict", "/models/bright/v1/predict", "/clothes:infer"]
+)
+def test_the_words_of_other_servers_lead_to_the_route(client, path):
+    text = refused(client.post(path, data=PNG, content_type="image/png"), 404, "unknown_route")
+    assert ("POST the image to '/models/bright/v1' itself" in text) == ("/v1/" in path)
+    assert "/models/<name>" in text and "POST" in text
+
+
 def test_the_routes_that_are_named_are_there(client):
     rules = {re.sub("<.*?([a-z]+)>", r"<\1>", rule.rule) for rule in client.application.url_map.iter_rules()}
-    assert set(ROUTES) <= rules
+    assert {*ROUTES, *HABITS.values()} <= rules
 
 
 @pytest.mark.parametrize(
@@ -109,9 +135,10 @@ def test_a_method_that_the_route_does_not_take(client, method, path, allowed):
     assert answer.headers["Allow"].split(", ") == sorted(answer.headers["Allow"].split(", "))
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "image/gif", "application/x-www-form-urlencoded", None])
+@pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/x-www-form-urlencoded", None])
 def test_a_content_type_that_is_not_read(client, kind):
-    text = refused(client.post(URL, data=PNG, content_type=kind), 415, "unsupported_media_type")
+    body = PNG if kind else b"no image"
+    text = refused(client.post(URL, data=body, content_type=kind), 415, "unsupported_media_type")
     assert "image/png" in text
     assert ("-H" in text) == (kind == "application/x-www-form-urlencoded")
 
@@ -156,7 +183,7 @@ def test_a_bomb(client):
         ("application/x-npy", b"\x93NUMPY", "bad_request"),
         ("multipart/form-data", b"", "bad_request"),
         ("multipart/form-data; boundary=" + "x" * 90, b"--", "bad_request"),
-        ("multipart/form-data; boundary=x", TEXT_FIELD, "bad_request"),
+        ("multipart/form-data; boundary=x", TEXT_FIELD, "bad_image"),
     ],
 )  # fmt: skip
 def test_bodies_that_make_no_sense(client, kind, body, code):
@@ -217,8 +244,9 @@ def test_a_model_that_fails_is_a_500_without_its_secrets(wrong, caplog):
 
     predictor = Predictor("bad", 1, InputSpec(shape=(1,)), ("a",), PythonEngine(fail))
     answer = create_app(predictor).test_client().post("/models/bad", json={"image": [1]})
-    assert "secret" not in refused(answer, 500, "internal")
-    assert any(record.exc_info for record in caplog.records)
+    code = "internal" if wrong == "raises" else "invalid_output"
+    assert "secret" not in refused(answer, 500, code)
+    assert wrong != "raises" or any(record.exc_info for record in caplog.records)
 
 
 KINDS = [

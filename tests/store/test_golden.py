@@ -30,7 +30,7 @@ def ask(steps, limits=None):
     engine = onnx.load(model(steps))
     predictor = Predictor("slow", 1, InputSpec(shape=(2,)), ("a", "b"), engine, {})
     examples = np.random.default_rng(0).random((20_000, 2)).astype("float32")
-    answers = golden_answers(predictor, examples, limits)
+    answers = golden_answers(predictor, {"image": examples}, limits)["probabilities"]
     assert engine.options is None
     return answers
 

@@ -42,8 +42,10 @@ def main() -> NoReturn:
     except BaseException as error:  # SystemExit in the file as well
         problem = explain(error)
         print(problem, file=sys.stderr)
-        app = LoadErrorApp(problem)
         send({"problem": problem})
+        if order["first"]:  # nothing is to answer, and the server that was to be replaced goes on
+            sys.exit(1)
+        app = LoadErrorApp(problem)
     saved = threading.Event()
     recorded = RequestRecorder(
         create_asgi(StaleCodeGuard(app, sources, saved)),

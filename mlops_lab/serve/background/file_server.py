@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -35,10 +36,12 @@ class FileServer(RunningServer):
         ``"api.py"``, or whatever ``flask --app`` takes.
     name, host, port
         As for :func:`mlops_lab.serve.start`.
+    listener
+        A socket that listens there already.
     """
 
-    def __init__(self, target: str, name: str, host: str, port: int) -> None:
-        super().__init__(name, host, port)
+    def __init__(self, target: str, name: str, host: str, port: int, listener: socket.socket | None = None) -> None:
+        super().__init__(name, host, port, listener)
         self.target = target
         self.problem = ""
         self._lines: deque[str] = deque(maxlen=KEPT)
@@ -78,6 +81,7 @@ class FileServer(RunningServer):
 
     def _probe(self) -> None:
         asked = self.identity
+        self._loaded.wait(LOAD_SECONDS)  # the file may have been saved meanwhile, and loads again
         try:
             super()._probe()
         except ServerError:
@@ -104,6 +108,7 @@ class FileServer(RunningServer):
             "host": self.host,
             "identity": self.identity.to_dict(),
             "socket": share(self._listener, process.pid),
+            "first": self._thread.ident is None,
         }
         with suppress(OSError):  # it died already: the supervisor sees that
             process.stdin.write(json.dumps(order) + "\n")  # type: ignore[union-attr]
@@ -125,6 +130,7 @@ class FileServer(RunningServer):
                 if status != RELOAD or self._stopping:
                     break
                 self.problem = ""
+                self._loaded.clear()
                 self.identity = Identity(self.name, server_table.next_generation(self.name))
                 self._launch()
         self._listener.close()

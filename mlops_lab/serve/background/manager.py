@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,8 @@ def start(
     batching: Batching | None = None,
 ) -> RunningServer:
     """Start a server in the background of this kernel, in place of the one of the same name.
+
+    Where the new server cannot start, the old one goes on answering.
 
     Parameters
     ----------
@@ -77,13 +82,16 @@ def start(
     if mode == "process":
         target = os.fspath(app_or_models)
         name = name or Path(target.split(":")[0]).stem
-        server: RunningServer = FileServer(target, name, host, _release_port(name, port))
+        make: Callable[..., RunningServer] = partial(FileServer, target)
     else:
         name = name or "models"
         app = app_or_models if callable(app_or_models) else _over(app_or_models, batching)
         refuse_debug(app, host)
-        server = ThreadServer(app, name, host, _release_port(name, port))
-    server.start()
+        make = partial(ThreadServer, app)
+    with server_table.lock():
+        old = server_table.servers().get(name)
+        server = make(name, host, *_take_port(old, host, port))
+        server.start(old)
     return server
 
 
@@ -106,13 +114,17 @@ def _over(models: Any, batching: Batching | None) -> Flask:
     return app
 
 
-def _release_port(name: str, port: int) -> int:
-    """Stop the server of this name, and return the port for the new one."""
-    old = server_table.servers().get(name)
-    if old is None:
-        return port
-    old.stop()
-    return port or int(old.port)
+def _take_port(old: RunningServer | None, host: str, port: int) -> tuple[int, socket.socket | None]:
+    """Return the port for a new server, and the socket of the one it replaces where it stays at that address.
+
+    So the port is never free in between, and the old server is there until the new one has begun.
+    """
+    if old is None or port not in (0, old.port):
+        return port, None
+    if host == old.host:
+        return old.port, old.share_listener()
+    old.stop()  # most pairs of addresses cannot both be listened on
+    return old.port, None
 
 
 class Servers(tuple[RunningServer, ...]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -45,8 +46,8 @@ class RunningServer(ABC):
     ...     print(server.url)
     """
 
-    def __init__(self, name: str, host: str, port: int) -> None:
-        self._listener = bind(host, port)
+    def __init__(self, name: str, host: str, port: int, listener: socket.socket | None = None) -> None:
+        self._listener = listener or bind(host, port)
         self.name = name
         self.host = host
         self.port: int = self._listener.getsockname()[1]
@@ -79,10 +80,19 @@ class RunningServer(ABC):
         """The last thousand lines of output of a server in a process; one in a thread prints into the notebook."""
         return ""
 
-    def start(self) -> None:
-        """Begin to answer, and check that it is this server that answers; :func:`mlops_lab.serve.start` calls this."""
+    def share_listener(self) -> socket.socket | None:
+        """Return its listening socket once more, for the server that replaces it; None where it has ended."""
+        return self._listener.dup() if self.running and self._listener.fileno() >= 0 else None
+
+    def start(self, replaced: RunningServer | None = None) -> None:
+        """Begin to answer, and check that it is this server that answers; :func:`mlops_lab.serve.start` calls this.
+
+        The server that is replaced goes on until this one has begun, and for good where it cannot begin.
+        """
         try:
             self._begin()
+            if replaced is not None:
+                replaced.stop()
             self._probe()
         except BaseException:  # Ctrl-C as well
             self._end()
@@ -154,10 +164,14 @@ class ThreadServer(RunningServer):
         Any WSGI application.
     name, host, port
         As for :func:`mlops_lab.serve.start`.
+    listener
+        A socket that listens there already.
     """
 
-    def __init__(self, app: Callable[..., Any], name: str, host: str, port: int) -> None:
-        super().__init__(name, host, port)
+    def __init__(
+        self, app: Callable[..., Any], name: str, host: str, port: int, listener: socket.socket | None = None
+    ) -> None:
+        super().__init__(name, host, port, listener)
         self.app = app
         state = state_of(app)
         self._watcher = StoreWatcher(state.registry) if state is not None else None

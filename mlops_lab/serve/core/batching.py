@@ -67,13 +67,16 @@ class Batching:
         """Return a function that makes a predictor compute in batches.
 
         A request waits ``limits.request_seconds`` at most. Every bucket is tried once, so that what has to be compiled
-        is compiled before the first request.
+        is compiled before the first request. A model with several inputs or outputs, or with other answers than
+        probabilities, computes each request alone.
         """
 
         def batched(predictor: Predictor) -> Predictor:
+            if not predictor.signature.is_classifier:
+                return predictor
             spec = predictor.input
             for length in self.buckets:
-                predictor.engine.predict(np.zeros((length, *spec.shape), spec.dtype))
+                predictor.engine.predict(spec.zeros(length))
             return replace(predictor, engine=BatchingEngine(predictor.engine, self, limits.request_seconds))
 
         return batched

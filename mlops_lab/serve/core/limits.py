@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from mlops_lab.errors import WrongUsage, nearest
 
 
 @dataclass(frozen=True)
@@ -69,3 +74,30 @@ class Limits:
     loop_bytes: int = 64 * 1024
     loop_pixels: int = 250_000
     loop_seconds: float = 0.001
+
+    @classmethod
+    def of(cls, changed: Mapping[str, float]) -> Limits:
+        """Return the limits of which some were changed by name, as ``mlops-lab serve --limit batch=512`` does.
+
+        Raises
+        ------
+        WrongUsage
+            There is no such limit, or the value is none that it can have.
+
+        Examples
+        --------
+        >>> Limits.of({"batch": 512}).batch
+        512
+        """
+        kinds: dict[str, Any] = {each.name: type(each.default) for each in fields(cls)}
+        found: dict[str, float] = {}
+        for name, value in changed.items():
+            if name not in kinds:
+                raise WrongUsage(f"There is no limit {name[:80]!r}.", nearest(name[:80], kinds))
+            whole = kinds[name] is int
+            least = 0 if name == "queue" else 1 if whole else math.ulp(0.0)
+            if not least <= value < math.inf or (whole and value % 1):
+                wanted = f"a whole number from {least}" if whole else "a number above 0"
+                raise WrongUsage(f"The limit {name} is {value:g}.", f"Take {wanted}.")
+            found[name] = kinds[name](value)
+        return cls(**found)  # type: ignore[arg-type]

@@ -15,9 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mlops_lab import show
+from mlops_lab import show, tensors
 from mlops_lab.errors import LabError, StoreError, UnknownModel, UnknownVersion, WrongUsage, nearest
 from mlops_lab.predict import Predictor
 
@@ -320,8 +318,16 @@ class Registry:
             raise StoreError(f"There are no models{where}.", "mlops-lab train publishes one, or name another folder.")
 
     def is_ready(self) -> bool:
-        """Return whether there is a model, and each has a version to answer with."""
-        return bool(self.entries) and all(entry.by_version for entry in self.entries.values())
+        """Return whether there is a model that answers.
+
+        Another one beside it, whose only version cannot be loaded, does not answer, and ``/readyz`` names it. It takes
+        nothing from those that do: a server that is taken out of service for it would answer for none.
+        """
+        return any(entry.by_version for entry in self.entries.values())
+
+    def silent(self) -> dict[str, Any]:
+        """Return the models that have no version to answer with, and why."""
+        return {name: one.states() or one.read_error for name, one in self.entries.items() if not one.by_version}
 
     def listing(self) -> list[dict[str, Any]]:
         """Return every model with its versions and aliases."""
@@ -339,11 +345,30 @@ class Registry:
 
 
 def measure(predictor: Predictor, repeats: int = 3) -> float:
-    """Return the seconds of one prediction of one example, the best of some."""
-    example = np.zeros((1, *predictor.input.shape), predictor.input.dtype)
+    """Return the seconds of one prediction of one example, the best of some.
+
+    It is infinite for a model that has no answer to an example of zeros, or of empty text: such a version is never
+    computed on the event loop.
+    """
+    if not predictor.signature.is_classifier:
+        return _measure_named(predictor, repeats)
+    example = predictor.input.zeros()
     best = math.inf
     for _ in range(repeats):
         started = time.perf_counter()
         predictor.engine.predict(example)
         best = min(best, time.perf_counter() - started)
+    return best
+
+
+def _measure_named(predictor: Predictor, repeats: int) -> float:
+    example = {spec.name: spec.zeros() for spec in predictor.signature.inputs}
+    best = math.inf
+    try:
+        for _ in range(repeats):
+            started = time.perf_counter()
+            tensors.run(predictor, example)
+            best = min(best, time.perf_counter() - started)
+    except Exception:  # zeros need not be an example; its golden examples are what a version has to answer
+        return math.inf
     return best

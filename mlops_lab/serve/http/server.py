@@ -79,6 +79,7 @@ class _Uvicorn(uvicorn.Server):
             await self._drain()
         for server in self.servers:
             server.close()
+        await asyncio.sleep(0)  # what was accepted in this very step becomes a connection
         for connection in self._connections():
             connection.transport.abort()
         for task in list(self.server_state.tasks):

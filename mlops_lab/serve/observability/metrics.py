@@ -10,14 +10,17 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 import mlops_lab
+from mlops_lab.answers import classes_of, from_outputs
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.core.admission import AdmissionController
 from mlops_lab.serve.core.inference import Inference
@@ -97,13 +100,22 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     def predicted(self, inference: Inference) -> None:
-        """Count the classes that a version answered."""
+        """Count the classes that a version answered; a model that answers numbers alone has none."""
+        if inference.outputs is not None:
+            return self._count_answers(inference.predictor, inference.outputs)
         labels = inference.predictor.labels
         with self._lock:
             classes = self._of(inference.predictor).classes
             for index in inference.rows.argmax(axis=1).tolist():
                 known = index < min(MAX_CLASSES, len(labels))
                 classes[labels[index] if known else str(index) if index < MAX_CLASSES else "(other)"] += 1
+
+    def _count_answers(self, predictor: Predictor, outputs: Mapping[str, NDArray[Any]]) -> None:
+        names = [name for answer in from_outputs(outputs, predictor.signature) for name in classes_of(answer)]
+        with self._lock:
+            classes = self._of(predictor).classes
+            for name in names:
+                classes[name if name in classes or len(classes) < MAX_CLASSES else "(other)"] += 1
 
     def count(self, route: str, method: str, status: int, context: RequestContext) -> None:
         """Count a request that has been answered, and record the time of its stages."""

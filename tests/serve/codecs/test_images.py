@@ -47,7 +47,7 @@ def test_an_image_of_another_size_is_fitted():
     assert codec.decode("image/png", big, GREY, LIMITS)[0].shape == (28, 28)
 
 
-@pytest.mark.parametrize("kind", ["", "text/plain", "image/gif", "application/octet-stream", "x" * 5000])
+@pytest.mark.parametrize("kind", ["text/plain", "application/pdf", "x" * 5000])
 def test_other_types_are_refused_with_those_there_are(kind):
     with pytest.raises(UnsupportedMedia) as caught:
         codec.decode(kind, PNG, GREY, LIMITS)
