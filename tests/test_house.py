@@ -34,7 +34,7 @@ ORDER = [
     {"train", "store"},
     {"client"},
     {"serve"},
-    {"validate", "monitor", "deploy"},
+    {"batch", "validate", "monitor", "deploy"},
     {"doctor", "demo", "pipeline", "grade", "widgets"},
     {"cli"},
     {"__main__"},

@@ -13,6 +13,7 @@ from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.core.batching import Batching
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.memory import keep_little
+from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, end_on_signals, refuse_debug, serve_until
 from mlops_lab.serve.ports import address, bind
@@ -31,7 +32,7 @@ class Settings:
     '127.0.0.1'
     """
 
-    models: str
+    models: str | Registry
     host: str = "127.0.0.1"
     port: int = 8000
     grpc_port: int | None = None
