@@ -31,6 +31,7 @@ ORDER = [
     {"answers"},
     {"predict"},
     {"data", "engines"},
+    {"summary"},
     {"train", "store"},
     {"client"},
     {"serve"},

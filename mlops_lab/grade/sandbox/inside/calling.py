@@ -1,11 +1,16 @@
 """Define a student's functions and call them as the grader asks, one JSON message a line."""
 
 import base64
+import itertools
 import json
 import os
+import queue
 import socket
 import sys
+import threading
 import traceback
+
+import __main__ as first
 
 # What a world that a check plays may raise into a student's code, Ctrl-C among it.
 RAISED = (
@@ -18,6 +23,7 @@ BUILTIN = {error.__name__: error for error in RAISED}
 def run(order):
     """Run the sources, say what they define, then obey."""
     channel = Channel(socket.socket(fileno=order["channel"]))
+    port = first.load("serving").relay(order["inner"])
     namespace, problem = {"__name__": "__main__", "__file__": os.path.abspath("answers.py")}, ""
     for name, text in order["sources"]:
         try:
@@ -27,26 +33,46 @@ def run(order):
     caller = Caller(channel, namespace)
     names = [name for name in namespace if not name.startswith("__")]
     library = {name: own for name in names if (own := caller.calls.library_name(namespace[name]))}
-    channel.send({"names": names, "problem": problem, "library": library})
+    channel.send({"names": names, "problem": problem, "library": library, "port": port})
     caller.obey()
 
 
 class Channel:
-    """One JSON message a line, both ways."""
+    """One JSON message a line, both ways. Several threads of the student's may ask the grader at the same time."""
 
     def __init__(self, sock):
         self.reader, self.sock = sock.makefile("rb"), sock
+        # Another process of the same submission may have asked before: its replies must not be taken for ours.
+        self.writing, self.numbers = threading.Lock(), itertools.count(int.from_bytes(os.urandom(6)))
+        self.orders, self.waiting = queue.SimpleQueue(), {}
+        threading.Thread(target=self.listen, daemon=True).start()
 
     def send(self, message):
         """Send a message."""
-        self.sock.sendall(json.dumps(message).encode() + b"\n")
+        text = json.dumps(message).encode() + b"\n"
+        with self.writing:
+            self.sock.sendall(text)
+
+    def listen(self):
+        """Give each reply to the thread that asked, and orders to the first one; end with the grader."""
+        for line in self.reader:
+            message = json.loads(line)
+            box = self.waiting.pop(message["reply"], None) if "reply" in message else self.orders
+            if box is not None:
+                box.put(message)
+        os._exit(0)
 
     def receive(self):
-        """Return the next message, or end with the grader."""
-        line = self.reader.readline()
-        if not line:
-            os._exit(0)
-        return json.loads(line)
+        """Return the next order."""
+        return self.orders.get()
+
+    def ask(self, message):
+        """Send a message and return the reply to it."""
+        number, box = next(self.numbers), queue.SimpleQueue()
+        self.waiting[number] = box
+        aside = threading.current_thread() is not threading.main_thread()
+        self.send({**message, "ask": number, "thread": aside})
+        return box.get()
 
 
 class Caller:
@@ -112,8 +138,7 @@ class Caller:
 
         def call_back(*arguments, **keywords):
             message = {"callback": value["callback"], "args": self.pack(list(arguments))}
-            self.channel.send({**message, "kwargs": self.pack(keywords)})
-            reply = self.channel.receive()
+            reply = self.channel.ask({**message, "kwargs": self.pack(keywords)})
             if "raise" in reply:
                 raise BUILTIN.get(reply["raise"], RuntimeError)(reply["text"])
             return self.wire.decode(reply["value"], self.unpack)
