@@ -44,7 +44,7 @@ MODULES = (
         "monitor",
         "grade",
     ),
-    *("engines", "predict", "answers", "signature", "tensors", "inputs", "image", "filetype", "errors"),
+    *("engines", "summary", "predict", "answers", "signature", "tensors", "inputs", "image", "filetype", "errors"),
 )
 # Of mlops_lab.serve.core.limits' docstring: names, then what they bound.
 _PARAMETERS = re.compile(r"^    ([\w, ]+)\n((?:        .+\n)+)", re.MULTILINE)

@@ -110,7 +110,7 @@ def told(printed: str) -> float | None:
     if not found:
         return None
     last = found[-1]
-    return float(last.rstrip(" %")) / 100 if last.endswith("%") else float(last)
+    return round(float(last.rstrip(" %")) / 100, 9) if last.endswith("%") else float(last)
 
 
 @loading.check("accuracy", "A new process loads the model, and is as good as before", points=3, timeout=90,
