@@ -140,7 +140,7 @@ def plain(value: Any, *, inside: bool = False) -> str:
     if isinstance(value, dict):
         text = ", ".join(f"{key} {plain(item, inside=True)}" for key, item in value.items())
     elif isinstance(value, list | tuple):
-        text = ", ".join(map(str, value))
+        text = ", ".join(plain(item, inside=True) if isinstance(item, dict) else str(item) for item in value)
     else:
         return "none" if value is None else str(value)
     return f"({text})" if inside else text

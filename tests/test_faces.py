@@ -31,6 +31,7 @@ from mlops_lab import (
     validate,
 )
 from mlops_lab.answers import LabelSet, Mask, NamedAnswers, Score, Tensor, Value, Vector
+from mlops_lab.batch import BatchReport
 from mlops_lab.client import Predictions
 from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
@@ -38,7 +39,6 @@ from mlops_lab.deploy.lint import LintReport
 from mlops_lab.findings import Finding
 from mlops_lab.grade.record import Standing
 from mlops_lab.monitor.drift import Difference
-from mlops_lab.monitor.scale import make_scale
 from mlops_lab.monitor.timeline import Hour
 from mlops_lab.pipeline.outcome import Release, StageOutcome
 from mlops_lab.predict import Prediction
@@ -48,6 +48,7 @@ from mlops_lab.serve.chains.finder import find_digits
 from mlops_lab.store.compat import CompatReport, MigrationReport
 from mlops_lab.store.safety.report import AuditReport, finding
 from mlops_lab.store.trial import TrialReport
+from mlops_lab.summary.scale import make_scale
 from mlops_lab.validate.load_result import LoadResult, LoadTestConfig
 from mlops_lab.widgets.request_stats import RequestStats
 
@@ -112,6 +113,7 @@ def examples(digits, digits_run, shared_models, bright):
             *judged(models, digits, check),
             *(check, validate.Report(HOSTILE, "http://127.0.0.1", (check,), 0.1)),
             LoadResult("http://127.0.0.1", LoadTestConfig(), 5.0, {"200": 9, "503": 1}, 4.0, 9.0, 20.0, 31.0),
+            BatchReport(HOSTILE, "m", 1, 3, 1, 1, 0.5),
             *(outcome, Release("m", 2, HOSTILE, 1, 1, "now", HOSTILE, state="refused", outcomes=(outcome,))),
             doctor.Finding(True, HOSTILE, HOSTILE),
             doctor.Checkup((doctor.Finding(False, HOSTILE, HOSTILE, HOSTILE, HOSTILE),)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,19 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, type=click.Path())
+@click.argument("images", nargs=-1, type=click.Path())
+@click.option(
+    "--batch",
+    nargs=2,
+    metavar="IN OUT",
+    type=click.Path(),
+    help="Instead of images: answer all rows of IN (.npz, .parquet, or a folder of images) and write OUT (.npz,"
+    " .parquet or .csv). Run again after an interruption, it goes on where it stopped.",
+)
+@click.option(
+    "--processes", default=1, show_default=True, type=click.IntRange(1), help="Processes that compute a batch."
+)
+@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--name", default="clothes", show_default=True, help="Name of the model.")
 @click.option("--version", default="latest", show_default=True, help="Version: v3, an alias, or latest.")
 @in_models
@@ -24,9 +37,16 @@ if TYPE_CHECKING:
 @api_key
 @prints
 def predict(
-    images: tuple[str, ...], name: str, version: str, folder: str, url: str | None, api_key: str | None
-) -> tuple[Any, str]:
-    """Classify PNG or JPEG images."""
+    images: tuple[str, ...], name: str, version: str, folder: str, url: str | None, api_key: str | None,
+    batch: tuple[str, str] | None, processes: int, overwrite: bool,
+) -> tuple[Any, str]:  # fmt: skip
+    """Classify PNG or JPEG images, or all rows of a file."""
+    if batch:
+        if images or url:
+            raise WrongUsage("--batch goes with neither images nor --url.", "Name the rows as IN, and leave --url out.")
+        return _predict_batch(*batch, name, version, folder, processes=processes, overwrite=overwrite)
+    if not images:
+        raise click.UsageError("Missing argument 'IMAGES...', or the option '--batch IN OUT'.")
     from mlops_lab.client import Client
 
     if url:
@@ -41,6 +61,26 @@ def predict(
     found = answer["predictions"]
     lines = [f"{path}: {item['label']} ({item['confidence']:.1%})" for path, item in zip(images, found, strict=True)]
     return {**answer, "files": list(images)}, "\n".join(lines)
+
+
+def _predict_batch(source: str, out: str, name: str, version: str, folder: str, **options: Any) -> tuple[Any, str]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from mlops_lab import batch, store
+
+    models = store.ModelStore(folder)
+    number = models.resolve(name, version)  # once, so that every process loads the same
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"{name} v{number}", total=None)
+        load = partial(models.load, name, number)
+        report = batch.predict(
+            load, source, out, on_rows=lambda done, total: bar.update(task, completed=done, total=total), **options
+        )
+    if report.failed:
+        click.get_current_context().call_on_close(lambda: sys.exit(1))
+    return report.to_dict(), str(report)
 
 
 def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
@@ -134,10 +174,19 @@ def serve(folder: str, workers: int, limits: tuple[str, ...], **options: Any) ->
     settings.make_limits()  # a limit that is none is an error before anything is loaded
     warn = partial(echo, err=True)
     if workers == 1:
-        return run(settings, echo, warn)
+        return run(settings, _announce, warn)
     from mlops_lab.serve.workers import supervise
 
-    supervise(settings, echo, warn)
+    supervise(settings, _announce, warn)
+
+
+def _announce(lines: str) -> None:
+    """Print where the server answers; for people, who sit at a terminal, also what to do there."""
+    echo(lines)
+    if sys.stdout.isatty():
+        url = lines.split()[1]
+        click.echo(f"Open {url} in a browser to ask a model, and {url}/docs for the API.")
+        click.echo("Ctrl-C stops it; --access-log prints a line for each request.")
 
 
 def _read_limit(text: str) -> tuple[str, float]:

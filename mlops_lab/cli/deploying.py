@@ -1,4 +1,4 @@
-"""The commands ``mlops-lab deploy docker | compose | kubernetes | tfserving | github``."""
+"""The commands ``mlops-lab deploy docker | compose | kubernetes | tfserving | ray | github``."""
 
 from __future__ import annotations
 
@@ -246,6 +246,34 @@ def _before_tfserving(spec: Spec, *, write: bool) -> None:
         echo(note, err=True)
     if write:
         warmup.write_warmup(ModelStore(spec.models).get(spec.name, spec.version))
+
+
+@deploy.command()
+@NAME
+@in_models
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port of the server.")
+@OUT
+@as_json
+@click.option("--replicas", default=2, show_default=True, type=click.IntRange(1), help="Replicas of each version.")
+@click.option(
+    "--max-replicas", "most", type=click.IntRange(1), help="Start more replicas under load, up to this number."
+)
+@click.option("--cpus", default=1.0, show_default=True, type=click.FloatRange(0), help="CPUs reserved for a replica.")
+@click.option("--gpus", default=0.0, show_default=True, type=click.FloatRange(0), help="GPUs, or the share of one.")
+@click.option("--run", "start", is_flag=True, help="Serve: on the cluster of RAY_ADDRESS, or with Ray on this machine.")
+def ray(name: str, folder: str, out: str | None, as_json: bool, start: bool, **settings: Any) -> None:
+    """Generate the files that serve all versions of a model with Ray, and run them."""
+    from mlops_lab.deploy import render
+
+    spec = _plan(folder, name, None, None, **settings)
+    files = render.files(spec, "ray")
+    if out:
+        files.write(out)
+    _show(files, as_json, folder=out)
+    if start:
+        from mlops_lab.deploy.ray_front import Replicas, serve_model
+
+        serve_model(folder, name, Replicas(spec.replicas, spec.most, spec.cpus, spec.gpus), port=spec.port)
 
 
 @deploy.command()

@@ -8,17 +8,26 @@ call printed, how long it took and whether it changed its arguments.
 from __future__ import annotations
 
 import copy
+import random
 import sys
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mlops_lab.errors import WrongUsage
 from mlops_lab.grade.cases import Failed, Overtime
 from mlops_lab.grade.results import clip
+
+if TYPE_CHECKING:
+    import tempfile
+
+    from mlops_lab.grade.desk import Desk
+    from mlops_lab.grade.played import Play
 
 TOO_LARGE = 64_000_000  # bytes of arguments that are copied to see whether they changed
 
@@ -66,6 +75,18 @@ class Target(Protocol):
         """Return a plain value of that name, such as a dict."""
         ...
 
+    def played(self, play: Play) -> AbstractContextManager[str]:
+        """Give the address at which a function finds a server that answers as the check says."""
+        ...
+
+    def until(self, name: str, arguments: tuple[Any, ...], before: int, others: tuple[Any, ...] | None) -> str:
+        """Call the function of that name until just before one of its file operations; see :mod:`.interrupt`."""
+        ...
+
+    def desk(self) -> Desk:
+        """Return a new folder that the functions can reach."""
+        ...
+
 
 class Function:
     """A student's function, as a check sees it.
@@ -94,6 +115,13 @@ class Function:
         """Call the function, whatever comes of it."""
         return self._target.call(self.name, arguments, keywords)
 
+    def until(self, before: int, *arguments: Any, others: tuple[Any, ...] | None = None) -> str:
+        """Stop the call just before one of its file operations, or make another call there; say how it ended.
+
+        Parameters and words are those of :func:`mlops_lab.grade.interrupt.run`.
+        """
+        return self._target.until(self.name, arguments, before, others)
+
     def __repr__(self) -> str:
         return f"<{self.name}, written by the student>"
 
@@ -119,6 +147,18 @@ class Answer:
         """Whether the student wrote something of that name."""
         return self.target.has(name)
 
+    def desk(self) -> Desk:
+        """Return a new folder in which the check and the student's functions leave files for each other."""
+        return self.target.desk()
+
+    def text(self, name: str = "") -> str:
+        """Return the first 64,000 characters of the file, or of one beside it; empty where there is none."""
+        path = self.path if self.path is None or not name else self.path.parent / name
+        if path is None or path.is_symlink() or not path.is_file():
+            return ""
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(64_000)
+
     def value(self, name: str = "") -> Any:
         """Return what the student wrote under a name, as plain values; by default the exercise's only name."""
         name = name or self.names[0]
@@ -132,6 +172,7 @@ class Here:
 
     def __init__(self, namespace: Mapping[str, Any]) -> None:
         self._namespace = namespace
+        self._home: tempfile.TemporaryDirectory[str] | None = None
 
     def has(self, name: str) -> bool:
         """Whether there is something of that name."""
@@ -141,9 +182,38 @@ class Here:
         """Return a copy, so that a check cannot change the student's value."""
         return copy.deepcopy(self._namespace[name])
 
+    def played(self, play: Play) -> AbstractContextManager[str]:
+        """Give the address of a server on the loopback."""
+        from mlops_lab.grade.played import played_here
+
+        return played_here(play)
+
     def call(self, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
         """Call a function and compare its arguments and the random state before and after."""
-        return observe(self._namespace[name], arguments, keywords)
+        if not any(type(one).__name__ == "KerasFile" for one in arguments):
+            return observe(self._namespace[name], arguments, keywords)
+        from mlops_lab.grade import keras_models
+
+        now = tuple(keras_models.live(one) for one in arguments)
+        done = observe(self._namespace[name], now, keywords)
+        return replace(done, value=keras_models.given(arguments, now, done.value))
+
+    def until(self, name: str, arguments: tuple[Any, ...], before: int, others: tuple[Any, ...] | None) -> str:
+        """Call a function until just before one of its file operations."""
+        from mlops_lab.grade import interrupt
+
+        return interrupt.run(self._namespace[name], arguments, before, others)
+
+    def desk(self) -> Desk:
+        """Return a new folder, which is removed with this answer."""
+        import tempfile
+
+        from mlops_lab.grade.desk import Desk
+
+        if self._home is None:
+            self._home = tempfile.TemporaryDirectory(prefix="mlops-lab-")
+            weakref.finalize(self, self._home.cleanup)
+        return Desk(Path(self._home.name), self._home.name, lambda: None)
 
 
 def observe(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
@@ -170,6 +240,23 @@ def describe(error: BaseException) -> str:
     return f"{text} (line {own[-1].lineno}: {clip(own[-1].line, 80)})" if own and own[-1].line else text
 
 
+NOT_OWN = "{} is a function of this library, not an answer."
+
+
+def library_name(value: Any) -> str:
+    """Return the full name of a function of this library; empty for anything else.
+
+    Examples
+    --------
+    >>> library_name(library_name), library_name(len)
+    ('mlops_lab.grade.calls.library_name', '')
+    """
+    function = getattr(value, "func", value)  # of a functools.partial
+    module = str(getattr(function, "__module__", "") or "")
+    known = callable(function) and module.split(".")[0] == "mlops_lab" and hasattr(function, "__qualname__")
+    return f"{module}.{function.__qualname__}" if known else ""
+
+
 _MACHINERY = str(Path(__file__).parent)
 
 
@@ -186,12 +273,12 @@ def _digest(value: Any) -> Any:
 
 
 def random_state() -> Any:
-    """Return the state of Python's and NumPy's global random numbers, as something that can be compared."""
-    random, numpy = sys.modules.get("random"), sys.modules.get("numpy.random")
-    return (
-        hash(random.getstate()) if random is not None else None,
-        _state_of(numpy.get_state()) if numpy is not None else None,
-    )
+    """Return the state of Python's and NumPy's global random numbers, as something that can be compared.
+
+    NumPy loads its random numbers when they are first used, which must not look like a change of them.
+    """
+    numpy = sys.modules.get("numpy")
+    return hash(random.getstate()), _state_of(numpy.random.get_state()) if numpy is not None else None
 
 
 def _state_of(state: Any) -> Any:

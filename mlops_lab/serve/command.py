@@ -13,6 +13,7 @@ from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.core.batching import Batching
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.memory import keep_little
+from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, end_on_signals, refuse_debug, serve_until
 from mlops_lab.serve.http.guard import BrowserGuard, guard_for
@@ -32,7 +33,7 @@ class Settings:
     '127.0.0.1'
     """
 
-    models: str
+    models: str | Registry
     host: str = "127.0.0.1"
     port: int = 8000
     grpc_port: int | None = None
@@ -77,6 +78,8 @@ def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
     for name, entry in state.registry.entries.items():
         for version, reason in entry.failed.items():
             warn(f"warning: {name} v{version} does not serve: {reason}")
+    for line in state.registry.unpublished():
+        warn(f"warning: {line}")
     for chain in state.chains.listing():
         if chain["state"] != "ready":
             warn(f"warning: the chain {chain['name']} is {chain['state']}")

@@ -40,3 +40,14 @@ def is_version_number(text: str) -> bool:
     (True, False)
     """
     return text.isascii() and text.isdigit() and not text.startswith("0") and len(text) <= 6
+
+
+def as_name(text: str) -> str:
+    """Return a text, such as the name of a file, as the name of a model: small letters, digits and hyphens.
+
+    Examples
+    --------
+    >>> as_name("My Model (2)")
+    'my-model-2'
+    """
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-") or "model"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mlops_lab import engines
 from mlops_lab.errors import StoreError, VersionExists, WrongUsage
+from mlops_lab.predict import Predictor
 from mlops_lab.provenance import utc_now
 from mlops_lab.store.card import readme
 from mlops_lab.store.disk import explained, sync_folder, sync_tree, temporary_folder
@@ -20,6 +21,7 @@ from mlops_lab.store.manifest import ModelManifest
 from mlops_lab.store.parameters import count_parameters
 from mlops_lab.store.verification import Written, verify
 from mlops_lab.store.version import ModelVersion, digest, trust_here
+from mlops_lab.summary.held_out import keep_summary
 
 # A folder of a higher number is not seen as a version.
 LAST = 999_999
@@ -49,6 +51,7 @@ def publish_model(make: Callable[[], Prepared], parent: Path, version: int | Non
             number = version or next_number(parent)
             sentence = description or str(prepared.data.get("task", ""))
             manifest = _describe(prepared, written, parent.name, number, sentence)
+            keep_summary(prepared, _trained(prepared, parent.name, number), folder)
             (folder / "README.md").write_text(readme(manifest), encoding="utf-8")
             text = manifest.to_json()
             (folder / "manifest.json").write_text(text, encoding="utf-8")
@@ -72,6 +75,12 @@ def next_number(parent: Path) -> int:
     if number > LAST:
         raise StoreError(f"{parent.name} has used its last version, {LAST}.", "Publish under another name.")
     return number
+
+
+def _trained(prepared: Prepared, name: str, number: int) -> Predictor:
+    signature = prepared.signature
+    first, answer = signature.inputs[0], signature.outputs[0]
+    return Predictor(name, number, first, answer.labels, prepared.source.engine, {}, signature)
 
 
 def _describe(prepared: Prepared, written: Written, name: str, number: int, description: str) -> ModelManifest:

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class ModelVersion:
     version: int
     path: Path
     manifest: ModelManifest
-    digest: str = ""
+    digest: str = field(default="", repr=False)
     """The SHA-256 of its manifest, which has the hashes of all other files."""
 
     def read(self) -> dict[str, bytes]:

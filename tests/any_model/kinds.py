@@ -6,6 +6,7 @@ LightGBM bears a mark, so that the fast tests leave it out.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,6 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from mlops_lab.signature import Signature
+from mlops_lab.store import ModelStore
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class Kind:
     tolerance: float = 1e-5
 
 
+# Where there is a wheel without 300 MB for GPUs.
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="xgboost-cpu has wheels for Linux")
 KINDS: dict[str, Callable[[], Kind]] = {}
 PARAMETERS: list[Any] = []
 
@@ -49,6 +55,25 @@ def iris():
 
     found = load_iris()
     return found.data[::3], found.target[::3], found.target_names
+
+
+def published(made, folder, name):
+    """Publish a kind, and return it loaded anew with the inputs for its examples."""
+    source = made.model
+    if isinstance(source, bytes):
+        source = folder / "model.onnx"
+        source.write_bytes(made.model)
+    version = ModelStore(folder / "models").publish(source, name, examples=made.examples, trust=True, **made.options)
+    return version, ModelStore(folder / "models").load(name)
+
+
+def tensors_of(made, signature: Signature) -> dict[str, np.ndarray]:
+    """Return the examples as the tensors that a client sends."""
+    examples = made.examples if isinstance(made.examples, dict) else {signature.inputs[0].name: made.examples}
+    return {
+        spec.name: np.array(examples[spec.name], object if spec.dtype == "str" else spec.dtype)
+        for spec in signature.inputs
+    }
 
 
 NAMES = ("setosa", "versicolor", "virginica")
@@ -490,14 +515,14 @@ def keras_words_of_any_number():
     return keras_kind(model, words, "classification", labels=NAMES)
 
 
-@kind(pytest.mark.slow)
+@kind(pytest.mark.slow, ON_LINUX)
 def xgboost_classifier():
     import xgboost
 
     return classifier(xgboost.XGBClassifier(n_estimators=3))
 
 
-@kind(pytest.mark.slow)
+@kind(pytest.mark.slow, ON_LINUX)
 def xgboost_booster():
     import xgboost
 
@@ -508,7 +533,7 @@ def xgboost_booster():
     return Kind(booster, examples, answers, "classification", {"labels": ["no", "yes"]}, ("no", "yes"))
 
 
-@kind(pytest.mark.slow)
+@kind(pytest.mark.slow, ON_LINUX)
 def xgboost_regressor():
     import xgboost
 

@@ -4,31 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
-from kinds import KINDS, PARAMETERS
+from kinds import KINDS, PARAMETERS, published, tensors_of
 
 from mlops_lab import tensors
-from mlops_lab.signature import Signature
-from mlops_lab.store import ModelStore
 from mlops_lab.store.golden import inputs_of
-
-
-def published(made, folder, name):
-    """Publish a kind, and return it loaded anew with the inputs for its examples."""
-    source = made.model
-    if isinstance(source, bytes):
-        source = folder / "model.onnx"
-        source.write_bytes(made.model)
-    version = ModelStore(folder / "models").publish(source, name, examples=made.examples, trust=True, **made.options)
-    return version, ModelStore(folder / "models").load(name)
-
-
-def tensors_of(made, signature: Signature) -> dict[str, np.ndarray]:
-    """Return the examples as the tensors that a client sends."""
-    examples = made.examples if isinstance(made.examples, dict) else {signature.inputs[0].name: made.examples}
-    return {
-        spec.name: np.array(examples[spec.name], object if spec.dtype == "str" else spec.dtype)
-        for spec in signature.inputs
-    }
 
 
 @pytest.mark.parametrize("make", PARAMETERS)

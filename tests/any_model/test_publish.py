@@ -31,8 +31,8 @@ def test_labels_in_another_order_are_refused_naming_both(store):
 
 def test_classes_get_other_names(store):
     made = KINDS["sklearn_pipeline"]()
-    version = store.publish(made.model, "iris", examples=made.examples, labels=["rouge", "vert", "bleu"])
-    assert version.manifest.labels == ("rouge", "vert", "bleu")
+    version = store.publish(made.model, "iris", examples=made.examples, labels=["rosso", "vert", "bleu"])
+    assert version.manifest.labels == ("rosso", "vert", "bleu")
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,17 @@ def test_a_place_that_is_not_there_is_told_before_serving(lab, models, option, t
     assert (status, out) == (2, "") and f"{tmp_path / 'nope/x'}" in err
 
 
+def test_people_at_a_terminal_are_told_what_to_do_there(monkeypatch, capsys):
+    from mlops_lab.cli.answering import _announce
+
+    _announce("serving http://127.0.0.1:8000")
+    assert capsys.readouterr().out == "serving http://127.0.0.1:8000\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    _announce("serving http://127.0.0.1:8000\nserving grpc 127.0.0.1:8500")
+    out = capsys.readouterr().out
+    assert "Open http://127.0.0.1:8000 in a browser" in out and "/docs for the API" in out and "Ctrl-C" in out
+
+
 def test_the_variable_port_is_heeded_where_no_port_is_given(lab, models, bright, monkeypatch, no_servers):
     server = serve.start(bright)
     monkeypatch.setenv("PORT", str(server.port))

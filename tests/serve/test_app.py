@@ -87,6 +87,10 @@ def test_the_nearest_route_is_named(client, path, meant):
     assert f"Did you mean {meant!r}?" in refused(client.get(path), 404, "unknown_route")
 
 
+def test_a_path_that_is_like_no_route_is_taken_for_none(client):
+    assert "Did you mean" not in refused(client.get("/admin"), 404, "unknown_route")
+
+
 @pytest.mark.parametrize(
     ("path", "prefix", "rest"),
     [

@@ -21,7 +21,8 @@ MATERIAL = Path(__file__).parents[1] / "material"
 
 
 @cache
-def _test_split() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def all_tested() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the 10,000 images that the shipped model was not trained on, and their labels."""
     pixels = gzip.decompress((FASHION_MNIST / "t10k-images-idx3-ubyte.gz").read_bytes())
     labels = gzip.decompress((FASHION_MNIST / "t10k-labels-idx1-ubyte.gz").read_bytes())
     return np.frombuffer(pixels, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, offset=8)
@@ -39,7 +40,7 @@ def garments(rng: np.random.Generator, count: int, *, held_out: bool) -> tuple[N
     Held-out ones are new bytes: moved by a pixel or not, made a little darker, and disturbed, so that no table of the
     shipped test images knows them.
     """
-    pixels, labels = _test_split()
+    pixels, labels = all_tested()
     chosen = rng.permutation(len(pixels) if held_out else 500)[:count]
     images = pixels[chosen].copy()
     if held_out:
@@ -54,9 +55,11 @@ def _disturbed(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
     return changed
 
 
-def answers(images: NDArray[np.uint8], name: str = "clothes") -> dict[str, NDArray[np.float32]]:
-    """Return what the shipped model says to images by each preparation: ``right`` and those often seen."""
-    return {how: model(name).predict(batch) for how, batch in prepared(images).items()}
+def answers(
+    images: NDArray[np.uint8], name: str = "clothes", only: tuple[str, ...] = ()
+) -> dict[str, NDArray[np.float32]]:
+    """Return what the shipped model says to images by each preparation: ``right`` and others, or ``only`` some."""
+    return {how: model(name).predict(batch) for how, batch in prepared(images).items() if not only or how in only}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from flask import Flask
 from mlops_lab import show
 from mlops_lab.errors import WrongUsage
 from mlops_lab.serve.app import create_app
-from mlops_lab.serve.background import server_table
+from mlops_lab.serve.background import loose, server_table
 from mlops_lab.serve.background.file_server import FileServer
 from mlops_lab.serve.background.server import RunningServer, ThreadServer, draw_state
 from mlops_lab.serve.background.werkzeug_servers import find_werkzeug_servers
@@ -28,8 +28,9 @@ def start(
     name: str = "",
     port: int = 0,
     host: str = "127.0.0.1",
-    mode: str = "thread",
+    mode: str | None = None,
     batching: Batching | None = None,
+    examples: Any = None,
     allowed_hosts: Collection[str] = (),
 ) -> RunningServer:
     """Start a server in the background of this kernel, in place of the one of the same name.
@@ -39,20 +40,24 @@ def start(
     Parameters
     ----------
     app_or_models
-        A WSGI application such as a Flask app, or whatever :func:`mlops_lab.serve.create_app` takes. In a process: a
-        file with a Flask app in it, ``"api.py"``, or whatever else ``flask --app`` takes.
+        A WSGI application such as a Flask app; whatever :func:`mlops_lab.serve.create_app` takes; or one model that
+        lies in no store, a Keras model, a fitted estimator, a function or a ``.keras``, ``.onnx`` or ``.skops`` file:
+        it answers at ``/models/<name>/v1``. In a process: a file with a Flask app in it, ``"api.py"``, or whatever
+        else ``flask --app`` takes.
     name
-        Running the cell again replaces the server of this name, on the same port. By default ``"models"``, and in a
-        process the file's own name, such as ``"api"``.
+        Running the cell again replaces the server of this name, on the same port. By default ``"models"``, of one
+        model ``"model"``, and of a file its own name, such as ``"api"``.
     port
         0 takes a free one the first time, and the same one again after that.
     host
         The default is reached from this machine only.
     mode
         ``"thread"`` answers from this kernel; ``"process"`` from a process of its own, which starts again when the file
-        is saved and ends with the kernel.
+        is saved and ends with the kernel. By default a process for a ``.py`` file, else a thread.
     batching
         For models: computes requests that come together in one call of the engine.
+    examples
+        For one model: some of its inputs, where it does not tell what it takes.
     allowed_hosts
         Names in the ``Host`` of a request that are answered beside those of this machine and of
         :attr:`RunningServer.public_url`; requests for other hosts are refused with 421.
@@ -80,7 +85,13 @@ def start(
     1
     >>> server = start("api.py", mode="process")  # doctest: +SKIP
     """
+    mode = mode or ("process" if _is_code(app_or_models) else "thread")
     _check(app_or_models, mode)
+    if mode == "thread" and loose.is_model(app_or_models):
+        predictor = loose.to_predictor(app_or_models, name, examples)
+        app_or_models, name = [predictor], name or predictor.name
+    elif examples is not None:
+        raise WrongUsage("examples are for one model that lies in no store.", "Leave them out.")
     if batching is not None and (mode == "process" or callable(app_or_models)):
         raise WrongUsage("batching is for models, and this is an application.", "Pass it to create_app.")
     if mode == "process":
@@ -97,6 +108,11 @@ def start(
         server = make(name, host, *_take_port(old, host, port), allowed_hosts)
         server.start(old)
     return server
+
+
+def _is_code(thing: Any) -> bool:
+    """Return whether a thing is a file of Python, as ``flask --app`` names it: ``api.py`` or ``api.py:app``."""
+    return isinstance(thing, str | os.PathLike) and os.fspath(thing).partition(":")[0].endswith(".py")
 
 
 def _check(app_or_models: Any, mode: str) -> None:

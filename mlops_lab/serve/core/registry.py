@@ -6,10 +6,10 @@ before they are served. The others are listed as ``not loaded`` and loaded on th
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any
 from mlops_lab import show, tensors
 from mlops_lab.errors import LabError, StoreError, UnknownModel, UnknownVersion, WrongUsage, nearest
 from mlops_lab.predict import Predictor
+from mlops_lab.serve.core.transient import is_passing
 
 if TYPE_CHECKING:
     from mlops_lab.store import ModelStore
     from mlops_lab.store.routing import TrafficSettings
 
+# The files that hold one model; the folder of a model holds numbered versions.
+MODEL_FILES = (".keras", ".h5", ".onnx", ".skops")
 _log = logging.getLogger("mlops_lab.serve")
-# Too many open files here or in the system, no memory, no room on the disk, try again.
-PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EAGAIN, errno.EINTR})
 
 
 @dataclass
@@ -322,7 +323,23 @@ class Registry:
         """
         if not self.entries:
             where = f" in {str(self.store.root)!r}" if self.store else ""
-            raise StoreError(f"There are no models{where}.", "mlops-lab train publishes one, or name another folder.")
+            loose = self.unpublished()
+            hint = f"{loose[0]}." if loose else "mlops-lab train publishes one, or name another folder."
+            raise StoreError(f"There are no models{where}.", hint)
+
+    def unpublished(self) -> list[str]:
+        """Return a sentence for each file of a model that lies loose in the folder, with the command to publish it."""
+        if self.store is None or not self.store.root.is_dir():
+            return []
+        from mlops_lab.store.names import as_name
+
+        files = sorted(path for path in self.store.root.iterdir() if path.suffix in MODEL_FILES and path.is_file())
+        models = "" if str(self.store.root) == "models" else f" --models {shlex.quote(str(self.store.root))}"
+        return [
+            f"{path} is not published: mlops-lab models publish {shlex.quote(str(path))} --name {as_name(path.stem)}"
+            f" --data test.npz{models}"
+            for path in files
+        ]
 
     def is_ready(self) -> bool:
         """Return whether there is a model that answers.
@@ -349,22 +366,6 @@ class Registry:
             (name, version, state) for name, entry in self.entries.items() for version, state in entry.states().items()
         ]
         return show.card("Models in memory", show.table(rows, ("model", "version", "state")))
-
-
-def is_passing(error: BaseException) -> bool:
-    """Return whether an error comes from what the machine lacks at the moment, and not from the files.
-
-    Examples
-    --------
-    >>> is_passing(OSError(errno.EMFILE, "Too many open files")), is_passing(ValueError("damaged"))
-    (True, False)
-    """
-    seen: BaseException | None = error
-    for _ in range(10):
-        if isinstance(seen, MemoryError) or (isinstance(seen, OSError) and seen.errno in PASSING):
-            return True
-        seen = (seen.__cause__ or seen.__context__) if seen is not None else None
-    return False
 
 
 def measure(predictor: Predictor, repeats: int = 3) -> float:

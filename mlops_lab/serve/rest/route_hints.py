@@ -20,6 +20,8 @@ HABITS = {
     **dict.fromkeys(("/swagger.json", "/openapi", "/openapi.yaml"), "/openapi.json"),
     "/prometheus": "/metrics",
 }
+# How much alike a path and a route are where one is taken for the other: '/model' and '/models', not '/admin'.
+CLOSE = 0.75
 
 
 def nearest_route(path: str, is_route: Callable[[str], bool] = lambda path: False) -> str:
@@ -62,5 +64,5 @@ def nearest_route(path: str, is_route: Callable[[str], bool] = lambda path: Fals
         for route in (route.split("/") for route in ROUTES)
         if len(route) == len(parts)
     ]
-    close = difflib.get_close_matches(path, filled, n=1)
+    close = difflib.get_close_matches(path, filled, n=1, cutoff=CLOSE)
     return f"{f'Did you mean {close[0]!r}? ' if close else ''}{known}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import linecache
 import pickle
 import re
 import sys
@@ -154,12 +155,27 @@ def _place(
 
 def _code_of(item: Any) -> str:
     try:
-        code = inspect.getsource(item)
-    except (OSError, TypeError) as error:
+        code = _class_of(item) if isinstance(item, type) else inspect.getsource(item)
+    except (OSError, TypeError, SyntaxError) as error:
         raise WrongUsage(f"The code of {item.__name__} is not to be had.", IN_FILE) from error
     if re.match(r"\s", code):
         raise WrongUsage(f"{item.__name__} is defined inside of something else.", IN_FILE)
     return code
+
+
+def _class_of(item: type) -> str:
+    """Return the code of a class, also of one that was defined in a cell, which has no file."""
+    function = next(_functions(item), None)
+    if function is None:
+        raise OSError("a class without functions")
+    lines = linecache.getlines(function.__code__.co_filename)
+    found = [
+        node for node in ast.parse("".join(lines)).body if isinstance(node, ast.ClassDef) and node.name == item.__name__
+    ]
+    if not found:
+        raise OSError("not at the top of its file")
+    first = min([found[-1].lineno, *(decorator.lineno for decorator in found[-1].decorator_list)])
+    return "".join(lines[first - 1 : found[-1].end_lineno])
 
 
 def _functions(item: Any) -> Iterator[FunctionType]:

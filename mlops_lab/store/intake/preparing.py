@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlops_lab.data import Dataset
 from mlops_lab.errors import LabError, WrongUsage
 from mlops_lab.inputs import InputSpec, convert
 from mlops_lab.signature import OutputSpec, Signature, Task
@@ -43,7 +44,9 @@ def from_run(run: Any) -> Prepared:
     source = recognised(run.model, framework=run.framework)
     examples = {run.input.name: run.examples}
     known = _signature(source, (run.input,), examples, run.labels, "classification")
-    return Prepared(source, known[0], examples, run.metrics, run.settings, run.data, run.seed, tuple(known[1]))
+    held_out = getattr(run, "held_out", None)
+    about = (run.metrics, run.settings, run.data, run.seed)
+    return Prepared(source, known[0], examples, *about, tuple(known[1]), held_out)
 
 
 def prepare(
@@ -57,7 +60,7 @@ def prepare(
     trust: bool = False,
 ) -> Prepared:
     """Return a model from anywhere, its signature inferred: see :meth:`mlops_lab.store.ModelStore.publish`."""
-    source = recognised(model, trust=trust)
+    source = model if isinstance(model, Source) else recognised(model, trust=trust)
     test = None if data is None else read_held_out(data)
     if examples is None and test is None:
         message = f"A {type(model).__name__} alone cannot be published: its input, labels and examples are not known."
@@ -75,7 +78,10 @@ def prepare(
     about = {} if test is None else test.about
     kept = {name: array[:MOST_EXAMPLES] for name, array in raw.items()}
     settings = {"model": type(model).__name__ if not isinstance(model, bytes | str) else source.framework}
-    return Prepared(source, signature, kept, metrics, settings, about, None, tuple(notes))
+    # Whose classes are numbered as the model numbers them.
+    alike = isinstance(data, Dataset) and [one.labels for one in signature.outputs] == [tuple(data.classes)]
+    held_out = data.test if alike else None
+    return Prepared(source, signature, kept, metrics, settings, about, None, tuple(notes), held_out)
 
 
 def _inputs(source: Source, examples: Any, given: InputSpec | None) -> tuple[tuple[InputSpec, ...], Arrays]:

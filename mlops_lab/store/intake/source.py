@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_lab.data import Split
 from mlops_lab.predict import Engine
 from mlops_lab.signature import Signature, Task
 from mlops_lab.store.golden_arrays import TOLERANCE, Arrays
@@ -131,6 +132,8 @@ class Prepared:
         As in the manifest.
     notes
         What a reader of the card should know.
+    held_out
+        Examples that a classifier was not trained on, with their classes.
     """
 
     source: Source
@@ -141,6 +144,7 @@ class Prepared:
     data: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     notes: tuple[str, ...] = ()
+    held_out: Split | None = field(default=None, repr=False)
 
     @property
     def tolerance(self) -> float:

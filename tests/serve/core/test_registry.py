@@ -100,6 +100,22 @@ def test_a_model_without_a_version_takes_nothing_from_the_others(models, digits_
     assert client.get("/v2/models/digits/ready").status_code == 400
 
 
+def test_a_file_that_lies_loose_is_named_with_the_command_that_publishes_it(tmp_path, models):
+    from mlops_lab.errors import StoreError
+
+    folder = tmp_path / "my models"
+    folder.mkdir()
+    (folder / "My Clothes.keras").write_bytes(b"")
+    with pytest.raises(StoreError) as caught:
+        Registry.of(str(folder)).require_models()
+    assert "There are no models in" in caught.value.message
+    command = (
+        f"mlops-lab models publish '{folder}/My Clothes.keras' --name my-clothes --data test.npz --models '{folder}'"
+    )
+    assert command in caught.value.hint
+    assert Registry.of(models).unpublished() == []
+
+
 def test_the_nearest_model_is_named():
     with pytest.raises(UnknownModel, match="Did you mean 'digits'"):
         Registry.of([constant(1, "digits"), constant(1, "clothes")]).get("digit")

@@ -1,0 +1,24 @@
+"""Errors that come from what the machine lacks at the moment, and pass."""
+
+from __future__ import annotations
+
+import errno
+
+# Too many open files here or in the system, no memory, no room on the disk, try again.
+PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EAGAIN, errno.EINTR})
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether an error comes from what the machine lacks at the moment, and not from the files.
+
+    Examples
+    --------
+    >>> is_passing(OSError(errno.EMFILE, "Too many open files")), is_passing(ValueError("damaged"))
+    (True, False)
+    """
+    seen: BaseException | None = error
+    for _ in range(10):
+        if isinstance(seen, MemoryError) or (isinstance(seen, OSError) and seen.errno in PASSING):
+            return True
+        seen = (seen.__cause__ or seen.__context__) if seen is not None else None
+    return False
