@@ -25,7 +25,7 @@ from mlops_lab import data
 from mlops_lab.image import encode_png
 
 MODEL = ROOT / "models" / "clothes" / "1"
-LABELS = json.loads((MODEL / "manifest.json").read_text())["labels"]
+LABELS = json.loads((MODEL / "manifest.json").read_text())["outputs"][0]["labels"]
 IMAGE = data.load("fashion-mnist").test.images[0]  # an ankle boot, and every model here says so
 BOOT = LABELS.index("Ankle boot")
 PNG = encode_png(IMAGE)

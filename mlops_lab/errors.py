@@ -22,7 +22,7 @@
     │   ├── MethodNotAllowed      the route is there, the verb is not
     │   ├── Unauthorized          no API key, or a wrong one
     │   ├── Misdirected           the request is for a host that is not this server's
-    │   └── CrossSite             a page of another site sent the request
+    │   └── ForeignPage           a page of another site sent the request
     ├── Unavailable               not now: the limit that fired, and when to come back
     │   ├── DeadlineExceeded
     │   ├── StorageFull           a disk has no room left
@@ -206,7 +206,7 @@ class Misdirected(BadRequest):
     code = "misdirected"
 
 
-class CrossSite(BadRequest):
+class ForeignPage(BadRequest):
     """A web page of another site had a browser send the request."""
 
     status = 403

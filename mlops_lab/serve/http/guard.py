@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from mlops_lab.errors import CrossSite, LabError, Misdirected
+from mlops_lab.errors import ForeignPage, LabError, Misdirected
 from mlops_lab.serve.ports import LOOPBACK
 
 ANY = "*"
@@ -72,7 +72,7 @@ class BrowserGuard:
             return None
         origin = fields.get(b"origin", b"another site").decode("latin-1")[:80]
         message = f"A page of {origin} sent this request, and this server is of another site."
-        return CrossSite(message, "Open the server's own pages, or send it from a program.")
+        return ForeignPage(message, "Open the server's own pages, or send it from a program.")
 
     def _is_cross_site(self, fields: dict[bytes, bytes], host: bytes) -> bool:
         origin, site = fields.get(b"origin"), fields.get(b"sec-fetch-site")
