@@ -104,12 +104,21 @@ def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
     type=click.FloatRange(0, 1000),
     help="Maximum time that the first request of a batch waits; 0 batches what arrives during inference.",
 )
+@click.option("--log", help="Write each prediction into this SQLite file, or to this postgresql:// address.")
+@click.option("--durable", is_flag=True, help="With --log: an answer goes out once its prediction is on the disk.")
+@click.option("--log-images", is_flag=True, help="With --log: keep the images too, for seven days.")
 def serve(folder: str, workers: int, **options: Any) -> None:
     """Serve all models of a folder over HTTP, and optionally gRPC, until SIGTERM or Ctrl-C."""
     from mlops_lab.serve.command import Settings, run
 
     settings = Settings(folder, workers=workers, **options)
     warn = partial(click.echo, err=True)
+    if settings.log:
+        from mlops_lab.monitor.command import run as run_logged
+
+        return run_logged(settings, click.echo, warn)
+    if settings.durable or settings.log_images:
+        raise click.UsageError("--durable and --log-images need --log FILE.")
     if workers == 1:
         return run(settings, click.echo, warn)
     from mlops_lab.serve.workers import supervise

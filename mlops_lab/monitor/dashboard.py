@@ -1,4 +1,4 @@
-"""One version in production at a glance: in a notebook, as one HTML file, and as a live page of a server."""
+"""One version in production at a glance: in a notebook, as one HTML file, and on the live page of a server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlops_lab import show
-from mlops_lab.errors import LabError, NotFound, WrongUsage
+from mlops_lab.errors import LabError, WrongUsage
 from mlops_lab.monitor import timeline
 from mlops_lab.monitor.log import PredictionLog, opened
 from mlops_lab.monitor.reference import Reference, find_reference, load_reference
@@ -199,40 +199,19 @@ def _shares(summary: Summary) -> dict[str, float]:
     return dict(zip(summary.scale.labels, shares, strict=True))
 
 
-def page(found: Report | LabError, *, refresh: int | None = None) -> str:
-    """Return a report as one HTML file that needs nothing else, for light and dark.
-
-    Parameters
-    ----------
-    found
-        The report, or the error that came instead of one.
-    refresh
-        Load the page again after so many seconds, for a server's live page.
-    """
-    again = f'<meta http-equiv="refresh" content="{refresh}">' if refresh else ""
-    title = "Monitor" if isinstance(found, LabError) else f"{found.verdict.model} v{found.verdict.version}: monitor"
-    body = _problem(found) if isinstance(found, LabError) else f"{found._repr_html_()}{_log_card(found.log)}"
+def page(found: Report) -> str:
+    """Return a report as one HTML file that needs nothing else, for light and dark."""
+    title = f"{found.verdict.model} v{found.verdict.version}: monitor"
+    body = f"{found._repr_html_()}{_log_card(found.log)}"
     return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">{again}'
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><main><h1>{escape(title)}</h1>{body}</main></body></html>"
     )
 
 
-def live_page(
-    log: PredictionLog, models: ModelStore | str | Path, model: str | None = None, *, refresh: int = 30
-) -> str:
-    """Return the page of a running server: it never raises, and makes no reference, which would take too long."""
-    try:
-        return page(report(log, models, model, make=False), refresh=refresh)
-    except NotFound as error:
-        hint = f"{error.hint} Or: mlops-lab monitor report --log FILE"
-        return page(NotFound(error.message, hint), refresh=refresh)
-    except LabError as error:
-        return page(error, refresh=refresh)
-
-
-def _problem(error: LabError) -> str:
+def draw_problem(error: LabError) -> str:
+    """Return what stands in the place of a report, and what to do."""
     return show.card("Nothing to show yet", escape(error.message), f"→ {escape(error.hint)}" if error.hint else "")
 
 

@@ -28,6 +28,7 @@ class WriterCounts:
     repeated: int = 0
     dropped: int = 0  # the queue was full
     failed: int = 0  # they could not be written
+    late: int = 0  # somebody waited for them to be written, and went on without that
     error: str = ""  # why the last attempt failed; empty while all is well
 
 
@@ -88,6 +89,15 @@ class GroupWriter(Generic[Item]):
                 self._changed.notify_all()
         return future
 
+    def wait(self, future: Future[bool], rows: int, timeout: float) -> bool:
+        """Wait for an item of so many rows to be written, but not for a disk that fails; tell whether it was."""
+        with self._changed:
+            self._changed.wait_for(lambda: future.done() or self.counts.error, timeout)
+            if not future.done():
+                self.counts.late += rows
+                return False
+        return future.result()
+
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until everything taken so far is written or given up; tell whether that came in time."""
         end = time.monotonic() + timeout
@@ -112,9 +122,9 @@ class GroupWriter(Generic[Item]):
             outcome = self._attempt([item for item, *_ in group], sum(rows for _, rows, *_ in group))
             with self._changed:
                 self._in_hand = 0
+                for *_, future in group:
+                    future.set_result(outcome)
                 self._changed.notify_all()
-            for *_, future in group:
-                future.set_result(outcome)
 
     def _next_group(self) -> list[tuple[Item, int, int, Future[bool]]]:
         with self._changed:
@@ -153,4 +163,6 @@ class GroupWriter(Generic[Item]):
     def _failed(self, error: Exception) -> None:
         if not self.counts.error:
             _log.warning("predictions cannot be logged: %s", error)
-        self.counts.error = f"{type(error).__name__}: {error}".strip()
+        with self._changed:
+            self.counts.error = f"{type(error).__name__}: {error}".strip()
+            self._changed.notify_all()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 import mlops_lab
 from mlops_lab.predict import Predictor
@@ -95,6 +96,10 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
+
+    def add(self, collector: Collector) -> None:
+        """Show what another part of the server counts, too."""
+        self._registry.register(collector)
 
     def predicted(self, inference: Inference) -> None:
         """Count the classes that a version answered."""
