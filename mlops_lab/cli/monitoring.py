@@ -76,7 +76,7 @@ def dashboard(
 @click.argument("name")
 @in_models
 @click.option("--version", default="latest", show_default=True, help="Version: v3, an alias, or latest.")
-@click.option("--data", "data_set", help="The data set whose test images are held out; by default what it was trained on.")
+@click.option("--data", "data_set", help="Data set with held-out test images; by default what it was trained on.")
 @prints
 def reference(name: str, folder: str, version: str, data_set: str | None) -> tuple[Any, str]:
     """Make the reference of a version from held-out data, and keep it beside the version."""

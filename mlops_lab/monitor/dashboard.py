@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -17,7 +18,7 @@ from mlops_lab.monitor.reference import Reference, find_reference, load_referenc
 from mlops_lab.monitor.status import LogStatus
 from mlops_lab.monitor.summary import HOUR, Summary, merge
 from mlops_lab.monitor.timeline import Hour
-from mlops_lab.monitor.verdict import FEWEST, Verdict, compare
+from mlops_lab.monitor.verdict import FEWEST, Verdict, compare, compare_each
 from mlops_lab.store import ModelStore
 
 # Hours that are drawn; the verdict is about all that were asked for.
@@ -142,8 +143,7 @@ def report(
         status = found.status if found is log else None  # one that was opened to be read has written nothing
     verdict = compare(reference, hours)
     whole = merge(*(summary for _, summary in hours))
-    drawn = tuple(_hour(reference, start, summary) for start, summary in hours[-DRAWN:])
-    return Report(verdict, drawn, _shares(whole), _shares(reference.summary), status)
+    return Report(verdict, _draw_hours(reference, hours[-DRAWN:]), _shares(whole), _shares(reference.summary), status)
 
 
 def compare_log(
@@ -186,12 +186,18 @@ def choose(log: PredictionLog, model: str | None, version: int | None) -> tuple[
     return chosen.model, chosen.version
 
 
-def _hour(reference: Reference, hour: int, summary: Summary) -> Hour:
-    if summary.count < FEWEST:
-        return Hour(float(HOUR * hour), summary.count, None, None, None, False, False)
-    verdict = compare(reference, summary)
+def _draw_hours(reference: Reference, hours: Sequence[tuple[int, Summary]]) -> tuple[Hour, ...]:
+    enough = [(hour, summary) for hour, summary in hours if summary.count >= FEWEST]
+    verdicts = compare_each(reference, [summary for _, summary in enough])
+    said = {hour: verdict for (hour, _), verdict in zip(enough, verdicts, strict=True)}
+    return tuple(_hour(hour, summary.count, said.get(hour)) for hour, summary in hours)
+
+
+def _hour(hour: int, count: int, verdict: Verdict | None) -> Hour:
+    if verdict is None:
+        return Hour(float(HOUR * hour), count, None, None, None, False, False)
     accuracy, low, high = (round(value, 4) for value in verdict.estimate.range)
-    return Hour(float(HOUR * hour), summary.count, accuracy, low, high, verdict.changed, verdict.harmful)
+    return Hour(float(HOUR * hour), count, accuracy, low, high, verdict.changed, verdict.harmful)
 
 
 def _shares(summary: Summary) -> dict[str, float]:

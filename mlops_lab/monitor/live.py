@@ -17,6 +17,8 @@ from mlops_lab.store import ModelStore
 FRESH_SECONDS = 5.0
 # Without a reference, what the newest so many predictions said is shown.
 NEWEST = 1000
+# A report looks so far back from the newest prediction: a bad hour must not drown in a good year.
+DAY_SECONDS = 24 * 3600.0
 
 
 class LiveReports:
@@ -76,7 +78,9 @@ class LiveReports:
         try:
             if self._models is None:
                 raise NotFound("The server has no store, so there is no reference.", "Serve a models folder.")
-            found = report(self._log, self._models, chosen.model, chosen.version, make=False)
+            name, version = chosen.model, chosen.version
+            newest = float(self._log.read(name, version, last=1).times[-1])
+            found = report(self._log, self._models, name, version, since=newest - DAY_SECONDS, make=False)
         except ImportError as error:
             missing = MissingPackage(f"A report needs {error.name}.", "pip install scipy scikit-learn")
             return {**about, "summary": missing.message, "html": self._without(chosen, missing)}

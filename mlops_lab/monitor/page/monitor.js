@@ -29,7 +29,7 @@ async function look() {
   fill($("model"), models.map(({ name }) => name), answer.model);
   fill($("version"), models.find(({ name }) => name === answer.model)?.versions ?? [], answer.version);
   say(answer.summary || "The log is empty. Send a prediction to the server.", false);
-  $("when").textContent = answer.at ? `As of ${new Date(1000 * answer.at).toLocaleTimeString()}.` : "";
+  $("when").textContent = answer.at ? `As of ${new Date(1000 * answer.at).toLocaleTimeString()}, about the last day.` : "";
   draw($("report"), answer.html);
   draw($("log"), answer.log ?? "");
 }
