@@ -231,7 +231,7 @@ def opened_without_anywidget(chromium, tmp_path_factory):
 
 
 @pytest.fixture
-def opened(chromium):
+def opened_page(chromium):
     """Return a function that opens an address; nothing may go wrong in the console or come from elsewhere."""
     contexts, wrong = [], []
 

@@ -42,8 +42,8 @@ def say(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1100, 360])
-def test_it_fits_and_is_readable(opened, server, scheme, width):
-    page = opened(f"{server.url}/monitor", color_scheme=scheme, viewport={"width": width, "height": 800})
+def test_it_fits_and_is_readable(opened_page, server, scheme, width):
+    page = opened_page(f"{server.url}/monitor", color_scheme=scheme, viewport={"width": width, "height": 800})
     page.wait_for_selector(REPORT)
     assert "clothes v1: harmful, changed" in say(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -55,8 +55,8 @@ def test_it_fits_and_is_readable(opened, server, scheme, width):
     assert light is (scheme == "light") and light is (sum(map(int, colour[4:-1].split(", "))) < 384)
 
 
-def test_the_keyboard_reaches_everything_and_keeps_its_place(opened, server):
-    page = opened(f"{server.url}/monitor")
+def test_the_keyboard_reaches_everything_and_keeps_its_place(opened_page, server):
+    page = opened_page(f"{server.url}/monitor")
     page.wait_for_selector(REPORT)
     reached = []
     for _ in range(8):
@@ -77,10 +77,10 @@ def test_the_keyboard_reaches_everything_and_keeps_its_place(opened, server):
     assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
 
 
-def test_a_key_is_asked_for(opened, log):
+def test_a_key_is_asked_for(opened_page, log):
     app = create_app(ROOT / "models", log=log, api_keys=["open sesame"])
     with serve.start(app, name="watched with a key") as server:
-        page = opened(f"{server.url}/monitor", allowed=["401"])
+        page = opened_page(f"{server.url}/monitor", allowed=["401"])
         page.locator("#key").wait_for()
         assert "requires an API key" in say(page)
         page.fill("#key", "open sesame")

@@ -36,6 +36,11 @@ def secured():
 
 
 @pytest.fixture
+def opened(opened_page):
+    return opened_page
+
+
+@pytest.fixture
 def page(opened, server):
     page = opened(server.url)
     page.wait_for_selector("#samples button")
