@@ -90,6 +90,7 @@ class Client(threading.Thread):
         self.refused = 0
 
     def run(self) -> None:
+        """Ask until the server is gone."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         for number in itertools.count():
             name = f"{self.prefix}-{number}"
@@ -167,8 +168,14 @@ def main() -> None:
     lost = [name for name in acknowledged if name not in counts]
     window = max((deaths[name.split("-")[0]] - acknowledged[name] for name in lost), default=0.0)
     doubled = sum(number > 1 for number in counts.values())
-    found = {"kills": kills, "server": arguments.server, "durable": arguments.durable, "acknowledged": len(acknowledged)}
-    found |= {"lost": len(lost), "lost_seconds": round(window, 3), "doubled": doubled, "integrity": intact}
+    found = {"kills": kills, "server": arguments.server, "durable": arguments.durable}
+    found |= {
+        "acknowledged": len(acknowledged),
+        "lost": len(lost),
+        "lost_seconds": round(window, 3),
+        "doubled": doubled,
+        "integrity": intact,
+    }
     print(json.dumps(found))
     sys.exit(int(bool(doubled or intact != "ok" or (arguments.durable and lost))))
 

@@ -26,7 +26,7 @@ def killed(*options):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the benchmark forks")
 @pytest.mark.parametrize("durable", ["--durable", "--no-durable"])
 def test_a_killed_writer_loses_nothing_it_acknowledged(durable):
-    found = killed("--kills", "25", durable)
+    found = killed("--kills", "12", durable)
     assert durable == "--no-durable" or found["lost"] == 0
 
 
