@@ -168,7 +168,7 @@ def main() -> None:
     lost = [name for name in acknowledged if name not in counts]
     window = max((deaths[name.split("-")[0]] - acknowledged[name] for name in lost), default=0.0)
     doubled = sum(number > 1 for number in counts.values())
-    found = {"kills": kills, "server": arguments.server, "durable": arguments.durable}
+    found: dict[str, object] = {"kills": kills, "server": arguments.server, "durable": arguments.durable}
     found |= {
         "acknowledged": len(acknowledged),
         "lost": len(lost),
