@@ -37,7 +37,6 @@ from mlops_lab.deploy.lint import LintReport
 from mlops_lab.findings import Finding
 from mlops_lab.grade.record import Standing
 from mlops_lab.monitor.drift import Difference
-from mlops_lab.monitor.scale import make_scale
 from mlops_lab.monitor.timeline import Hour
 from mlops_lab.pipeline.outcome import Release, StageOutcome
 from mlops_lab.predict import Prediction
@@ -47,6 +46,7 @@ from mlops_lab.serve.chains.finder import find_digits
 from mlops_lab.store.compat import CompatReport, MigrationReport
 from mlops_lab.store.safety.report import AuditReport, finding
 from mlops_lab.store.trial import TrialReport
+from mlops_lab.summary.scale import make_scale
 from mlops_lab.validate.load_result import LoadResult, LoadTestConfig
 from mlops_lab.widgets.request_stats import RequestStats
 

@@ -28,6 +28,7 @@ ORDER = [
     {"image"},
     {"predict"},
     {"data", "engines"},
+    {"summary"},
     {"train", "store"},
     {"client"},
     {"serve"},

@@ -25,10 +25,10 @@ from mlops_lab.monitor.status import LogStatus as LogStatus
 from mlops_lab.monitor.stream import Alarm as Alarm
 from mlops_lab.monitor.stream import Watched as Watched
 from mlops_lab.monitor.stream import watch as watch
-from mlops_lab.monitor.summary import Summary as Summary
-from mlops_lab.monitor.summary import merge as merge
-from mlops_lab.monitor.summary import summarise as summarise
 from mlops_lab.monitor.verdict import Verdict as Verdict
 from mlops_lab.monitor.verdict import compare as compare
-from mlops_lab.monitor.window import Window as Window
-from mlops_lab.monitor.window import observe as observe
+from mlops_lab.summary.summary import Summary as Summary
+from mlops_lab.summary.summary import merge as merge
+from mlops_lab.summary.summary import summarise as summarise
+from mlops_lab.summary.window import Window as Window
+from mlops_lab.summary.window import observe as observe

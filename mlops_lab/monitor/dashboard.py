@@ -16,10 +16,10 @@ from mlops_lab.monitor import timeline
 from mlops_lab.monitor.log import PredictionLog, opened
 from mlops_lab.monitor.reference import Reference, find_reference, load_reference
 from mlops_lab.monitor.status import LogStatus
-from mlops_lab.monitor.summary import HOUR, Summary, merge
 from mlops_lab.monitor.timeline import Hour
 from mlops_lab.monitor.verdict import FEWEST, Verdict, compare, compare_each
 from mlops_lab.store import ModelStore
+from mlops_lab.summary.summary import HOUR, Summary, merge
 
 # Hours that are drawn; the verdict is about all that were asked for.
 DRAWN = 48

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mlops_lab.data import Split
 from mlops_lab.errors import WrongUsage, nearest
-from mlops_lab.monitor.window import NO_CLASS
+from mlops_lab.summary.window import NO_CLASS
 
 Pixels = NDArray[np.float32]
 Disturb = Callable[[Pixels, float, np.random.Generator], Pixels]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import show
-from mlops_lab.monitor.summary import Summary
+from mlops_lab.summary.summary import Summary
 
 ALPHA = 0.05
 # From this distance on a change is large: a fifth of the predictions lie elsewhere.

@@ -22,13 +22,13 @@ from mlops_lab.monitor.database import Database, connect, failures
 from mlops_lab.monitor.lookup import find_prediction, find_version, list_versions
 from mlops_lab.monitor.retention import Retention, remove
 from mlops_lab.monitor.rows import LoggedModel
-from mlops_lab.monitor.scale import Scale
 from mlops_lab.monitor.schema import migrate
 from mlops_lab.monitor.status import LogStatus, shown
-from mlops_lab.monitor.summary import Summary
-from mlops_lab.monitor.window import Window
 from mlops_lab.monitor.writer import LINGER, GroupWriter
 from mlops_lab.predict import PredictionEvent
+from mlops_lab.summary.scale import Scale
+from mlops_lab.summary.summary import Summary
+from mlops_lab.summary.window import Window
 
 if TYPE_CHECKING:
     from flask import Flask

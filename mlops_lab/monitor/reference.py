@@ -1,16 +1,14 @@
-"""What a version does on held-out data: made when it is published, kept beside it, and what production is held against.
+"""What a version does on held-out data, kept beside it, and what it learned from disturbing them.
 
-The file is ``evidence/reference.npz`` in the version's folder: arrays only, so reading it runs no code.
+The summary is written when the version is published (:mod:`mlops_lab.summary.held_out`), to ``evidence/reference.npz``;
+what is learned from disturbed images takes some ten seconds, and is added when a reference is first asked for.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,17 +22,11 @@ from mlops_lab.errors import DamagedArtifact, NotFound, StoreError, WrongUsage
 from mlops_lab.monitor.disturbances import KINDS
 from mlops_lab.monitor.harm import Estimator, learn, leave_out
 from mlops_lab.monitor.rehearsal import Rehearsals, rehearse
-from mlops_lab.monitor.scale import Scale, make_scale
-from mlops_lab.monitor.summary import Summary, summarise
-from mlops_lab.monitor.window import observe
 from mlops_lab.predict import Predictor
 from mlops_lab.store import ModelStore, ModelVersion, disk
-
-FILE = "evidence/reference.npz"
-FORMAT = 1  # raise it when the arrays change their meaning; a file of another format is made anew
-LEAST = 200
-# Accuracy on held-out data that is so many standard errors above the published one was not held out.
-SUSPICIOUS = 4.0
+from mlops_lab.summary.held_out import FILE, pack, summarise_held_out, unpack
+from mlops_lab.summary.scale import Scale
+from mlops_lab.summary.summary import Summary
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,26 +115,17 @@ def make_reference(
     WrongUsage
         There are too few images, or the model knows them.
     """
-    if len(split) < LEAST:
-        message = f"A reference needs at least {LEAST} held-out examples; received {len(split)}."
-        raise WrongUsage(message, "Pass the test split.")
-    window = observe(predictor, split.images, split.labels)
-    _refuse_training_data(window.accuracy, published, len(split))
-    scale = make_scale(window)
-    summary = summarise(window, scale)
+    summary = summarise_held_out(predictor, split.images, split.labels, published=published)
+    plain = Reference(predictor.name, predictor.version, summary)
+    return _rehearsed(plain, predictor, split, kinds=kinds, seed=seed)
+
+
+def _rehearsed(plain: Reference, predictor: Predictor, split: Split, **options: Any) -> Reference:
+    """Return a reference with what is learned from disturbing held-out images; as it is where there are none."""
     if not predictor.input.size:
-        return Reference(predictor.name, predictor.version, summary)
-    rehearsals = rehearse(predictor, split, scale, summary, kinds=kinds, seed=seed)
-    return Reference(predictor.name, predictor.version, summary, rehearsals, leave_out(rehearsals))
-
-
-def _refuse_training_data(accuracy: float | None, published: float | None, examples: int) -> None:
-    if accuracy is None or published is None:
-        return
-    error = math.sqrt(max(published * (1 - published), 1e-4) / examples)
-    if accuracy > published + SUSPICIOUS * error:
-        message = f"The accuracy on these examples is {accuracy:.3f}, and {published:.3f} was published."
-        raise WrongUsage(message, "The model knows them from its training: pass held-out data.")
+        return plain
+    rehearsals = rehearse(predictor, split, plain.scale, plain.summary, **options)
+    return replace(plain, rehearsals=rehearsals, errors=leave_out(rehearsals))
 
 
 def store_reference(
@@ -211,19 +194,36 @@ def _read(path: Path, changed: int, size: int) -> Reference:
 
 
 def find_reference(models: ModelStore, name: str, version: int | str = "latest") -> Reference:
-    """Return the stored reference of a version; where there is none, make it, and store it where that is possible."""
+    """Return the stored reference of a version, with what it learns from disturbed images; make what is missing.
+
+    What was made is stored where that is possible. Where the version's data are not here, nothing is learned: changes
+    are seen, and what they cost is not estimated.
+    """
+    stored = None
     try:
-        return load_reference(models, name, version)
+        stored = load_reference(models, name, version)
     except NotFound:
         if name not in models.names():
             raise
     except DamagedArtifact:
         pass
     found = models.get(name, version)
-    reference = _make(models, found)
-    with suppress(StoreError):  # a folder that is only read, such as an installed one
-        _write(found, reference)
+    if stored is not None and (stored.rehearsals is not None or not found.manifest.input.size):
+        return stored
+    reference = _make(models, found) if stored is None else _complete(models, found, stored)
+    if reference is not stored:
+        with suppress(StoreError):  # a folder that is only read, such as an installed one
+            _write(found, reference)
     return reference
+
+
+def _complete(models: ModelStore, found: ModelVersion, stored: Reference) -> Reference:
+    """Return a reference as it was published, on its own bins, with what is learned from disturbed images."""
+    try:
+        split = _held_out(found.manifest.data)
+    except WrongUsage:
+        return stored
+    return _rehearsed(stored, models.load(found.name, found.version), split)
 
 
 def _held_out(provenance: Any) -> Split:
@@ -237,29 +237,12 @@ def _held_out(provenance: Any) -> Split:
 
 def to_bytes(reference: Reference) -> bytes:
     """Return a reference as the bytes of its file."""
-    scale, rehearsals = reference.scale, reference.rehearsals
-    about = {
-        "format": FORMAT,
-        "model": reference.model,
-        "version": reference.version,
-        "labels": scale.labels,
-        "statistics": scale.statistics,
-        "kinds": rehearsals.kinds if rehearsals is not None else (),
-    }
-    arrays: dict[str, Any] = {
-        **{name: getattr(scale, name) for name in _SCALE},
-        "sums": reference.summary.sums,
-        "about": np.array(json.dumps(about, ensure_ascii=False)),
-    }
-    if rehearsals is not None:
-        arrays |= {"traits": rehearsals.traits.astype(np.float32), "accuracy": rehearsals.accuracy}
-        arrays["errors"] = reference.errors
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    return buffer.getvalue()
-
-
-_SCALE = ("edges", "centre", "spread", "class_centre", "class_spread", "calibration")
+    rehearsals = reference.rehearsals
+    about = {"model": reference.model, "version": reference.version}
+    if rehearsals is None:
+        return pack(reference.summary, {**about, "kinds": ()})
+    learned = {"traits": rehearsals.traits.astype(np.float32), "accuracy": rehearsals.accuracy}
+    return pack(reference.summary, {**about, "kinds": rehearsals.kinds}, **learned, errors=reference.errors)
 
 
 def from_bytes(content: bytes, path: str = "the reference") -> Reference:
@@ -270,18 +253,14 @@ def from_bytes(content: bytes, path: str = "the reference") -> Reference:
     DamagedArtifact
         They are not a reference, or one of another format.
     """
+    summary, about, arrays = unpack(content, path)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            about = json.loads(str(arrays["about"]))
-            if about["format"] != FORMAT:
-                raise ValueError(f"its format is {about['format']}, not {FORMAT}")
-            scale = Scale(tuple(about["labels"]), tuple(about["statistics"]), *(arrays[name] for name in _SCALE))
-            summary = Summary(scale, arrays["sums"])
-            rehearsals = errors = None
-            if about["kinds"]:
-                traits = arrays["traits"].astype(np.float64)
-                rehearsals, errors = Rehearsals(traits, arrays["accuracy"], tuple(about["kinds"])), arrays["errors"]
-    except Exception as error:  # zip, npz, JSON and shapes each have their own
+        plain = Reference(about["model"], about["version"], summary)
+        if not about["kinds"]:
+            return plain
+        traits = arrays["traits"].astype(np.float64)
+        rehearsals = Rehearsals(traits, arrays["accuracy"], tuple(about["kinds"]))
+        return replace(plain, rehearsals=rehearsals, errors=arrays["errors"])
+    except (LookupError, ValueError, TypeError) as error:
         message = f"{Path(path)} is no reference: {error}."
         raise DamagedArtifact(message, "monitor.store_reference(models, name) makes it again.") from error
-    return Reference(about["model"], about["version"], summary, rehearsals, errors)

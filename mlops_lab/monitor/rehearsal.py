@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from mlops_lab.data import Split
 from mlops_lab.monitor.disturbances import KINDS, disturb
-from mlops_lab.monitor.scale import Scale
-from mlops_lab.monitor.summary import Summary, summarise
-from mlops_lab.monitor.window import observe
 from mlops_lab.predict import Predictor
+from mlops_lab.summary.scale import Scale
+from mlops_lab.summary.summary import Summary, summarise
+from mlops_lab.summary.window import observe
 
 QUIET = "quiet"
 WINDOWS_OF_A_KIND = 60

@@ -11,8 +11,8 @@ from typing import Any
 
 from mlops_lab.monitor.database import Database
 from mlops_lab.monitor.rows import COLUMNS, LoggedModel, to_window
-from mlops_lab.monitor.scale import Scale
-from mlops_lab.monitor.summary import HOUR, Summary, empty, from_bytes, merge, summarise_hours
+from mlops_lab.summary.scale import Scale
+from mlops_lab.summary.summary import HOUR, Summary, empty, from_bytes, merge, summarise_hours
 
 # Predictions are read so many at a time, so that a report's memory does not grow with the log.
 PAGE = 5_000

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab.image import encode_png, fit
-from mlops_lab.monitor.image_statistics import describe_inputs, names
-from mlops_lab.monitor.window import UNKNOWN, Window
 from mlops_lab.predict import PredictionEvent
+from mlops_lab.summary.image_statistics import describe_inputs, names
+from mlops_lab.summary.window import UNKNOWN, Window
 
 INSERT = (
     "INSERT INTO predictions (request_id, place, time, model, version, class, confidence, probabilities, statistics, "

@@ -9,9 +9,9 @@ from typing import Any
 from mlops_lab import show
 from mlops_lab.errors import WrongUsage
 from mlops_lab.monitor.reference import Reference
-from mlops_lab.monitor.summary import Summary, merge, summarise
 from mlops_lab.monitor.verdict import Verdict, compare
-from mlops_lab.monitor.window import Window
+from mlops_lab.summary.summary import Summary, merge, summarise
+from mlops_lab.summary.window import Window
 
 SIZE = 200
 # Looking often is testing often: an alarm needs so many looks in a row that say harm.

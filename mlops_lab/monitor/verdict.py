@@ -15,8 +15,8 @@ from mlops_lab.monitor.drift import ALPHA, Difference, examine
 from mlops_lab.monitor.harm import Estimate, labels_needed, measure
 from mlops_lab.monitor.reference import Reference
 from mlops_lab.monitor.rehearsal import describe_summary
-from mlops_lab.monitor.summary import HOUR, Summary, merge, summarise_hours
-from mlops_lab.monitor.window import Window
+from mlops_lab.summary.summary import HOUR, Summary, merge, summarise_hours
+from mlops_lab.summary.window import Window
 
 # An estimate this far below the reference is harm: less is within the error of an estimate for 200 predictions.
 MARGIN = 0.03

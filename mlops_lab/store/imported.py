@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import show
+from mlops_lab.data import Split
 from mlops_lab.errors import WrongUsage
 from mlops_lab.image import InputSpec, describe
 from mlops_lab.store import safety
@@ -30,6 +31,7 @@ class ImportedModel:
     data: Mapping[str, Any] = field(default_factory=dict)
     framework: str = "onnx"
     seed: int | None = None
+    held_out: Split | None = field(default=None, repr=False)
 
     def _repr_html_(self) -> str:
         rows = [
@@ -48,6 +50,7 @@ def from_onnx(
     labels: Sequence[str],
     examples: NDArray[Any],
     metrics: Mapping[str, float] | None = None,
+    held_out: Split | None = None,
     trust: bool = False,
 ) -> ImportedModel:
     """Return an ONNX model, of PyTorch or whatever else, ready for :meth:`ModelStore.publish`.
@@ -64,6 +67,9 @@ def from_onnx(
         Some images, or arrays where the model takes no images; the store remembers the answers to them.
     metrics
         Its metrics, such as ``{"test_accuracy": 0.91}``.
+    held_out
+        Examples that it was not trained on, with their classes: what it does on them is kept beside the version, and
+        the monitor holds production against it.
     trust
         Whether you know who made the file: spares the trial in a limited child process.
 
@@ -90,4 +96,6 @@ def from_onnx(
         raise WrongUsage(f"The file is {report.format}, not ONNX.", "Export the model to ONNX first.")
     if not trust:
         trial_load(source.data, format="onnx").require_passed()
-    return ImportedModel(source.data, input, tuple(labels), np.asarray(examples), dict(metrics or {}))
+    return ImportedModel(
+        source.data, input, tuple(labels), np.asarray(examples), dict(metrics or {}), held_out=held_out
+    )

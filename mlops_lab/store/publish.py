@@ -22,6 +22,7 @@ from mlops_lab.store.history import append_history
 from mlops_lab.store.keras_file import running_versions
 from mlops_lab.store.manifest import Golden, ModelManifest
 from mlops_lab.store.version import ModelVersion
+from mlops_lab.summary.held_out import keep_summary
 
 # A folder of a higher number is not seen as a version.
 LAST = 999_999
@@ -41,6 +42,7 @@ def publish_run(run: Run, parent: Path, version: int | None, description: str) -
             number = version or next_number(parent)
             sentence = description or str(run.data.get("task", ""))
             manifest = _describe(run, source, folder, parent.name, number, sentence)
+            keep_summary(run, Predictor(parent.name, number, run.input, run.labels, source), folder)
             (folder / "README.md").write_text(card(manifest.to_dict()), encoding="utf-8")
             (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
             sync_tree(folder)
@@ -67,7 +69,7 @@ def _describe(run: Run, source: Engine, folder: Path, name: str, number: int, de
     files = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("README.md", "manifest.json")
+        if path.is_file() and path.name not in ("README.md", "manifest.json", "reference.npz")
     }
     trained = Predictor(name, number, run.input, run.labels, source)
     golden = Golden(run.examples, _answers(trained, run.examples))

@@ -133,6 +133,7 @@ def fit(
         seed=config.seed,
         examples=one_of_each(dataset.test),
         settings={"model": model.name, **asdict(config)},
+        held_out=dataset.test,
     )
 
 

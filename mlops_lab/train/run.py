@@ -19,7 +19,8 @@ class TrainingRun:
     """A trained model with its metrics and provenance.
 
     ``model`` and ``history`` are Keras's own; ``metrics`` holds ``test_accuracy`` and ``validation_accuracy``;
-    ``examples`` are test images, one per class, from which the store makes the golden examples.
+    ``examples`` are test images, one per class, from which the store makes the golden examples. ``held_out`` is the
+    test split: the store summarises what the model does on it, which the monitor holds production against.
     """
 
     model: Any = field(repr=False)
@@ -34,6 +35,7 @@ class TrainingRun:
     seed: int | None
     examples: NDArray[np.uint8] = field(repr=False)
     settings: dict[str, Any] = field(repr=False)
+    held_out: Split | None = field(repr=False, default=None)
 
     @property
     def data_checksum(self) -> str:

@@ -54,6 +54,7 @@ def fit_sklearn(dataset: Dataset, estimator: Any = None, *, seed: int = 0) -> Tr
         seed=seed,
         examples=one_of_each(dataset.test),
         settings={"model": type(estimator).__name__, **_plain(estimator.get_params())},
+        held_out=dataset.test,
     )
 
 

@@ -9,7 +9,7 @@ from mlops_lab import store
 from mlops_lab.data import Split
 from mlops_lab.errors import WrongUsage
 from mlops_lab.monitor import KINDS, disturb
-from mlops_lab.monitor.window import NO_CLASS
+from mlops_lab.summary.window import NO_CLASS
 
 
 @pytest.fixture(scope="module")

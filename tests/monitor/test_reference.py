@@ -101,3 +101,28 @@ def test_a_model_of_unknown_data_needs_a_split(models, few_rehearsals, monkeypat
     monkeypatch.setattr(data, "load", lambda name: (_ for _ in ()).throw(NotFound("no such data set")))
     with pytest.raises(WrongUsage, match="Pass held-out data"):
         monitor.find_reference(models, "digits")
+
+
+def test_publishing_keeps_what_the_version_does_on_held_out_data(models, digits, digits_run):
+    version = models.publish(digits_run, "digits")
+    kept = monitor.load_reference(models, "digits", version.version)
+    assert (kept.model, kept.version, kept.summary.count) == ("digits", version.version, len(digits.test))
+    assert kept.accuracy == pytest.approx(version.manifest.metrics["test_accuracy"])
+    assert room.FILE not in version.manifest.files and version.read()  # the monitor adds to it, so it is not hashed
+    window = monitor.observe(models.load("digits", version.version), digits.test.images, digits.test.labels)
+    assert not monitor.compare(kept, window).changed
+
+
+def test_what_was_published_is_completed_on_its_own_bins(models, digits_run, few_rehearsals):
+    models.publish(digits_run, "digits")
+    plain = monitor.load_reference(models, "digits")
+    assert plain.rehearsals is None and plain.estimator is None
+    whole = monitor.find_reference(models, "digits")
+    assert whole.scale.digest == plain.scale.digest and whole.estimator is not None
+    assert monitor.load_reference(models, "digits").rehearsals is not None
+
+
+def test_without_its_data_a_published_reference_stays_as_it_is(models, digits_run, monkeypatch):
+    models.publish(digits_run, "digits")
+    monkeypatch.setattr(data, "load", lambda name: (_ for _ in ()).throw(NotFound("no such data set")))
+    assert monitor.find_reference(models, "digits").rehearsals is None

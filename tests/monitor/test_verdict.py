@@ -10,8 +10,8 @@ from mlops_lab.errors import WrongUsage
 from mlops_lab.monitor import Reference, compare, disturb, observe, summarise
 from mlops_lab.monitor.drift import _compare_classes, examine
 from mlops_lab.monitor.harm import labels_needed
-from mlops_lab.monitor.scale import Scale
-from mlops_lab.monitor.summary import Summary, empty
+from mlops_lab.summary.scale import Scale
+from mlops_lab.summary.summary import Summary, empty
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def test_the_manifest_is_written_last(models, digits_run, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", noted)
     models.publish(digits_run, "digits")
-    assert seen[-1] == ("manifest.json", ["README.md", "model.onnx", "model.skops"])
+    assert seen[-1] == ("manifest.json", ["README.md", "evidence", "model.onnx", "model.skops"])
 
 
 def test_a_model_folder_that_is_a_file(tmp_path, digits_run):

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from mlops_lab import show
 from mlops_lab.errors import WrongUsage
-from mlops_lab.monitor.scale import Scale
-from mlops_lab.monitor.window import UNKNOWN, Window
+from mlops_lab.summary.scale import Scale
+from mlops_lab.summary.window import UNKNOWN, Window
 
 # Features are added as multiples of 1/65,536, because whole numbers add up to the same in any order.
 UNIT = 1 << 16

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mlops_lab import show
 from mlops_lab.errors import WrongUsage
-from mlops_lab.monitor.image_statistics import describe_inputs, names
 from mlops_lab.predict import Predictor
+from mlops_lab.summary.image_statistics import describe_inputs, names
 
 UNKNOWN = -1  # the truth of a prediction that nobody has judged
 NO_CLASS = -2  # the truth of an image that belongs to none of the model's classes

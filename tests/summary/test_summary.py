@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlops_lab.errors import WrongUsage
-from mlops_lab.monitor.scale import make_scale
-from mlops_lab.monitor.summary import empty, from_bytes, merge, summarise
-from mlops_lab.monitor.window import UNKNOWN, Window
+from mlops_lab.summary.scale import make_scale
+from mlops_lab.summary.summary import empty, from_bytes, merge, summarise
+from mlops_lab.summary.window import UNKNOWN, Window
 
 LABELS, STATISTICS = ("a", "b", "c"), ("brightness", "contrast")
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab.errors import WrongUsage
-from mlops_lab.monitor.window import Window
+from mlops_lab.summary.window import Window
 
 BINS = 20
 # Of a model with more classes, only the class and the confidence are looked at.
