@@ -79,12 +79,15 @@ def dashboard(
 @click.option("--data", "data_set", help="Data set with held-out test images; by default what it was trained on.")
 @prints
 def reference(name: str, folder: str, version: str, data_set: str | None) -> tuple[Any, str]:
-    """Make the reference of a version from held-out data, and keep it beside the version."""
+    """Make the reference of a version from held-out data, or add to it what disturbed images teach; keep it there."""
     from mlops_lab import data, store
     from mlops_lab import monitor as stage
 
-    split = data.load(data_set).test if data_set else None
-    found = stage.store_reference(store.ModelStore(folder), name, version, split)
+    models = store.ModelStore(folder)
+    if data_set:
+        found = stage.store_reference(models, name, version, data.load(data_set).test)
+    else:
+        found = stage.find_reference(models, name, version)
     words = f"{found.model} v{found.version}: {found.accuracy:.4f} on {found.summary.count:,} held-out examples"
     return found.to_dict(), words
 

@@ -15,10 +15,10 @@ from functools import partial
 from mlops_lab.errors import LabError, NotFound
 from mlops_lab.monitor.log import PredictionLog
 from mlops_lab.monitor.reference import load_reference
-from mlops_lab.monitor.scale import Scale
 from mlops_lab.serve import command, workers
 from mlops_lab.serve.command import Print, Settings
 from mlops_lab.store import ModelStore
+from mlops_lab.summary.scale import Scale
 
 
 def run(settings: Settings, announce: Print, warn: Print) -> None:

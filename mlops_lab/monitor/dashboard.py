@@ -218,7 +218,7 @@ def page(found: Report) -> str:
 
 def draw_problem(error: LabError) -> str:
     """Return what stands in the place of a report, and what to do."""
-    return show.card("Nothing to show yet", escape(error.message), f"→ {escape(error.hint)}" if error.hint else "")
+    return show.card("What is missing", escape(error.message), f"→ {escape(error.hint)}" if error.hint else "")
 
 
 def _log_card(log: LogStatus | None) -> str:

@@ -10,8 +10,10 @@ from mlops_lab.errors import BadRequest, LabError, MissingPackage, NotFound
 from mlops_lab.monitor.dashboard import Report, draw_problem, report
 from mlops_lab.monitor.log import PredictionLog
 from mlops_lab.monitor.lookup import choose_version
+from mlops_lab.monitor.reference import load_reference
 from mlops_lab.monitor.rows import LoggedModel
 from mlops_lab.store import ModelStore
+from mlops_lab.summary.image_statistics import IMAGE_STATISTICS
 
 # A report that is younger is shown again: however many people watch, it is computed once.
 FRESH_SECONDS = 5.0
@@ -86,7 +88,18 @@ class LiveReports:
             return {**about, "summary": missing.message, "html": self._without(chosen, missing)}
         except LabError as error:
             return {**about, "summary": error.message, "html": self._without(chosen, error)}
-        return {**found.to_dict(), **about, "summary": _summary(found), "html": found._repr_html_()}
+        html = f"{self._advice(chosen)}{found._repr_html_()}"
+        return {**found.to_dict(), **about, "summary": _summary(found), "html": html}
+
+    def _advice(self, chosen: LoggedModel) -> str:
+        """Return what would make the report better, if anything."""
+        assert self._models is not None
+        known = load_reference(self._models, chosen.model, chosen.version)  # kept in memory since it was first read
+        if known.rehearsals is not None or chosen.statistics != IMAGE_STATISTICS:
+            return ""
+        message = "The reference has not been disturbed, so what a change costs is not estimated."
+        hint = f"mlops-lab monitor reference {chosen.model} --version v{chosen.version}"
+        return draw_problem(NotFound(message, hint))
 
     def _without(self, chosen: LoggedModel, error: LabError) -> str:
         """Return what can be shown without a report."""

@@ -120,6 +120,7 @@ def create_app(
     app.register_blueprint(pages.blueprint(service))
     _add_operations(app, state)
     errors.add_handlers(app, limits)
+    state.log = log
     if log is not None:
         log.attach(app)
     state.hooks = count_hooks(app)

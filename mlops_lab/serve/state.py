@@ -64,6 +64,8 @@ class ServerState:
         The number of hooks that ``create_app`` registered with Flask.
     draining
         Whether the server has been asked to stop.
+    log
+        The prediction log, if there is one.
     details
         What ``/readyz`` tells beside the models, by name.
     open_endpoints
@@ -80,6 +82,7 @@ class ServerState:
     hooks: int = 0
     draining: bool = False
     single_process: bool = True
+    log: Log | None = None
     details: dict[str, Callable[[], object]] = field(default_factory=dict)
     open_endpoints: frozenset[str] = OPEN_ENDPOINTS
 

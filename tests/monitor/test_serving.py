@@ -8,13 +8,13 @@ import pytest
 
 from mlops_lab import serve
 from mlops_lab.cli import commands
-from mlops_lab.data import Split
 from mlops_lab.errors import WrongUsage
 from mlops_lab.image import encode_png
 from mlops_lab.monitor import PredictionLog, rehearsal, store_reference
 from mlops_lab.monitor.database import connect
 from mlops_lab.monitor.serving import attach_log
 from mlops_lab.serve.state import state_of
+from mlops_lab.summary.held_out import FILE, pack, summarise_held_out
 
 PNG = {"content_type": "image/png"}
 
@@ -181,8 +181,14 @@ def test_a_report_is_computed_once_for_all_who_watch(models, log, digits, monkey
     for image in digits.test.images[:40]:
         client.post("/models/digits", data=encode_png(image), **PNG)
     assert "mlops-lab monitor reference digits --version v1" in client.get("/monitor/report").json["html"]
-    store_reference(models, "digits", 1, Split(digits.test.images, digits.test.labels))
     monkeypatch.setattr("mlops_lab.monitor.live.FRESH_SECONDS", 0.0)
+    plain = summarise_held_out(models.load("digits"), digits.test.images, digits.test.labels)
+    path = models.get("digits", 1).path / FILE
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(pack(plain, {"model": "digits", "version": 1, "kinds": ()}))  # as publishing leaves it
+    told = client.get("/monitor/report").json
+    assert told["estimate"]["trust"] is False and "mlops-lab monitor reference digits" in told["html"]
+    store_reference(models, "digits", 1, digits.test)
     told = client.get("/monitor/report").json
     assert told["predictions"] == 40 and told["harmful"] is False and told["estimate"]["accuracy"] > 0.8
     assert told["summary"].startswith("digits v1: no harm") and "Prediction log" in told["log"]
