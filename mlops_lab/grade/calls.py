@@ -11,14 +11,20 @@ import copy
 import sys
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mlops_lab.errors import WrongUsage
 from mlops_lab.grade.cases import Failed, Overtime
 from mlops_lab.grade.results import clip
+
+if TYPE_CHECKING:
+    import tempfile
+
+    from mlops_lab.grade.desk import Desk
 
 TOO_LARGE = 64_000_000  # bytes of arguments that are copied to see whether they changed
 
@@ -66,6 +72,14 @@ class Target(Protocol):
         """Return a plain value of that name, such as a dict."""
         ...
 
+    def until(self, name: str, arguments: tuple[Any, ...], before: int, others: tuple[Any, ...] | None) -> str:
+        """Call the function of that name until just before one of its file operations; see :mod:`.interrupt`."""
+        ...
+
+    def desk(self) -> Desk:
+        """Return a new folder that the functions can reach."""
+        ...
+
 
 class Function:
     """A student's function, as a check sees it.
@@ -94,6 +108,13 @@ class Function:
         """Call the function, whatever comes of it."""
         return self._target.call(self.name, arguments, keywords)
 
+    def until(self, before: int, *arguments: Any, others: tuple[Any, ...] | None = None) -> str:
+        """Stop the call just before one of its file operations, or make another call there; say how it ended.
+
+        Parameters and words are those of :func:`mlops_lab.grade.interrupt.run`.
+        """
+        return self._target.until(self.name, arguments, before, others)
+
     def __repr__(self) -> str:
         return f"<{self.name}, written by the student>"
 
@@ -119,6 +140,18 @@ class Answer:
         """Whether the student wrote something of that name."""
         return self.target.has(name)
 
+    def desk(self) -> Desk:
+        """Return a new folder in which the check and the student's functions leave files for each other."""
+        return self.target.desk()
+
+    def text(self, name: str = "") -> str:
+        """Return the first 64,000 characters of the file, or of one beside it; empty where there is none."""
+        path = self.path if self.path is None or not name else self.path.parent / name
+        if path is None or path.is_symlink() or not path.is_file():
+            return ""
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(64_000)
+
     def value(self, name: str = "") -> Any:
         """Return what the student wrote under a name, as plain values; by default the exercise's only name."""
         name = name or self.names[0]
@@ -132,6 +165,7 @@ class Here:
 
     def __init__(self, namespace: Mapping[str, Any]) -> None:
         self._namespace = namespace
+        self._home: tempfile.TemporaryDirectory[str] | None = None
 
     def has(self, name: str) -> bool:
         """Whether there is something of that name."""
@@ -144,6 +178,23 @@ class Here:
     def call(self, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
         """Call a function and compare its arguments and the random state before and after."""
         return observe(self._namespace[name], arguments, keywords)
+
+    def until(self, name: str, arguments: tuple[Any, ...], before: int, others: tuple[Any, ...] | None) -> str:
+        """Call a function until just before one of its file operations."""
+        from mlops_lab.grade import interrupt
+
+        return interrupt.run(self._namespace[name], arguments, before, others)
+
+    def desk(self) -> Desk:
+        """Return a new folder, which is removed with this answer."""
+        import tempfile
+
+        from mlops_lab.grade.desk import Desk
+
+        if self._home is None:
+            self._home = tempfile.TemporaryDirectory(prefix="mlops-lab-")
+            weakref.finalize(self, self._home.cleanup)
+        return Desk(Path(self._home.name), self._home.name, lambda: None)
 
 
 def observe(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:

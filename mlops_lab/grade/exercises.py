@@ -209,8 +209,9 @@ class Exercise:
 
 
 def exercises_of(module: ModuleType) -> list[Exercise]:
-    """Return the exercises that a module defines, in order."""
-    return [value for value in vars(module).values() if isinstance(value, Exercise)]
+    """Return the exercises that a module defines, in the order of their numbers."""
+    found = [value for value in vars(module).values() if isinstance(value, Exercise)]
+    return sorted(found, key=lambda one: int(one.id.split("-")[1]))
 
 
 def all_exercises(rubric: str | Path | None = None) -> dict[str, Exercise]:

@@ -9,7 +9,13 @@ from functools import cache
 
 
 def _package(name: str) -> Callable[[], bool]:
-    return lambda: importlib.util.find_spec(name) is not None
+    def there() -> bool:
+        try:
+            return importlib.util.find_spec(name) is not None
+        except ModuleNotFoundError:  # of a.b, where there is no a
+            return False
+
+    return there
 
 
 @cache
@@ -32,6 +38,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "sklearn": (_package("sklearn"), "scikit-learn is not installed"),
     "scipy": (_package("scipy"), "SciPy is not installed"),
     "yaml": (_package("yaml"), "PyYAML is not installed"),
+    "protobuf": (_package("google.protobuf"), "protobuf is not installed"),
     "node": (lambda: shutil.which("node") is not None, "node is not installed"),
 }
 

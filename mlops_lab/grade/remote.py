@@ -14,8 +14,10 @@ import numpy as np
 
 from mlops_lab.grade.calls import Call
 from mlops_lab.grade.cases import Failed, Overtime
+from mlops_lab.grade.desk import Desk
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Rung, Sandbox
+from mlops_lab.grade.sandbox.rungs import SUBMISSION
 from mlops_lab.grade.wire import KerasFile as KerasFile
 from mlops_lab.grade.wire import decode, encode
 
@@ -105,6 +107,20 @@ class RemoteTarget:
     def call(self, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
         """Call a function."""
         return self.send({"call": name}, arguments, keywords)
+
+    def until(self, name: str, arguments: tuple[Any, ...], before: int, others: tuple[Any, ...] | None) -> str:
+        """Call a function until just before one of its file operations."""
+        order = {"call": name, "before": before, "others": None if others is None else encode(list(others))}
+        done = self.send(order, arguments, {})
+        if done.error:
+            raise Failed(f"{name} raised {done.error}", hint="raises", received=done.error)
+        return str(done.value)
+
+    def desk(self) -> Desk:
+        """Return a new folder in the sandbox's copy."""
+        inside = self._sandbox.rung.rung == "bubblewrap"
+        seen = SUBMISSION if inside else str(self._sandbox.folder)
+        return Desk(self._sandbox.folder, seen, self._sandbox.give_to_user)
 
     def send(self, order: dict[str, Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
         """Send one order, answer what the student's code asks of our own functions meanwhile, and return the result."""

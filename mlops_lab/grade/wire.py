@@ -28,7 +28,8 @@ def encode(value: Any, special: Special | None = None, depth: int = 0) -> Any:
     Parameters
     ----------
     value
-        Numbers, text, bytes, ``None``, lists, tuples, sets, dicts, NumPy arrays and numbers.
+        Numbers, text, bytes, ``None``, lists, tuples, sets, dicts, NumPy arrays, numbers and dtypes (as their names),
+        and a :class:`mlops_lab.data.Split`.
     special
         Is asked about anything else; what it returns is sent.
 
@@ -54,6 +55,10 @@ def encode(value: Any, special: Special | None = None, depth: int = 0) -> Any:
         return value if math.isfinite(value) else {"float": repr(value)}
     if isinstance(value, bytes | bytearray):
         return {"bytes": base64.b64encode(value).decode()}
+    if isinstance(value, np.dtype):
+        return value.name
+    if type(value).__name__ == "Split" and type(value).__module__ == "mlops_lab.data.dataset":
+        return {"split": [inner(value.images), inner(value.labels)]}
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in DTYPES:
         array = np.asarray(value)
         packed = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
@@ -101,6 +106,11 @@ def decode(value: Any, special: Special | None = None, depth: int = 0) -> Any:
             return int(content) if kind == "int" else float(content)
         if kind == "bytes":
             return base64.b64decode(content)
+        if kind == "split":
+            from mlops_lab.data.dataset import Split
+
+            images, labels = (inner(one) for one in content)
+            return Split(images, labels)
         if kind == "keras":
             return KerasFile(base64.b64decode(content))
     except (TypeError, KeyError, StopIteration, OverflowError) as error:

@@ -32,3 +32,18 @@ def write(folder: Path, files: Mapping[str, str | bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return folder
+
+
+def edited(source: str, *pairs: tuple[str, str]) -> str:
+    """Return the source of an answer with some text replaced, each of which must be there."""
+    for old, new in pairs:
+        assert old in source, old
+        source = source.replace(old, new)
+    return source
+
+
+def defined(source: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a source defines of the names that an exercise asks for."""
+    namespace: dict[str, Any] = {"__name__": "answers"}
+    exec(compile(source, "answers.py", "exec"), namespace)
+    return {name: namespace[name] for name in names if name in namespace}

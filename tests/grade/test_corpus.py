@@ -4,8 +4,9 @@ import importlib
 from pathlib import Path
 
 import pytest
-from corpus_types import write
+from corpus_types import defined, write
 
+from mlops_lab.grade.calls import Answer, Here
 from mlops_lab.grade.exercises import all_exercises
 from mlops_lab.grade.runner import Grading, grade_submission
 from mlops_lab.grade.running import Settings, run_exercise
@@ -26,6 +27,9 @@ def slow_where_a_server_starts(cases):
 
 def graded(id, answer, folder):
     exercise = all_exercises()[id]
+    if isinstance(answer, str):  # the source of functions
+        local = Answer(Here(defined(answer, exercise.names)), exercise.names)
+        return run_exercise(exercise, local, Settings(secret=SECRET, step=3))
     if exercise.kind == "functions" and not isinstance(answer, dict):
         return run_exercise(exercise, local_answer(exercise, answer), Settings(secret=SECRET, step=3))
     report = grade_submission(write(folder, answer), Grading(only=(id,), secret=SECRET, step=3))
@@ -48,6 +52,17 @@ def test_wrong_answers_lose_points_with_their_hint(id, place, tmp_path):
     assert part.state in ("failed", "partial", "timeout"), str(result)
     assert part.key == wrong.hint, str(result)
     assert part.hint
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("id", [id for id, answers in CORPORA.items() if isinstance(answers.right[0], str)])
+def test_functions_in_the_sandbox_are_judged_alike(id, tmp_path):
+    answers = CORPORA[id]
+    assert graded(id, {"answers.py": answers.right[0]}, tmp_path / "right").passed
+    wrong = answers.wrong[0]
+    result = graded(id, {"answers.py": wrong.answer}, tmp_path / "wrong")
+    part = next(part for part in result.parts if part.id == wrong.check)
+    assert (part.state in ("failed", "partial"), part.key) == (True, wrong.hint), str(result)
 
 
 @pytest.mark.parametrize("id", all_exercises())

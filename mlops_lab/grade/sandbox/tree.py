@@ -7,7 +7,7 @@ import shutil
 import stat
 import unicodedata
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mlops_lab.errors import TooLarge
@@ -106,19 +106,39 @@ def put(folder: Path, inside: Path, content: bytes) -> None:
     OSError
         A folder on the way is a link or a file, or a folder has the file's name.
     """
+    with _removed(folder, inside, make=True) as place:
+        descriptor = os.open(inside.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=place)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+
+
+def remove(folder: Path, inside: Path) -> None:
+    """Remove a file of a copy in which a submission's code has run; no link is followed.
+
+    Raises
+    ------
+    OSError
+        A folder on the way is not there, or a link or a file; or a folder has the file's name.
+    """
+    with _removed(folder, inside, make=False):
+        pass
+
+
+@contextmanager
+def _removed(folder: Path, inside: Path, *, make: bool) -> Iterator[int]:
+    """Give the folder of a file, opened step by step, after the file is removed there."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
     place = os.open(folder, flags)
     try:
         for part in inside.parts[:-1]:
-            with suppress(FileExistsError):
-                os.mkdir(part, 0o755, dir_fd=place)
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(part, 0o755, dir_fd=place)
             outer, place = place, os.open(part, flags, dir_fd=place)
             os.close(outer)
         with suppress(FileNotFoundError):
             os.unlink(inside.name, dir_fd=place)
-        descriptor = os.open(inside.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=place)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        yield place
     finally:
         os.close(place)
 

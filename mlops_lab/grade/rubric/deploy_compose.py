@@ -1,0 +1,162 @@
+"""deploy-3: several servers behind a proxy, as Compose reads them. Read by rules and not run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlops_lab.grade.calls import Answer
+from mlops_lab.grade.cases import Case
+from mlops_lab.grade.exercises import Exercise, Hint
+from mlops_lab.grade.rubric.dockerfile import read
+
+exercise = Exercise("deploy-3", "Compose: more than one", kind="file",
+                    names=("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"),
+                    section="Notebook 6, section 3")  # fmt: skip
+PROXIES = ("nginx", "traefik", "haproxy", "caddy", "envoy")
+OTHERS = ("prom/", "prometheus", "grafana", "redis", "postgres", "tensorflow/serving")
+Service = Mapping[str, Any]
+
+
+def _services(answer: Answer, case: Case) -> dict[str, Service]:
+    """Return the services of a file by name."""
+    import yaml
+
+    try:
+        whole = yaml.safe_load(answer.text())
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        case.fail("This is not YAML.", hint="not-yaml", received=str(error)[:200])
+    services = whole.get("services") if isinstance(whole, dict) else None
+    found = isinstance(services, dict) and services and all(isinstance(one, dict) for one in services.values())
+    case.expect(found, "There are no services.", hint="not-yaml", expected="services:", received=str(services)[:80])
+    return dict(services or {})
+
+
+def _image(service: Service) -> str:
+    return str(service.get("image", ""))
+
+
+def _proxies(services: dict[str, Service]) -> dict[str, Service]:
+    return {name: one for name, one in services.items() if any(word in _image(one) for word in PROXIES)}
+
+
+def _servers(services: dict[str, Service]) -> dict[str, Service]:
+    """Return the services that answer requests: neither proxies, nor what stands beside."""
+    return {name: one for name, one in services.items() if name not in _proxies(services)
+            and (one.get("build") or not any(word in _image(one) for word in OTHERS)) and not one.get("profiles")
+            }  # fmt: skip
+
+
+def _at(service: Service, *keys: str) -> Any:
+    value: Any = service
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _copies(service: Service) -> int:
+    for value in (service.get("scale"), _at(service, "deploy", "replicas")):
+        if isinstance(value, int | str) and str(value).isdigit():
+            return int(value)
+    return 1
+
+
+NOT_YAML = {"not-yaml": Hint("Compose cannot read this file.", "Look at the indentation: two spaces a step, no tabs.")}
+
+
+@exercise.check("servers", "Two servers, and a proxy in front", points=1, needs="yaml", hints={
+    **NOT_YAML,
+    "one": Hint("There is {n} server.", "`deploy: replicas: 2`, `scale: 2`, or two services."),
+    "no-proxy": Hint("Nothing stands in front.", "Somebody must choose which server gets a request: nginx, say."),
+})  # fmt: skip
+def servers(answer: Answer, case: Case) -> None:
+    services = _services(answer, case)
+    count = sum(map(_copies, _servers(services).values()))
+    case.expect(count >= 2, "There are no two servers.", hint="one", n=count, expected=2, received=count)
+    case.expect(_proxies(services), "There is no proxy.", hint="no-proxy", share=0.5)
+
+
+@exercise.check("door", "Only the proxy has a door", points=1, after="servers", needs="yaml", hints={
+    "port": Hint(
+        "{name} takes the port {port} of the machine.", "The second server finds it taken. Only the proxy needs a door."
+    ),
+    "closed": Hint("The proxy has no ports.", "From outside nobody reaches any of them."),
+})  # fmt: skip
+def door(answer: Answer, case: Case) -> None:
+    services = _services(answer, case)
+    for name, one in _servers(services).items():
+        ports = one.get("ports")
+        case.expect(not ports, f"{name} has a port of the machine.", hint="port", name=name, port=ports,
+                    expected="no ports", received=ports)  # fmt: skip
+    case.expect(any(one.get("ports") for one in _proxies(services).values()), "The proxy has no ports.", hint="closed")
+
+
+@exercise.check("ready", "The proxy waits until the servers are ready", points=2, after="servers", needs="yaml", hints={
+    "started": Hint("{name} waits for the start, not for ready.", "The first requests get 502: "
+                    "`condition: service_healthy`."),
+    "no-wait": Hint("{name} waits for nobody.", "It asks servers that are still loading their models."),
+    "no-health": Hint("{name} has no health check.", "Nothing can say when it is ready."),
+})  # fmt: skip
+def ready(answer: Answer, case: Case) -> None:
+    services = _services(answer, case)
+    for name, proxy in _proxies(services).items():
+        waits = proxy.get("depends_on")
+        case.expect(waits, "The proxy depends on nothing.", hint="no-wait", name=name)
+        for server, one in _servers(services).items():
+            condition = _at(waits, server, "condition") if isinstance(waits, dict) else "service_started"
+            case.expect(condition == "service_healthy", "The proxy does not wait for ready.", hint="started", name=name,
+                        expected="service_healthy", received=condition)  # fmt: skip
+            health = one.get("healthcheck") or _image_asks(answer, one)
+            case.expect(health and not _at(one, "healthcheck", "disable"), f"{server} has no health check.",
+                        hint="no-health", name=server, share=0.5)  # fmt: skip
+
+
+def _image_asks(answer: Answer, service: Service) -> bool:
+    """Whether the Dockerfile that a service is built from has a health check."""
+    build = service.get("build")
+    folder = build if isinstance(build, str) else _at(service, "build", "context")
+    if not isinstance(folder, str) or answer.path is None or ".." in folder:
+        return False
+    name = f"{folder}/{_at(service, 'build', 'dockerfile') or 'Dockerfile'}"
+    inside = (answer.path.parent / name).resolve().is_relative_to(answer.path.parent.resolve())
+    stages = read(answer.text(name)) if inside else []
+    return bool(stages) and stages[-1].last("HEALTHCHECK") is not None
+
+
+@exercise.check("limits", "Each server has its memory, and comes back", points=2, after="servers", needs="yaml", hints={
+    "no-limit": Hint("{name} has no memory limit.", "One leak takes the neighbour down."),
+    "no-restart": Hint("{name} is not started again.", "A server that died stays dead until somebody looks."),
+})  # fmt: skip
+def limits(answer: Answer, case: Case) -> None:
+    for name, one in _servers(_services(answer, case)).items():
+        memory = one.get("mem_limit") or _at(one, "deploy", "resources", "limits", "memory")
+        again = str(one.get("restart", "")) not in ("", "no", "False") or bool(_at(one, "deploy", "restart_policy"))
+        case.expect(memory, f"{name} may take all memory.", hint="no-limit", name=name, share=0.5 * again,
+                    expected="mem_limit: 1g", received="nothing")  # fmt: skip
+        case.expect(again, f"{name} does not come back.", hint="no-restart", name=name, share=0.5,
+                    expected="restart: unless-stopped", received=one.get("restart"))  # fmt: skip
+
+
+def _mounts(service: Service) -> list[tuple[str, bool]]:
+    """Return what a service mounts, and whether it may only read it."""
+    found = []
+    for one in service.get("volumes") or ():
+        if isinstance(one, dict):
+            found.append((f"{one.get('source')}:{one.get('target')}", one.get("read_only") is True))
+        else:
+            found.append((str(one), "ro" in str(one).split(":")[-1].split(",")))
+    return found
+
+
+@exercise.check("models", "The models are mounted to be read", points=1, after="servers", needs="yaml", hints={
+    "writable": Hint("`{mount}` can be written by the server.",
+                     "Whoever breaks the server changes what tomorrow's one answers."),
+    "no-models": Hint("{name} mounts no models.", "Servers share one folder of models, and only read it."),
+})  # fmt: skip
+def models(answer: Answer, case: Case) -> None:
+    for name, one in _servers(_services(answer, case)).items():
+        mounts = [(mount, only_read) for mount, only_read in _mounts(one) if "model" in mount]
+        case.expect(mounts, f"{name} has no models.", hint="no-models", name=name)
+        writable = next((mount for mount, only_read in mounts if not only_read), "")
+        case.expect(not writable, "The models can be written.", hint="writable", mount=writable, expected="…:ro",
+                    received=writable)  # fmt: skip

@@ -1,0 +1,8 @@
+"""store-1 to store-6: what is saved, and what can go wrong."""
+
+from mlops_lab.grade.rubric.store_counts import exercise as counts
+from mlops_lab.grade.rubric.store_loads import exercise as loads
+from mlops_lab.grade.rubric.store_pickles import exercise as pickles
+from mlops_lab.grade.rubric.store_publish import exercise as publish
+
+__all__ = ["counts", "loads", "pickles", "publish"]

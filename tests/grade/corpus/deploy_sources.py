@@ -1,0 +1,138 @@
+"""Reference answers to deploy-1 to deploy-6."""
+
+from mlops_lab.grade.rubric.deploy_cluster import GIVEN
+
+DOCKERFILE = """\
+FROM python:3.11-slim
+WORKDIR /app
+COPY requirements.txt .
+RUN pip install --no-cache-dir -r requirements.txt
+COPY models models
+COPY api.py .
+USER 10001
+EXPOSE 8000
+HEALTHCHECK CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/readyz')"]
+CMD ["waitress-serve", "--listen=0.0.0.0:8000", "api:app"]
+"""
+
+TWO_STAGES = """\
+ARG PYTHON=3.12
+FROM python:${PYTHON}-slim AS build
+COPY requirements.txt .
+RUN python -m venv /opt/lab \\
+    && /opt/lab/bin/pip install -r requirements.txt
+
+FROM python:${PYTHON}-slim
+ENV HOST=0.0.0.0 PORT=8000
+COPY --from=build /opt/lab /opt/lab
+WORKDIR /app
+COPY . .
+USER nobody:nogroup
+EXPOSE 8000/tcp
+HEALTHCHECK --interval=5s CMD ["/opt/lab/bin/python", "ask.py"]
+ENTRYPOINT ["/opt/lab/bin/uvicorn", "api:app"]
+"""
+
+COMPOSE = """\
+services:
+  server:
+    image: shop/clothes:1.4
+    build: .
+    deploy:
+      replicas: 2
+    mem_limit: 1g
+    restart: unless-stopped
+    volumes:
+      - ./models:/app/models:ro
+    healthcheck:
+      test: [CMD, python, ask.py]
+  proxy:
+    image: nginx:1.30
+    ports:
+      - "8000:80"
+    depends_on:
+      server:
+        condition: service_healthy
+"""
+
+TWO_SERVICES = """\
+x-server: &server
+  build: {context: .}
+  deploy: {resources: {limits: {memory: 512M}}, restart_policy: {condition: any}}
+  volumes: [{type: bind, source: ./models, target: /models, read_only: true}]
+services:
+  one: {<<: *server}
+  two: {<<: *server}
+  front:
+    image: caddy:2.8
+    ports: ["80:80"]
+    depends_on: {one: {condition: service_healthy}, two: {condition: service_healthy}}
+"""
+
+
+def given() -> dict[str, str]:
+    """Return the Kubernetes files with five mistakes."""
+    return {f"k8s/{path.name}": path.read_text() for path in sorted(GIVEN.iterdir())}
+
+
+def repaired(*pairs: tuple[str, str]) -> dict[str, str | bytes]:
+    """Return them without the mistakes, and with some text replaced after that, which must be there."""
+    whole = "\n=====\n".join(f"{name}\n{text}" for name, text in given().items())
+    repairs = (
+        ("  replicas: 1\n", "  replicas: 2\n"),
+        ("clothes:latest", "clothes:1.4"),
+        ("app: cloths", "app: clothes"),
+        ("          readinessProbe:", "          startupProbe:\n            httpGet: {path: /healthz, port: http}\n"
+         "            periodSeconds: 2\n            failureThreshold: 60\n          readinessProbe:"),
+        ("          resources:\n", "          resources:\n            requests: {cpu: 250m, memory: 256Mi}\n"),
+    )  # fmt: skip
+    for old, new in (*repairs, *pairs):
+        assert old in whole, old
+        whole = whole.replace(old, new)
+    return dict(part.split("\n", 1) for part in whole.split("\n=====\n"))
+
+
+SERVING = '''
+config = """
+model_config_list {
+  config {
+    name: "clothes"
+    base_path: "/models/clothes"
+    model_platform: "tensorflow"
+    model_version_policy { specific { versions: 1 versions: 2 } }
+    version_labels { key: "stable" value: 1 }
+    version_labels { key: "canary" value: 2 }
+  }
+}
+"""
+
+def ask(url, pictures, post):
+    rows = (pictures / 255).reshape(-1, 28, 28, 1).tolist()
+    answer = post(url + "/v1/models/clothes/labels/stable:predict", {"instances": rows})
+    return answer["predictions"]
+'''
+
+RELEASE = """
+def release(version, actions):
+    before, step, switched = actions["production"](), "", False
+    try:
+        step = "stage"
+        actions["stage"](version)
+        for step in ("integration", "acceptance", "load"):
+            actions[step]()
+        step, switched = "switch", True
+        actions["switch"](version)
+        step = "verify"
+        actions["verify"]()
+    except BaseException as error:
+        if switched:
+            actions["switch"](before)
+        actions["note"](f"version {version} failed at {step}: {error}")
+        if isinstance(error, Exception):
+            return False
+        raise
+    finally:
+        actions["clear"]()
+    actions["note"](f"version {version} is in production, before it was {before}")
+    return True
+"""
