@@ -265,6 +265,8 @@ class PredictionLog:
         with self._opened() as database, database.transaction():
             row_id, name, version, said, before, moment = find_prediction(database, request_id, place, model)
             labels = find_version(database, name, version).labels
+            if said is None:
+                raise BadRequest(f"{name} v{version} answers no classes.", "Feedback names the right class.")
             if label not in labels:
                 raise BadRequest(f"{name} v{version} has no class {label!r}.", nearest(label, labels))
             truth = labels.index(label)

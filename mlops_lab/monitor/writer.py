@@ -119,10 +119,10 @@ class GroupWriter(Generic[Item]):
 
     def _run(self) -> None:
         while group := self._next_group():
-            outcome = self._attempt([item for item, *_ in group], sum(rows for _, rows, *_ in group))
+            outcomes = self._attempt([item for item, *_ in group], [rows for _, rows, *_ in group])
             with self._changed:
                 self._in_hand = 0
-                for *_, future in group:
+                for (*_, future), outcome in zip(group, outcomes, strict=True):
                     future.set_result(outcome)
                 self._changed.notify_all()
 
@@ -137,8 +137,12 @@ class GroupWriter(Generic[Item]):
             self._in_hand = len(group)
             return group
 
-    def _attempt(self, items: list[Item], rows: int) -> bool:
-        """Write a group; while the storage fails and has failed before, give up at once, so that the queue moves."""
+    def _attempt(self, items: list[Item], rows: list[int]) -> list[bool]:
+        """Write a group, and tell of each item whether it was written.
+
+        While the storage fails and has failed before, it is given up at once, so that the queue moves. Where an item
+        makes no sense, each of the group is written alone.
+        """
         pauses = iter(() if self.counts.error or self._closing else PAUSES)
         while True:
             try:
@@ -147,18 +151,21 @@ class GroupWriter(Generic[Item]):
                 self._failed(error)
                 pause = next(pauses, None)
                 if pause is None:
-                    self.counts.failed += rows
-                    return False
+                    self.counts.failed += sum(rows)
+                    return [False] * len(items)
                 time.sleep(pause)
             except Exception as error:  # an event that nobody foresaw must not end the thread
+                if len(items) > 1:
+                    alone = zip(items, rows, strict=True)
+                    return [self._attempt([item], [count])[0] for item, count in alone]
                 self._failed(error)
-                self.counts.failed += rows
-                return False
+                self.counts.failed += sum(rows)
+                return [False]
             else:
                 self.counts.written += written
                 self.counts.repeated += repeated
                 self.counts.error = ""
-                return True
+                return [True] * len(items)
 
     def _failed(self, error: Exception) -> None:
         if not self.counts.error:

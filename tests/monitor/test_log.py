@@ -105,6 +105,24 @@ def test_classes_without_names_are_told_by_their_numbers(target, event, bright, 
     assert window.probabilities.tolist() == bright.probabilities(images).tolist() and window.accuracy == 1.0
 
 
+class Valued(PredictionEvent):
+    """The answer of a model that has no classes."""
+
+    task = "regression"
+
+
+def test_what_has_no_class_is_logged_without_one(target, bright, images):
+    rows = np.array([[3.5], [4.0]], np.float32)
+    with PredictionLog(target) as log:
+        log.append(Valued("a", time.time(), bright, images[:2], rows, 0.1))
+        log.append(Valued("b", time.time(), bright, ["no", "numbers"], rows, 0.1))
+        log.flush()
+        assert log.status.written == 4
+        with pytest.raises(BadRequest, match="no classes"):
+            log.feedback("a", "0")
+    assert stored(target, "class, confidence") == [(None, None)] * 4
+
+
 def test_a_retry_is_not_written_twice(target, event):
     with PredictionLog(target) as log:
         for _ in range(3):
