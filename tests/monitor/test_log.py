@@ -281,7 +281,7 @@ def test_a_full_queue_drops_and_counts(tmp_path, event, monkeypatch):
 def test_an_event_that_makes_no_sense_ends_nothing(tmp_path, event, bright):
     with PredictionLog(tmp_path / "predictions.db") as log:
         assert not log.append(PredictionEvent("x", 0.0, bright, None, None, 0.0))
-        log.append(PredictionEvent("y", 0.0, bright, np.zeros((1, 3)), np.ones((1, 2), np.float32), 0.0))
+        log.append(PredictionEvent("y", 0.0, bright, np.zeros((1, 3)), np.ones(1, np.float32), 0.0))
         log.append(event("good"))
         log.flush()
         assert log.status.failed >= 1 and log.status.dropped == 1
