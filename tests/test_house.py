@@ -171,6 +171,14 @@ def test_importing_the_package_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+def test_a_server_loads_no_client():
+    """The client's ``requests`` takes 16 MB and a sixth of a server's start."""
+    code = (
+        "import sys, mlops_lab.serve.command; print(sorted(set(sys.modules) & {'requests', 'grpc', 'onnx', 'IPython'}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 def test_no_stage_imports_tensorflow():
     """Import one stage after the other, and say after which one TensorFlow or Keras was there."""
     code = (

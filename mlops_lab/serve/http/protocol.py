@@ -65,6 +65,10 @@ class WholeTransport:
         self.flush()
         self._transport.close()
 
+    def is_closing(self) -> bool:
+        """Return whether the connection is closed, or about to be."""
+        return self._transport.is_closing()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
@@ -174,7 +178,11 @@ class StrictProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         self._whole.flush()
-        super().on_response_complete()
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+        else:  # as uvicorn does, but without a timer for each answer: ``deadline`` closes a connection that is idle
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
         if self._reading == "nothing":
             self.deadline = self._idle_deadline()
 

@@ -276,30 +276,30 @@ def test_draining_answers_what_was_accepted_and_takes_no_more(serve):
     assert not server.thread.is_alive()
 
 
-def test_whoever_connects_while_it_ends_is_answered_or_refused(serve):
-    app, found, ended = Flask("ping"), [], threading.Event()
-    app.get("/")(lambda: "pong")
-    server = serve(app)
+def test_connections_that_wait_in_the_kernel_are_answered_when_the_server_ends():
+    busy = threading.Event()
 
-    def ask():
-        while not ended.is_set():
-            try:
-                connection = socket.create_connection(("127.0.0.1", server.port), timeout=5)
-            except OSError:
-                return
-            with connection:
-                connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                found.append(connection.recv(12))
+    async def app(scope, receive, send):
+        if scope["path"] == "/block":
+            busy.set()
+            time.sleep(0.5)  # on the event loop, which can accept nothing meanwhile
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"pong"})
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.3)
+    def connect(path):
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return connection
+
+    server = HttpServer(app, bind("127.0.0.1", 0), Limits())
+    server.start()
+    connections = [connect("/block")]
+    assert busy.wait(5)
+    connections += [connect("/") for _ in range(20)]
     server.drain()
-    ended.set()
-    for thread in threads:
-        thread.join()
-    assert len(found) > 10 and set(found) == {b"HTTP/1.1 200"}
+    assert [connection.recv(12) for connection in connections] == [b"HTTP/1.1 200"] * 21
+    for connection in connections:
+        connection.close()
 
 
 def test_draining_gives_up_in_the_end(serve):
