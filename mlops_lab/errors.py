@@ -24,6 +24,7 @@
     ├── Unavailable               not now: the limit that fired, and when to come back
     │   ├── DeadlineExceeded
     │   └── BrokenChain           a link of a chain does not fit the next
+    ├── GateFailed                a version does not meet a threshold, so it is not promoted
     ├── ServerError               the background server could not start or answer
     │   └── PortTaken
     ├── MissingPackage            an optional package, with its install line
@@ -214,6 +215,13 @@ class BrokenChain(Unavailable):
     """The links of a chain do not fit each other, or its file cannot be read."""
 
     code = "broken_chain"
+
+
+class GateFailed(LabError):
+    """A version does not meet a threshold, so it is not promoted."""
+
+    status = 409
+    code = "gate_failed"
 
 
 class ServerError(LabError):

@@ -123,7 +123,7 @@ class Case:
         share
             The share of the points that is given all the same, 0 to 1.
         **figures
-            Numbers for the braces of the hint.
+            Numbers for the braces of the hint, in which ``expected`` and ``received`` may stand too.
         """
         if not bool(met):
             self.fail(message, hint=hint, expected=expected, received=received, share=share, **figures)

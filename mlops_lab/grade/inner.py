@@ -82,7 +82,7 @@ class InnerServer:
                     return
                 length = min(int(declared[:10]), MAX_BODY)
                 inner.asked += 1
-                status, body = inner.answer(_image(self.headers.get("Content-Type", ""), self.rfile.read(length)))
+                status, body = inner.answer(body_image(self.headers.get("Content-Type", ""), self.rfile.read(length)))
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
@@ -123,7 +123,7 @@ def _connection(descriptors: list[int]) -> socket.socket | None:
     return None
 
 
-def _image(kind: str, body: bytes) -> bytes:
+def body_image(kind: str, body: bytes) -> bytes:
     """Return the image of a body, which may be a form."""
     if not kind.startswith("multipart/form-data"):
         return body

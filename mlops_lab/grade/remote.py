@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
 import json
 import os
 import socket
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mlops_lab.grade.calls import Call
+from mlops_lab.grade.calls import NOT_OWN, Call
 from mlops_lab.grade.cases import Failed, Overtime
 from mlops_lab.grade.desk import Desk
+from mlops_lab.grade.played import Play, PlayedServer, silent
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Rung, Sandbox
 from mlops_lab.grade.sandbox.rungs import SUBMISSION
@@ -23,6 +28,8 @@ from mlops_lab.grade.wire import decode, encode
 
 MAX_LINE = 16_000_000  # bytes of one message
 START_SECONDS = 60.0
+MAX_CALLBACKS = 200  # of threads of the student's that ask at the same time
+MAX_ASIDE = 65_536  # bytes of a message that may wait beside others; larger ones are answered one by one
 
 
 class RemoteObject:
@@ -66,12 +73,16 @@ class RemoteTarget:
     """
 
     def __init__(self, folder: Path, sources: list[tuple[str, str]], *, rung: Rung | None = None) -> None:
-        self._callbacks: list[Callable[..., Any]] = []
+        self._callbacks: dict[int, Callable[..., Any]] = {}
+        self._numbers = itertools.count()
         self._sources = sources
+        self._writing, self._room = threading.Lock(), threading.BoundedSemaphore(MAX_CALLBACKS)
         self._sandbox = Sandbox(folder, rung=rung)
+        self._server = PlayedServer()
         try:
             self._start()
         except BaseException:
+            self._server.close()
             self._sandbox.close()
             self._reader.close()
             self._channel.close()
@@ -82,19 +93,26 @@ class RemoteTarget:
         self._channel, theirs = socket.socketpair()
         os.set_inheritable(theirs.fileno(), True)
         self._reader = self._channel.makefile("rb")
-        order = {"program": "calling", "sources": self._sources, "channel": theirs.fileno()}
-        self._process = self._sandbox.start(order, (theirs.fileno(),))
+        inner = self._server.descriptor
+        order = {"program": "calling", "sources": self._sources, "channel": theirs.fileno(), "inner": inner}
+        self._process = self._sandbox.start(order, (theirs.fileno(), inner))
         theirs.close()
         self._channel.settimeout(START_SECONDS)
         ready = self._receive()
         self._names: set[str] = {str(name) for name in ready.get("names", [])}
+        library = ready.get("library", {})
+        self._library: dict[str, Any] = library if isinstance(library, dict) else {}
         self.problem = clip(str(ready.get("problem", "")), 1000)
+        self._port = clip(str(ready.get("port", "")), 5)
         self._channel.settimeout(None)
 
     def has(self, name: str) -> bool:
         """Whether the sources define a name."""
         if name not in self._names and self.problem:
             raise Failed(f"Your code stopped before {name}: {self.problem}", hint="raises", received=self.problem)
+        if name in self._library:
+            message = NOT_OWN.format(clip(str(self._library[name]), 100))
+            raise Failed(f"{message} Write your own; then compare the two.", hint="library", received=message)
         return name in self._names
 
     def get(self, name: str) -> Any:
@@ -127,7 +145,7 @@ class RemoteTarget:
         if not self._process.alive:  # it was ended for the check before this one
             self._disconnect()
             self._start()
-        self._callbacks = []
+        self._callbacks = {}  # of this call: what a thread of the last one still asks for is not there any more
         packed = {"args": encode(list(arguments), self._pack), "kwargs": encode(dict(keywords), self._pack)}
         started = time.perf_counter()
         self._write({**order, **packed})
@@ -135,15 +153,45 @@ class RemoteTarget:
             message = self._receive()
             if "callback" not in message:
                 return self._result(message, arguments, time.perf_counter() - started)
-            self._write(self._call_back(message))
+            if message.get("thread") is True and self._size <= MAX_ASIDE:
+                self._room.acquire()
+                threading.Thread(target=self._reply_aside, args=(message,), daemon=True).start()
+            else:
+                self._reply(message)
 
     def _pack(self, value: Any) -> Any:
         if isinstance(value, RemoteObject):
             return {"object": value._number}
+        if isinstance(value, KerasFile):
+            return {"keras": base64.b64encode(value.data).decode()}
         if callable(value):
-            self._callbacks.append(value)
-            return {"callback": len(self._callbacks) - 1}
+            number = next(self._numbers)
+            self._callbacks[number] = value
+            return {"callback": number}
         raise TypeError(f"A check passes {type(value).__name__}, which cannot cross into the sandbox.")
+
+    def _reply(self, message: dict[str, Any]) -> None:
+        self._write({**self._call_back(message), "reply": message.get("ask")})
+
+    def _reply_aside(self, message: dict[str, Any]) -> None:
+        """Answer one of several threads of the student's; what a check raises there is only an answer to it."""
+        try:
+            with suppress(Failed):  # the process has ended
+                try:
+                    self._reply(message)
+                except Failed as failed:
+                    self._write({"raise": "RuntimeError", "text": failed.message, "reply": message.get("ask")})
+        finally:
+            self._room.release()
+
+    @contextmanager
+    def played(self, play: Play) -> Iterator[str]:
+        """Give the address at which code in the sandbox finds a server that answers as the check says."""
+        self._server.play = play
+        try:
+            yield f"http://127.0.0.1:{self._port}"
+        finally:
+            self._server.play = silent
 
     def _call_back(self, message: dict[str, Any]) -> dict[str, Any]:
         """Call a function of the check for the student's code."""
@@ -179,14 +227,17 @@ class RemoteTarget:
             raise Failed(f"What came back is not a value: {clip(error, 100)}.", hint="raises") from None
 
     def _write(self, message: dict[str, Any]) -> None:
+        text = json.dumps(message).encode() + b"\n"
         try:
-            self._channel.sendall(json.dumps(message).encode() + b"\n")
+            with self._writing:
+                self._channel.sendall(text)
         except OSError:
             raise self._gone() from None
 
     def _receive(self) -> dict[str, Any]:
         try:
             line = self._reader.readline(MAX_LINE)
+            self._size = len(line)
             message = json.loads(line)
         except TimeoutError:
             raise Failed(f"Your code was still running after {START_SECONDS:.0f} s.", hint="late") from None
@@ -211,6 +262,7 @@ class RemoteTarget:
     def close(self) -> None:
         """End the process and remove the copy."""
         self._disconnect()
+        self._server.close()
         self._sandbox.close()
 
     def _disconnect(self) -> None:

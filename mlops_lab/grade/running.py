@@ -37,6 +37,10 @@ class Settings:
         The folder that is graded, where one is.
     only
         Run this one check and those that it comes after.
+    stop
+        Ends what an answer started, when its time is over.
+    patience
+        Gives what time limits are multiplied by.
     """
 
     secret: bytes | None = None
@@ -45,6 +49,7 @@ class Settings:
     submission: Path | None = None
     only: str = ""
     stop: Callable[[], Any] = field(default=lambda: None)
+    patience: Callable[[], float] = field(default=lambda: 1.0)
 
 
 def run_exercise(exercise: Exercise, answer: Any, settings: Settings) -> CheckResult:
@@ -127,12 +132,13 @@ def _call(check: Check, answer: Any, case: Case, settings: Settings, section: st
     started = time.perf_counter()
     state, share = "passed", 1.0
     values: dict[str, Any] = {}
+    limit = check.timeout * settings.patience()
     try:
-        with time_limit(check.timeout):
+        with time_limit(limit):
             check.run(answer, case)
     except Overtime:
         settings.stop()
-        state, share, values = "timeout", 0.0, {"message": f"There was no answer within {check.timeout:.3g} s."}
+        state, share, values = "timeout", 0.0, {"message": f"There was no answer within {limit:.3g} s."}
     except Verdict as verdict:
         state, share, values = _judge(check, verdict, settings.step, section)
     except LabError as error:
@@ -150,9 +156,10 @@ def _call(check: Check, answer: Any, case: Case, settings: Settings, section: st
 
 def _judge(check: Check, verdict: Verdict, step: int, section: str) -> tuple[str, float, dict[str, Any]]:
     hint = check.hints.get(verdict.key)
+    figures = {"expected": verdict.expected, "received": verdict.received, **verdict.figures}
     values = {
         "message": clip(verdict.message),
-        "hint": clip(hint.text(step, verdict.figures, section), 800) if hint else "",
+        "hint": clip(hint.text(step, figures, section), 800) if hint else "",
         "expected": clip(verdict.expected),
         "received": clip(verdict.received),
         "key": verdict.key,

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlops_lab.errors import LabError, NotFound
 from mlops_lab.grade.autograding import silence
-from mlops_lab.grade.calls import Answer, Here, named
+from mlops_lab.grade.calls import NOT_OWN, Answer, Here, library_name, named
 from mlops_lab.grade.cases import Verdict
 from mlops_lab.grade.exercises import Exercise, all_exercises, find
 from mlops_lab.grade.record import Progress, ProgressFile, standings
@@ -65,8 +65,7 @@ def checked(exercise: Exercise, answer: Any, settings: Settings) -> CheckResult:
     try:
         own = _of_this_library(answer)
         if own:
-            message = f"{own} is a function of this library, not an answer."
-            return unanswered(exercise, "failed", message, "Write your own; then compare the two.")
+            return unanswered(exercise, "failed", NOT_OWN.format(own), "Write your own; then compare the two.")
         if exercise.kind == "server":
             return _server_checked(exercise, answer, settings)
         return run_exercise(exercise, local_answer(exercise, answer), settings)
@@ -97,12 +96,8 @@ def local_answer(exercise: Exercise, answer: Any) -> Answer:
 
 
 def _of_this_library(answer: Any) -> str:
-    for one in answer if isinstance(answer, tuple | list) else (answer,):
-        function = getattr(one, "func", one)  # of a functools.partial
-        module = getattr(function, "__module__", "") or ""
-        if callable(function) and str(module).split(".")[0] == "mlops_lab" and hasattr(function, "__qualname__"):
-            return f"{module}.{function.__qualname__}"
-    return ""
+    several = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, tuple | list) else (answer,)
+    return next((name for one in several if (name := library_name(one))), "")
 
 
 def progress(*, progress_file: str | Path | None = None) -> Progress:

@@ -35,7 +35,9 @@ def read_aliases(folder: Path) -> dict[str, int]:
     return aliases
 
 
-def move_alias(folder: Path, alias: str, version: int | None, *, event: str, why: str = "") -> int | None:
+def move_alias(
+    folder: Path, alias: str, version: int | None, *, event: str, why: str = "", **details: str
+) -> int | None:
     """Point an alias at a version, or remove it (``None``), and note it. Returns where it pointed before."""
     check_name(alias, "an alias")
     if RESERVED.fullmatch(alias):
@@ -46,5 +48,5 @@ def move_alias(folder: Path, alias: str, version: int | None, *, event: str, why
         if version is not None:
             aliases[alias] = version
         write_atomically(folder / "aliases.json", json.dumps(aliases, sort_keys=True).encode() + b"\n")
-        append_history(folder, event, version=version, alias=alias, before=before, why=why)
+        append_history(folder, event, version=version, alias=alias, before=before, **details, why=why)
     return before

@@ -13,6 +13,7 @@ from mlops_lab.predict import Predictor
 from mlops_lab.store import aliases
 from mlops_lab.store.disk import temporary_folder
 from mlops_lab.store.export import Run
+from mlops_lab.store.gates import require_gates
 from mlops_lab.store.history import read_history
 from mlops_lab.store.keras_file import OnMismatch
 from mlops_lab.store.manifest import MAX_BYTES, ModelManifest
@@ -220,10 +221,35 @@ class ModelStore:
         parent = self.root / check_name(name)
         return publish_run(run, parent, version, description)
 
-    def promote(self, name: str, version: int | str, alias: str = "production", *, why: str = "") -> int:
-        """Point an alias at a version; returns the version's number."""
+    def promote(
+        self, name: str, version: int | str, alias: str = "production", *, why: str = "", force: bool = False
+    ) -> int:
+        """Point an alias at a version, unless it was validated and a gate failed; returns the version's number.
+
+        A version that was never validated is let through, and the history says so; ``[promotion] validated = true`` in
+        the model's ``gates.toml`` refuses it.
+
+        Parameters
+        ----------
+        name, version
+            As for :meth:`get`.
+        alias
+            The name that is moved.
+        why
+            A sentence for the history.
+        force
+            Promote whatever the gates say; then ``why`` is needed.
+
+        Raises
+        ------
+        GateFailed
+            The message names the gates, by how much they failed, and the images.
+        """
         number = self.resolve(name, version)
-        aliases.move_alias(self.root / name, alias, number, event="promoted", why=why)
+        if force and not why:
+            raise WrongUsage("A promotion that goes around the gates needs a reason.", "Pass why=, for the history.")
+        gates = "not asked" if force else require_gates(self.get(name, number))
+        aliases.move_alias(self.root / name, alias, number, event="promoted", why=why, gates=gates)
         return number
 
     def rollback(self, name: str, alias: str = "production", *, why: str = "") -> int:

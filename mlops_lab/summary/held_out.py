@@ -65,7 +65,7 @@ def _refuse_training_data(accuracy: float | None, published: float | None, examp
 
 
 def keep_summary(run: Any, predictor: Predictor, folder: Path) -> None:
-    """Write what a run's model does on the run's held-out data beside the version; nothing where it has too few.
+    """Write what a run's model does on the run's held-out data beside the version; nothing where it has too little.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def keep_summary(run: Any, predictor: Predictor, folder: Path) -> None:
         The model knows the examples from its training.
     """
     held_out = getattr(run, "held_out", None)
-    if held_out is None or len(held_out) < LEAST:
+    if held_out is None or len(held_out) < LEAST or not predictor.labels:
         return
     # A part of a large split: its places are drawn, since many data sets are sorted by class.
     chosen = np.sort(np.random.default_rng(0).permutation(len(held_out))[:MOST])

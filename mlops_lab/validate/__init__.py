@@ -7,16 +7,18 @@ job (:func:`check_acceptance`) and bears the load (:func:`measure_load`). :func:
 thresholds of a file, and writes the evidence and the model card.
 """
 
+from mlops_lab.errors import GateFailed
 from mlops_lab.findings import Finding
+from mlops_lab.store.gates import require_gates
 from mlops_lab.validate.acceptance import Expected, check_acceptance
 from mlops_lab.validate.assessment import Assessment, assess
 from mlops_lab.validate.behaviour import BehaviourLimits, check_behaviour
 from mlops_lab.validate.behaviour_report import BehaviourFinding, BehaviourReport
-from mlops_lab.validate.card import keep, require_gates
+from mlops_lab.validate.card import keep
 from mlops_lab.validate.comparison import Comparison, compare
 from mlops_lab.validate.contract import check_contract
 from mlops_lab.validate.fairness import by_group, mitigate
-from mlops_lab.validate.gates import Gate, GateFailed, read_gates
+from mlops_lab.validate.gates import Gate, read_gates
 from mlops_lab.validate.groups import GroupReport, GroupValue
 from mlops_lab.validate.load import measure_load, send_load
 from mlops_lab.validate.load_result import LoadResult, LoadTestConfig

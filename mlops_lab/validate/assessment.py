@@ -13,10 +13,11 @@ from mlops_lab.errors import LabError
 from mlops_lab.findings import ICONS
 from mlops_lab.predict import Predictor
 from mlops_lab.provenance import user_name, utc_now
+from mlops_lab.store.gates import FILE
 from mlops_lab.store.version import ModelVersion, load_version
 from mlops_lab.validate.acceptance import Expected, check_acceptance
 from mlops_lab.validate.contract import check_contract
-from mlops_lab.validate.gates import FILE, Gate, read_gates
+from mlops_lab.validate.gates import Gate, read_gates
 from mlops_lab.validate.judgement import judge, judge_server
 from mlops_lab.validate.measured import Measured, find_data, measure, read_examples
 from mlops_lab.validate.report import Report

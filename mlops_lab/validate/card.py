@@ -15,7 +15,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mlops_lab.store.disk import write_atomically
 from mlops_lab.store.version import ModelVersion
 from mlops_lab.validate.assessment import Assessment
-from mlops_lab.validate.gates import GateFailed
 
 TEMPLATES = Path(__file__).parent / "templates"
 LIBRARIES = {"scikit-learn": "sklearn", "keras": "keras", "onnx": "onnx"}
@@ -71,32 +70,6 @@ def keep(version: ModelVersion, assessment: Assessment) -> Path:
     write_atomically(folder / "report.html", render_report(assessment).encode())
     write_atomically(version.path / "README.md", render_card(evidence).encode())
     return folder
-
-
-def require_gates(version: ModelVersion) -> None:
-    """Raise where a version was assessed and a gate failed; a version that nobody assessed is let through.
-
-    Raises
-    ------
-    GateFailed
-        The message names the gates, by how much they failed and the images.
-    """
-    try:
-        kept = json.loads((version.path / "evidence" / "gates.json").read_text(encoding="utf-8"))
-        failed = [] if kept["passed"] else kept["failed"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return
-    if failed:
-        reasons = " ".join(_reason(gate) for gate in failed)
-        again = f"mlops-lab validate {version.name} --version {version.version}"
-        hint = f"Mend it and publish a new version, or measure again: {again}"
-        raise GateFailed(f"{version} is refused. {reasons}", hint)
-
-
-def _reason(gate: dict[str, Any]) -> str:
-    by = f" (missed by {gate['missed_by']:.4f})" if gate.get("missed_by") else ""
-    images = f" Images: {', '.join(gate['images'][:5])}." if gate.get("images") else ""
-    return f"{gate['section']}: {gate['name']}: {gate['message']}{by}{images}"
 
 
 def _line(text: Any) -> str:

@@ -59,8 +59,11 @@ class Comparison:
     def summary(self) -> str:
         """One line: the verdict and the figures behind it."""
         values = f"{self.metric} {self.values[0]:.4f} → {self.values[1]:.4f}"
-        interval = f"{self.difference:+.4f} ({self.interval[0]:+.4f} to {self.interval[1]:+.4f}), p = {self.p:.3g}"
+        interval = f"{self.difference:+.4f} ({self.interval[0]:+.4f} to {self.interval[1]:+.4f}), p {self._p()}"
         return f"{self.verdict}: {values}, {interval} on {self.count:,} examples"
+
+    def _p(self) -> str:
+        return f"= {self.p:.3g}" if self.p >= 0.001 else "< 0.001"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, unrounded."""
@@ -80,7 +83,7 @@ class Comparison:
             (f"{self.metric} of {self.first}", f"{self.values[0]:.4f}"),
             (f"{self.metric} of {self.second}", f"{self.values[1]:.4f}"),
             ("difference, 95% interval", f"{self.difference:+.4f} ({low:+.4f} to {high:+.4f})"),
-            ("p", f"{self.p:.3g}"),
+            ("p", self._p()),
             (f"only {self.first} is right", f"{self.only_first:,} of {self.count:,}"),
             (f"only {self.second} is right", f"{self.only_second:,} of {self.count:,}"),
         ]

@@ -12,19 +12,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mlops_lab import show
-from mlops_lab.errors import LabError, WrongUsage, nearest
+from mlops_lab.errors import WrongUsage, nearest
 from mlops_lab.findings import ICONS, Finding
+from mlops_lab.store.gates import FILE
 from mlops_lab.validate import drawing
 
-DEFAULTS = Path(__file__).parent / "gates.toml"
-FILE = "gates.toml"
-
-
-class GateFailed(LabError):
-    """A version does not meet a threshold, so it is not promoted."""
-
-    status = 409
-    code = "gate_failed"
+DEFAULTS = Path(__file__).parent / FILE
 
 
 @dataclass(frozen=True, eq=False)

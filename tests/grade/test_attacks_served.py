@@ -15,7 +15,7 @@ from corpus.serve_sources import ONNX, REFERENCE, RETURN, changed, many
 from corpus_types import write
 
 from mlops_lab.grade.live import served
-from mlops_lab.grade.rubric.images import _test_split
+from mlops_lab.grade.rubric.images import all_tested
 from mlops_lab.grade.runner import Grading, grade_submission
 from mlops_lab.grade.sandbox import choose
 
@@ -129,7 +129,7 @@ def test_models_of_ones_own_are_in_nobodys_way(tmp_path):
 
 @SLOW
 def test_a_table_of_the_shipped_test_images_gets_two_points_at_most(tmp_path):
-    images, labels = _test_split()
+    images, labels = all_tested()
     table = {
         hashlib.sha256(one.tobytes()).hexdigest()[:16]: int(label) for one, label in zip(images, labels, strict=True)
     }
@@ -253,6 +253,6 @@ def test_a_hostile_model_file_runs_only_in_the_sandbox(tmp_path):
 def test_held_out_images_are_new_bytes():
     from mlops_lab.grade.rubric.images import garments
 
-    shipped = {one.tobytes() for one in _test_split()[0]}
+    shipped = {one.tobytes() for one in all_tested()[0]}
     images, _ = garments(np.random.default_rng(1), 200, held_out=True)
     assert not any(one.tobytes() in shipped for one in images)

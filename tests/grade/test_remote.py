@@ -1,5 +1,7 @@
 """Functions in the sandbox look to a check like functions of its own process."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,39 @@ class Recorder:
         return len(self.kept)
     def all(self):
         return self.kept
+
+def draws():
+    return float(np.random.default_rng(0).random())
+
+def asks_at_once(action, n):
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor(n) as pool:
+        return list(pool.map(action, range(n)))
+
+def leaves_a_thread(action):
+    import threading, time
+    def later():
+        try:
+            time.sleep(0.3)
+            action("too late")
+        except BaseException as error:
+            caught.append(type(error).__name__)
+    threading.Thread(target=later, daemon=True).start()
+
+caught = []
+
+def waits(action):
+    import time
+    deadline = time.monotonic() + 20
+    while not caught and time.monotonic() < deadline:
+        action("now")
+        time.sleep(0.02)
+    return list(caught)
+
+def opens(url, data):
+    from urllib.request import Request, urlopen
+    with urlopen(Request(url + "/a?b", data=data), timeout=10) as answer:
+        return answer.status, answer.headers["Content-Type"], answer.read()
 
 def leaves():
     import os
@@ -100,6 +135,11 @@ def test_a_touched_random_state_is_seen(answer):
     assert not answer.double.call(1).random_changed
 
 
+def test_a_generator_of_ones_own_touches_nothing(tmp_path):
+    with RemoteTarget(tmp_path, [("answers.py", SOURCE)]) as target:  # NumPy loads its random numbers just then
+        assert not target.call("draws", (), {}).random_changed
+
+
 def test_functions_of_the_check_are_called_back(answer):
     seen = []
 
@@ -109,6 +149,38 @@ def test_functions_of_the_check_are_called_back(answer):
 
     assert answer.asks(action, 2) == [None, 1, 7]
     assert seen == [(0, None), (1, None), (None, 7)]
+
+
+def test_several_threads_call_back_at_the_same_time(answer):
+    meeting = threading.Barrier(8, timeout=20)
+
+    def action(place):
+        meeting.wait()
+        return place * place
+
+    assert answer.asks_at_once(action, 8) == [place * place for place in range(8)]
+
+
+def test_a_thread_of_an_earlier_call_does_not_reach_what_a_later_one_was_given(remote):
+    answer = Answer(remote, ())
+    answer.leaves_a_thread(lambda word: None)
+    seen = set()
+    assert answer.waits(seen.add) == ["KeyError"]
+    assert seen == {"now"}
+
+
+def test_a_server_that_the_check_plays_is_found(answer):
+    seen = []
+
+    def play(asked):
+        seen.append(asked)
+        return None if asked.body == b"away" else (201, "text/plain", asked.body[::-1])
+
+    with answer.target.played(play) as url:
+        assert answer.opens(url, None) == (201, "text/plain", b"")
+        assert answer.opens(url, b"abc") == (201, "text/plain", b"cba")
+        assert answer.opens.call(url, b"away").kind in ("RemoteDisconnected", "ConnectionResetError", "URLError")
+    assert [(one.method, one.path) for one in seen] == [("GET", "/a"), ("POST", "/a"), ("POST", "/a")]
 
 
 def test_a_world_may_interrupt(answer):

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlops_lab import data, store
+from mlops_lab import data, monitor, store
 from mlops_lab.errors import UnsafeFile, WrongUsage
 from mlops_lab.image import InputSpec
 
@@ -30,6 +30,13 @@ def test_a_model_of_any_framework_is_published_and_served(digits, tmp_path, mode
     shipped = store.ModelStore("models").load("digits", 1)
     here = models.load("elsewhere", 1)
     np.testing.assert_array_equal(here.probabilities(digits.test.images), shipped.probabilities(digits.test.images))
+
+
+def test_what_it_does_on_held_out_data_is_kept_for_the_monitor(digits, tmp_path):
+    models = store.ModelStore(tmp_path)
+    about = {"input": digits.input, "labels": digits.classes, "examples": digits.test.images[:4]}
+    models.publish(store.from_onnx(MODEL, held_out=digits.test, **about), "elsewhere")
+    assert monitor.load_reference(models, "elsewhere").summary.count == len(digits.test)
 
 
 def test_its_weights_are_counted(digits, tmp_path):

@@ -46,7 +46,7 @@ def _broken(word: str, given: Delivery, place: int) -> Delivery:
         other = (place + 5) % len(images)
         images[place], labels[place] = images[other], labels[other]
     else:  # inverted
-        images = 255 - images  # type: ignore[operator]
+        images = 255 - images
     return images, labels
 
 
@@ -54,7 +54,7 @@ WORDS = ("shape", "range", "not-finite", "constant", "label-unknown", "class-mis
 OF_ONE_IMAGE = ("range", "not-finite", "constant", "label-unknown")
 HONEST: dict[str, Callable[[Delivery], Delivery]] = {
     "plain": lambda given: given,
-    "dark": lambda given: ((given[0] // 5).astype(np.uint8), given[1]),  # type: ignore[operator]
+    "dark": lambda given: ((given[0] // 5).astype(np.uint8), given[1]),
     "whole numbers as float": lambda given: (given[0].astype(np.float32), given[1]),
 }
 

@@ -48,7 +48,7 @@ TWO = {"two": Hint("Something else than two arrays of places came back.",
     **TWO,
     "lost": Hint("{n} images are in neither part.", "Cut one order of all places in two."),
     "both": Hint("{n} places are in both parts.", "Cut one order of all places in two."),
-    "share": Hint("The second part holds {share:.0%} of the images.", "`share` is the share of the second part."),
+    "share": Hint("The second part holds {part:.0%} of the images.", "`share` is the share of the second part."),
 })  # fmt: skip
 def whole(answer: Answer, case: Case) -> None:
     images, labels, share = _given(case)
@@ -60,7 +60,7 @@ def whole(answer: Answer, case: Case) -> None:
     case.expect(not lost and len(places) == len(images), "Some images are lost.", hint="lost", n=lost, expected=0,
                 received=lost)  # fmt: skip
     found = len(second) / len(images)
-    case.expect(abs(found - share) < 0.03, "The second part has another size.", hint="share", share=found,
+    case.expect(abs(found - share) < 0.03, "The second part has another size.", hint="share", part=found,
                 expected=f"{share:.0%}", received=f"{found:.0%}")  # fmt: skip
 
 

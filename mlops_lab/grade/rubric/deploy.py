@@ -5,5 +5,6 @@ from mlops_lab.grade.rubric.deploy_compose import exercise as compose
 from mlops_lab.grade.rubric.deploy_image import exercise as image
 from mlops_lab.grade.rubric.deploy_release import exercise as release
 from mlops_lab.grade.rubric.deploy_serving import exercise as serving
+from mlops_lab.grade.rubric.deploy_start import exercise as start
 
-__all__ = ["cluster", "compose", "image", "release", "serving"]
+__all__ = ["cluster", "compose", "image", "release", "serving", "start"]

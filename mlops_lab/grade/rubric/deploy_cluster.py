@@ -35,8 +35,10 @@ Leaves = dict[str, Any]
 
 def texts(folder: Path | None) -> dict[str, str]:
     """Return the YAML files of a folder, as far as they are of a size that people write."""
-    found = {}
-    for name in plain_files(folder) if folder is not None else ():
+    found: dict[str, str] = {}
+    if folder is None:
+        return found
+    for name in plain_files(folder):
         if name.suffix in (".yaml", ".yml") and len(found) < MOST_FILES:
             with open(folder / name, encoding="utf-8", errors="replace") as file:
                 found[name.as_posix()] = file.read(64_000)

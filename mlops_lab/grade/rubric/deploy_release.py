@@ -143,7 +143,7 @@ def stops(answer: Answer, case: Case) -> None:
 
 @exercise.check("back", "What was in production is there again", points=2, held_out=6, covers="other versions", hints={
     "minus-one": Hint("Before, version {before} stood there, and now {live}.",
-                      "Versions are not counted one by one in production. Write down what *was* there."),
+                      "Versions are not counted one by one in production. Write down what was there."),
     "left": Hint("Version {live} is in production, and {breaks} failed.", "Put back what was there, whatever came."),
     "unverified": Hint("Nobody looked after the switch.", "verify says whether production is worse."),
 })  # fmt: skip

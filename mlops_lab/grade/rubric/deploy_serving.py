@@ -38,8 +38,9 @@ def config(answer: Answer, case: Case) -> None:
     key = {"label-unserved": "newest", "not-configured": "bad-config"}.get(first.name, first.name) if first else ""
     case.expect(first is None, str(first.message) if first else "", hint=key)
     labels = _labels(text)
-    case.expect(labels == {"stable": 1, "canary": 2}, "The labels are others.", hint="labels",
-                expected="stable 1, canary 2", received=labels, share=0.5)  # fmt: skip
+    said = ", ".join(f"{name} {one}" for name, one in labels.items())
+    case.expect(labels == {"stable": 1, "canary": 2}, "The labels are others.", hint="labels", share=0.5,
+                expected="stable 1, canary 2", received=said)  # fmt: skip
 
 
 def _labels(text: str) -> dict[str, int]:

@@ -21,7 +21,8 @@ MATERIAL = Path(__file__).parents[1] / "material"
 
 
 @cache
-def _test_split() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def all_tested() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the 10,000 images that the shipped model was not trained on, and their labels."""
     pixels = gzip.decompress((FASHION_MNIST / "t10k-images-idx3-ubyte.gz").read_bytes())
     labels = gzip.decompress((FASHION_MNIST / "t10k-labels-idx1-ubyte.gz").read_bytes())
     return np.frombuffer(pixels, np.uint8, offset=16).reshape(-1, 28, 28), np.frombuffer(labels, np.uint8, offset=8)
@@ -39,7 +40,7 @@ def garments(rng: np.random.Generator, count: int, *, held_out: bool) -> tuple[N
     Held-out ones are new bytes: moved by a pixel or not, made a little darker, and disturbed, so that no table of the
     shipped test images knows them.
     """
-    pixels, labels = _test_split()
+    pixels, labels = all_tested()
     chosen = rng.permutation(len(pixels) if held_out else 500)[:count]
     images = pixels[chosen].copy()
     if held_out:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import zipfile
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ KEYS = ("weights", "optimizer", "total")
 Counts = tuple[int, int, int]
 
 
-def keras_file(shapes: list[tuple[int, ...]], *, optimizer: bool) -> tuple[bytes, Counts]:
+def keras_file(shapes: Sequence[tuple[int, ...]], *, optimizer: bool) -> tuple[bytes, Counts]:
     """Return a ``.keras`` file of dense layers, with Adam's variables or without, and its counts."""
     import h5py
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mlops_lab.grade.calls import Answer
@@ -35,7 +36,7 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-MISTAKES = {
+MISTAKES: dict[str, Callable[[str, str], bool]] = {
     "text": lambda wrote, runs: wrote <= runs,
     "any-difference": lambda wrote, runs: wrote == runs,
     "major-only": lambda wrote, runs: wrote[0] == runs[0],
@@ -66,7 +67,7 @@ def verdict(answer: Answer, case: Case) -> None:
     if not wrong:
         return
     wrote, runs, right = pairs[wrong[0]]
-    known = (name for name, mistake in MISTAKES.items() if said == [mistake(*pair[:2]) for pair in pairs])
+    known = (name for name, mistake in MISTAKES.items() if said == [mistake(wrote, runs) for wrote, runs, _ in pairs])
     case.fail(f"{len(wrong)} of {len(pairs)} verdicts are others than measured.", hint=next(known, ""), wrote=wrote,
               runs=runs, said=said[wrong[0]], share=max(0.0, 1 - len(wrong) / 3),
               expected=f"{wrote} in {runs}: {right}", received=f"{said[wrong[0]]}")  # fmt: skip

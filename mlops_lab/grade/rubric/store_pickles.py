@@ -102,7 +102,7 @@ HINTS = {
     "ran": Hint("The canary is there: looking was running.", "This one only wrote a file."),
     "form": Hint("Something else than a list of names came back.", "Names such as 'builtins.exec'."),
     "list-of-bad": Hint(
-        "{absent} was not named.", "Lists of bad names are never complete. Which names does a model *need*?"
+        "{absent} was not named.", "Lists of bad names are never complete. Which names does a model need?"
     ),
     "stack-global": Hint(
         "You saw no name in {n} of the gifts.", "Newer pickles push two strings and use STACK_GLOBAL."

@@ -107,7 +107,7 @@ class SandboxProcess:
         self._killed = threading.Event()
         inside = sandbox.rung.rung == "bubblewrap"
         folder = SUBMISSION if inside else str(sandbox.folder)
-        program = [sys.executable, "-I", str(INSIDE)]
+        program = [sys.executable, "-I", "-u", str(INSIDE)]
         self._process = subprocess.Popen(
             command(sandbox.rung, sandbox.folder, program),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=sandbox.folder,
@@ -131,7 +131,7 @@ class SandboxProcess:
         """Return a bare environment: nothing of the grader's own goes in."""
         fixed = {
             "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", "TMPDIR": "/tmp",
-            "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
+            "PYTHONDONTWRITEBYTECODE": "1", "TF_CPP_MIN_LOG_LEVEL": "3",
             "CUDA_VISIBLE_DEVICES": "-1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg",
             TOKEN: self._token,
         }  # fmt: skip

@@ -6,6 +6,7 @@ from corpus.deploy_sources import (
     COMPOSE,
     DOCKERFILE,
     RELEASE,
+    RUN,
     SERVING,
     TWO_SERVICES,
     TWO_STAGES,
@@ -37,6 +38,17 @@ BROKEN = given()
 CAUGHT = "        if isinstance(error, Exception):\n            return False\n        raise\n"
 DONE = '        actions["switch"](version)\n        step = "verify"\n'
 
+LOOKS = RUN[RUN.index("    with socket.socket()") : RUN.index("    server =")]
+WAITING = RUN[RUN.index("        deadline =") : RUN.index("        with open(")]
+DIED = RUN[RUN.index("            if server.poll()") : RUN.index("            if time.monotonic()")]
+ASKED = RUN[RUN.index("        with open(") : RUN.index("        print(address")]
+ENDED = RUN[RUN.index("    except KeyboardInterrupt") : RUN.index("if __name__")]
+
+
+def start(*pairs: tuple[str, str]) -> Files:
+    return {"run.py": edited(RUN, *pairs)}
+
+
 CORPUS = {
     "deploy-1": Answers(
         right=[
@@ -61,6 +73,17 @@ CORPUS = {
             Wrong(image(("COPY models models\n", "")), "deploy-1.contents", "no-model"),
             Wrong(image(("COPY models models\nCOPY api.py .", "COPY . ."), data="x"), "deploy-1.contents", "data"),
             Wrong(image((CMD, 'CMD ["./start.sh"]'), start="pip install flask && waitress-serve api:app\n"), "deploy-1.contents", "downloads"),
+        ],
+    ),
+    "deploy-2": Answers(
+        right=[start()],
+        wrong=[
+            Wrong(start((WAITING, "        time.sleep(2)\n")), "deploy-2.slow", "early"),
+            Wrong(start((DIED, "")), "deploy-2.dies", "waits"),
+            Wrong(start((LOOKS, ""), (DIED, "")), "deploy-2.taken", "other"),
+            Wrong(start((ENDED, "    except KeyboardInterrupt:\n        server.terminate()\n        server.wait()\n    return 0\n")),
+                  "deploy-2.never", "left-running"),
+            Wrong(start((ASKED, "        answer = 'ready'\n")), "deploy-2.quick", "not-asked"),
         ],
     ),
     "deploy-3": Answers(

@@ -136,3 +136,54 @@ def release(version, actions):
     actions["note"](f"version {version} is in production, before it was {before}")
     return True
 """
+
+RUN = """\
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+PORT, WAIT = os.environ.get("PORT", "8000"), float(os.environ.get("WAIT", 30))
+address = f"http://127.0.0.1:{PORT}"
+
+def ready():
+    try:
+        return urllib.request.urlopen(address + "/readyz", timeout=1).status == 200
+    except OSError:
+        return False
+
+def main():
+    with socket.socket() as door:
+        if door.connect_ex(("127.0.0.1", int(PORT))) == 0:
+            print("somebody else answers at", address)
+            return 1
+    server = subprocess.Popen([sys.executable, "api.py"])
+    try:
+        deadline = time.monotonic() + WAIT
+        while True:
+            if server.poll() is not None:
+                print("the server ended with status", server.returncode)
+                return 1
+            if time.monotonic() > deadline:
+                print("the server was not ready in time")
+                return 1
+            if ready():
+                break
+            time.sleep(0.1)
+        with open("golden.png", "rb") as file:
+            request = urllib.request.Request(address + "/models/clothes/v1", file.read(), {"Content-Type": "image/png"})
+        answer = urllib.request.urlopen(request, timeout=5).read()
+        print(address, answer)
+        server.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.terminate()
+        server.wait()
+    return 0
+
+if __name__ == "__main__":
+    sys.exit(main())
+"""

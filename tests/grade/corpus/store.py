@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corpus.store_sources import CALLS, PARAMETERS, PUBLISH, WOULD_LOAD
+from corpus.store_sources import CALLS, PARAMETERS, PUBLISH, RELOAD, SAVE, WOULD_LOAD
 from corpus_types import Answers, Wrong, edited
 
 LOADS = "def would_load(wrote, runs):\n    "
@@ -13,7 +13,35 @@ REFUSES = '        raise FileExistsError(f"version {version} is there")\n'
 GLOBAL_ONLY = edited(CALLS, ('opcode.name == "STACK_GLOBAL"', 'opcode.name == "NOTHING"'))
 LAST_TWO = edited(CALLS, ("stack.append(memo[argument] if argument < len(memo) else None)", "pass"))
 
+SAVES = "    model.save(path)\n"
+ASKS = "rows = model.predict(inputs, batch_size=500, verbose=0)\n"
+LOADS_MODEL = "model = keras.saving.load_model(sys.argv[1])\n"
+
+
+def program(*pairs: tuple[str, str]) -> dict[str, str | bytes]:
+    return {"reload.py": edited(RELOAD, *pairs)}
+
+
 CORPUS = {
+    "store-1": Answers(
+        right=[SAVE],
+        wrong=[
+            Wrong(edited(SAVE, (SAVES, "    model.save_weights(path.replace('.keras', '.weights.h5'))\n")), "store-1.saved", "weights-only"),
+            Wrong(edited(SAVE, (SAVES, "    model.save(path.replace('.keras', ''))\n")), "store-1.saved", "ending"),
+            Wrong(edited(SAVE, (SAVES, "    import pickle\n    with open(path, 'wb') as file:\n        pickle.dump(model.get_weights(), file)\n")),
+                  "store-1.saved", "pickle"),
+            Wrong(edited(SAVE, ("archive.namelist()", "len(archive.namelist())")), "store-1.members", "form"),
+        ],
+    ),
+    "store-2": Answers(
+        right=[program()],
+        wrong=[
+            Wrong(program((" / 255", "")), "store-2.accuracy", "not-divided"),
+            Wrong(program(("import keras\n", "import numpy as np\n"), (LOADS_MODEL, ""), (ASKS, "rows = np.eye(10)[np.zeros(10_000, int)]\n")), "store-2.accuracy", "fresh"),
+            Wrong({"reload.py": "import zipfile\nzipfile.ZipFile('clothes.keras')\n"}, "store-2.accuracy", "not-found"),
+            Wrong({"reload.py": "print('loaded')\n"}, "store-2.accuracy", "silent"),
+        ],
+    ),
     "store-3": Answers(
         right=[WOULD_LOAD, edited(WOULD_LOAD, ('return True, ""', 'return {"verdict": True, "reason": "same words"}'))],
         wrong=[

@@ -84,3 +84,27 @@ def verify(folder):
     found = digests(folder)
     return [name for name in sorted({*known, *found}) if known.get(name) != found.get(name)]
 """
+
+SAVE = """
+import zipfile
+
+def save(model, path):
+    model.save(path)
+
+def members(path):
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+"""
+
+RELOAD = """
+import sys
+
+import keras
+from mlops_lab import data
+
+model = keras.saving.load_model(sys.argv[1])
+test = data.load("fashion-mnist").test
+inputs = test.images.reshape(-1, 28, 28, 1) / 255
+rows = model.predict(inputs, batch_size=500, verbose=0)
+print("accuracy:", (rows.argmax(axis=1) == test.labels).mean())
+"""

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
-from corpus.train_sources import CURVES, SEARCH
+from corpus.train_sources import COMPILE, CURVES, NETWORK, REPEAT, SEARCH
 from corpus_types import Answers, Wrong, edited
 
 BEST = '    losses = history["val_loss"]\n    return losses.index(min(losses)) + 1\n'
 
+FIRST = '        layers.Conv2D(6, 5, activation="relu"),\n'
+SEED = "keras.utils.set_random_seed(seed)"
+
 CORPUS = {
+    "train-1": Answers(
+        right=[NETWORK, edited(NETWORK, ('layers.Dense(10, activation="softmax")', 'layers.Dense(10), layers.Softmax()'))],
+        wrong=[
+            Wrong(edited(NETWORK, ('layers.Conv2D(6, 5,', 'layers.Conv2D(6, 5, padding="same",')), "train-1.count", "padded"),
+            Wrong(edited(NETWORK, ("AveragePooling2D", "MaxPooling2D")), "train-1.layers", "max"),
+            Wrong(edited(NETWORK, ('layers.Dense(10, activation="softmax")', "layers.Dense(10)")), "train-1.outputs", "no-softmax"),
+            Wrong(edited(NETWORK, ("    return model\n", "    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))\n    return model\n")),
+                  "train-1.outputs", "twice"),
+            Wrong(edited(NETWORK, ('layers.Dense(84, activation="relu")', "layers.Dense(84)")), "train-1.outputs", "no-relu"),
+            Wrong(edited(NETWORK, ("        keras.Input((28, 28, 1)),\n", "")), "train-1.count", "unbuilt"),
+            Wrong("def lenet5():\n    return 'LeNet-5'\n", "train-1.count", "no-model"),
+        ],
+    ),
+    "train-2": Answers(
+        right=[COMPILE, edited(COMPILE, ("    return model\n", ""))],
+        wrong=[
+            Wrong(edited(COMPILE, ('"sparse_categorical_crossentropy" if labels.ndim == 1 else "categorical_crossentropy"', '"categorical_crossentropy"')),
+                  "train-2.loss", "swapped"),
+            Wrong(edited(COMPILE, ("np.eye(10)", "np.eye(labels.max() + 1)")), "train-2.one-hot", "width"),
+            Wrong(edited(COMPILE, ('"sparse_categorical_crossentropy" if labels.ndim == 1 else "categorical_crossentropy"', '"mse"')), "train-2.loss", "mean-square"),
+            Wrong(edited(COMPILE, ("    model.compile", "    dict")), "train-2.loss", "not-compiled"),
+        ],
+    ),
+    "train-4": Answers(
+        right=[REPEAT],
+        wrong=[
+            Wrong(edited(REPEAT, (SEED, "np.random.seed(seed)")), "train-4.repeats", "differs"),
+            Wrong(edited(REPEAT, ("hashlib.sha256(b''.join(one.tobytes() for one in weights))", "hashlib.sha256(str(weights).encode())")),
+                  "train-4.digest", "text"),
+            Wrong(edited(REPEAT, ("one.tobytes()", "np.round(one, 3).tobytes()")), "train-4.digest", "rounded"),
+            Wrong(edited(REPEAT, (SEED, "keras.utils.set_random_seed(1)")), "train-4.repeats", "ignored"),
+        ],
+    ),
     "train-3": Answers(
         right=[CURVES, edited(CURVES, (BEST, '    best = max(history["val_accuracy"])\n    return 1 + history["val_accuracy"].index(best)\n'))],
         wrong=[

@@ -1,6 +1,6 @@
 """The first program inside the sandbox: take another user's id, set the limits, and only then meet students' code.
 
-It is run as ``python -I FOLDER/__main__.py`` and reads one line, the order, from standard input.
+It is run as ``python -I -u FOLDER/__main__.py`` and reads one line, the order, from standard input.
 """
 
 import importlib.util

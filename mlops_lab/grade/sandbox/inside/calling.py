@@ -1,12 +1,16 @@
 """Define a student's functions and call them as the grader asks, one JSON message a line."""
 
 import base64
+import itertools
 import json
 import os
+import queue
 import socket
 import sys
-import tempfile
+import threading
 import traceback
+
+import __main__ as first
 
 # What a world that a check plays may raise into a student's code, Ctrl-C among it.
 RAISED = (
@@ -19,41 +23,65 @@ BUILTIN = {error.__name__: error for error in RAISED}
 def run(order):
     """Run the sources, say what they define, then obey."""
     channel = Channel(socket.socket(fileno=order["channel"]))
+    port = first.load("serving").relay(order["inner"])
     namespace, problem = {"__name__": "__main__", "__file__": os.path.abspath("answers.py")}, ""
     for name, text in order["sources"]:
         try:
             exec(compile(text, name, "exec"), namespace)
         except BaseException as error:
             problem = f"{name}: {''.join(traceback.format_exception_only(error)).strip()}"
-    channel.send({"names": [name for name in namespace if not name.startswith("__")], "problem": problem})
-    Caller(channel, namespace).obey()
+    caller = Caller(channel, namespace)
+    names = [name for name in namespace if not name.startswith("__")]
+    library = {name: own for name in names if (own := caller.calls.library_name(namespace[name]))}
+    channel.send({"names": names, "problem": problem, "library": library, "port": port})
+    caller.obey()
 
 
 class Channel:
-    """One JSON message a line, both ways."""
+    """One JSON message a line, both ways. Several threads of the student's may ask the grader at the same time."""
 
     def __init__(self, sock):
         self.reader, self.sock = sock.makefile("rb"), sock
+        # Another process of the same submission may have asked before: its replies must not be taken for ours.
+        self.writing, self.numbers = threading.Lock(), itertools.count(int.from_bytes(os.urandom(6)))
+        self.orders, self.waiting = queue.SimpleQueue(), {}
+        threading.Thread(target=self.listen, daemon=True).start()
 
     def send(self, message):
         """Send a message."""
-        self.sock.sendall(json.dumps(message).encode() + b"\n")
+        text = json.dumps(message).encode() + b"\n"
+        with self.writing:
+            self.sock.sendall(text)
+
+    def listen(self):
+        """Give each reply to the thread that asked, and orders to the first one; end with the grader."""
+        for line in self.reader:
+            message = json.loads(line)
+            box = self.waiting.pop(message["reply"], None) if "reply" in message else self.orders
+            if box is not None:
+                box.put(message)
+        os._exit(0)
 
     def receive(self):
-        """Return the next message, or end with the grader."""
-        line = self.reader.readline()
-        if not line:
-            os._exit(0)
-        return json.loads(line)
+        """Return the next order."""
+        return self.orders.get()
+
+    def ask(self, message):
+        """Send a message and return the reply to it."""
+        number, box = next(self.numbers), queue.SimpleQueue()
+        self.waiting[number] = box
+        aside = threading.current_thread() is not threading.main_thread()
+        self.send({**message, "ask": number, "thread": aside})
+        return box.get()
 
 
 class Caller:
     """Does what the grader asks."""
 
     def __init__(self, channel, namespace):
-        from mlops_lab.grade import calls, wire
+        from mlops_lab.grade import calls, keras_models, wire
 
-        self.calls, self.wire = calls, wire
+        self.calls, self.wire, self.models = calls, wire, keras_models
         self.channel, self.namespace, self.objects = channel, namespace, []
 
     def obey(self):
@@ -75,7 +103,8 @@ class Caller:
             if "call" in order
             else getattr(self.objects[order["object"]], order["method"])
         )
-        arguments = self.wire.decode(order["args"], self.unpack)
+        passed = self.wire.decode(order["args"], self.unpack)
+        arguments = [self.models.live(one) for one in passed]
         if "before" in order:
             from mlops_lab.grade import interrupt
 
@@ -85,7 +114,8 @@ class Caller:
         done = self.calls.observe(function, tuple(arguments), keywords)
         sys.stdout.flush()
         return {
-            "value": self.pack(done.value), "error": done.error, "kind": done.kind, "changed": list(done.changed),
+            "value": self.pack(self.models.given(passed, arguments, done.value)),
+            "error": done.error, "kind": done.kind, "changed": list(done.changed),
             "after": {str(place): self.pack(arguments[place]) for place in done.changed},
             "random_changed": done.random_changed,
         }  # fmt: skip
@@ -96,12 +126,8 @@ class Caller:
 
     def special(self, value):
         """Return what stands for an object that does not cross itself."""
-        if type(value).__module__.split(".")[0] == "keras" and hasattr(value, "save"):
-            with tempfile.TemporaryDirectory() as folder:
-                path = os.path.join(folder, "model.keras")
-                value.save(path)
-                with open(path, "rb") as file:
-                    return {"keras": base64.b64encode(file.read()).decode()}
+        if self.models.is_model(value):
+            return {"keras": base64.b64encode(self.models.data_of(value)).decode()}
         self.objects.append(value)
         return {"object": len(self.objects) - 1, "type": type(value).__name__}
 
@@ -112,8 +138,7 @@ class Caller:
 
         def call_back(*arguments, **keywords):
             message = {"callback": value["callback"], "args": self.pack(list(arguments))}
-            self.channel.send({**message, "kwargs": self.pack(keywords)})
-            reply = self.channel.receive()
+            reply = self.channel.ask({**message, "kwargs": self.pack(keywords)})
             if "raise" in reply:
                 raise BUILTIN.get(reply["raise"], RuntimeError)(reply["text"])
             return self.wire.decode(reply["value"], self.unpack)

@@ -1,0 +1,107 @@
+"""Run a student's program in the sandbox, as ``python NAME`` does, and see how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlops_lab.grade.cases import Failed
+from mlops_lab.grade.results import clip
+from mlops_lab.grade.sandbox import Sandbox
+from mlops_lab.grade.sandbox.tree import put
+
+START = 5.0  # seconds beside the program's own
+MOST = 1_000_000  # bytes of what is told
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended.
+
+    Parameters
+    ----------
+    status
+        Its exit status; ``None`` where it was still running.
+    printed
+        The last of what it printed, errors included.
+    seconds
+        How long it ran.
+    held
+        Whether the port that it was given was still held after it had ended.
+    written
+        The text of ``seen.txt``, where programs beside it write down what they saw.
+    """
+
+    status: int | None
+    printed: str
+    seconds: float
+    held: bool
+    written: str
+
+
+def run(
+    file: Path | None, beside: Mapping[str, bytes], *, arguments: tuple[str, ...] = (), seconds: float = 60.0,
+    place: str = ".", port: int = 0, taken: bool = False, settings: Mapping[str, str] | None = None,
+    interrupt_at: str = "",
+) -> Ended:  # fmt: skip
+    """Run a program once, in a copy of its own.
+
+    Parameters
+    ----------
+    file
+        The student's program.
+    beside
+        Files that stand beside it, by their path.
+    arguments
+        What follows its name.
+    seconds
+        After which it is ended.
+    place
+        The folder, below its own, in which it is started.
+    port
+        A port that is looked at afterwards; 0 for none.
+    taken
+        Whether another server stands at that port, which answers everything; then it is not looked at.
+    settings
+        Variables of its environment.
+    interrupt_at
+        When this text is printed, Ctrl-C is sent.
+
+    Raises
+    ------
+    Failed
+        It cannot be run.
+    """
+    if file is None or not file.is_file() or file.is_symlink():
+        raise Failed("There is no such file.", hint="missing")
+    with tempfile.TemporaryDirectory(prefix="mlops-lab-") as folder, open(file, "rb") as source:
+        for name, content in {**beside, file.name: source.read(MOST)}.items():
+            put(Path(folder), Path(name), content)
+        with Sandbox(folder) as sandbox:
+            reading, writing = os.pipe()
+            os.set_inheritable(writing, True)
+            order = {
+                "program": "running", "file": file.name, "arguments": list(arguments), "place": place, "port": port,
+                "taken": taken,
+                "seconds": seconds, "settings": dict(settings or {}), "interrupt_at": interrupt_at, "answer": writing,
+            }  # fmt: skip
+            process = sandbox.start(order, (writing,))
+            os.close(writing)
+            with os.fdopen(reading, "rb") as pipe:
+                process.wait(seconds + START)
+                process.kill()
+                told = pipe.read(MOST)
+    try:
+        message = json.loads(told)
+        status = message["status"]
+        return Ended(
+            status if type(status) is int else None, clip(str(message["printed"]), 20_000),
+            float(message["seconds"]), message["held"] is True, clip(str(message["written"]), 4000),
+        )  # fmt: skip
+    except (ValueError, TypeError, KeyError, RecursionError):
+        why = f": it used too much {process.ended_by}" if process.ended_by else ""
+        raise Failed(f"The program could not be run{why}.", received=process.output[-300:]) from None

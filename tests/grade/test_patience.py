@@ -1,0 +1,42 @@
+"""Time limits are multiplied by what the machine is slower just then."""
+
+import pytest
+
+from mlops_lab.grade import Exercise, patience
+from mlops_lab.grade.running import Settings, run_exercise
+from mlops_lab.grade.session import local_answer
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Let a test say how long the work takes; nothing is kept from one test to the next."""
+    monkeypatch.setattr(patience, "_measured", [])
+    return lambda seconds: monkeypatch.setattr(patience, "_seconds", lambda: seconds)
+
+
+@pytest.mark.parametrize(("times", "expected"), [(0.5, 1), (1, 1), (2, 2), (50, 3)])
+def test_a_slow_machine_gets_up_to_three_times_as_long(times, expected, measured):
+    measured(times * patience.NORMAL)
+    assert patience.factor() == expected
+
+
+def test_a_measurement_counts_for_a_while(measured):
+    measured(2 * patience.NORMAL)
+    assert patience.factor() == 2
+    measured(patience.NORMAL)
+    assert patience.factor() == 2
+
+
+def test_a_check_waits_that_much_longer():
+    late = Exercise("data-95", "Late", names=("f",))
+
+    @late.check("one", "Comes", timeout=0.2)
+    def one(answer, case):
+        answer.f(1)
+
+    def forever(x):
+        while True:
+            pass
+
+    result = run_exercise(late, local_answer(late, forever), Settings(patience=lambda: 2.5))
+    assert (result.state, result.message) == ("timeout", "There was no answer within 0.5 s.")
