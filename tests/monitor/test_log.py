@@ -232,7 +232,7 @@ def test_a_locked_file_fails_no_prediction_and_is_counted(tmp_path, event, durab
     assert stored(path) == [("before",), ("after",)]
 
 
-def test_a_full_disk_fails_no_prediction_and_is_counted(tmp_path, event, fast_retries, monkeypatch):
+def test_a_full_disk_fails_no_prediction_and_is_counted(tmp_path, event, fast_retries, monkeypatch, caplog):
     def on_a_small_disk(*arguments, **options):
         database = connect(*arguments, **options)
         database.run("PRAGMA max_page_count = 30")  # beyond it, SQLite says what it says on a full disk
@@ -244,7 +244,7 @@ def test_a_full_disk_fails_no_prediction_and_is_counted(tmp_path, event, fast_re
         log.flush()
         assert all([log.append(event(f"{place}", count=5)) for place in range(300)])
         log.flush()
-        assert "full" in log.status.error and log.status.failed > 0
+        assert "full" in caplog.text and log.status.failed > 0  # the last group may be small enough to fit
         assert log.status.written + log.status.failed == 1501
     assert stored(tmp_path / "predictions.db")[0] == ("before",)
 
