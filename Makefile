@@ -13,7 +13,7 @@ endif
 
 FAST := not (tensorflow or browser or docker or ray or slow)
 
-.PHONY: demo test setup serve test-tensorflow test-browser test-slow test-docker check bench soak notebooks docs lock clean
+.PHONY: demo test setup serve test-tensorflow test-browser test-slow test-docker test-ray check bench soak notebooks docs lock clean
 
 demo: setup
 	$(BIN)/mlops-lab demo --epochs $(EPOCHS)
@@ -45,6 +45,13 @@ test-slow: setup
 test-docker: setup
 	$(BIN)/python -m pytest -q -m "docker" --timeout 1200
 
+test-ray: .venv/ready-ray
+	$(BIN)/python -m pytest -q -m "ray" --timeout 600
+
+.venv/ready-ray: .venv/ready requirements/ray.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/ray.txt
+	$(BIN)/python -c "open('.venv/ready-ray', 'w')"
+
 # What a change must pass before it is committed.
 check: setup
 	$(BIN)/ruff check .
@@ -74,6 +81,7 @@ docs: .venv/docs
 # Needs uv (pip install uv). The files hold a hash for every wheel of every platform.
 lock:
 	uv pip compile pyproject.toml --extra dev --extra browser --extra draw --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/lab.txt
+	uv pip compile requirements/ray.in -c requirements/lab.txt --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/ray.txt
 	uv pip compile pyproject.toml --extra dev --extra browser --extra draw --extra docs -c requirements/lab.txt --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/docs.txt
 	for name in serve keras sklearn app; do uv pip compile mlops_lab/deploy/requirements/$$name.in --universal --python-version 3.11 --generate-hashes --quiet --no-header -o mlops_lab/deploy/requirements/$$name.txt; done
 

@@ -24,7 +24,7 @@ from wrk import Post
 
 from mlops_lab.image import encode_png
 
-HOST = b"Host: x\r\nContent-Type: image/png\r\n"
+HOST = b"Host: localhost\r\nContent-Type: image/png\r\n"
 
 
 def post(headers: bytes, body: bytes = b"", name: bytes = b"clothes", host: bytes = HOST) -> bytes:
@@ -57,7 +57,7 @@ ROWS: dict[str, bytes] = {
     "chunk without its end": post(CHUNKED, CHUNK.replace(b"\r\n0\r\n", b"abc\r\n0\r\n")),
     "chunks cut short": post(CHUNKED, b"%x\r\n%b" % (SIZE + 3, BODY)),
     "obs-fold": post(b"X-A: b\r\n c\r\n" + LENGTH, BODY),
-    "bare LF": b"GET /models/clothes/v1 HTTP/1.1\nHost: x\n\n",
+    "bare LF": b"GET /models/clothes/v1 HTTP/1.1\nHost: localhost\n\n",
     "NUL in a header": post(b"X-A: b\0c\r\n" + LENGTH, BODY),
     "200 headers": post(b"X-A: b\r\n" * 200 + LENGTH, BODY),
     "5,000 headers": post(b"X-A: b\r\n" * 5000 + LENGTH, BODY),

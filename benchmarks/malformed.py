@@ -2,15 +2,17 @@
 
     python benchmarks/malformed.py [--requests 10000] [--seed 0]
 
-Images, JSON, npy, forms, tensors of TensorFlow Serving and of the Open Inference Protocol (binary ones too), names in
-paths, and bytes on a raw socket; all spoilt by one seeded generator, so that a failure can be seen again. Some are
-still right and are answered with 200. Memory is read after every tenth; the slope is that of the second half.
+Images, JSON (in other encodings too), npy (empty axes too), forms, chains, packed bodies, tensors of TensorFlow Serving
+and of the Open Inference Protocol (binary ones too), headers of browsers, names in paths, and bytes
+on a raw socket; all spoilt by one seeded generator, so that a failure can be seen again. Some are still right and are
+answered with 200. Memory is read after every tenth; the slope is that of the second half.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import gzip
 import io
 import json
 import random
@@ -19,6 +21,7 @@ import socket
 import sys
 import tempfile
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -35,6 +38,11 @@ from hostile_bodies import bodies, mangle
 
 Request = tuple[str, bytes]  # its kind, and its bytes as they go over the wire
 LIMIT_MB = 50
+HOSTS = [b"rebound.example", b"[::1]", b"127.0.0.1:99999", b"[", b"a:b", b"\xff", b"LOCALHOST."]
+SHAPES = [
+    *[(1, 28, 28), (28, 28), (2, 28, 28, 1), (3,), (), (8, 8), (64,), (200, 300), (1, 1)],
+    *[(0, 28, 28), (0,), (0, 0), (28, 0), (0, 28, 28, 1), (1, 0, 28), (28, 28, 0), (0, 0, 0, 0, 0, 0), (256, 0)],
+]
 IMAGE = np.arange(784, dtype=np.uint8).reshape(28, 28)
 NAMES = ["", ".", "..", "CON", "%00", "%ff%fe", "a" * 300, "v0", "v-1", "v1e3", "v999999999999", "..%2f..%2fetc", "ｖ1"]
 
@@ -48,8 +56,8 @@ def encoded(form: str, **options: object) -> bytes:
 
 def post(path: str, kind: str, body: bytes, more: str = "") -> bytes:
     """Return a POST as it goes over the wire."""
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\n{more}"
-    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {kind}\r\n{more}"
+    return head.encode("latin-1", "replace") + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
 def images(chance: random.Random) -> Iterator[Request]:
@@ -61,25 +69,57 @@ def images(chance: random.Random) -> Iterator[Request]:
         yield "image", post("/models/clothes/v1", kind, mangle(chance.choice(files), chance))
 
 
+def recoded(text: bytes, chance: random.Random) -> bytes:
+    """Return JSON, sometimes in an encoding that is not UTF-8 or with a byte-order mark."""
+    encoding = chance.choice([*["utf-8"] * 8, "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig", "utf-7"])
+    return text if encoding == "utf-8" else text.decode("utf-8", "replace").encode(encoding, "replace")
+
+
+def packed(chance: random.Random) -> Iterator[Request]:
+    """Yield bodies that are packed, or say so."""
+    images = [("image/png", encoded("PNG")), ("application/json", json.dumps({"image": IMAGE.tolist()}).encode())]
+    while True:
+        kind, body = chance.choice(images)
+        body = chance.choice([gzip.compress, zlib.compress, bytes])(body)
+        coding = chance.choice(["gzip", "gzip", "deflate", "br", "gzip, gzip", "identity", "x-gzip", ""])
+        path = chance.choice(["/models/clothes/v1", "/v1/models/clothes:predict", "/chains/number"])
+        body = mangle(body, chance) if chance.random() < 0.5 else body
+        yield "packed", post(path, kind, body, f"Content-Encoding: {coding}\r\n")
+
+
+def browsers(chance: random.Random) -> Iterator[Request]:
+    """Yield what browsers add, and pages of other sites."""
+    values = ["null", "*", "https://elsewhere.example", "http://127.0.0.1:1", "\xff", "http://[", "http://a:b:c", ""]
+    names = ["Origin", "Sec-Fetch-Site", "X-Lab-Probe", "Access-Control-Request-Method", "X-Forwarded-Host", "Referer"]
+    while True:
+        more = "".join(f"{name}: {chance.choice(values)}\r\n" for name in chance.sample(names, 2))
+        path = chance.choice(["/models/clothes/v1", "/chains/number", "/v2/models/clothes/infer", "/readyz"])
+        request = post(path, "image/png", encoded("PNG"), more)
+        if chance.random() < 0.3:
+            request = request.replace(b"Host: localhost", b"Host: " + chance.choice(HOSTS))
+        yield "browser", request if chance.random() < 0.8 else request.replace(b"POST", b"OPTIONS", 1)
+
+
 def course_json(chance: random.Random) -> Iterator[Request]:
     """Yield JSON for the course's route."""
     pixels = IMAGE.tolist()
     text = base64.b64encode(encoded("PNG")).decode()
     for body in bodies([{"image": pixels}, {"image": text}, {"images": [pixels, text]}], sys.maxsize, chance.random()):
-        yield "json", post("/models/clothes/v1", "application/json", body)
+        yield "json", post("/models/clothes/v1", "application/json", recoded(body, chance))
 
 
 def arrays(chance: random.Random) -> Iterator[Request]:
     """Yield npy files of odd types and shapes, whole and spoilt."""
     while True:
         array = np.zeros(
-            chance.choice([(1, 28, 28), (28, 28), (2, 28, 28, 1), (0, 28, 28), (3,), ()]),
+            chance.choice(SHAPES),
             chance.choice(["uint8", "float32", "float64", "int64", "bool", "S3", "U2", "complex64"]),
         )
         with io.BytesIO() as file:
             np.save(file, array)
             body = file.getvalue()
-        yield "npy", post("/models/clothes/v1", "application/x-npy", mangle(body, chance))
+        path = chance.choice(["/models/clothes/v1", "/models/digits", "/chains/number"])
+        yield "npy", post(path, "application/x-npy", mangle(body, chance) if chance.random() < 0.7 else body)
 
 
 def forms(chance: random.Random) -> Iterator[Request]:
@@ -96,7 +136,7 @@ def tfserving(chance: random.Random) -> Iterator[Request]:
     pixels = (IMAGE[..., None] / 255).tolist()
     valid = [{"instances": [pixels], "signature_name": "serving_default"}, {"inputs": {"image": [pixels]}}]
     for body in bodies(valid, sys.maxsize, chance.random()):
-        yield "tfserving", post("/v1/models/clothes:predict", "application/json", body)
+        yield "tfserving", post("/v1/models/clothes:predict", "application/json", recoded(body, chance))
 
 
 def oip(chance: random.Random) -> Iterator[Request]:
@@ -106,7 +146,7 @@ def oip(chance: random.Random) -> Iterator[Request]:
     raw = np.zeros(784, "<f4").tobytes()
     for text in bodies([{"inputs": [entry]}, {"inputs": [plain]}], sys.maxsize, chance.random()):
         if chance.random() < 0.5:
-            yield "oip", post("/v2/models/clothes/infer", "application/json", text)
+            yield "oip", post("/v2/models/clothes/infer", "application/json", recoded(text, chance))
             continue
         body = text + (mangle(raw, chance) if chance.random() < 0.3 else raw)
         lie = chance.choice([len(text), len(text), 0, len(text) - 1, len(body), len(body) + 1, -1, "x", 10**30])
@@ -137,7 +177,7 @@ def sockets(chance: random.Random) -> Iterator[Request]:
 
 
 KINDS: list[Callable[[random.Random], Iterator[Request]]] = [
-    images, course_json, arrays, forms, tfserving, oip, names, sockets,
+    images, course_json, arrays, forms, tfserving, oip, names, sockets, packed, browsers,
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Slow clients, too many clients, threads and a long run: the server must stay responsive, right, and small.
 
 python benchmarks/pressure.py slow [--sockets 200]        slowloris: /healthz p99 while they trickle
+python benchmarks/pressure.py grpc [--sockets 200]        half-open gRPC calls: health over HTTP and gRPC meanwhile
 python benchmarks/pressure.py overload [--seconds 60]     four times the capacity: refusals and recovery
 python benchmarks/pressure.py overload --slow             the same of a model that takes 20 ms
 python benchmarks/pressure.py threads [--each 5000]       16 threads against the serial answers
@@ -14,15 +15,17 @@ import json
 import re
 import selectors
 import socket
+import sys
 import threading
 import time
 from collections import Counter, deque
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import psutil
-from server import Load, Server, ending, running, started
+from server import ROOT, Load, Server, ending, running, started
 
 from mlops_lab import data, store
 from mlops_lab.image import encode_png
@@ -47,7 +50,7 @@ def slow(sockets: int) -> bool:
         open_ = []
         for _ in range(sockets):
             one = socket.create_connection((server.host, server.port))
-            one.sendall(b"POST /models/clothes/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nX-Slow: ")
+            one.sendall(b"POST /models/clothes/v1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nX-Slow: ")
             open_.append(one)
         began, latencies, statuses = time.monotonic(), [], Counter()
         while time.monotonic() - began < 12:
@@ -66,6 +69,41 @@ def slow(sockets: int) -> bool:
     print(f"{sockets} sockets at 1 B/s: /healthz {dict(statuses)}, p99 {p99:.1f} ms ({usual:.1f} before)")
     print(f"{closed} of {sockets} closed by the server within 25 s of silence")
     return bool(p99 < 250 and set(statuses) == {200} and closed == sockets)
+
+
+def half_open(sockets: int) -> bool:
+    """Begin gRPC calls and send a byte of each a second; ask for health over HTTP and gRPC meanwhile."""
+    import grpc
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "serve"))
+    from half_open import begun_connection
+
+    path = "/tensorflow.serving.PredictionService/Predict"
+    with running(ROOT / "models", "--grpc-port", "0") as server, ExitStack() as stack:
+        assert server.process.stdout is not None
+        port = int(server.process.stdout.readline().rsplit(":", 1)[1])
+        open_ = []
+        for _ in range(sockets):
+            one = stack.enter_context(socket.create_connection((server.host, port)))
+            one.sendall(begun_connection(path))
+            open_.append(one)
+        began, over_http, over_grpc = time.monotonic(), [], []
+        while time.monotonic() - began < 12:
+            second = time.monotonic() + 1
+            while time.monotonic() < second:
+                over_http.append(timed(server))
+                started = time.perf_counter()
+                with grpc.insecure_channel(f"{server.host}:{port}") as channel:
+                    channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=30)
+                over_grpc.append(1000 * (time.perf_counter() - started))
+                time.sleep(0.02)
+        time.sleep(120)  # the age at which gRPC closes a connection, its grace, and some
+        closed = sum(_closed(one) for one in open_)
+    p99, grpc_p99 = np.percentile([spent for _, spent in over_http], 99), np.percentile(over_grpc, 99)
+    statuses = dict(Counter(status for status, _ in over_http))
+    print(f"{sockets} half-open gRPC calls: /healthz {statuses}, p99 {p99:.1f} ms; gRPC health p99 {grpc_p99:.1f} ms")
+    print(f"{closed} of {sockets} closed by the server within 132 s")
+    return bool(p99 < 250 and grpc_p99 < 250 and set(statuses) == {200} and closed == sockets)
 
 
 def _closed(one: socket.socket) -> bool:
@@ -95,7 +133,7 @@ class Flood:
 
     def run(self, seconds: float) -> None:
         """Send, and read what comes, until the last answer."""
-        head = b"POST /models/clothes/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
+        head = b"POST /models/clothes/v1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
         request = head + b"Content-Length: %d\r\n\r\n" % len(IMAGE) + IMAGE
         # The one that has rested longest goes first: the server closes what is idle for 15 s.
         idle = deque(self._connect() for _ in range(self.connections))
@@ -224,7 +262,7 @@ def soak(requests: int) -> bool:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["slow", "overload", "threads", "soak"])
+    parser.add_argument("what", choices=["slow", "grpc", "overload", "threads", "soak"])
     parser.add_argument("--sockets", type=int, default=200)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--slow", action="store_true")
@@ -233,6 +271,7 @@ def main() -> None:
     options = parser.parse_args()
     runs = {
         "slow": lambda: slow(options.sockets),
+        "grpc": lambda: half_open(options.sockets),
         "overload": lambda: overload(options.seconds, options.slow),
         "threads": lambda: threads(options.each),
         "soak": lambda: soak(options.requests),

@@ -25,13 +25,16 @@ RUNS: dict[str, tuple[str, str]] = {
     "endings": ("endings.py --times 200", "endings.py --times 10"),
     "endings-workers": ("endings.py --times 100 --workers 2", "endings.py --times 5 --workers 2"),
     "swaps": ("swaps.py --swaps 100", "swaps.py --swaps 5 --bad 3"),
-    "malformed": ("malformed.py --requests 30000", "malformed.py --requests 1500"),
+    "malformed": ("malformed.py --requests 100000", "malformed.py --requests 1500"),
+    "cost": ("cost.py --seconds 600", "cost.py --seconds 20"),
     "rows": ("http_servers.py", "http_servers.py"),
-    "slow-clients": ("pressure.py slow --sockets 200", "pressure.py slow --sockets 20"),
+    "slow-clients": ("pressure.py slow --sockets 1000", "pressure.py slow --sockets 20"),
+    "half-open": ("pressure.py grpc --sockets 1000", "pressure.py grpc --sockets 20"),
     "overload": ("pressure.py overload --seconds 60", "pressure.py overload --seconds 5"),
     "overload-slow": ("pressure.py overload --slow --seconds 60", "pressure.py overload --slow --seconds 5"),
     "threads": ("pressure.py threads --each 5000", "pressure.py threads --each 250"),
     "growth": ("pressure.py soak --requests 200000", "pressure.py soak --requests 10000"),
+    "ray": ("ray_cluster.py --seconds 60", "ray_cluster.py --seconds 0"),
     "unloading": ("unloading.py --versions 10", "unloading.py --versions 2 --megabytes 20"),
 }
 

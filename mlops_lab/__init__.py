@@ -18,4 +18,4 @@ The stages of the course, each a module::
 Importing this package is cheap: it loads no TensorFlow, opens no file and uses no network.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

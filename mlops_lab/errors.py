@@ -20,9 +20,12 @@
     │   ├── TooLarge              a limit on size, named with its value
     │   ├── UnsupportedMedia      a content type we do not read
     │   ├── MethodNotAllowed      the route is there, the verb is not
-    │   └── Unauthorized          no API key, or a wrong one
+    │   ├── Unauthorized          no API key, or a wrong one
+    │   ├── Misdirected           the request is for a host that is not this server's
+    │   └── CrossSite             a page of another site sent the request
     ├── Unavailable               not now: the limit that fired, and when to come back
     │   ├── DeadlineExceeded
+    │   ├── StorageFull           a disk has no room left
     │   └── BrokenChain           a link of a chain does not fit the next
     ├── GateFailed                a version does not meet a threshold, so it is not promoted
     ├── ServerError               the background server could not start or answer
@@ -196,6 +199,20 @@ class Unauthorized(BadRequest):
     code = "unauthorized"
 
 
+class Misdirected(BadRequest):
+    """The request names a host that is not this server's, as when a foreign name leads to this machine."""
+
+    status = 421
+    code = "misdirected"
+
+
+class CrossSite(BadRequest):
+    """A web page of another site had a browser send the request."""
+
+    status = 403
+    code = "cross_site"
+
+
 class Unavailable(LabError):
     """Not now: the server is full or draining. ``retry_after`` is in seconds."""
 
@@ -209,6 +226,13 @@ class DeadlineExceeded(Unavailable):
 
     status = 504
     code = "deadline_exceeded"
+
+
+class StorageFull(Unavailable):
+    """A disk that the server writes to has no room left."""
+
+    status = 507
+    code = "storage_full"
 
 
 class BrokenChain(Unavailable):

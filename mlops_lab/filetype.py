@@ -78,6 +78,7 @@ TYPES = {
         FileType("json", "a JSON text"),
         FileType("notebook", "a Jupyter notebook"),
         FileType("data-url", "the text of a data URL", "Decode the part behind the comma from base64."),
+        FileType("base64-image", "the base64 text of an image", 'Decode it, or send it as JSON: {"image": "…"}.'),
         FileType("text", "a text"),
         FileType("hdf5", "an HDF5 file"),
         FileType("onnx", "an ONNX file"),
@@ -138,6 +139,8 @@ MODELS = (
 )
 IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
 PAGE = re.compile(rb"<!doctype html|<html[\s>]|<head[\s>]|<body[\s>]|<script[\s>]", re.IGNORECASE)
+# What PNG, JPEG, GIF and WebP begin with once they are base64.
+BASE64_STARTS = (b"iVBORw0KGgo", b"/9j/", b"_9j_", b"R0lGOD", b"UklGR")
 # The whole text, or nearly, of services that answer a wrong address or a missing right.
 SERVICE = re.compile(
     rb"\W*(entry not found|not found|404|403|401|access denied|accessdenied|forbidden|unauthorized"
@@ -278,6 +281,8 @@ def _markup(start: bytes) -> str:
         return "xml"
     if start.startswith(b"data:") and b"," in start[:200]:
         return "data-url"
+    if start.startswith(BASE64_STARTS):
+        return "base64-image"
     if start.startswith((b"{", b"[")):
         return "notebook" if b'"nbformat"' in start and b'"cells"' in start else "json"
     return "text"

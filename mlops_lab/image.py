@@ -12,7 +12,7 @@ import io
 import math
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,13 +21,18 @@ from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from mlops_lab.errors import BadImage, BadRequest, TooLarge, WrongShape
+from mlops_lab.errors import BadImage, TooLarge, WrongShape
+from mlops_lab.filetype import identify
+from mlops_lab.image_cost import Parts, count_parts
+from mlops_lab.image_metadata import PNG_SIGNATURE, lacks_end, strip_metadata
 from mlops_lab.inputs import MAX_SIDE as MAX_SIDE
 from mlops_lab.inputs import InputSpec as InputSpec
+from mlops_lab.inputs import convert, fits, sides
 from mlops_lab.inputs import describe as describe
 
 MAX_PIXELS = 4_000_000
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_SCANS = 32  # a progressive JPEG of three colours has ten, one of four has eighteen
+PIXELS_OF_A_PART = 100  # as many pixels take as long as a chunk or segment
 GREY, RGB = 0, 2  # colour types
 # Chunks that have no influence on the pixels. A PNG file is plain when it is 8-bit grey or RGB, and each chunk is whole
 # and one of these. libspng decodes such a file to the pixels of Pillow, five times as fast; Pillow decodes all others.
@@ -39,7 +44,9 @@ _PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB",
 _PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, struct.error, zlib.error, Warning)
 # Readers by the first bytes of a file. Image.open would warn or raise at limits of its own before ours are looked at.
 _READERS = {PNG_SIGNATURE: PngImageFile, b"\xff\xd8\xff": JpegImageFile}
-_EXIF_ORIENTATION = 0x0112
+_TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
+_LOOKED_AT = 64 * 1024  # bytes, to say what a file is that is no image
+# What undoes each orientation of Exif.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -52,12 +59,19 @@ _TURNS = {
 
 
 def decode(
-    data: bytes, mode: str = "grey", *, image_pixels: int = MAX_PIXELS, image_side: int = MAX_SIDE
+    data: bytes,
+    mode: str = "grey",
+    *,
+    image_pixels: int = MAX_PIXELS,
+    image_side: int = MAX_SIDE,
+    image_scans: int = MAX_SCANS,
+    spend: Callable[[int], object] = lambda pixels: None,
 ) -> NDArray[np.uint8]:
     """Decode a PNG or JPEG file.
 
-    The size is read from the header and held against the limits before a pixel is decoded. A rotation that a camera
-    noted is undone, transparency is laid on black (the background of Fashion-MNIST), 16-bit grey is scaled.
+    Size and scans are read from the file and held against the limits before a pixel is decoded. A rotation that a
+    camera noted is undone, transparency is laid on black (the background of Fashion-MNIST), 16-bit grey is scaled.
+    Texts, profiles and other notes in the file are not read, so none of them can be in the way.
 
     Parameters
     ----------
@@ -67,6 +81,10 @@ def decode(
         ``"grey"`` or ``"rgb"``.
     image_pixels, image_side
         The largest image taken, in pixels.
+    image_scans
+        The largest number of scans of a JPEG: each passes over all pixels.
+    spend
+        Called with the number of pixels before they are decoded; it may raise. Each part of a file counts as 100 more.
 
     Returns
     -------
@@ -76,7 +94,7 @@ def decode(
     Raises
     ------
     BadImage
-        The bytes are not a PNG or JPEG, or are damaged.
+        The bytes are not a PNG or JPEG (the message names what they are), or are damaged or cut off.
     TooLarge
         The image is over a limit.
 
@@ -88,10 +106,13 @@ def decode(
     """
     plain = read_plain_png(data)
     if plain is not None and max(plain.size) <= image_side and math.prod(plain.size) <= image_pixels:
+        spend(math.prod(plain.size))
         pixels = decode_plain_png(data, plain, mode)
         if pixels is not None:
             return pixels
-    image = _open(data)
+    cost = _count(data)
+    file = strip_metadata(data)
+    image = _open(file.data)
     width, height = image.size
     if max(width, height) > image_side or width * height > image_pixels:
         raise TooLarge(
@@ -99,8 +120,15 @@ def decode(
             f" image_pixels={image_pixels} in all.",
             "Make it smaller, or raise them in the server's Limits.",
         )
+    if cost.scans > image_scans:
+        message = f"The JPEG image has {cost.scans} scans; the limit is image_scans={image_scans}."
+        raise TooLarge(message, "Save it as a baseline JPEG, which has one.")
+    spend(width * height + PIXELS_OF_A_PART * cost.parts)
+    if lacks_end(file.data):
+        message = f"The JPEG image of {len(data)} bytes has no end marker (FF D9): it was cut off."
+        raise BadImage(message, "Send the whole file; if it is whole, open it in an image program and save it again.")
     try:
-        return _pixels(image, mode)
+        return _pixels(image, mode, file.orientation)
     except (*_PILLOW_ERRORS, MemoryError) as error:
         raise BadImage(
             f"The {image.format} image of {len(data)} bytes is damaged: {error}.", "Save it again and send that."
@@ -160,6 +188,13 @@ def decode_plain_png(data: bytes, header: PngHeader, mode: str) -> NDArray[np.ui
     return pixels if header.colour == GREY else np.asarray(Image.fromarray(pixels).convert("L"))
 
 
+def _count(data: bytes) -> Parts:
+    try:
+        return count_parts(data)
+    except ValueError as error:
+        raise BadImage(f"The image of {len(data)} bytes is not decoded: {error}.", "Save it again.") from error
+
+
 def _open(data: bytes) -> Image.Image:
     """Read the header of a PNG or JPEG."""
     reader = next((reader for start, reader in _READERS.items() if data.startswith(start)), None)
@@ -168,13 +203,16 @@ def _open(data: bytes) -> Image.Image:
     try:
         image: Image.Image = reader(io.BytesIO(data))
     except _PILLOW_ERRORS as error:
-        raise _not_an_image(data) from error
+        raise BadImage(
+            f"The {reader.format} image of {len(data)} bytes is damaged: its header cannot be read.",
+            "Save it again and send that.",
+        ) from error
     return image
 
 
-def _pixels(image: Image.Image, mode: str) -> NDArray[np.uint8]:
+def _pixels(image: Image.Image, mode: str, orientation: int) -> NDArray[np.uint8]:
     image.load()  # after which a PNG has said all about itself
-    turn = _TURNS.get(image.getexif().get(_EXIF_ORIENTATION, 1)) if image.info else None
+    turn = _TURNS.get(orientation)
     image = _on_black(image)
     wanted = "RGB" if mode == "rgb" else "L"
     if image.mode != wanted:
@@ -186,9 +224,10 @@ def _on_black(image: Image.Image) -> Image.Image:
     """Return an image of 8 bits a channel and without transparency."""
     if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion would clip at 255 instead of scaling.
-        levels = np.asarray(image).astype(np.int64).clip(0, 65535)
-        levels[levels == image.info.get("transparency", -1)] = 0
-        return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+        levels = np.asarray(image).clip(0, 65535).astype(np.uint16)
+        if isinstance(clear := image.info.get("transparency"), int):
+            levels[levels == clear] = 0
+        return Image.fromarray(_TO_8_BITS[levels])
     if image.has_transparency_data:
         colours = image.convert("RGBA")
         image = Image.new("RGBA", colours.size, (0, 0, 0, 255))
@@ -199,11 +238,10 @@ def _on_black(image: Image.Image) -> Image.Image:
 def _not_an_image(data: bytes) -> BadImage:
     if not data:
         return BadImage("The image is empty (0 bytes).", "Send the bytes of a PNG or JPEG file.")
-    start = data[:8].hex(" ")
-    return BadImage(
-        f"The {len(data)} bytes, which start with {start}, are not a PNG or JPEG image.",
-        "Send the bytes of a PNG or JPEG file.",
-    )
+    kind = identify(data[:_LOOKED_AT])
+    found = f"they are {kind.title}" if kind.name != "unknown" else f"they start with {data[:8].hex(' ')}"
+    hint = kind.hint or "Send the bytes of a PNG or JPEG file."
+    return BadImage(f"The {len(data)} bytes are not a PNG or JPEG image: {found}.", hint)
 
 
 def encode_png(pixels: NDArray[Any]) -> bytes:
@@ -268,10 +306,20 @@ def to_input(images: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -> 
     scaled = batch.astype(spec.dtype)
     if spec.channels_first:
         scaled = np.ascontiguousarray(np.moveaxis(scaled, -1, 1))
-    scaled *= (spec.high - spec.low) / 255
-    if spec.low:
-        scaled += spec.low
+    if (spec.low, spec.high) != (0, 255):
+        scaled *= (spec.high - spec.low) / 255
+        if spec.low:
+            scaled += spec.low
+    if spec.mean:
+        scaled -= _by_channel(spec.mean, spec)
+        scaled /= _by_channel(spec.deviation, spec)
     return scaled.reshape(len(batch), *spec.shape)
+
+
+def _by_channel(numbers: tuple[float, ...], spec: InputSpec) -> NDArray[Any]:
+    """Return one number for each channel, so that they meet the channels of a batch of images."""
+    array = np.asarray(numbers, spec.dtype)
+    return array[:, np.newaxis, np.newaxis] if spec.channels_first else array
 
 
 def from_input(batch: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
@@ -285,22 +333,24 @@ def from_input(batch: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
     if spec.size is None:
         return batch
     with np.errstate(over="ignore"):
-        levels = (batch.astype(np.float64) - spec.low) * (255 / ((spec.high - spec.low) or 1))
+        levels = batch.astype(np.float64)
+        if spec.mean:
+            shape = (3, *spec.image_shape[:2]) if spec.channels_first else spec.image_shape
+            levels = levels.reshape(len(batch), *shape) * _by_channel(spec.deviation, spec)
+            levels += _by_channel(spec.mean, spec)
+        levels = (levels - spec.low) * (255 / ((spec.high - spec.low) or 1))
     pixels: NDArray[np.uint8] = np.rint(levels.clip(0, 255)).astype(np.uint8)
     if spec.channels_first:
         pixels = np.moveaxis(pixels, 1, -1)
     return pixels.reshape(len(batch), *spec.image_shape)
 
 
-def _as_it_is(examples: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as that
-        batch = np.asarray(examples, dtype=spec.dtype)
-    if not np.isfinite(batch).all():
-        raise BadRequest("The arrays hold NaN or infinity.", "Send finite numbers.")
-    if batch.shape[1:] != spec.shape:
+def _as_it_is(examples: Sequence[NDArray[Any]] | NDArray[Any], spec: InputSpec) -> NDArray[Any]:
+    batch = convert(np.asarray(examples), spec)
+    if not fits(batch.shape[1:], spec.shape):
         raise WrongShape(
             f"The model takes examples of shape {spec.shape}; received {batch.shape[1:]}.",
-            f"Send an array of shape (n, {', '.join(map(str, spec.shape))}).",
+            f"Send an array of shape {sides(spec.shape)}.",
         )
     return batch
 

@@ -9,13 +9,20 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_lab import show
-from mlops_lab.errors import BadRequest, LabError, WrongShape
-from mlops_lab.image import InputSpec, describe, encode_png, to_input
+from mlops_lab import show, tensors
+from mlops_lab.answers.kinds import Prediction as Prediction
+from mlops_lab.answers.kinds import draw as draw
+from mlops_lab.answers.reading import from_outputs
+from mlops_lab.answers.reading import from_probabilities as from_probabilities
+from mlops_lab.image import InputSpec, describe, to_input
+from mlops_lab.signature import Signature
 
 
 class Engine(Protocol):
     """What computes. Anything with this one method serves.
+
+    An engine of a model that is no plain classifier (several inputs or outputs, whole numbers, text) may have a second
+    one, ``run({name: array}) -> {name: array}``, with the names of the signature.
 
     Examples
     --------
@@ -32,80 +39,6 @@ class Engine(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a model says about one image.
-
-    Parameters
-    ----------
-    label
-        The name of the most probable class.
-    class_index
-        Its place among the labels (``class`` on the wire).
-    confidence
-        Its probability, 0–1.
-    probabilities
-        The probability of every class, in the order of ``labels``.
-    labels
-        The names of the classes.
-    image
-        The image, where it is known, for drawing.
-    """
-
-    label: str
-    class_index: int
-    confidence: float
-    probabilities: tuple[float, ...]
-    labels: tuple[str, ...] = field(default=(), repr=False)
-    image: NDArray[np.uint8] | None = field(default=None, repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the prediction as it goes over the wire."""
-        return {
-            "label": self.label,
-            "class": self.class_index,
-            "confidence": self.confidence,
-            "probabilities": list(self.probabilities),
-        }
-
-    def __str__(self) -> str:
-        return f"{self.label} ({100 * self.confidence:.1f}%)"
-
-    def _repr_html_(self) -> str:
-        return show.card(str(self), draw(self))
-
-
-def draw(prediction: Prediction) -> str:
-    """Return a prediction as HTML: the image, where it is known, beside the bars."""
-    labels = prediction.labels or tuple(map(str, range(len(prediction.probabilities))))
-    bars = show.bars(labels, prediction.probabilities, strongest=prediction.class_index)
-    if prediction.image is None:
-        return bars
-    alt = f"The image that was classified as {prediction}"
-    image = show.image(encode_png(prediction.image), alt, width=140, pixelated=True)
-    return f'<div style="display: flex; gap: 16px; align-items: center">{image}{bars}</div>'
-
-
-def from_probabilities(
-    rows: NDArray[np.floating[Any]], labels: Sequence[str], images: Sequence[NDArray[Any]] | None = None
-) -> list[Prediction]:
-    """Return a prediction for each row of probabilities.
-
-    Examples
-    --------
-    >>> from_probabilities(np.array([[0.25, 0.75]]), ["cat", "dog"])[0].label
-    'dog'
-    """
-    names = tuple(labels)
-    best = rows.argmax(axis=1).tolist()
-    # Seven decimals are all a float32 holds; more would only be noise in the JSON.
-    values = np.round(rows.astype(np.float64), 7).tolist()
-    return [
-        Prediction(names[top], top, row[top], tuple(row), names, None if images is None else images[place])
-        for place, (top, row) in enumerate(zip(best, values, strict=True))
-    ]
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class PredictionEvent:
     """One answered request, as hooks and logs receive it.
@@ -119,11 +52,14 @@ class PredictionEvent:
     predictor
         The version that answered.
     images
-        The examples as they were given to the model, ``n`` first: images 0–255, or arrays.
+        The examples as they were given to the model, ``n`` first: images 0–255, or arrays; of several inputs the first.
     rows
-        ``(n, classes)``.
+        ``(n, classes)`` probabilities; by a model without classes, what :func:`mlops_lab.answers.summary_rows` makes of
+        its first output.
     seconds
         How long the engine took.
+    inputs, outputs
+        All named inputs and outputs of a model that is not a plain classifier; ``None`` for one that is.
     """
 
     request_id: str
@@ -132,11 +68,24 @@ class PredictionEvent:
     images: Sequence[NDArray[Any]] | NDArray[Any]
     rows: NDArray[np.float32]
     seconds: float
+    inputs: Mapping[str, NDArray[Any]] | None = None
+    outputs: Mapping[str, NDArray[Any]] | None = None
 
     @property
-    def predictions(self) -> list[Prediction]:
-        """A :class:`Prediction` for each example."""
+    def task(self) -> str:
+        """What the answers are: ``"classification"``, ``"regression"`` and so on."""
+        return self.predictor.signature.task
+
+    @property
+    def predictions(self) -> list[Any]:
+        """The answer to each example, a class of :mod:`mlops_lab.answers`: a :class:`Prediction` by a classifier."""
+        if self.outputs is not None:
+            return from_outputs(self.outputs, self.predictor.signature)
         return from_probabilities(self.rows, self.predictor.class_names(self.rows.shape[1]))
+
+
+# Stands for the signature of a classifier until the predictor's input and labels are known.
+_CLASSIFIER: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +104,8 @@ class Predictor:
         What computes.
     info
         What else its manifest tells about it.
+    signature
+        All its inputs and outputs; by default those of a classifier with this input and these labels.
     """
 
     name: str
@@ -163,6 +114,15 @@ class Predictor:
     labels: tuple[str, ...]
     engine: Engine
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    signature: Signature = field(default=_CLASSIFIER, repr=False)
+
+    def __post_init__(self) -> None:
+        signature = self.signature
+        if signature is _CLASSIFIER or (
+            # A copy of a classifier with another input or other labels, as by dataclasses.replace.
+            signature.is_classifier and (signature.inputs[0], signature.outputs[0].labels) != (self.input, self.labels)
+        ):
+            object.__setattr__(self, "signature", Signature.classifier(self.input, self.labels))
 
     def class_names(self, number: int) -> Sequence[str]:
         """Return the names of the classes, or their numbers where they have no names."""
@@ -173,7 +133,7 @@ class Predictor:
         return self.engine.predict(to_input(images, self.input))
 
     def infer(self, tensor: NDArray[Any]) -> NDArray[np.float32]:
-        """Return ``(n, classes)`` for what is model input already: scaled, in the model's shape, the batch first.
+        """Return the first output for an only input that is model input already: scaled, in its shape, the batch first.
 
         Raises
         ------
@@ -189,11 +149,9 @@ class Predictor:
         >>> model.infer(np.ones((1, 2)))
         array([[2., 2.]], dtype=float32)
         """
-        inputs = check_tensor(tensor, self)
-        with np.errstate(over="ignore", invalid="ignore"):
-            rows = self.engine.predict(inputs)
-        check_rows(rows, len(inputs), self, prepared=True)
-        return rows
+        signature = self.signature
+        answers = tensors.run(self, {signature.inputs[0].name: tensor})
+        return answers[signature.outputs[0].name]
 
     def predict(self, images: Sequence[NDArray[Any]] | NDArray[Any]) -> list[Prediction]:
         """Return a :class:`Prediction` for each image of a batch, in order."""
@@ -213,55 +171,12 @@ class Predictor:
         ['input', 'labels', 'name', 'version']
         """
         known = {"name": self.name, "version": f"v{self.version}", "labels": list(self.labels)}
-        return {**known, "input": self.input.to_dict(), **self.info}
+        described = {} if self.signature.is_classifier else self.signature.to_dict()
+        return {**known, "input": self.input.to_dict(), **described, **self.info}
 
     def _repr_html_(self) -> str:
         rows = [("engine", type(self.engine).__name__), ("classes", ", ".join(self.labels))]
         return show.card(f"{self.name} v{self.version}, ready", show.table(rows))
-
-
-def check_tensor(tensor: NDArray[Any], predictor: Predictor) -> NDArray[Any]:
-    """Return a tensor in the type of the model, once its shape fits and its numbers are finite.
-
-    Raises
-    ------
-    WrongShape
-        The tensor is not ``(n, *input.shape)``.
-    BadRequest
-        It holds NaN, infinity, or numbers too large for the type of the model.
-    """
-    spec = predictor.input
-    if tensor.ndim == 0 or tensor.shape[1:] != spec.shape:
-        raise WrongShape(
-            f"The model {predictor.name!r} takes tensors of shape (n, {', '.join(map(str, spec.shape))}); "
-            f"received {tensor.shape}.",
-            "The first axis is the batch.",
-        )
-    with np.errstate(over="ignore", invalid="ignore"):
-        converted = np.ascontiguousarray(tensor, dtype=spec.dtype)
-    if not np.isfinite(converted).all():
-        raise BadRequest("The tensor holds NaN, infinity or numbers too large.", "Send finite numbers.")
-    return converted
-
-
-def check_rows(rows: NDArray[Any], length: int, predictor: Predictor, *, prepared: bool) -> None:
-    """Raise where an engine did not answer one row of finite numbers for each example.
-
-    Parameters
-    ----------
-    prepared
-        Whether the client prepared the tensors itself, so that numbers out of range are its own.
-    """
-    if rows.ndim != 2 or len(rows) != length:
-        message = (
-            f"The engine of {predictor.name} v{predictor.version} answered shape {rows.shape} to {length} examples."
-        )
-        raise LabError(message, "An engine answers one row for each example.", code="invalid_output")
-    if not np.isfinite(rows).all():
-        if prepared:
-            raise BadRequest("The model has no finite answer to these numbers.", "Scale them as in its training.")
-        message = f"{predictor.name} v{predictor.version} answered NaN or infinity."
-        raise LabError(message, "Publish a version that answers finite numbers.", code="invalid_output")
 
 
 def draw_png(prediction: Prediction) -> bytes:

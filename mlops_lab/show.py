@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,23 @@ STATES = {
     "error": ("✗", "var(--jp-error-color1, #c62828)"),
     "info": ("·", MUTED),
 }
+
+
+# What moves a terminal's cursor, changes its colours or turns the order of words, but for tabs and line ends.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    r"""Return text that a terminal only shows: control characters, which a foreign file may hold, are spelt out.
+
+    The spelling is that of JSON, so that a document in JSON stays the same document.
+
+    Examples
+    --------
+    >>> harmless("red \x1b[31m, not red\n")
+    'red \\u001b[31m, not red\n'
+    """
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r\n", "\n"))
 
 
 def state(kind: str, word: str = "") -> str:
@@ -122,7 +140,7 @@ def plain(value: Any, *, inside: bool = False) -> str:
     if isinstance(value, dict):
         text = ", ".join(f"{key} {plain(item, inside=True)}" for key, item in value.items())
     elif isinstance(value, list | tuple):
-        text = ", ".join(map(str, value))
+        text = ", ".join(plain(item, inside=True) if isinstance(item, dict) else str(item) for item in value)
     else:
         return "none" if value is None else str(value)
     return f"({text})" if inside else text

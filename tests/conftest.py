@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shutil
 from functools import cache
@@ -116,6 +118,24 @@ def images() -> np.ndarray:
 def tiny_fashion():
     """Real garments, few enough to train on in a moment."""
     return data.load("fashion-mnist", limit=2000)
+
+
+@pytest.fixture
+def forge_golden(models):
+    """Return a function that changes the golden examples of a version of digits, and their hash in the manifest."""
+
+    def forge(change, version=1):
+        folder = models.root / "digits" / str(version)
+        with np.load(folder / "golden.npz") as file:
+            arrays = dict(file)
+        change(arrays)
+        np.savez(folder / "golden.npz", **arrays)
+        content = (folder / "golden.npz").read_bytes()
+        entry = json.loads((folder / "manifest.json").read_text())
+        entry["files"]["golden.npz"] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        (folder / "manifest.json").write_text(json.dumps(entry))
+
+    return forge
 
 
 @pytest.fixture

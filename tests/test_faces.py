@@ -30,6 +30,8 @@ from mlops_lab import (
     train,
     validate,
 )
+from mlops_lab.answers import LabelSet, Mask, NamedAnswers, Score, Tensor, Value, Vector
+from mlops_lab.batch import BatchReport
 from mlops_lab.client import Predictions
 from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
@@ -50,6 +52,7 @@ from mlops_lab.summary.scale import make_scale
 from mlops_lab.validate.load_result import LoadResult, LoadTestConfig
 from mlops_lab.widgets.request_stats import RequestStats
 
+HUGE = 1e300
 HOSTILE = "<script>alert('x')</script>"
 STAGES = (data, train, predict, store, serve, deploy, validate, monitor, pipeline, doctor, image, engines, grade)
 
@@ -83,6 +86,10 @@ def examples(digits, digits_run, shared_models, bright):
     with serve.start([bright], name=HOSTILE) as server:
         yield [
             *(digits, digits.test, digits_run, bright, prediction, models, models.get("digits", 1)),
+            *(LabelSet((HOSTILE,), (0.75, 0.25), (HOSTILE, "b")), Value(23.4), Value((1.0, 2.0)), Score(-0.5, True)),
+            *(Vector(np.array([0.5, HUGE])), Tensor(np.array([HOSTILE], object))),
+            Mask(np.eye(4, dtype=np.int64), (HOSTILE, "b"), digits.test.images[0]),
+            NamedAnswers({HOSTILE: prediction, "value": Value(1.5)}),
             store.from_onnx(models.get("digits", 1).path / "model.onnx", **imported(digits)),
             AuditReport(HOSTILE, "keras", False, "lambda_layer", (wrong,)),
             AuditReport("a.keras", "keras", True, "ok"),
@@ -106,6 +113,7 @@ def examples(digits, digits_run, shared_models, bright):
             *judged(models, digits, check),
             *(check, validate.Report(HOSTILE, "http://127.0.0.1", (check,), 0.1)),
             LoadResult("http://127.0.0.1", LoadTestConfig(), 5.0, {"200": 9, "503": 1}, 4.0, 9.0, 20.0, 31.0),
+            BatchReport(HOSTILE, "m", 1, 3, 1, 1, 0.5),
             *(outcome, Release("m", 2, HOSTILE, 1, 1, "now", HOSTILE, state="refused", outcomes=(outcome,))),
             doctor.Finding(True, HOSTILE, HOSTILE),
             doctor.Checkup((doctor.Finding(False, HOSTILE, HOSTILE, HOSTILE, HOSTILE),)),
@@ -272,6 +280,6 @@ def test_what_a_stage_returns_has_a_face():
     results = {kind for one in ours for kind in returned(one)}
     ours = {kind for kind in results if kind.__module__.startswith("mlops_lab")}
     assert len(ours) > 10
-    # A protocol, applications, and a header that is read on the way: nobody looks at them.
-    faceless = {"Engine", "AsgiApp", "WsgiBridge", "PngHeader"}
+    # A protocol, applications, and what is read of a file on the way: nobody looks at them.
+    faceless = {"Engine", "AsgiApp", "WsgiBridge", "PngHeader", "PixelFile", "Parts"}
     assert {kind.__name__ for kind in ours if not hasattr(kind, "_repr_html_")} == faceless

@@ -49,6 +49,8 @@ SAMPLES = [
     (b'{"layers": []}', "json"),
     (b'{"cells": [], "nbformat": 4}', "notebook"),
     (b"data:image/png;base64,iVBORw0K", "data-url"),
+    (b"iVBORw0KGgoAAAANSUhEUgAAABwAAAAc\nCAAAAABXZoBI\n", "base64-image"),
+    (b"/9j/4AAQSkZJRgABAQAAAQABAAD/2wBD", "base64-image"),
     ("eine Notiz mit Umlauten: äöü".encode(), "text"),
     (b"\x89HDF\r\n\x1a\n" + bytes(50), "hdf5"),
     (b"\x08\x08\x12\x07tf2onnx", "onnx"),

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from mlops_lab import image
 from mlops_lab.errors import BadImage, BadRequest, LabError, TooLarge, WrongShape
 from mlops_lab.image import InputSpec, decode, encode_png, fit, from_input, to_input
+from mlops_lab.image_cost import count_parts
 
 GREY = InputSpec(shape=(28, 28, 1), size=(28, 28))
 RGB = InputSpec(shape=(8, 8, 3), size=(8, 8), mode="rgb")
@@ -169,23 +170,24 @@ def test_other_formats_are_refused(kind):
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "named"),
     [
-        b"%PDF-1.7",
-        b"<!doctype html><html></html>",
-        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9",
-        b"PK\x03\x04",
-        b"\x89PNG\r\n\x1a\n",
-        b"\xff\xd8\xff",
-        b"\xff\xd8\xff\xe0" + bytes(50),
-        bytes(1000),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"<!doctype html><html></html>", "a web page"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9", "a text"),
+        (b"PK\x03\x04", "a zip archive"),
+        (b"iVBORw0KGgoAAAANSUhEUgAAABwAAAAc", "the base64 text of an image"),
+        (b"\x89PNG\r\n\x1a\n", "The PNG image of 8 bytes is damaged"),
+        (b"\xff\xd8\xff", "The JPEG image of 3 bytes is damaged"),
+        (b"\xff\xd8\xff\xe0" + bytes(50), "The JPEG image of 54 bytes is damaged"),
+        (bytes(1000), "they start with 00 00 00 00"),
     ],
 )
-def test_what_is_no_image_is_refused_and_its_start_is_named(data):
+def test_what_is_no_image_is_refused_and_called_by_its_name(data, named):
     with pytest.raises(BadImage) as caught:
         decode(data)
-    assert data[:4].hex(" ") in str(caught.value)
+    assert named in str(caught.value)
 
 
 def test_nothing_is_refused():
@@ -214,12 +216,29 @@ def test_the_limits_are_arguments():
     assert decode(encode_png(GRADIENT), image_side=16, image_pixels=192).shape == (16, 12)
 
 
-@pytest.mark.parametrize("name", [b"zTXt", b"iCCP"])
-def test_a_text_bomb_is_refused(name):
-    bomb = chunk(name, b"x\0\0" + zlib.compress(bytes(70_000_000), 9))
-    data = encode_png(GRADIENT)
-    with pytest.raises(BadImage):
-        decode(data[:33] + bomb + data[33:])
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(monkeypatch):
+    data = written(Image.fromarray(GRADIENT), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    many = data[:last] + data[last:-2] * 40 + data[-2:]
+    assert decode(many, image_scans=45).shape == GRADIENT.shape
+    monkeypatch.setattr(image, "_pixels", lambda *_: pytest.fail("the pixels were decoded"))
+    with pytest.raises(TooLarge, match=r"has 45 scans; the limit is image_scans=32"):
+        decode(many)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_pixels_are_spent_before_they_are_decoded(kind, monkeypatch):
+    def spend(pixels):
+        spent.append(pixels)
+        raise TooLarge("no more", "")
+
+    monkeypatch.setattr(image, "_pixels", lambda *_: pytest.fail("the pixels were decoded"))
+    monkeypatch.setattr(image, "decode_plain_png", lambda *_: pytest.fail("the pixels were decoded"))
+    spent = []
+    with pytest.raises(TooLarge, match="no more"):
+        decode(written(Image.fromarray(GRADIENT), kind), spend=spend)
+    parts = 0 if kind == "PNG" else count_parts(written(Image.fromarray(GRADIENT), kind)).parts
+    assert spent == [192 + 100 * parts]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])

@@ -14,6 +14,7 @@ from mlops_lab.cli.files import check, migrate
 from mlops_lab.cli.grading import grade
 from mlops_lab.cli.lab import demo, doctor, train
 from mlops_lab.cli.monitoring import monitor
+from mlops_lab.cli.options import echo
 from mlops_lab.cli.releasing import measure, pipeline, validate
 from mlops_lab.cli.versions import models
 from mlops_lab.errors import LabError, NotFound, WrongUsage
@@ -51,11 +52,11 @@ def main() -> None:
 def _report(error: LabError) -> int:
     """Print an error as text or JSON, and return the exit status."""
     if "--json" in sys.argv:
-        click.echo(json.dumps(error.to_dict(), ensure_ascii=False))
+        echo(json.dumps(error.to_dict(), ensure_ascii=False))
     else:
-        click.echo(f"error: {error.message}", err=True)
+        echo(f"error: {error.message}", err=True)
         if error.hint:
-            click.echo(f"  try: {error.hint}", err=True)
+            echo(f"  try: {error.hint}", err=True)
     return 2 if isinstance(error, WrongUsage | NotFound) else 1
 
 

@@ -1,4 +1,4 @@
-"""The commands ``mlops-lab deploy docker | compose | kubernetes | tfserving | github``."""
+"""The commands ``mlops-lab deploy docker | compose | kubernetes | tfserving | ray | github``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlops_lab.cli.options import Command, as_json, in_models, network
+from mlops_lab.cli.options import Command, as_json, echo, in_models, network
 from mlops_lab.errors import WrongUsage
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def _plan(folder: str, name: str, version: str | None, alias: str | None, **sett
 def _show(files: Files, as_json: bool, *, folder: str | None = None, **more: Any) -> None:
     """Print the files, or their paths if they were written into a folder."""
     if as_json:
-        return click.echo(json.dumps({"files": files.to_dict(), "folder": folder, **more}))
-    click.echo("\n".join(f"wrote {Path(folder) / path}" for path in files) if folder else str(files))
+        return echo(json.dumps({"files": files.to_dict(), "folder": folder, **more}))
+    echo("\n".join(f"wrote {Path(folder) / path}" for path in files) if folder else str(files))
 
 
 @deploy.command()
@@ -85,13 +85,11 @@ def docker(
         if push:
             done["pushed"] = engine.push(push)
             if not as_json:
-                click.echo(f"pushed {done['pushed']}")
+                echo(f"pushed {done['pushed']}")
         if start:
             done["url"] = engine.start(spec)
             if not as_json:
-                click.echo(
-                    f"running {spec.image} at {done['url']}; stop it with: docker rm -f {engine.container(spec)}"
-                )
+                echo(f"running {spec.image} at {done['url']}; stop it with: docker rm -f {engine.container(spec)}")
     if as_json:
         _show(files, as_json, **done)
 
@@ -131,7 +129,7 @@ def compose(
         raise WrongUsage("--up and --down require a folder.", "Add --out deployment.")
     if down:
         engine.down(Path(str(out)))
-        return click.echo(json.dumps({"folder": out, "running": False}) if as_json else f"stopped {out}")
+        return echo(json.dumps({"folder": out, "running": False}) if as_json else f"stopped {out}")
     spec = _plan(folder, name, version, alias, image=image, port=port, app=app, mount=mount, replicas=replicas)
     files = render.files(spec, "compose")
     if "tfserving" in profiles:
@@ -152,9 +150,9 @@ def compose(
     if written:
         _show(files, as_json, folder=written)
     if asked:
-        click.echo(asked)
+        echo(str(asked))
     if url:
-        click.echo(f"running at {url}; stop it with: mlops-lab deploy compose {name} --out {out} --down")
+        echo(f"running at {url}; stop it with: mlops-lab deploy compose {name} --out {out} --down")
 
 
 @deploy.command()
@@ -190,7 +188,7 @@ def kubernetes(
         if not check:
             return _show(files, as_json, folder=out)
         report = lint.check(files)
-    click.echo(json.dumps(report.to_dict()) if as_json else str(report))
+    echo(json.dumps(report.to_dict()) if as_json else str(report))
     if not report.passed:
         sys.exit(1)
 
@@ -219,7 +217,7 @@ def tfserving(
         config = Path(out or ".") / "models.config"
         text = config.read_text(encoding="utf-8") if config.is_file() else ""
         report = layout.examine(Path(folder) / name, config=text, name=name)
-        click.echo(json.dumps(report.to_dict()) if as_json else str(report))
+        echo(json.dumps(report.to_dict()) if as_json else str(report))
         if not report.passed:
             sys.exit(1)
         return
@@ -245,9 +243,37 @@ def _before_tfserving(spec: Spec, *, write: bool) -> None:
 
     note = serving.machine_note()
     if note:
-        click.echo(note, err=True)
+        echo(note, err=True)
     if write:
         warmup.write_warmup(ModelStore(spec.models).get(spec.name, spec.version))
+
+
+@deploy.command()
+@NAME
+@in_models
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port of the server.")
+@OUT
+@as_json
+@click.option("--replicas", default=2, show_default=True, type=click.IntRange(1), help="Replicas of each version.")
+@click.option(
+    "--max-replicas", "most", type=click.IntRange(1), help="Start more replicas under load, up to this number."
+)
+@click.option("--cpus", default=1.0, show_default=True, type=click.FloatRange(0), help="CPUs reserved for a replica.")
+@click.option("--gpus", default=0.0, show_default=True, type=click.FloatRange(0), help="GPUs, or the share of one.")
+@click.option("--run", "start", is_flag=True, help="Serve: on the cluster of RAY_ADDRESS, or with Ray on this machine.")
+def ray(name: str, folder: str, out: str | None, as_json: bool, start: bool, **settings: Any) -> None:
+    """Generate the files that serve all versions of a model with Ray, and run them."""
+    from mlops_lab.deploy import render
+
+    spec = _plan(folder, name, None, None, **settings)
+    files = render.files(spec, "ray")
+    if out:
+        files.write(out)
+    _show(files, as_json, folder=out)
+    if start:
+        from mlops_lab.deploy.ray_front import Replicas, serve_model
+
+        serve_model(folder, name, Replicas(spec.replicas, spec.most, spec.cpus, spec.gpus), port=spec.port)
 
 
 @deploy.command()

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from mlops_lab.cli.options import as_json
+from mlops_lab.cli.options import as_json, echo
 from mlops_lab.errors import WrongUsage
 
 
@@ -62,10 +62,10 @@ def _list(grading: Any, as_json: bool) -> None:
     exercises = grading.exercises()
     if as_json:
         rows = [{"id": one.id, "title": one.title, "max_points": one.max_points} for one in exercises]
-        click.echo(json.dumps({"exercises": rows}, ensure_ascii=False))
+        echo(json.dumps({"exercises": rows}, ensure_ascii=False))
         return
     for one in exercises:
-        click.echo(f"{one.id:12} {one.max_points:4g}  {one.title}" + ("" if one.core else " (stretch)"))
+        echo(f"{one.id:12} {one.max_points:4g}  {one.title}" + ("" if one.core else " (stretch)"))
 
 
 def _export(kind: str, out: Path | None, grading: Any) -> None:
@@ -83,7 +83,7 @@ def _export(kind: str, out: Path | None, grading: Any) -> None:
         (out / "exercises.ipynb").write_text(text, encoding="utf-8")
     else:
         gradescope.autograder(out / "autograder.zip", grading.only, grading.secret)
-    click.echo(f"{len(exercises)} exercises written to {out} for {kind}.")
+    echo(f"{len(exercises)} exercises written to {out} for {kind}.")
 
 
 def _one(folder: Path, page: Path | None, grading: Any, as_json: bool) -> None:
@@ -97,7 +97,7 @@ def _one(folder: Path, page: Path | None, grading: Any, as_json: bool) -> None:
             report.save(page.with_suffix(".html") if page.suffix != ".html" else page)
         except OSError as error:
             raise WrongUsage(f"{page} cannot be written: {error.strerror}.", "Give the path of a new file.") from error
-    click.echo(json.dumps(report.to_dict(), indent=1, ensure_ascii=False) if as_json else str(report))
+    echo(json.dumps(report.to_dict(), indent=1, ensure_ascii=False) if as_json else str(report))
     sys.exit(0 if report.passed else 1)
 
 
@@ -127,7 +127,7 @@ def _class(
     rows = [{"submission": one.submission, "score": one.score, "max_score": one.max_score, "passed": one.passed}
             for one in reports]  # fmt: skip
     summary = f"{len(reports)} submissions graded; open {out / 'index.html'}, or {out / 'grades.csv'}."
-    click.echo(json.dumps({"reports": rows, "out": str(out)}, ensure_ascii=False) if as_json else summary)
+    echo(json.dumps({"reports": rows, "out": str(out)}, ensure_ascii=False) if as_json else summary)
     sys.exit(0)
 
 
@@ -152,10 +152,10 @@ def _replay(
     options["only"] = (check.split(".")[0],)
     again = grade_submission(folder or place, Grading(**options, secret=drawn, check=check, step=3))
     if before.sha256 and again.sha256 != before.sha256:
-        click.echo("The submission's files are not those that the report was written about.", err=True)
+        echo("The submission's files are not those that the report was written about.", err=True)
     new = next(leaf for leaf in again.checks if leaf.id == check)
     if as_json:
-        click.echo(json.dumps({"before": old.to_dict(), "again": new.to_dict()}, indent=1, ensure_ascii=False))
+        echo(json.dumps({"before": old.to_dict(), "again": new.to_dict()}, indent=1, ensure_ascii=False))
     else:
-        click.echo("\n".join([f"before: {old}", f"again:  {new}", *new.evidence]))
+        echo("\n".join([f"before: {old}", f"again:  {new}", *new.evidence]))
     sys.exit(0 if new.full else 1)

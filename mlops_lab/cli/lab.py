@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mlops_lab.cli.options import as_json, in_models, prints
+from mlops_lab.cli.options import as_json, echo, in_models, prints
 from mlops_lab.errors import WrongUsage
 
 
@@ -29,7 +29,7 @@ def demo(epochs: int, seed: int, out: str, as_json: bool) -> None:
     console = Console(stderr=as_json, soft_wrap=True)
     result = run_demo(Path(out), TrainConfig(epochs=epochs, seed=seed), console)
     if as_json:
-        click.echo(json.dumps(result.to_dict()))
+        echo(json.dumps(result.to_dict()))
 
 
 @click.command()

@@ -9,7 +9,15 @@ from typing import Any, TypeVar
 
 import click
 
+from mlops_lab import show
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print text to the terminal; what a foreign file holds cannot control it."""
+    click.echo(show.harmless(text), err=err)
+
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 in_models = click.option("--models", "folder", default="models", show_default=True, help="Models folder.")
@@ -29,8 +37,8 @@ def prints(function: Command) -> Command:
     def command(*arguments: Any, as_json: bool, **options: Any) -> None:
         values, text = function(*arguments, **options)
         if as_json:
-            click.echo(json.dumps(values, ensure_ascii=False))
+            echo(json.dumps(values, ensure_ascii=False))
         elif text:
-            click.echo(text)
+            echo(text)
 
     return command  # type: ignore[return-value]

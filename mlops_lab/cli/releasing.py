@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from mlops_lab.cli.options import api_key, as_json, in_models, network
+from mlops_lab.cli.options import api_key, as_json, echo, in_models, network
 
 NAME = click.argument("name")
 VERSION = click.option(
@@ -28,7 +28,7 @@ LEAST = click.option("--accuracy", default=0.0, show_default=True, help="Minimum
 
 
 def _tell(good: bool, values: Any, text: str, as_json: bool) -> None:
-    click.echo(json.dumps(values, ensure_ascii=False) if as_json else text)
+    echo(json.dumps(values, ensure_ascii=False) if as_json else text)
     if not good:
         sys.exit(1)
 
@@ -152,11 +152,13 @@ def pipeline() -> None:
 @LEAST
 @api_key
 @click.option("--why", default="", help="Reason, for the history.")
+@click.option("--data", default="", help="Test data, an .npz file with x and y: measured by the metric of the task.")
+@click.option("--new-signature", is_flag=True, help="Allow other inputs or outputs than production has.")
 @as_json
 def run_pipeline(
     name: str, version: str, folder: str, environment: str, url: str, port: int, replicas: int, deployed: str,
     network: str | None, clients: int, rate: float, seconds: float, p99: float, per_second: float, budget: float,
-    accuracy: float, api_key: str | None, why: str, as_json: bool,
+    accuracy: float, api_key: str | None, why: str, data: str, new_signature: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Release a version. Exit 1 if it was rejected or rolled back; production is then unchanged."""
     from rich.console import Console
@@ -169,6 +171,7 @@ def run_pipeline(
         folder, name, version, environment, url.rstrip("/"), api_key, port, replicas, deployed, network, why=why,
         expected=Expected(accuracy=accuracy, milliseconds=budget),
         load=LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second, rate=rate),
+        data=data, new_signature=new_signature,
     )  # fmt: skip
     # A program that is terminated, such as a cancelled CI job, restores production first.
     signal.signal(signal.SIGTERM, _interrupted)

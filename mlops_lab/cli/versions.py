@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from mlops_lab.cli.options import in_models, prints
+from mlops_lab.errors import WrongUsage
 from mlops_lab.show import plain
+from mlops_lab.signature import Task
 
 
 @click.group()
@@ -31,6 +33,30 @@ def list_models(folder: str) -> tuple[Any, str]:
         found.append({"name": name, "versions": versions, "aliases": aliases})
         lines.append("; ".join([f"{name}: {plain(versions)}", *map(" is ".join, aliases.items())]))
     return {"models": found}, "\n".join(lines) or f"There are no models in {folder}."
+
+
+@models.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.option("--name", required=True, help="Name of the model.")
+@click.option("--data", type=click.Path(exists=True, dir_okay=False), help="Test data: an .npz file with x and y.")
+@click.option("--examples", type=click.Path(exists=True, dir_okay=False), help="Some inputs: an .npy or .npz file.")
+@click.option("--labels", default="", help="Names of the classes, in the order of the output: cat,dog.")
+@click.option("--task", type=click.Choice(get_args(Task)), help="Task, where the answers do not show it.")
+@click.option("--description", default="", help="One sentence for people.")
+@click.option("--trust", is_flag=True, help="Skip the trial of the file: you know who made it.")
+@in_models
+@prints
+def publish(
+    file: str, name: str, data: str | None, examples: str | None, labels: str, task: Task | None, description: str,
+    trust: bool, folder: str,
+) -> tuple[Any, str]:  # fmt: skip
+    """Publish a FILE of a model (.onnx, .keras, .skops or .py) as a new version."""
+    from mlops_lab.store import ModelStore
+
+    names = [label.strip() for label in labels.split(",")] if labels else None
+    given: dict[str, Any] = {"data": data, "examples": read_arrays(examples), "labels": names, "task": task}
+    found = ModelStore(folder).publish(file, name, **given, description=description, trust=trust)
+    return found.to_dict(), f"published {found} in {found.path}\n\n{(found.path / 'README.md').read_text('utf-8')}"
 
 
 @models.command()
@@ -119,3 +145,20 @@ def history(name: str, folder: str) -> tuple[Any, str]:
     return {"history": entries}, "\n".join(
         " ".join(f"{key}={plain(value)}" for key, value in entry.items()) for entry in entries
     )
+
+
+def read_arrays(path: str | None) -> Any:
+    """Return the array of an ``.npy`` file, or the arrays of an ``.npz`` file by their names, the only one alone."""
+    if path is None:
+        return None
+    import numpy as np
+
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise WrongUsage(f"{path} is no file of NumPy arrays: {error}.", "Save it with np.save(path, X).") from error
+    if isinstance(found, np.ndarray):
+        return found
+    with found as file:
+        arrays = {name: file[name] for name in file.files}
+    return next(iter(arrays.values())) if len(arrays) == 1 else arrays

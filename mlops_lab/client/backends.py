@@ -16,10 +16,14 @@ from urllib.parse import quote
 
 import numpy as np
 
-from mlops_lab.client.encoding import encode_images
+from mlops_lab.answers import from_outputs, from_probabilities
+from mlops_lab.client.encoding import Payload, encode_images
+from mlops_lab.client.inputs import encode_inputs, encode_tensors
+from mlops_lab.client.signatures import read_classes, read_whole, tensor_shape
 from mlops_lab.errors import BadRequest, NotFound, ServerError, UnknownModel, UnknownVersion, WrongShape, nearest
 from mlops_lab.image import InputSpec, to_input
-from mlops_lab.predict import from_probabilities
+from mlops_lab.inputs import TEXT
+from mlops_lab.signature import Signature
 
 if TYPE_CHECKING:
     from mlops_lab.store import ModelStore
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
 # A path, and a key that the JSON object of the answer must have → that object.
 Get = Callable[[str, str], dict[str, Any]]
 SIGNATURE = "serving_default"
-DTYPES = {"DT_HALF": "float16", "DT_FLOAT": "float32", "DT_DOUBLE": "float64"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,8 @@ class RequestSpec:
         The pixels of each image, for drawing; ``None`` where they are not known.
     metadata
         The metadata of the version, where the request could not be built without it.
+    key
+        What the JSON object of the answer must have.
     """
 
     name: str
@@ -53,6 +58,7 @@ class RequestSpec:
     options: dict[str, Any]
     images: Sequence[Any] | None
     metadata: ModelMetadata | None = None
+    key: str = "predictions"
 
 
 class Backend(Protocol):
@@ -68,6 +74,10 @@ class Backend(Protocol):
 
     def build_requests(self, name: str, version: int | str, images: Any) -> list[RequestSpec]:
         """Return the requests that classify the images: one, or one for each image."""
+        ...
+
+    def build_inputs(self, name: str, version: int | str, examples: Any, specs: Sequence[InputSpec]) -> RequestSpec:
+        """Return the request that sends tables, text or several inputs, which ``specs`` describe."""
         ...
 
     def parse_response(self, request: RequestSpec, message: dict[str, Any]) -> dict[str, Any]:
@@ -102,10 +112,22 @@ class Course:
         parts = [payload] if whole else payload.split()
         return [RequestSpec(name, path, part.request_options(), part.images) for part in parts]
 
+    def build_inputs(self, name: str, version: int | str, examples: Any, specs: Sequence[InputSpec]) -> RequestSpec:
+        """See :class:`Backend`. An array of fractions goes as npy, which is exact and short."""
+        path = version_path(name, version)
+        if (
+            len(specs) == 1
+            and isinstance(examples, np.ndarray)
+            and examples.dtype.kind == "f"
+            and specs[0].dtype != TEXT
+        ):
+            return RequestSpec(name, path, Payload(array=examples).request_options(), None)
+        return RequestSpec(name, path, {"json": {"inputs": encode_inputs(examples, specs)}}, None)
+
     def _describes_input(self, path: str) -> bool:
         if path not in self._takes_batches:
             try:
-                self._takes_batches[path] = "input" in self.get(path, "name")
+                self._takes_batches[path] = not {"input", "inputs"}.isdisjoint(self.get(path, "name"))
             except NotFound:  # the response to the POST tells what is not found
                 return True
         return self._takes_batches[path]
@@ -139,6 +161,7 @@ class ModelMetadata:
     input: InputSpec
     labels: tuple[str, ...]
     info: dict[str, Any]
+    signature: Signature
 
 
 class TensorFlowServing:
@@ -191,9 +214,18 @@ class TensorFlowServing:
         options = {"data": body, "headers": {"Content-Type": "application/json"}}
         return [RequestSpec(name, path, options, payload.images, metadata)]
 
+    def build_inputs(self, name: str, version: int | str, examples: Any, specs: Sequence[InputSpec]) -> RequestSpec:
+        """See :class:`Backend`."""
+        metadata = self.metadata(name, version)
+        tensors = encode_tensors(examples, metadata.signature.inputs)
+        path = f"{model_path(name, metadata.version)}:predict"
+        return RequestSpec(name, path, {"json": {"inputs": tensors}}, None, metadata, "outputs")
+
     def parse_response(self, request: RequestSpec, message: dict[str, Any]) -> dict[str, Any]:
         """See :class:`Backend`."""
         metadata = request.metadata
+        if metadata is not None and "predictions" not in message:
+            return self._parse_columns(metadata, request, message)
         try:
             rows = np.array(message["predictions"], dtype=np.float64)
         except (TypeError, ValueError):
@@ -209,6 +241,19 @@ class TensorFlowServing:
         predictions = [item.to_dict() for item in from_probabilities(rows, labels)]
         return {"model": request.name, "version": f"v{metadata.version}", "predictions": predictions}
 
+    def _parse_columns(self, metadata: ModelMetadata, request: RequestSpec, message: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer in columns, of any task, in the format of ``serve``."""
+        specs, given = metadata.signature.outputs, message["outputs"]
+        columns = given if len(specs) > 1 else {specs[0].name: given}
+        try:
+            outputs = {spec.name: np.array(columns[spec.name]) for spec in specs}
+            found = from_outputs(outputs, metadata.signature)
+        except (KeyError, TypeError, ValueError) as error:
+            received = f"{request.path} answered {str(given)[:80]!r}"
+            raise ServerError(f"{received}, which is not what its metadata say.", "Look at the model.") from error
+        predictions = [answer.to_dict() for answer in found]
+        return {"model": request.name, "version": f"v{metadata.version}", "predictions": predictions}
+
     def metadata(self, name: str, version: int | str) -> ModelMetadata:
         """Return the metadata of a version; ``latest`` and labels are looked up each time, since they move."""
         digits = str(version).removeprefix("v")
@@ -221,20 +266,30 @@ class TensorFlowServing:
         except (KeyError, TypeError, ValueError) as error:
             message = f"The metadata of {name} has no signature {SIGNATURE!r}."
             raise ServerError(message, "Export the model with one.") from error
-        labels = self.labels or read_classes(signature)
-        self._cache[name, number] = self._describe(name, number, read_signature(name, signature), labels)
+        self._cache[name, number] = self._describe(name, number, signature)
         return self._cache[name, number]
 
-    def _describe(self, name: str, number: int, spec: InputSpec, labels: tuple[str, ...]) -> ModelMetadata:
+    def _describe(self, name: str, number: int, signature: dict[str, Any]) -> ModelMetadata:
         """Return the metadata from the store's manifest where there is one that fits, else from the signature."""
+        labels = self.labels or read_classes(signature)
         if self.store is None or number not in self.store.versions(name):
-            about = {"name": name, "version": f"v{number}", "input": spec.to_dict(), "labels": list(labels)}
-            return ModelMetadata(number, spec, labels, about)
+            found = read_whole(name, signature, labels)
+            about = {"name": name, "version": f"v{number}", "labels": list(labels), "input": found.inputs[0].to_dict()}
+            about |= {} if found.is_classifier else found.to_dict()
+            return ModelMetadata(number, found.inputs[0], labels, about, found)
         manifest = self.store.get(name, number).manifest
-        if manifest.input.shape != spec.shape:
-            message = f"{name} v{number} takes {spec.shape} at the server and {manifest.input.shape} in the store."
+        served = {key: tensor_shape(tensor) for key, tensor in signature.get("inputs", {}).items()}
+        stored = {spec.name: spec.shape for spec in manifest.signature.inputs}
+        if sorted(map(str, served.values())) != sorted(map(str, stored.values())):
+            message = f"{name} v{number} takes {_shown(served)} at the server and {_shown(stored)} in the store."
             raise WrongShape(message, "Pass the store that the server serves.")
-        return ModelMetadata(number, manifest.input, manifest.labels, manifest.public())
+        return ModelMetadata(
+            number,
+            manifest.input,
+            manifest.labels,
+            manifest.public(),
+            manifest.signature,
+        )
 
     def _fetch_metadata(self, name: str, version: int | str) -> dict[str, Any]:
         path = model_path(name, version)
@@ -273,35 +328,5 @@ def model_path(name: str, version: int | str) -> str:
     return f"{model}/versions/{digits}" if digits.isdecimal() else f"{model}/labels/{quote(str(version), safe='')}"
 
 
-def read_signature(name: str, signature: dict[str, Any]) -> InputSpec:
-    """Return the input of a signature. The range of a pixel is not part of it: 0–1 is assumed.
-
-    Examples
-    --------
-    >>> sides = [{"size": "-1"}, {"size": "28"}, {"size": "28"}, {"size": "1"}]
-    >>> read_signature("m", {"inputs": {"x": {"dtype": "DT_FLOAT", "tensor_shape": {"dim": sides}}}}).size
-    (28, 28)
-    """
-    inputs = signature.get("inputs", {})
-    tensor: dict[str, Any] = next(iter(inputs.values()), {})
-    shape = tuple(int(side["size"]) for side in tensor.get("tensor_shape", {}).get("dim", ()))[1:]
-    if len(inputs) != 1 or tensor.get("dtype") not in DTYPES or not shape or min(shape) < 1:
-        taken = ", ".join(f"{key} {value.get('dtype')}" for key, value in inputs.items()) or "nothing"
-        message = f"The model {name!r} takes {taken} of shape {shape}; the client supports one input of"
-        raise WrongShape(f"{message} numbers of a fixed shape.", "Send the request with the requests package.")
-    grey, colour = len(shape) == 2 or shape[2:] == (1,), shape[2:] == (3,)
-    size = (shape[0], shape[1]) if grey or colour else None
-    return InputSpec(shape, size, next(iter(inputs)), mode="rgb" if colour else "grey", dtype=DTYPES[tensor["dtype"]])
-
-
-def read_classes(signature: dict[str, Any]) -> tuple[str, ...]:
-    """Return the numbers of the classes as labels, where the signature's output tells how many there are.
-
-    Examples
-    --------
-    >>> read_classes({"outputs": {"output_0": {"tensor_shape": {"dim": [{"size": "-1"}, {"size": "2"}]}}}})
-    ('0', '1')
-    """
-    output: dict[str, Any] = next(iter(signature.get("outputs", {}).values()), {})
-    sides = output.get("tensor_shape", {}).get("dim", ())
-    return tuple(map(str, range(int(sides[-1]["size"])))) if len(sides) == 2 else ()
+def _shown(shapes: dict[str, tuple[int | None, ...]]) -> str:
+    return ", ".join(map(str, shapes.values()))

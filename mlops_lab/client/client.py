@@ -1,4 +1,4 @@
-"""The client: it sends images to an inference server over HTTP and returns predictions."""
+"""The client: it sends images, tables and text to an inference server over HTTP and returns predictions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 
-from mlops_lab import show
+from mlops_lab import answers, show
 from mlops_lab.client.backends import Backend, Course, RequestSpec, TensorFlowServing
+from mlops_lab.client.inputs import read_inputs, read_labels
 from mlops_lab.client.responses import NoSuchRoute, merge_answers, parse_json, to_error
 from mlops_lab.errors import NotFound, ServerError, WrongUsage
-from mlops_lab.predict import Prediction, draw
 
 if TYPE_CHECKING:
     from mlops_lab.store import ModelStore
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-class Predictions(list[Prediction]):
-    """Predictions in the order of the images, with the request and the response.
+class Predictions(list[Any]):
+    """Predictions in the order of the examples, with the request and the response.
+
+    Each is a class of :mod:`mlops_lab.answers`: a :class:`~mlops_lab.predict.Prediction` by a classifier.
 
     Attributes
     ----------
@@ -40,7 +42,7 @@ class Predictions(list[Prediction]):
 
     def __init__(
         self,
-        items: Iterable[Prediction],
+        items: Iterable[Any],
         request: str,
         status: int,
         milliseconds: float,
@@ -56,7 +58,7 @@ class Predictions(list[Prediction]):
 
     def _repr_html_(self) -> str:
         title = f"{self.request} → {self.status} in {self.milliseconds:.1f} ms"
-        shown = [show.card(str(item), draw(item)) for item in self[:12]]
+        shown = [item._repr_html_() for item in self[:12]]
         more = f"and {len(self) - 12} more" if len(self) > 12 else ""
         return show.card(title, *shown, more)
 
@@ -99,7 +101,7 @@ class Client:
         self.url, self.timeout = str(getattr(url, "url", url)).rstrip("/"), timeout
         self._store, self._labels = models, labels
         self._backend: Backend = Course(self._get)
-        self._labels_by_version: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._labels_by_version: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {}
         self._session = requests.Session()
         # A proxy configured for the internet would intercept requests to this machine.
         self._session.trust_env = False
@@ -139,8 +141,37 @@ class Client:
         """
         return self._with_backend(lambda backend: self._classify(backend, name, version, images))
 
+    def predict(self, name: str, version: int | str, examples: Any) -> Predictions:
+        """Send one example or several to a model of any task, and return the answer to each, in order.
+
+        Parameters
+        ----------
+        name, version
+            The model and its version.
+        examples
+            What the model takes: rows of numbers (an array, nested lists, or a table with the model's columns), texts,
+            or images as for :meth:`classify`; for a model with several inputs an object with the examples of each.
+
+        Returns
+        -------
+        Predictions
+            A list of the classes of :mod:`mlops_lab.answers`, one for each example.
+
+        Raises
+        ------
+        LabError
+            See :meth:`classify`.
+
+        Examples
+        --------
+        >>> client = Client(server.url)  # doctest: +SKIP
+        >>> client.predict("houses", "v1", [[3, 120.0]])[0].value  # doctest: +SKIP
+        23.4
+        """
+        return self._with_backend(lambda backend: self._predict(backend, name, version, examples))
+
     def prepare(self, name: str, version: int | str, images: Any) -> requests.PreparedRequest:
-        """Return the request that :meth:`classify` would send, to send it by other means or many times.
+        """Return the request that :meth:`predict` would send, to send it by other means or many times.
 
         Raises
         ------
@@ -153,35 +184,40 @@ class Client:
         >>> client.prepare("clothes", "v1", dataset.test.images[0]).headers["Content-Type"]  # doctest: +SKIP
         'image/png'
         """
-        self.info(name, version)  # detects the kind of server
-        request, *others = self._with_backend(lambda backend: backend.build_requests(name, version, images))
+        info = self.info(name, version)  # detects the kind of server
+        request, *others = self._with_backend(lambda backend: _build(backend, name, version, images, info))
         if others:
             received = f"{self.url} takes one image per request; received {1 + len(others)}."
             raise WrongUsage(received, "Prepare one request per image.")
         return self._session.prepare_request(requests.Request("POST", self.url + request.path, **request.options))
 
     def _classify(self, backend: Backend, name: str, version: int | str, images: Any) -> Predictions:
-        specs = backend.build_requests(name, version, images)
+        return self._ask(backend, backend.build_requests(name, version, images))
+
+    def _predict(self, backend: Backend, name: str, version: int | str, examples: Any) -> Predictions:
+        return self._ask(backend, _build(backend, name, version, examples, backend.info(name, version)))
+
+    def _ask(self, backend: Backend, specs: list[RequestSpec]) -> Predictions:
         started = time.perf_counter()
         responses = [self._request("POST", spec.path, **spec.options) for spec in specs]
         milliseconds = 1000 * (time.perf_counter() - started)
-        bodies = [parse_json(response, "predictions") for response in responses]
+        bodies = [parse_json(response, spec.key) for spec, response in zip(specs, responses, strict=True)]
         message = merge_answers(map(backend.parse_response, specs, bodies), specs[0].path)
-        entries, labels = message["predictions"], self._labels_of(backend, name, message["version"])
+        entries, labels = message["predictions"], self._labels_of(backend, specs[0].name, message["version"])
         items = [
-            Prediction(item["label"], item["class"], item["confidence"], tuple(item["probabilities"]), labels, pixels)
-            for item, pixels in zip(entries, _drawable(specs, len(entries)), strict=True)
+            answers.read(entry, labels, pixels)
+            for entry, pixels in zip(entries, _drawable(specs, len(entries)), strict=True)
         ]
         line = f"POST {specs[0].path}" + (f" ({len(specs)} requests)" if len(specs) > 1 else "")
         return Predictions(items, line, responses[-1].status_code, milliseconds, message, responses[-1].headers)
 
-    def _labels_of(self, backend: Backend, name: str, version: str) -> tuple[str, ...]:
+    def _labels_of(self, backend: Backend, name: str, version: str) -> dict[str, tuple[str, ...]]:
         known = self._labels_by_version
         if (name, version) not in known:
             try:
-                known[name, version] = tuple(backend.info(name, version).get("labels", ()))
+                known[name, version] = read_labels(backend.info(name, version))
             except NotFound:  # during a rollout another replica may answer, which does not have this version
-                return ()
+                return {}
         return known[name, version]
 
     def _with_backend(self, call: Callable[[Backend], Result]) -> Result:
@@ -213,6 +249,18 @@ class Client:
         except requests.RequestException as error:
             message = f"{method} {self.url}{path} failed: {error}."
             raise ServerError(message, "Check the address and try again.") from error
+
+
+def _build(
+    backend: Backend, name: str, version: int | str, examples: Any, info: Mapping[str, Any]
+) -> list[RequestSpec]:
+    """Return the requests for examples: as images where the model takes one image, else by the names of its inputs."""
+    specs = read_inputs(info)
+    if not specs or (len(specs) == 1 and specs[0].size):
+        if specs and isinstance(examples, Mapping) and list(examples) == [specs[0].name]:
+            examples = examples[specs[0].name]
+        return backend.build_requests(name, version, examples)
+    return [backend.build_inputs(name, version, examples, specs)]
 
 
 def _drawable(specs: Sequence[RequestSpec], count: int) -> Sequence[Any]:

@@ -12,6 +12,11 @@ from mlops_lab import errors
 from mlops_lab.errors import LabError, MethodNotAllowed, ServerError, UnsupportedMedia
 
 PREDICTION = ("label", "class", "confidence", "probabilities")
+# What else an entry of 'predictions' may hold, by its first key: the answers of the other tasks.
+OTHERS = {
+    **{"outputs": ("outputs",), "value": ("value",), "vector": ("vector",), "mask": ("mask",), "tensor": ("tensor",)},
+    **{"score": ("score", "outlier"), "labels": ("labels", "probabilities")},
+}
 HINT = f"An answer has 'version' and 'predictions', and each of these has {', '.join(map(repr, PREDICTION))}."
 
 
@@ -52,8 +57,14 @@ def merge_answers(answers: Iterable[dict[str, Any]], path: str) -> dict[str, Any
             received = f"The 'predictions' of POST {path} are {str(entries)[:80]}"
             raise ServerError(f"{received}, and not a list with one entry per image.", HINT)
         for entry in entries:
-            _require(entry, PREDICTION, f"A prediction of POST {path}")
+            _require(entry, _keys_of(entry), f"A prediction of POST {path}")
     return {**found[0], "predictions": [entry for answer in found for entry in answer["predictions"]]}
+
+
+def _keys_of(entry: Any) -> tuple[str, ...]:
+    """Return the keys that an entry of ``predictions`` needs, by the one that says what it is."""
+    known = [keys for first, keys in OTHERS.items() if isinstance(entry, dict) and first in entry]
+    return known[0] if known else PREDICTION
 
 
 def _require(message: Any, keys: tuple[str, ...], subject: str) -> None:

@@ -15,7 +15,7 @@ from mlops_lab import show
 from mlops_lab.deploy.spec import Spec
 from mlops_lab.errors import StoreError, WrongUsage
 
-KINDS = ("docker", "compose", "kubernetes", "tfserving", "github")
+KINDS = ("docker", "compose", "kubernetes", "tfserving", "ray", "github")
 HASHES = re.compile(r" \\(?:\n    --hash=[^\n]*)+")
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -110,7 +110,7 @@ def files(spec: Spec, kind: str) -> Files:
     spec
         The specification, from :func:`mlops_lab.deploy.make_spec`.
     kind
-        ``"docker"``, ``"compose"``, ``"kubernetes"``, ``"tfserving"`` or ``"github"``.
+        ``"docker"``, ``"compose"``, ``"kubernetes"``, ``"tfserving"``, ``"ray"`` or ``"github"``.
 
     Raises
     ------

@@ -40,7 +40,11 @@ class Spec:
     port, grpc_port
         The ports on this machine; no gRPC by default.
     replicas
-        The number of servers, where the kind of deployment has several.
+        The number of servers, where the kind of deployment has several; with Ray, of the replicas of each version.
+    most
+        With Ray, the number of replicas under load; by default always ``replicas``.
+    cpus, gpus
+        With Ray, what is reserved for each replica.
     mount
         Whether the models folder is mounted read-only instead of copied into the image.
     api_key
@@ -56,6 +60,9 @@ class Spec:
     port: int = 8000
     grpc_port: int | None = None
     replicas: int = 2
+    most: int | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
     mount: bool = False
     api_key: bool = False
 
@@ -68,6 +75,8 @@ class Spec:
             raise WrongUsage(f"Invalid image name {self.image!r}.", hint)
         if self.replicas < 1:
             raise WrongUsage(f"replicas={self.replicas} is less than 1.", "Set it to 1 or more.")
+        if self.most is not None and self.most < self.replicas:
+            raise WrongUsage(f"most={self.most} is less than replicas={self.replicas}.", "Set it to more.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

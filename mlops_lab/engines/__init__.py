@@ -13,7 +13,9 @@ from mlops_lab.errors import WrongUsage, nearest
 from mlops_lab.predict import Engine
 
 # The file each engine reads, in the order in which they are preferred for serving: the fastest first.
-FILES = {"onnx": "model.onnx", "sklearn": "model.skops", "keras": "model.keras"}
+FILES = {"onnx": "model.onnx", "sklearn": "model.skops", "keras": "model.keras", "python": "model.py"}
+# The engines that run what they load, so that it must be trusted.
+RUNS_CODE = ("python",)
 
 
 def load(name: str, files: Mapping[str, bytes]) -> Engine:
@@ -28,5 +30,5 @@ def load(name: str, files: Mapping[str, bytes]) -> Engine:
     if name not in available:
         raise WrongUsage(f"This artifact holds nothing for an engine {name!r}.", nearest(name, available))
     module = import_module(f"mlops_lab.engines.{name}")
-    engine: Engine = module.load(files[FILES[name]])
+    engine: Engine = module.load_files(files) if name in RUNS_CODE else module.load(files[FILES[name]])
     return engine

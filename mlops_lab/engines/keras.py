@@ -19,15 +19,59 @@ class KerasEngine:
         import tensorflow as tf
 
         self.model = model
-        shape = (None, *model.input_shape[1:])
-        self._call = tf.function(
-            lambda inputs: model(inputs, training=False), input_signature=[tf.TensorSpec(shape, tf.float32)]
-        )
+        self._constant = tf.constant
+        self._call = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``(n, classes)``."""
-        answer: NDArray[np.float32] = self._call(inputs).numpy()
-        return answer
+        answer = self._call(self._constant(inputs))
+        if isinstance(answer, dict):
+            (answer,) = answer.values()
+        elif isinstance(answer, list | tuple):
+            (answer,) = answer
+        probabilities: NDArray[np.float32] = answer.numpy().astype(np.float32, copy=False)
+        return probabilities
+
+    def run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return every output by its name; inputs are taken by name, or else in order."""
+        tensors = {name: self._constant(_plain(array)) for name, array in inputs.items()}
+        answer = self._call(self._arguments(tensors))
+        names = output_names(self.model, answer)
+        parts = (
+            answer.values() if isinstance(answer, dict) else answer if isinstance(answer, list | tuple) else [answer]
+        )
+        return {name: _text(part.numpy()) for name, part in zip(names, parts, strict=True)}
+
+    def _arguments(self, tensors: dict[str, Any]) -> Any:
+        """Return the tensors in the structure in which the model takes them: one, a list or a dictionary."""
+        structure = getattr(self.model, "_inputs_struct", None)
+        if isinstance(structure, dict):
+            return {key: tensors[key] for key in structure}
+        if len(tensors) == 1 and not isinstance(structure, list | tuple):
+            return next(iter(tensors.values()))
+        return tensors if structure is None else list(tensors.values())
+
+
+def output_names(model: Any, answer: Any) -> list[str]:
+    """Return the names of a model's outputs: its own for a dictionary or several layers, ``output_0`` for one alone."""
+    if isinstance(answer, dict):
+        return list(map(str, answer))
+    if not isinstance(answer, list | tuple):
+        return ["output_0"]
+    names = getattr(model, "output_names", None) or []
+    return list(names) if len(set(names)) == len(answer) else [f"output_{place}" for place in range(len(answer))]
+
+
+def _plain(array: NDArray[Any]) -> Any:
+    return array.tolist() if array.dtype == object else array
+
+
+def _text(array: NDArray[Any]) -> NDArray[Any]:
+    """Return text as Python's, where TensorFlow has bytes."""
+    if array.dtype != object:
+        return array
+    decoded = np.array([item.decode("utf-8", "replace") for item in array.ravel()], object)
+    return decoded.reshape(array.shape)
 
 
 def load(model: bytes) -> KerasEngine:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlops_lab.grade import patience
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Sandbox
@@ -59,7 +60,7 @@ def run(
     arguments
         What follows its name.
     seconds
-        After which it is ended.
+        After which it is ended, on an idle machine.
     place
         The folder, below its own, in which it is started.
     port
@@ -78,6 +79,7 @@ def run(
     """
     if file is None or not file.is_file() or file.is_symlink():
         raise Failed("There is no such file.", hint="missing")
+    seconds *= patience.factor()
     with tempfile.TemporaryDirectory(prefix="mlops-lab-") as folder, open(file, "rb") as source:
         for name, content in {**beside, file.name: source.read(MOST)}.items():
             put(Path(folder), Path(name), content)

@@ -15,7 +15,7 @@ from typing import Any
 from mlops_lab.errors import LabError
 from mlops_lab.grade.cases import Case, Overtime, Verdict
 from mlops_lab.grade.exercises import Check, Exercise
-from mlops_lab.grade.needs import missing
+from mlops_lab.grade.needs import load, missing
 from mlops_lab.grade.results import CheckResult, clip, gather
 
 AGAIN = 0.2  # seconds after which an answer that swallowed the first interruption is interrupted again
@@ -99,6 +99,7 @@ def run_check(check: Check, answer: Any, settings: Settings, section: str = "") 
     lacking = missing(check.needs, docker=settings.docker)
     if lacking:
         return CheckResult(check.id, check.title, "skipped", 0.0, check.points, f"Skipped: {lacking}.")
+    load(check.needs)
     first = _call(check, answer, Case(check.id, None, settings.submission), settings, section)
     if check.again and settings.secret is not None and first.state in ("failed", "timeout"):
         second = _call(check, answer, Case(check.id, None, settings.submission), settings, section)

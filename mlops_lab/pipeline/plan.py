@@ -45,6 +45,11 @@ class ReleasePlan:
         The time limit for production to answer with the new version.
     why
         A sentence for the history.
+    data
+        An ``.npz`` file of test data, ``x`` and ``y``: the version is measured on it by the metric of its task, and
+        must not fall behind production.
+    new_signature
+        Whether the version may take or answer something else than production does, so that its clients must change.
 
     Examples
     --------
@@ -68,6 +73,8 @@ class ReleasePlan:
     ready_seconds: float = 60.0
     switch_seconds: float = 15.0
     why: str = ""
+    data: str | Path = ""
+    new_signature: bool = False
 
     def __post_init__(self) -> None:
         if self.environment not in ENVIRONMENTS:
@@ -80,4 +87,4 @@ class ReleasePlan:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, without the API key."""
         values = {key: value for key, value in asdict(self).items() if key != "api_key"}
-        return {**values, "models": str(self.models), "folder": str(self.folder)}
+        return {**values, "models": str(self.models), "folder": str(self.folder), "data": str(self.data)}

@@ -8,6 +8,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.text import Text
 
+from mlops_lab import show
 from mlops_lab.pipeline.outcome import StageOutcome
 
 COLOURS = {"passed": "green", "failed": "red"}
@@ -55,6 +56,6 @@ class ConsoleReporter:
 
     def stage_finished(self, outcome: StageOutcome) -> None:
         """Print the outcome, with a coloured mark on a terminal."""
-        mark, rest = str(outcome)[0], str(outcome)[1:]
+        mark, rest = str(outcome)[0], show.harmless(str(outcome)[1:])
         line = Text.assemble((mark, f"bold {COLOURS[outcome.state]}"), rest)
         self._console.print(line, highlight=False, soft_wrap=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlops_lab.errors import LabError
+from mlops_lab.pipeline import held_out
 from mlops_lab.pipeline.environment import Environment, wait_until
 from mlops_lab.pipeline.outcome import version_label
 from mlops_lab.pipeline.plan import ReleasePlan
@@ -63,8 +64,13 @@ def production(context: ReleaseContext) -> StageResult:
 
 
 def build(context: ReleaseContext) -> StageResult:
-    """Build what will run, and check every file of the version."""
-    return StageResult(context.environment.build(context.version))
+    """Check that clients of production can go on as they do, build what will run, and check every file of it."""
+    differs = held_out.new_signature(context.version, context.before)
+    if differs and not context.plan.new_signature:
+        message = f"clients of {context.before} would have to change: {differs}; release it with --new-signature"
+        raise StageFailed(message, {"changes": differs})
+    built = context.environment.build(context.version)
+    return StageResult(f"{built}; a new signature: {differs}" if differs else built, {"changes": differs})
 
 
 def staging(context: ReleaseContext) -> StageResult:
@@ -86,10 +92,27 @@ def integration(context: ReleaseContext) -> StageResult:
 
 def acceptance(context: ReleaseContext) -> StageResult:
     """Classify the test images over HTTP, and compare the accuracy with the manifest's and with production's."""
-    report = check_acceptance(context.staging, context.version, context.plan.expected, baseline=context.before)
+    plan = context.plan
+    own, figures_of = _measured(context) if plan.data else ("", {})
+    expected = replace(plan.expected, accuracy=0.0) if plan.data else plan.expected
+    report = check_acceptance(context.staging, context.version, expected, baseline=context.before)
     result = require_passed(report)
     figures = [check.message for check in report.checks if check.state == "passed" and check.name in FIGURES]
-    return StageResult("; ".join([result.message, *figures]), result.evidence)
+    said = "; ".join([result.message, *([own] if own else []), *figures])
+    return StageResult(said, {**result.evidence, "metrics": figures_of})
+
+
+def _measured(context: ReleaseContext) -> tuple[str, dict[str, float]]:
+    """Return the metrics on the plan's own data, in words too, once they are good enough."""
+    plan = context.plan
+    found = held_out.measured(plan.data, context.version, context.store.trusted)
+    if not found:
+        raise StageFailed(f"{context.version} cannot be measured on {plan.data}: its task has no metric", {})
+    before = held_out.production_metrics(plan.data, context.before, context.store.trusted)
+    told = held_out.shortfalls(found, before, plan.expected)
+    if told:
+        raise StageFailed("; ".join(told), {"metrics": found, "production": before})
+    return held_out.summary(plan.data, found), found
 
 
 def gates(context: ReleaseContext) -> StageResult:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Collection
 from os import PathLike
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
-from flask import Flask, Response, g, request
+from flask import Flask, Request, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 
 from mlops_lab.errors import BadRequest, TooLarge, Unavailable
@@ -25,6 +26,7 @@ from mlops_lab.serve.observability.access_log import AccessLog, Exchange
 from mlops_lab.serve.observability.metrics import Metrics
 from mlops_lab.serve.observability.tfserving_metrics import TFServingMetrics
 from mlops_lab.serve.rest import errors, images, oip, tfserving
+from mlops_lab.serve.rest.cors import cors_headers, parse_origins, preflight_headers
 from mlops_lab.serve.rest.reply import JSON, common_headers, to_json
 from mlops_lab.serve.state import KEY, Log, ServerState, count_hooks
 
@@ -38,8 +40,16 @@ class _Json(DefaultJSONProvider):
         return Response(to_json(self._prepare_response_obj(args, kwargs)), content_type=JSON)
 
 
+class _Request(Request):
+    """A request whose uploads stay in memory: the whole body is bounded, and a full disk then refuses nobody."""
+
+    def _get_file_stream(self, *args: Any, **kwargs: Any) -> IO[bytes]:
+        return io.BytesIO()
+
+
 class _App(Flask):
     json_provider_class = _Json
+    request_class = _Request
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function as it is: all views are plain functions, and asking each time costs more than metrics."""
@@ -57,6 +67,7 @@ def create_app(
     on_shadow: OnShadow | str | PathLike[str] | None = None,
     batching: Batching | None = None,
     log: Log | None = None,
+    cors_origins: Collection[str] = (),
 ) -> Flask:
     """Return the inference server as a WSGI application.
 
@@ -83,6 +94,9 @@ def create_app(
     log
         A :class:`~mlops_lab.monitor.PredictionLog`: gets each answer, and adds ``/models/<name>/feedback``,
         ``/monitor`` and how it is doing to ``/metrics`` and ``/readyz``. Whoever opened it closes it.
+    cors_origins
+        Web pages of these origins, such as ``http://localhost:3000``, may read the answers in a browser; ``*`` stands
+        for all. By default only the server's own pages may.
 
     Returns
     -------
@@ -106,6 +120,7 @@ def create_app(
     linked = chain_routes.ChainRegistry(registry, chains)
     state = ServerState(service, ApiKeys(api_keys), linked, metrics, TFServingMetrics(registry), metrics.text)
     state.access_log = AccessLog(access_log) if access_log is not None else None
+    state.allowed_origins = parse_origins(cors_origins)
     app = _App("mlops_lab.serve", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = limits.body_bytes
     app.config["MAX_FORM_PARTS"] = limits.batch + images.FIELDS_BESIDE
@@ -140,7 +155,7 @@ def _add_middleware(app: Flask, state: ServerState) -> None:
     limits = state.service.limits
 
     @app.before_request
-    def begin() -> None:
+    def begin() -> Response | None:
         environ = request.environ  # used at every request, and faster than request.headers
         g.context = RequestContext.begin(environ.get("HTTP_X_REQUEST_ID", ""))
         if not environ.get("HTTP_HOST") and environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
@@ -148,8 +163,13 @@ def _add_middleware(app: Flask, state: ServerState) -> None:
         if len(environ) > limits.headers and len(request.headers) > limits.headers:  # counting them takes time
             message = f"The request has {len(request.headers)} headers; the limit is headers={limits.headers}."
             raise TooLarge(message, "Send fewer.", code="too_many_headers")
+        if state.allowed_origins and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ and request.method == "OPTIONS":
+            told = preflight_headers(state.allowed_origins, environ.get("HTTP_ORIGIN", ""))
+            if told is not None:  # a preflight request bears no key
+                return Response(status=204, headers=told)
         if state.keys and request.endpoint not in state.open_endpoints:
             state.keys.check(environ.get("HTTP_AUTHORIZATION", ""), environ.get("HTTP_X_API_KEY", ""))
+        return None
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -157,6 +177,8 @@ def _add_middleware(app: Flask, state: ServerState) -> None:
         context.finish()
         traceparent = request.environ.get("HTTP_TRACEPARENT", "")
         response.headers.extend(common_headers(context, traceparent))
+        if state.allowed_origins:
+            response.headers.extend(cors_headers(state.allowed_origins, request.environ.get("HTTP_ORIGIN", "")))
         rule, received, sent = request.url_rule, request.content_length or 0, response.content_length or 0
         exchange = Exchange(
             request.method, rule.rule if rule else None, request.path, response.status_code, received, sent, traceparent
@@ -178,13 +200,20 @@ def _add_operations(app: Flask, state: ServerState) -> None:
 
     @app.get("/readyz")
     def readyz() -> dict[str, Any]:
+        # The route needs no key; where the server has some, it lists nothing to who has none.
+        told = state.keys.open(request.headers.get("Authorization", ""), request.headers.get("X-API-Key", ""))
         if state.draining:
             raise Unavailable("The server is draining.", "Send the request to another one.", code="draining")
         if not registry.is_ready():
-            failed = {n: one.states() or one.read_error for n, one in registry.entries.items() if not one.by_version}
-            raise Unavailable(f"There is no model to answer with: {failed or 'none is loaded'}.", "Publish one.")
+            why = f": {registry.silent() or 'none is loaded'}" if told else ""
+            raise Unavailable(f"There is no model to answer with{why}.", "Publish one.")
+        trouble = registry.trouble()
+        if not told:
+            return {"status": "ready", **({"store": "Changes on disk are not seen."} if trouble else {})}
+        silent = registry.silent()
+        beside = {**({"failed": silent} if silent else {}), **({"store": trouble} if trouble else {})}
         details = {name: tell() for name, tell in state.details.items()}
-        return {"status": "ready", "models": registry.listing(), **details}
+        return {"status": "ready", "models": registry.listing(), **beside, **details}
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -6,7 +6,6 @@ The short road is a POST of one image, JSON or npy to the course's routes. It ca
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 from flask import Flask
@@ -26,6 +25,7 @@ from mlops_lab.serve.http.bridge import (
     send_reply,
 )
 from mlops_lab.serve.observability.access_log import Exchange
+from mlops_lab.serve.rest.cors import cors_headers
 from mlops_lab.serve.rest.images import ImageRequest, respond
 from mlops_lab.serve.rest.reply import Reply, common_headers, error_reply
 from mlops_lab.serve.state import ServerState, count_hooks, state_of
@@ -45,6 +45,7 @@ class Head(NamedTuple):
     traceparent: str
     authorization: str
     api_key: str
+    origin: str
 
 
 class AsgiApp:
@@ -63,7 +64,7 @@ class AsgiApp:
         self.service = state.service
         self.limits = state.service.limits
         self.secured = bool(state.keys)
-        self.flask = WsgiBridge(app, self.limits, state.record_refusal)
+        self.flask = WsgiBridge(app, self.limits, state.record_refusal, state.allowed_origins)
         self.dispatcher = self.flask.dispatcher
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,6 +99,8 @@ class AsgiApp:
         route = ROUTES[3 if not version else 4]
         exchange = Exchange("POST", route, scope["path"], reply.status, received, len(reply.body), head.traceparent)
         common = common_headers(context, head.traceparent)
+        if self.state.allowed_origins:
+            common += cors_headers(self.state.allowed_origins, head.origin)
         self.state.record(exchange, context)
         await send_reply(send, reply._replace(headers=[*reply.headers, *common]))
 
@@ -115,13 +118,16 @@ class AsgiApp:
         """Return the reply, computed on the event loop where that is quick, else in a thread."""
         predictor = self.service.loaded(request.name, request.version)
         ticket = await self.service.admission.wait(request.name, context.elapsed())
-        try:
-            call = partial(respond, self.service, request, context, ticket)
-            if predictor is not None and self.is_small(request, body) and self.service.is_quick(predictor):
-                return call()
-            return await self.dispatcher.run(call)
-        finally:
-            self.service.admission.leave(ticket)
+
+        def call() -> Reply:
+            try:
+                return respond(self.service, request, context, ticket)
+            finally:  # here, so that a call that was given up keeps its place until it returns
+                self.service.admission.leave(ticket)
+
+        if predictor is not None and self.is_small(request, body) and self.service.is_quick(predictor):
+            return call()
+        return await self.dispatcher.run(call)
 
     def is_small(self, request: ImageRequest, body: bytes) -> bool:
         """Return whether a request holds one image that is small enough to be decoded on the event loop."""
@@ -146,6 +152,7 @@ def read_head(scope: Scope) -> Head | None:
         get(b"traceparent", b"").decode("latin-1"),
         get(b"authorization", b"").decode("latin-1"),
         get(b"x-api-key", b"").decode("latin-1"),
+        get(b"origin", b"").decode("latin-1"),
     )
 
 
@@ -167,5 +174,5 @@ def create_asgi(app: WsgiApp) -> AsgiApp | WsgiBridge:
     if state is None or not isinstance(app, Flask):  # of somebody else's body the lab knows no limit but its own
         return WsgiBridge(app, Limits(body_bytes=8 * Limits.body_bytes))
     if not is_plain(app, state):
-        return WsgiBridge(app, state.service.limits, state.record_refusal)
+        return WsgiBridge(app, state.service.limits, state.record_refusal, state.allowed_origins)
     return AsgiApp(app, state)

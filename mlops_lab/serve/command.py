@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import Flask
 
 from mlops_lab.serve.app import create_app
 from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.core.batching import Batching
+from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.memory import keep_little
+from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, end_on_signals, refuse_debug, serve_until
-from mlops_lab.serve.ports import address, bind
+from mlops_lab.serve.http.guard import BrowserGuard, guard_for
+from mlops_lab.serve.ports import LOOPBACK, address, bind
 from mlops_lab.serve.state import Log, ServerState
 
 Print = Callable[[str], None]
@@ -30,7 +33,7 @@ class Settings:
     '127.0.0.1'
     """
 
-    models: str
+    models: str | Registry
     host: str = "127.0.0.1"
     port: int = 8000
     grpc_port: int | None = None
@@ -44,6 +47,14 @@ class Settings:
     log: str | None = None
     durable: bool = False
     log_images: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    limits: dict[str, float] = field(default_factory=dict)
+    cors_origins: tuple[str, ...] = ()
+
+    def make_limits(self) -> Limits:
+        """Return the limits of the server: a whole batch may be in flight, unless the options say otherwise."""
+        at_once = {"in_flight": max(Limits.in_flight, self.batch_size)} if self.batch_size > 1 else {}
+        return Limits.of({**at_once, **self.limits})
 
 
 def build(settings: Settings, warn: Print, log: Log | None = None) -> tuple[Flask, ServerState]:
@@ -62,22 +73,39 @@ def build(settings: Settings, warn: Print, log: Log | None = None) -> tuple[Flas
     access_log = {"stdout": sys.stdout, "stderr": sys.stderr, None: None}[settings.access_log]
     app = create_app(
         settings.models,
+        limits=settings.make_limits(),
         api_keys=settings.api_keys,
         access_log=access_log,
         chains=settings.chains,
         on_shadow=settings.shadow_log,
         batching=Batching(settings.batch_size, settings.batch_wait_ms) if settings.batch_size > 1 else None,
         log=log,
+        cors_origins=settings.cors_origins,
     )
     state: ServerState = app.extensions["mlops_lab"]
     state.registry.require_models()
     for name, entry in state.registry.entries.items():
         for version, reason in entry.failed.items():
             warn(f"warning: {name} v{version} does not serve: {reason}")
+    for line in state.registry.unpublished():
+        warn(f"warning: {line}")
     for chain in state.chains.listing():
         if chain["state"] != "ready":
             warn(f"warning: the chain {chain['name']} is {chain['state']}")
     return app, state
+
+
+def warn_if_open(settings: Settings, warn: Print) -> None:
+    """Warn where anybody on the network may use the server."""
+    if settings.host not in LOOPBACK and not settings.api_keys:
+        warn(f"warning: {settings.host} is open to other machines, and there is no API key: set MLOPS_LAB_API_KEY")
+
+
+def make_guard(settings: Settings, state: ServerState) -> BrowserGuard | None:
+    """Return what keeps pages of the web out: on loopback, and where hosts are named; else the server is public."""
+    if settings.host not in LOOPBACK and not settings.allowed_hosts:
+        return None
+    return guard_for(settings.host, settings.allowed_hosts, lambda: state.allowed_origins)
 
 
 def run(settings: Settings, announce: Print, warn: Print, log: Log | None = None) -> None:
@@ -89,8 +117,10 @@ def run(settings: Settings, announce: Print, warn: Print, log: Log | None = None
     watcher = StoreWatcher(state.registry)
     watcher.start()
     listener = bind(settings.host, settings.port)
+    warn_if_open(settings, warn)
     limits = state.service.limits
-    server = HttpServer(create_asgi(app), listener, limits, on_refused=state.record_refusal)
+    guard = make_guard(settings, state)
+    server = HttpServer(create_asgi(app), listener, limits, on_refused=state.record_refusal, guard=guard)
     lines = [f"serving {address(settings.host, server.port)}"]
     beside = None
     if settings.grpc_port is not None:

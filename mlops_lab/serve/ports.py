@@ -1,20 +1,23 @@
 """Ports of this machine: listening on one, and finding out which program listens there already.
 
-A background server answers its identity to a request with the header ``X-Lab-Probe``. So a kernel can tell its own
-server from that of another kernel on the same port, and name the notebook that holds a port.
+A background server answers its identity to a request with the header ``X-Lab-Probe``, signed with a key that only this
+user's processes can read. So a kernel can tell its own server from that of another kernel on the same port, and name
+the notebook that holds a port.
 """
 
 from __future__ import annotations
 
 import errno
+import hmac
 import http.client
 import json
 import os
 import secrets
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +69,56 @@ def probe(host: str, port: int, timeout: float = 0.5) -> Identity | None:
     # http.client takes no notice of proxy variables, which would catch a request to this machine.
     connection = http.client.HTTPConnection(reached_by(host), port, timeout=timeout)
     try:
-        connection.request("GET", "/", headers={PROBE_HEADER: "who"})
+        connection.request("GET", "/", headers={PROBE_HEADER: sign_probe(port)})
         return Identity(**json.loads(connection.getresponse().read(10_000)))
     except (OSError, http.client.HTTPException, ValueError, TypeError):
         return None
     finally:
         connection.close()
+
+
+def sign_probe(port: int) -> str:
+    """Return the value of a probe's header: a server tells who it is only to the user that started it.
+
+    >>> is_own_probe(sign_probe(8000), 8000), is_own_probe(sign_probe(8000), 8001), is_own_probe("who", 8000)
+    (True, False, False)
+    """
+    nonce = secrets.token_hex(8)
+    return f"{nonce}.{_signature(nonce, port)}"
+
+
+def is_own_probe(value: str, port: int) -> bool:
+    """Return whether a probe of a port comes from a process of the same user."""
+    nonce, _, signature = value.partition(".")
+    return hmac.compare_digest(signature.encode(), _signature(nonce, port).encode())
+
+
+def _signature(nonce: str, port: int) -> str:
+    return hmac.new(_probe_key(), f"{nonce} {port}".encode(), "sha256").hexdigest()
+
+
+@cache
+def _probe_key() -> bytes:
+    """Return the key that all processes of this user share; where it cannot be kept, one of this process alone."""
+    path = Path(os.environ.get("XDG_RUNTIME_DIR") or Path.home() / ".cache") / "mlops-lab" / "probe-key"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = path.with_name(f"{path.name}-{secrets.token_hex(8)}")
+        with suppress(FileExistsError):
+            if not path.exists():
+                fresh.touch(0o600)
+                fresh.write_bytes(secrets.token_bytes(32))
+                try:
+                    os.link(fresh, path)  # whoever is first
+                finally:
+                    fresh.unlink()
+        found = path.stat()
+        key = path.read_bytes()
+        if len(key) == 32 and (os.name == "nt" or (found.st_uid == os.getuid() and not found.st_mode & 0o077)):
+            return key
+    except (OSError, RuntimeError):  # no home, or one that cannot be written
+        pass
+    return secrets.token_bytes(32)
 
 
 @dataclass(frozen=True)

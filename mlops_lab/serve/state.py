@@ -70,6 +70,8 @@ class ServerState:
         What ``/readyz`` tells beside the models, by name.
     open_endpoints
         The endpoints that are answered without a key.
+    allowed_origins
+        Origins such as ``https://example.org`` whose pages may send requests; ``*`` stands for all.
     """
 
     service: InferenceService
@@ -85,6 +87,7 @@ class ServerState:
     log: Log | None = None
     details: dict[str, Callable[[], object]] = field(default_factory=dict)
     open_endpoints: frozenset[str] = OPEN_ENDPOINTS
+    allowed_origins: frozenset[str] = frozenset()
 
     @property
     def registry(self) -> Registry:

@@ -30,11 +30,13 @@ from typing import Any
 
 from flask import Flask
 
+from mlops_lab import show
 from mlops_lab.errors import LabError, ServerError, WrongUsage
 from mlops_lab.serve.asgi import create_asgi
-from mlops_lab.serve.command import Print, Settings, build
+from mlops_lab.serve.command import Print, Settings, build, make_guard, warn_if_open
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.memory import keep_little
+from mlops_lab.serve.core.watchdog import WATCHDOG
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, end_on_signals, serve_until
 from mlops_lab.serve.observability import multiprocess
@@ -45,6 +47,10 @@ TICK = 0.1
 MAX_WORKERS = 64
 STEADY_SECONDS = 30.0  # a worker that lived so long starts again at once
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
+BEAT_SECONDS = 1.0
+# A worker is stuck, and replaced, when its loop has not run for so long, or a call is so far past its deadline.
+STUCK_SECONDS = 30.0
+ENDING_SECONDS = Limits.drain_seconds + 5
 
 
 class Worker:
@@ -86,7 +92,8 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the parent, which passes it on
             )
-        self._started = time.monotonic()
+        self._started = self._beat = time.monotonic()
+        self._told_to_end = 0.0
         first = self.number == 0 and self._deaths == 0
         message = {"settings": asdict(self._settings), "socket": str(self._socket), "warn": first}
         with suppress(BrokenPipeError):  # it died already: the next poll sees that
@@ -95,7 +102,9 @@ class Worker:
     def poll(self) -> str | None:
         """Check whether the worker is ready, is gone, or may start again; return a warning, if there is one."""
         if self.process.poll() is None:
-            if not self.ready and _readable(self._channel):
+            if self.ready:
+                return self._check_beat()
+            if _readable(self._channel):
                 self._receive()
         elif self._next_start == 0:
             return self._bury()
@@ -111,8 +120,27 @@ class Worker:
             line = self._channel.makefile().readline()
         message = json.loads(line) if line.endswith("\n") else {}
         self.ready = "ready" in message
+        self._beat = time.monotonic()
         if "error" in message and self._deaths == 0:
             raise LabError(message["error"], message["hint"], code=message["code"])
+
+    def _check_beat(self) -> str | None:
+        """Have a worker that is stuck end, so that the next poll starts another in its place."""
+        now = time.monotonic()
+        with suppress(OSError):  # nothing has come, or it is gone: the next poll sees that
+            if self._channel.recv(4096, socket.MSG_DONTWAIT):
+                self._beat = now
+        if self._told_to_end:
+            if now - self._told_to_end > ENDING_SECONDS:
+                self.process.kill()
+        elif now - self._beat > STUCK_SECONDS:
+            self._told_to_end = now
+            self.end()
+            return (
+                f"warning: worker {self.number} (process {self.process.pid}) is stuck;"
+                f" it has {ENDING_SECONDS:g} s to answer what it can, then another takes its place"
+            )
+        return None
 
     def _bury(self) -> str:
         if not self.ready and _readable(self._channel):
@@ -171,6 +199,7 @@ def supervise(settings: Settings, announce: Print, warn: Print, module: str = "m
     _refuse(settings)
     asked_to_end = end_on_signals()
     listener = bind(settings.host, settings.port)
+    warn_if_open(settings, warn)
     url = address(settings.host, listener.getsockname()[1])
     with listener, _private_folder() as folder:
         workers: list[Worker] = []
@@ -179,7 +208,7 @@ def supervise(settings: Settings, announce: Print, warn: Print, module: str = "m
                 workers.append(Worker(number, listener, settings, folder, module))
             _watch(workers, asked_to_end, lambda: announce(f"serving {url}"), warn)
         finally:
-            _end(workers, listener)
+            _end(workers, listener, settings.make_limits().drain_seconds)
 
 
 def _refuse(settings: Settings) -> None:
@@ -221,12 +250,12 @@ def _watch(workers: list[Worker], asked_to_end: threading.Event, announce: Any, 
         asked_to_end.wait(TICK)
 
 
-def _end(workers: list[Worker], listener: socket.socket) -> None:
+def _end(workers: list[Worker], listener: socket.socket, drain_seconds: float) -> None:
     """Have everyone drain. What waits in the queue goes to those who still accept; the last one closes it."""
     for worker in workers:
         worker.end()
     listener.close()
-    deadline = time.monotonic() + Limits().drain_seconds + 5
+    deadline = time.monotonic() + drain_seconds + 5
     for worker in workers:
         worker.wait(deadline)
 
@@ -249,7 +278,7 @@ def work(
     warn = _warn if order["warn"] else lambda line: None
     settings = Settings(**order["settings"])
     with open_log(settings, warn) if open_log is not None else nullcontext() as log:
-        _answer(listener, channel, order["socket"], asked_to_end, lambda: build(settings, warn, log))
+        _answer(listener, channel, order["socket"], asked_to_end, settings, lambda: build(settings, warn, log))
 
 
 def _answer(
@@ -257,6 +286,7 @@ def _answer(
     channel: socket.socket,
     socket_path: str,
     asked_to_end: threading.Event,
+    settings: Settings,
     make: Callable[[], tuple[Flask, ServerState]],
 ) -> None:
     try:
@@ -275,13 +305,34 @@ def _answer(
     def drain() -> None:
         state.draining = True
 
-    server = HttpServer(create_asgi(app), listener, state.service.limits, on_refused=state.record_refusal)
+    server = HttpServer(
+        create_asgi(app),
+        listener,
+        state.service.limits,
+        on_refused=state.record_refusal,
+        guard=make_guard(settings, state),
+    )
+    threading.Thread(target=_beat, args=(channel, server), daemon=True).start()
     serve_until(server, asked_to_end, lambda: channel.sendall(b'{"ready": true}\n'), drain)
     watcher.stop()
 
 
 def _warn(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(show.harmless(line), file=sys.stderr, flush=True)
+
+
+def _beat(channel: socket.socket, server: HttpServer) -> None:
+    """Tell the parent once a second that this worker is not stuck; without a word for long it is replaced."""
+    while True:
+        time.sleep(BEAT_SECONDS)
+        runs = time.monotonic() - server.looked < STUCK_SECONDS
+        if runs and WATCHDOG.longest_overdue() < STUCK_SECONDS:
+            try:
+                channel.send(b".", socket.MSG_DONTWAIT)
+            except BlockingIOError:  # the parent has not read for long
+                continue
+            except OSError:  # it is gone
+                return
 
 
 def _end_with_parent(channel: socket.socket, asked_to_end: threading.Event) -> None:

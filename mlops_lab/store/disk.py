@@ -104,12 +104,12 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         hints = {
-            errno.ENOSPC: "Free some space on that disk, then publish again; nothing half-written is left.",
-            errno.EACCES: "Choose another models folder, or make this one writable.",
-            errno.EPERM: "Choose another models folder, or make this one writable.",
-            errno.EROFS: "The disk is read-only: choose a models folder on another one.",
-            errno.ENOTDIR: "A file is where a folder should be: choose another models folder.",
-            errno.EEXIST: "A file is where a folder should be: choose another models folder.",
+            errno.ENOSPC: "Free some space on that disk, then try again; nothing half-written is left.",
+            errno.EACCES: "Choose another folder, or make this one writable.",
+            errno.EPERM: "Choose another folder, or make this one writable.",
+            errno.EROFS: "The disk is read-only: choose a folder on another one.",
+            errno.ENOTDIR: "A file is where a folder should be: choose another folder.",
+            errno.EEXIST: "A file is where a folder should be: choose another folder.",
         }
         hint = hints.get(error.errno or 0, "Look at the folder and try again.")
         raise StoreError(f"{path} cannot be written: {error.strerror or error}.", hint) from error

@@ -90,8 +90,8 @@ def from_onnx(
     """
     if len(examples) == 0:
         raise WrongUsage("There are no examples.", "Pass a few inputs, so that the store can remember the answers.")
-    source = safety.read(model if isinstance(model, bytes) else Path(model))
-    report = safety.audit(source)
+    source = safety.read(model if isinstance(model, bytes) else Path(model), max_bytes=safety.HARD_LIMIT)
+    report = safety.audit(source, max_bytes=safety.HARD_LIMIT)
     if report.format != "onnx":
         raise WrongUsage(f"The file is {report.format}, not ONNX.", "Export the model to ONNX first.")
     if not trust:

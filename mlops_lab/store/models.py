@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from mlops_lab import show
 from mlops_lab.errors import DamagedArtifact, StoreError, UnknownModel, UnknownVersion, WrongUsage, nearest
+from mlops_lab.inputs import InputSpec
 from mlops_lab.predict import Predictor
+from mlops_lab.signature import Task
 from mlops_lab.store import aliases
 from mlops_lab.store.disk import temporary_folder
-from mlops_lab.store.export import Run
 from mlops_lab.store.gates import require_gates
 from mlops_lab.store.history import read_history
+from mlops_lab.store.intake.outputs import Labels
+from mlops_lab.store.intake.preparing import from_run, prepare
+from mlops_lab.store.intake.source import Prepared
 from mlops_lab.store.keras_file import OnMismatch
 from mlops_lab.store.manifest import MAX_BYTES, ModelManifest
 from mlops_lab.store.names import NAME, check_name, is_version_number
-from mlops_lab.store.publish import publish_run
+from mlops_lab.store.publish import publish_model
 from mlops_lab.store.reading import is_real_folder, is_regular, read_below
-from mlops_lab.store.version import ModelVersion, load_version
+from mlops_lab.store.version import ModelVersion, digest, load_version, read_published
 
 
 class ModelStore:
@@ -30,6 +34,8 @@ class ModelStore:
     ----------
     root
         The folder. It need not exist before the first version is published.
+    trusted
+        The digests of versions that are Python code, which runs when it is loaded; publishing shows them.
 
     Examples
     --------
@@ -39,8 +45,9 @@ class ModelStore:
     >>> models.load("clothes", "latest")  # doctest: +SKIP
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, trusted: Collection[str] = ()) -> None:
         self.root = Path(root)
+        self.trusted = tuple(trusted)
 
     def __repr__(self) -> str:
         return f"ModelStore({str(self.root)!r})"
@@ -107,11 +114,13 @@ class ModelStore:
             text = read_below(self.root, f"{name}/{number}/manifest.json", MAX_BYTES)
         except OSError as error:
             raise DamagedArtifact(f"{path} has no readable manifest: {error.strerror}.", "Publish it again.") from error
-        manifest = ModelManifest.from_json(text, str(path / "manifest.json"))
+        manifest = ModelManifest.from_json(
+            text, str(path / "manifest.json"), lambda file: read_published(path, file, manifest.files[file])
+        )
         if (manifest.name, manifest.version) != (name, number):
             message = f"The manifest of {path} describes {manifest.name} v{manifest.version}."
             raise DamagedArtifact(message, "A version cannot be copied to another name; publish it there.")
-        return ModelVersion(name, number, path, manifest)
+        return ModelVersion(name, number, path, manifest, digest(text))
 
     def resolve(self, name: str, version: int | str = "latest") -> int:
         """Return the number that a version, an alias or ``"latest"`` stands for."""
@@ -169,7 +178,7 @@ class ModelStore:
             The versions differ and ``on_mismatch`` is ``"error"``.
         """
         found = self.get(name, version)
-        return load_version(found, engine=engine, on_mismatch=on_mismatch)
+        return load_version(found, engine=engine, on_mismatch=on_mismatch, trusted=self.trusted)
 
     def prepare(self, name: str) -> None:
         """Make sure that a version of this name could be written: better before the training than after it.
@@ -184,42 +193,90 @@ class ModelStore:
         with temporary_folder(self.root / check_name(name)):
             pass
 
-    def publish(self, run: Run, name: str, version: int | None = None, *, description: str = "") -> ModelVersion:
-        """Write a trained model as a new version, whole or not at all.
+    def publish(
+        self,
+        model: Any,
+        name: str,
+        version: int | None = None,
+        *,
+        examples: Any = None,
+        labels: Labels = None,
+        data: Any = None,
+        input: InputSpec | None = None,
+        task: Task | None = None,
+        description: str = "",
+        trust: bool = False,
+    ) -> ModelVersion:
+        """Write a model of any framework as a new version, whole or not at all.
 
-        Everything is written into a temporary folder, the manifest last, pushed to the disk, and the folder is renamed.
+        The examples are run, and the signature is inferred from what comes out. Everything is written into a temporary
+        folder, loaded from there and asked, pushed to the disk, and the folder is renamed.
 
         Parameters
         ----------
-        run
-            What :func:`mlops_lab.train.fit` returned.
+        model
+            What :func:`mlops_lab.train.fit` returned, which needs no more than a name; a Keras model; an estimator or
+            pipeline of scikit-learn; an estimator or booster of XGBoost or LightGBM; a function, or an object with
+            ``predict``; or the path of an ``.onnx``, ``.keras``, ``.skops`` or ``.py`` file.
         name
             Of the model: small letters, digits, ``-`` and ``_``.
         version
             By default the next free number.
+        examples
+            Some inputs, just as the model's own ``predict`` takes them: an array, a table of pandas, a list of
+            strings, or ``{name: array}`` for a model of several inputs.
+        labels
+            The names of the classes, in the order of the output; by default those that the model knows. For several
+            outputs ``{output: labels}``.
+        data
+            Instead of, or beside, the examples: test data, which gives metrics as well. A data set, ``(X, y)``, or the
+            path of an ``.npz`` file with ``x`` and ``y``.
+        input
+            What the model takes, where that cannot be seen from the examples: images that are scaled in a way of their
+            own. The examples are then images 0–255.
+        task
+            What its answers are, where that cannot be seen from them: ``"multilabel"``, ``"embedding"``, …
         description
             One sentence for people; by default what the data set is for.
+        trust
+            Whether you know who made the file: spares its trial in a limited child process.
 
         Returns
         -------
         ModelVersion
+            It draws itself as a card: what the version takes and answers, and how to ask it.
 
         Raises
         ------
         VersionExists
             A published version never changes.
         DamagedArtifact
-            An exported form does not answer as the trained model does.
+            No form of the model answers as the model itself does.
         StoreError
             The folder cannot be written, or the disk is full.
         WrongUsage
-            The model does not take its examples, or does not answer a probability for each label.
+            The model does not take its examples, or the labels are not those of its classes.
+        UnsafeFile
+            The file does more than hold a model.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> iris = load_iris()
+        >>> model = LogisticRegression(max_iter=500).fit(iris.data, iris.target_names[iris.target])
+        >>> ModelStore(tempfile.mkdtemp()).publish(model, "iris", examples=iris.data).manifest.labels
+        ('setosa', 'versicolor', 'virginica')
         """
-        if not hasattr(run, "framework"):
-            message = f"A {type(run).__name__} alone cannot be published: its input, labels and examples are not known."
-            raise WrongUsage(message, "Pass what train.fit returned, or store.from_onnx for a model of your own.")
         parent = self.root / check_name(name)
-        return publish_run(run, parent, version, description)
+
+        def make() -> Prepared:
+            if hasattr(model, "framework") and hasattr(model, "examples"):
+                return from_run(model)
+            return prepare(model, examples=examples, labels=labels, data=data, input=input, task=task, trust=trust)
+
+        return publish_model(make, parent, version, description)
 
     def promote(
         self, name: str, version: int | str, alias: str = "production", *, why: str = "", force: bool = False

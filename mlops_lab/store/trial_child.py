@@ -103,12 +103,13 @@ def _load(data: bytes, golden: list[bytes], settings: dict[str, Any]) -> dict[st
 TYPES = {
     "tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16", "tensor(int64)": "int64",
     "tensor(int32)": "int32", "tensor(uint8)": "uint8", "tensor(int8)": "int8", "tensor(bool)": "bool",
+    "tensor(int16)": "int16", "tensor(uint16)": "uint16", "tensor(uint32)": "uint32", "tensor(uint64)": "uint64",
+    "tensor(string)": "object",
 }  # fmt: skip
 
 
 def _run_onnx(data: bytes) -> dict[str, Any]:
     """Load an ONNX model and run it once on zeros, where it takes arrays of numbers."""
-    import numpy as np
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
@@ -121,7 +122,7 @@ def _run_onnx(data: bytes) -> dict[str, Any]:
     if not all(item.type in TYPES for item in session.get_inputs()):
         return result
     feed = {
-        item.name: np.zeros([size if isinstance(size, int) else 1 for size in item.shape], TYPES[item.type])
+        item.name: _zeros([size if isinstance(size, int) else 1 for size in item.shape], TYPES[item.type])
         for item in session.get_inputs()
     }
     try:
@@ -133,6 +134,13 @@ def _run_onnx(data: bytes) -> dict[str, Any]:
             raise MemoryError from error
         return result | {"reason": str(error).strip().splitlines()[-1][:300]}
     return result
+
+
+def _zeros(shape: list[int], dtype: str) -> Any:
+    """Return zeros, or empty texts."""
+    import numpy as np
+
+    return np.full(shape, "", object) if dtype == "object" else np.zeros(shape, dtype)
 
 
 def _check(model: Any, golden: list[bytes], settings: dict[str, Any]) -> dict[str, Any]:

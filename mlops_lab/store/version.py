@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlops_lab import engines, show
-from mlops_lab.errors import DamagedArtifact, IncompatibleFile, LabError
+from mlops_lab.errors import DamagedArtifact, IncompatibleFile, LabError, UnsafeFile
+from mlops_lab.inputs import describe
 from mlops_lab.predict import Predictor
 from mlops_lab.store import safety
-from mlops_lab.store.export import check_agreement
-from mlops_lab.store.golden import golden_answers
+from mlops_lab.store.card import curl, describe_output
+from mlops_lab.store.golden import check_agreement, golden_answers
 from mlops_lab.store.keras_file import OnMismatch, differences
 from mlops_lab.store.manifest import ModelManifest
 from mlops_lab.store.reading import read_below
@@ -31,6 +32,8 @@ class ModelVersion:
     version: int
     path: Path
     manifest: ModelManifest
+    digest: str = ""
+    """The SHA-256 of its manifest, which has the hashes of all other files."""
 
     def read(self) -> dict[str, bytes]:
         """Return the bytes of every file that the manifest lists, once their hashes are right.
@@ -44,23 +47,7 @@ class ModelVersion:
         if total > MAX_VERSION_BYTES:
             message = f"The files of {self} come to {total:,} bytes; the limit is {MAX_VERSION_BYTES:,}."
             raise DamagedArtifact(message, "Publish a smaller model.")
-        return {name: self._read(name, entry) for name, entry in self.manifest.files.items()}
-
-    def _read(self, name: str, entry: Mapping[str, Any]) -> bytes:
-        place = self.path / name
-        again = "Publish the version again, or restore the file from where it was published."
-        try:
-            below = place.relative_to(self.path.parents[1]).as_posix()
-            content = read_below(self.path.parents[1], below, entry["size"])
-        except OSError as error:
-            differs = "is not the file that was published: its size differs" if error.errno == errno.EFBIG else ""
-            what = differs or f"cannot be read: {error.strerror}"
-            raise DamagedArtifact(f"{place} {what}.", again) from error
-        if len(content) != entry["size"]:
-            raise DamagedArtifact(f"{place} is not the file that was published: its size differs.", again)
-        if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-            raise DamagedArtifact(f"{place} is not the file that was published: its SHA-256 differs.", again)
-        return content
+        return {name: read_published(self.path, name, entry) for name, entry in self.manifest.files.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a client may know, and where it lies."""
@@ -75,34 +62,97 @@ class ModelVersion:
             ("made with", " ".join(f"{name} {number}" for name, number in facts.versions.items())),
             ("parameters", f"{facts.number_of_parameters:,}, of which {facts.trainable_parameters:,} are weights"),
             *((name.replace("_", " "), f"{value:.4f}") for name, value in facts.metrics.items()),
+            ("takes", "; ".join(describe(spec) for spec in facts.signature.inputs)),
+            ("answers", "; ".join(describe_output(spec) for spec in facts.signature.outputs)),
+            ("served by", facts.engine),
+            *(("note", note) for note in facts.notes),
             ("files", ", ".join(facts.files)),
             ("folder", self.path),
         ]
-        return show.card(f"{self}: {facts.description}", show.table(rows))
+        ask = show.text(curl(facts))
+        return show.card(f"{self}: {facts.description}", show.table(rows), ask)
 
 
-def load_version(found: ModelVersion, *, engine: str | None = None, on_mismatch: OnMismatch = "warn") -> Predictor:
+def read_published(folder: Path, name: str, entry: Mapping[str, Any]) -> bytes:
+    """Return the bytes of one file of a version's folder, once its size and hash are what the manifest says.
+
+    Raises
+    ------
+    DamagedArtifact
+        It is missing, or is not what was published.
+    """
+    place = folder / name
+    again = "Publish the version again, or restore the file from where it was published."
+    try:
+        below = place.relative_to(folder.parents[1]).as_posix()
+        content = read_below(folder.parents[1], below, entry["size"])
+    except OSError as error:
+        differs = "is not the file that was published: its size differs" if error.errno == errno.EFBIG else ""
+        what = differs or f"cannot be read: {error.strerror}"
+        raise DamagedArtifact(f"{place} {what}.", again) from error
+    if len(content) != entry["size"]:
+        raise DamagedArtifact(f"{place} is not the file that was published: its size differs.", again)
+    if digest(content) != entry["sha256"]:
+        raise DamagedArtifact(f"{place} is not the file that was published: its SHA-256 differs.", again)
+    return content
+
+
+def digest(data: bytes) -> str:
+    """Return the SHA-256 of some bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+# The versions made of code that this very process published, which it need not be told to trust.
+_published_here: set[str] = set()
+
+
+def trust_here(sha256: str) -> None:
+    """Trust a version that this process has published."""
+    _published_here.add(sha256)
+
+
+def load_version(
+    found: ModelVersion,
+    *,
+    engine: str | None = None,
+    on_mismatch: OnMismatch = "warn",
+    trusted: Collection[str] = (),
+) -> Predictor:
     """Return a version on disk, ready to answer: see :meth:`ModelStore.load`."""
     manifest = found.manifest
-    files = found.read()
     wanted = engine or manifest.engine
+    if wanted in engines.RUNS_CODE:
+        _require_trust(found, trusted)
+    files = found.read()
     if wanted == "keras":
         _compare_versions(found, on_mismatch)
-    golden = manifest.golden
-    if wanted in engines.FILES and engines.FILES[wanted] in files:
-        safety.audit(files[engines.FILES[wanted]])
+    if wanted in engines.FILES and engines.FILES[wanted] in files and wanted not in engines.RUNS_CODE:
+        safety.audit(files[engines.FILES[wanted]], max_bytes=safety.HARD_LIMIT)
+    golden, signature = manifest.golden, manifest.signature
     try:
         computes = engines.load(wanted, files)
-        predictor = Predictor(found.name, found.version, manifest.input, manifest.labels, computes, manifest.public())
-        answers = golden_answers(predictor, golden.inputs)
+        about = manifest.public()
+        predictor = Predictor(found.name, found.version, manifest.input, manifest.labels, computes, about, signature)
+        answers = golden_answers(predictor, golden.examples)
     except LabError:
         raise
     except Exception as error:  # frameworks raise whatever they like on a file that is not what they wrote
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         message = f"{found} cannot be loaded by the {wanted} engine: {reason[0][:300]}."
         raise DamagedArtifact(message, "Publish the version again.") from error
-    check_agreement(wanted, golden.outputs, answers, golden.tolerance)
+    check_agreement(wanted, golden.answers, answers, golden.tolerance)
     return predictor
+
+
+def _require_trust(found: ModelVersion, trusted: Collection[str]) -> None:
+    """Raise unless the caller trusts the digest of a version that runs code when it is loaded."""
+    if found.digest and found.digest in {*_published_here, *(item.strip().lower() for item in trusted)}:
+        return
+    raise UnsafeFile(
+        f"{found} is code, which runs when it is loaded, and it is not trusted.",
+        f"If you trust its author, name its digest: ModelStore(folder, trusted=[{found.digest!r}]).",
+        code="needs_pin",
+    )
 
 
 def _compare_versions(found: ModelVersion, on_mismatch: OnMismatch) -> None:

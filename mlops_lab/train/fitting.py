@@ -88,7 +88,7 @@ def fit(
     config = config or TrainConfig()
     keras = import_keras()
     keras.utils.set_random_seed(config.seed)
-    model = build() if build else lenet5((*dataset.input.shape,), len(dataset.classes))
+    model = build() if build else lenet5(dataset.input.least_shape, len(dataset.classes))
     model.compile(
         optimizer=build_optimizer(config),
         **OBJECTIVE,

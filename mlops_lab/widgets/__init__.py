@@ -5,6 +5,7 @@ browser needs no access to the server's port, so the same cell works in JupyterL
 hub.
 """
 
+from mlops_lab.widgets.ask_form import ask
 from mlops_lab.widgets.comparison import compare
 from mlops_lab.widgets.confusion_matrix import confusion
 from mlops_lab.widgets.drawing import draw
@@ -15,7 +16,7 @@ from mlops_lab.widgets.server_dashboard import dashboard
 from mlops_lab.widgets.shift_dial import shift
 from mlops_lab.widgets.training_curves import training
 
-__all__ = ["compare", "confusion", "dashboard", "draw", "gallery", "send", "shift", "training", "upload"]
+__all__ = ["ask", "compare", "confusion", "dashboard", "draw", "gallery", "send", "shift", "training", "upload"]
 
 
 def __dir__() -> list[str]:

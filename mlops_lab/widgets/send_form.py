@@ -96,12 +96,16 @@ class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
         self._show_snippets()
 
     def _build(self, name: str, version: str) -> None:
-        small = ipywidgets.Layout(width="170px")
-        self._name_box = ipywidgets.Text(value=name, description="Model", layout=small, continuous_update=False)
-        self._version_box = ipywidgets.Text(value=version, description="Version", layout=small, continuous_update=False)
+        small = ipywidgets.Layout(width="190px")
+        self._known = self._list_models()
+        # The server may have more by now: what is not in the list can be typed.
+        self._name_box = ipywidgets.Combobox(value=name, description="Model", layout=small, options=tuple(self._known))
+        self._version_box = ipywidgets.Combobox(value=version, description="Version", layout=small)
+        self._version_box.options = self._known.get(name, ())
         for box in (self._name_box, self._version_box):
+            box.continuous_update = False
             box.style.description_width = "56px"
-            box.observe(lambda _: self.gallery.clear_predictions(), "value")
+            box.observe(self._choose, "value")
         self.button = ipywidgets.Button(description="Send", icon="paper-plane", button_style="primary")
         self.button.add_class("lab-send")
         self.button.on_click(self.send)
@@ -114,6 +118,24 @@ class SendAndSee(ipywidgets.VBox):  # type: ignore[misc]
         controls.layout.flex_flow, controls.layout.align_items = "row wrap", "center"
         self.children = [self.gallery, controls, self.result, self.tabs]
         self.line.value = fragments.muted(f"to {self.client.url}")
+        self._reset()
+
+    def _list_models(self) -> dict[str, tuple[str, ...]]:
+        """Return the versions and aliases of each model of the server; none where it does not list them."""
+        try:
+            return {
+                model["name"]: (*model.get("aliases", {}), "latest", *reversed(model["versions"]))
+                for model in self.client.models()
+            }
+        except (LabError, KeyError, TypeError):
+            return {}
+
+    def _choose(self, _: Any) -> None:
+        """Another model or version: what the last one answered goes."""
+        self._version_box.options = self._known.get(self.name, ())
+        self.gallery.clear_predictions()
+        self.answer = self.error = None
+        self.result.value = ""
         self._reset()
 
     def _reset(self) -> None:

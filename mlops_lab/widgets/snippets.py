@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import shlex
+from typing import Any
 
 
 def as_curl(url: str, png: bytes) -> str:
@@ -37,4 +39,29 @@ def as_requests(url: str, png: bytes) -> str:
         f'image = base64.b64decode("{data}")\n'
         f'answer = requests.post({url!r}, data=image, headers={{"Content-Type": "image/png"}})\n'
         "print(answer.status_code, answer.json())"
+    )
+
+
+def json_as_curl(url: str, body: dict[str, Any]) -> str:
+    """Return a shell command that sends a JSON body, as a model of numbers or text takes it.
+
+    Examples
+    --------
+    >>> print(json_as_curl("http://127.0.0.1:8000/models/houses/v1", {"inputs": [[3, 120]]}))
+    curl -X POST -H 'Content-Type: application/json' -d '{"inputs": [[3, 120]]}' http://127.0.0.1:8000/models/houses/v1
+    """
+    data = shlex.quote(json.dumps(body))
+    return f"curl -X POST -H 'Content-Type: application/json' -d {data} {shlex.quote(url)}"
+
+
+def json_as_requests(url: str, body: dict[str, Any]) -> str:
+    """Return Python code that sends a JSON body.
+
+    Examples
+    --------
+    >>> print(json_as_requests("http://127.0.0.1:8000/models/houses/v1", {"inputs": [[3, 120]]}).splitlines()[2])
+    answer = requests.post('http://127.0.0.1:8000/models/houses/v1', json={'inputs': [[3, 120]]})
+    """
+    return (
+        f"import requests\n\nanswer = requests.post({url!r}, json={body!r})\nprint(answer.status_code, answer.json())"
     )

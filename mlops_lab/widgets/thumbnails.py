@@ -19,7 +19,7 @@ COLUMNS = 10
 
 
 def sheet(images: NDArray[np.uint8], columns: int = COLUMNS) -> NDArray[np.uint8]:
-    """Return images of one size, arranged in rows, as one image.
+    """Return images of one size, grey or in colour, arranged in rows, as one image.
 
     Examples
     --------
@@ -28,9 +28,11 @@ def sheet(images: NDArray[np.uint8], columns: int = COLUMNS) -> NDArray[np.uint8
     """
     count, height, width = images.shape[:3]
     rows = max(1, math.ceil(count / columns))
-    cells = np.zeros((rows * columns, height, width), np.uint8)
+    channels = images.shape[3:]
+    cells = np.zeros((rows * columns, height, width, *channels), np.uint8)
     cells[:count] = images
-    return cells.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    grid = cells.reshape(rows, columns, height, width, *channels).swapaxes(1, 2)
+    return grid.reshape(rows * height, columns * width, *channels)
 
 
 def stylesheet(name: str, images: NDArray[np.uint8], *, size: int = 56, columns: int = COLUMNS) -> str:
@@ -41,7 +43,7 @@ def stylesheet(name: str, images: NDArray[np.uint8], *, size: int = 56, columns:
     name
         The CSS class of the toggle buttons.
     images
-        ``(n, height, width)``, one for each button.
+        ``(n, height, width)``, or with three colours last; one for each button.
     size
         The size of a thumbnail, in CSS pixels.
 

@@ -312,3 +312,46 @@ def test_a_finger_draws(opened, server):
         touch("touchMove", (100, y))
     touch("touchEnd")
     verdict(page, r", \d")
+
+
+@pytest.fixture
+def tasks():
+    from task_models import MODELS
+
+    with serve.start(create_app(MODELS), name="page of tasks") as running:
+        yield running
+
+
+def test_a_model_that_takes_no_image_has_fields_for_what_it_takes(opened, tasks):
+    page = opened(tasks.url, allowed=("400",))
+    page.wait_for_selector("#model option", state="attached")
+    page.select_option("#model", "price")
+    page.wait_for_selector("#values input")
+    assert page.is_hidden("#draw") and page.locator("#values label").all_inner_texts() == ["rooms", "area"]
+    page.locator("#values input").nth(0).fill("3")
+    page.locator("#values input").nth(1).fill("100")
+    assert verdict(page, "^80$") == "80"
+    words = shlex.split(page.inner_text("#curl"))
+    assert words[words.index("-d") + 1] == '{"inputs":{"house":[[3,100]]}}' and words[-1].endswith(
+        "/models/price/latest"
+    )
+    page.locator("#values input").nth(0).fill("")
+    assert verdict(page, "^Error: ") == "Error: Fill every field with a number."
+    page.select_option("#model", "spam")
+    page.locator("#values textarea").fill("win now")
+    verdict(page, "^spam, 75")
+    assert page.locator("#bars tr.best th").inner_text() == "spam"
+    page.select_option("#model", "several")
+    page.locator("#values input").nth(1).wait_for()
+    verdict(page, "^price: 0; old: new")
+    assert page.locator("#bars tr.best th").inner_text() == "old: new"
+
+
+def test_a_file_that_is_no_image_leaves_nothing_of_the_last_answer(opened, server):
+    page = opened(server.url, allowed=["400"])
+    page.wait_for_selector("#samples button")
+    page.click("#samples button")
+    verdict(page, "^Ankle boot, ")
+    page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"hello"})
+    verdict(page, "^Error: ")
+    assert page.locator("#bars tbody tr").count() == 0 and page.is_hidden("figure")

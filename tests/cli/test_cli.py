@@ -4,8 +4,9 @@ import click
 import numpy as np
 import pytest
 
-from mlops_lab import __version__, cli, serve
+from mlops_lab import __version__, cli, serve, show
 from mlops_lab.image import encode_png
+from mlops_lab.serve.command import Settings, build, warn_if_open
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_predict_by_a_server(lab, models, image, no_servers):
         (["predict", "IMAGE", "--name", "digits", "--version", "v9", "--models", "MODELS"], 2, "'v9'"),
         (["predict", "nowhere.png", "--name", "digits", "--models", "MODELS"], 1, "nowhere.png"),
         (["predict", "MODELS", "--name", "digits", "--models", "MODELS"], 1, "cannot be read"),
-        (["predict", "IMAGE", "TEXT", "--name", "digits", "--models", "MODELS"], 1, "/text: The 8 bytes, which"),
+        (["predict", "IMAGE", "TEXT", "--name", "digits", "--models", "MODELS"], 1, "/text: The 8 bytes are not"),
         (["predict", "IMAGE", "--url", "http://127.0.0.1:9"], 1, "No server answers"),
         (["models", "show", "nothing", "--models", "MODELS"], 2, "'digits'"),
         (["models", "promote", "digits", "v9", "--models", "MODELS"], 2, "'v1'"),
@@ -113,7 +114,10 @@ def test_predict_by_a_server(lab, models, image, no_servers):
         (["train", "--data", "digits", "--save", "x.keras", "--models", "MODELS"], 2, "x.keras"),
         (["train", "--save", "x.h5", "--models", "MODELS"], 2, "x.h5"),
         (["train", "--data", "digits", "--models", "TEXT"], 1, "A file is where a folder should be"),
+        (["serve", "--models", "MODELS", "--port", "0", "--cors-origin", "localhost:3000"], 2, "is not an origin"),
         (["serve", "--models", "MODELS", "--host", "203.0.113.7", "--port", "0"], 1, "Cannot listen on"),
+        (["serve", "--models", "MODELS", "--port", "0", "--limit", "batch"], 2, "not NAME=NUMBER"),
+        (["serve", "--models", "MODELS", "--port", "0", "--limit", "bach=2"], 2, "Did you mean 'batch'"),
     ],
 )
 def test_bad_input_is_two_lines_and_a_status(lab, models, image, tmp_path, arguments, status, words):
@@ -135,6 +139,25 @@ def test_bad_input_is_two_lines_and_a_status(lab, models, image, tmp_path, argum
 def test_a_place_that_is_not_there_is_told_before_serving(lab, models, option, tmp_path):
     status, out, err = lab("serve", "--models", models.root, "--port", "0", option, tmp_path / "nope/x")
     assert (status, out) == (2, "") and f"{tmp_path / 'nope/x'}" in err
+
+
+def test_people_at_a_terminal_are_told_what_to_do_there(monkeypatch, capsys):
+    from mlops_lab.cli.answering import _announce
+
+    _announce("serving http://127.0.0.1:8000")
+    assert capsys.readouterr().out == "serving http://127.0.0.1:8000\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    _announce("serving http://127.0.0.1:8000\nserving grpc 127.0.0.1:8500")
+    out = capsys.readouterr().out
+    assert "Open http://127.0.0.1:8000 in a browser" in out and "/docs for the API" in out and "Ctrl-C" in out
+
+
+def test_the_variable_port_is_heeded_where_no_port_is_given(lab, models, bright, monkeypatch, no_servers):
+    server = serve.start(bright)
+    monkeypatch.setenv("PORT", str(server.port))
+    assert f"Port {server.port}" in lab("serve", "--models", models.root)[2]
+    other = serve.start(bright, name="other")
+    assert f"Port {other.port}" in lab("serve", "--models", models.root, "--port", other.port)[2]
 
 
 def test_a_port_in_use(lab, models, bright, no_servers):
@@ -198,3 +221,59 @@ def test_every_command_and_every_option_has_help(name, command):
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     assert command.help
     assert [option.opts for option in options if not option.help] == []
+
+
+ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp"
+
+
+@pytest.fixture
+def hostile(models):
+    """Return a models folder of somebody else, whose description and aliases hold what controls a terminal."""
+    manifest = models.root / "digits" / "1" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**content, "description": ESCAPES, "labels": [ESCAPES] * 10}))
+    damaged = models.root / "broken" / "1"
+    damaged.mkdir(parents=True)
+    (damaged / "manifest.json").write_text(json.dumps({"format": ESCAPES}))
+    return models.root
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("models", "list"),
+        ("models", "show", "digits"),
+        ("models", "show", "broken"),
+        ("models", "show", ESCAPES),
+        ("predict", "IMAGE", "--name", "digits"),
+        ("predict", "IMAGE", "--name", "broken"),
+        ("check", "FILE"),
+    ],
+)
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_nothing_of_a_foreign_store_controls_the_terminal(lab, hostile, image, tmp_path, arguments, form):
+    file = tmp_path / "named\x1b[2J.keras"
+    file.write_bytes(b"\x1b[2J no model")
+    given = [str(image) if item == "IMAGE" else str(file) if item == "FILE" else item for item in arguments]
+    more = () if arguments[0] == "check" else ("--models", hostile)
+    _, out, err = lab(*given, *more, *form)
+    assert out + err
+    assert not [c for c in out + err if not c.isprintable() and c not in "\n\t"]
+    if form and out:
+        json.loads(out)
+
+
+def test_what_a_server_warns_of_controls_no_terminal(hostile):
+    warned = []
+    build(Settings(str(hostile)), lambda line: warned.append(show.harmless(line)))
+    assert any("broken" in line for line in warned)
+    assert not [c for c in "".join(warned) if not c.isprintable()]
+
+
+@pytest.mark.parametrize(
+    ("host", "keys", "warns"), [("0.0.0.0", (), True), ("0.0.0.0", ("key",), False), ("127.0.0.1", (), False)]
+)
+def test_a_server_that_is_open_to_everybody_warns(host, keys, warns):
+    warned = []
+    warn_if_open(Settings("models", host=host, api_keys=keys), warned.append)
+    assert any("no API key" in line for line in warned) is warns

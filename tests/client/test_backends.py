@@ -13,7 +13,8 @@ from werkzeug.wrappers import Response as Answer
 
 from mlops_lab import data, serve
 from mlops_lab.client import Client
-from mlops_lab.client.backends import model_path, read_signature
+from mlops_lab.client.backends import model_path
+from mlops_lab.client.signatures import read_signature
 from mlops_lab.errors import BadRequest, NotFound, ServerError, TooLarge, UnknownModel, UnknownVersion, WrongShape
 from mlops_lab.image import encode_png
 from mlops_lab.serve import create_app

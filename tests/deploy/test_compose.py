@@ -83,6 +83,7 @@ def test_the_proxy_has_the_servers_limits(files):
     assert f"client_max_body_size {limits.body_bytes};" in text
     assert f"client_body_timeout {limits.idle_seconds:.0f}s;" in text
     times = re.findall(r"^ *\w+_timeout (.*);$", text, re.MULTILINE)
+    assert "error_page 500 =507 @storage_full;" in text and '"code": "storage_full"' in text
     assert len(times) == 8 and all(re.fullmatch(r"\d+s", time) for time in times)  # nginx refuses 15.0s
     assert "proxy_read_timeout 15s;" in text
     assert "proxy_next_upstream error timeout non_idempotent;" in text
@@ -101,6 +102,11 @@ def test_mounted_models():
     server = yaml.safe_load(deploy.files(spec, "compose")["compose.yaml"])["services"]["server"]
     assert server["volumes"][0]["source"] == (ROOT / "models").resolve().as_posix()
     assert server["volumes"][0]["read_only"]
+
+
+def test_the_health_check_of_the_proxy_takes_no_notice_of_proxy_variables(files):
+    check = yaml.safe_load(files["compose.yaml"])["services"]["proxy"]["healthcheck"]["test"]
+    assert check[check.index("--noproxy") + 1] == "*"
 
 
 def test_an_application_of_one_s_own(tmp_path):

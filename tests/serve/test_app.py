@@ -1,17 +1,20 @@
+import errno
 import io
 import json
 import re
+import tempfile
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from werkzeug import formparser
 
 from mlops_lab.engines.python import PythonEngine
 from mlops_lab.image import InputSpec, encode_png
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import Limits, create_app
-from mlops_lab.serve.rest.errors import ROUTES
+from mlops_lab.serve.rest.route_hints import HABITS, ROUTES
 
 URL = "/models/bright/v1"
 PNG = encode_png(np.zeros((28, 28), np.uint8))
@@ -35,6 +38,17 @@ def test_alive_and_ready(client):
     answer = client.get("/readyz").json
     assert answer["status"] == "ready"
     assert [model["name"] for model in answer["models"]] == ["bright", "digits"]
+
+
+def test_readiness_lists_nothing_to_who_has_no_key(bright):
+    client = create_app(bright, api_keys=["secret"]).test_client()
+    assert client.get("/readyz").json == {"status": "ready"}
+    assert client.get("/readyz", headers={"X-API-Key": "wrong"}).json == {"status": "ready"}
+    assert client.get("/readyz", headers={"X-API-Key": "secret"}).json["models"]
+    app = create_app(bright, api_keys=["secret"])
+    entry = app.extensions["mlops_lab"].registry.entries["bright"]
+    entry.by_version = {}
+    assert "bright" not in refused(app.test_client().get("/readyz"), 503, "unavailable")
 
 
 def test_not_ready_without_models_and_while_draining(bright):
@@ -66,15 +80,45 @@ def test_unknown_model_version_and_route(client):
     [
         ("/model", "/models"), ("/model/bright", "/models/bright"), ("/modelz/bright/v1", "/models/bright/v1"),
         ("/models/", "/models"), ("/chain/number", "/chains/number"), ("/health", "/healthz"), ("/doc", "/docs"),
+        ("/ping", "/healthz"), ("/ready", "/readyz"), ("/swagger.json", "/openapi.json"), ("/redoc/", "/docs"),
     ],
 )  # fmt: skip
 def test_the_nearest_route_is_named(client, path, meant):
     assert f"Did you mean {meant!r}?" in refused(client.get(path), 404, "unknown_route")
 
 
+def test_a_path_that_is_like_no_route_is_taken_for_none(client):
+    assert "Did you mean" not in refused(client.get("/admin"), 404, "unknown_route")
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix", "rest"),
+    [
+        ("/api/models", "/api", "/models"), ("/a/b/models/bright/v1", "/a/b", "/models/bright/v1"),
+        ("/ml/v1/models/bright:predict", "/ml", "/v1/models/bright:predict"), ("/ml/v2/health/live", "/ml", None),
+        ("/ml/v2/models/bright/versions/1/infer", "/ml", None), ("/x/healthz", "/x", "/healthz"),
+        ("/x/chains/number", "/x", "/chains/number"), ("/user/ada/proxy/8000/docs", "/user/ada/proxy/8000", "/docs"),
+    ],
+)  # fmt: skip
+def test_a_prefix_that_a_proxy_left_is_named(client, path, prefix, rest):
+    for ask in (client.get, client.post):
+        text = refused(ask(path), 404, "unknown_route")
+        assert f"begins with {prefix!r}" in text and f"Ask {rest or path.removeprefix(prefix)!r}" in text
+        assert "Did you mean" not in text
+
+
+@pytest.mark.parametrize(
+    "path", ["/predict", "/invocations", "/api/predict", "/models/bright/v1/predict", "/clothes:infer"]
+)
+def test_the_words_of_other_servers_lead_to_the_route(client, path):
+    text = refused(client.post(path, data=PNG, content_type="image/png"), 404, "unknown_route")
+    assert ("POST the image to '/models/bright/v1' itself" in text) == ("/v1/" in path)
+    assert "/models/<name>" in text and "POST" in text
+
+
 def test_the_routes_that_are_named_are_there(client):
     rules = {re.sub("<.*?([a-z]+)>", r"<\1>", rule.rule) for rule in client.application.url_map.iter_rules()}
-    assert set(ROUTES) <= rules
+    assert {*ROUTES, *HABITS.values()} <= rules
 
 
 @pytest.mark.parametrize(
@@ -109,9 +153,10 @@ def test_a_method_that_the_route_does_not_take(client, method, path, allowed):
     assert answer.headers["Allow"].split(", ") == sorted(answer.headers["Allow"].split(", "))
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "image/gif", "application/x-www-form-urlencoded", None])
+@pytest.mark.parametrize("kind", ["text/plain", "text/html", "application/x-www-form-urlencoded", None])
 def test_a_content_type_that_is_not_read(client, kind):
-    text = refused(client.post(URL, data=PNG, content_type=kind), 415, "unsupported_media_type")
+    body = PNG if kind else b"no image"
+    text = refused(client.post(URL, data=body, content_type=kind), 415, "unsupported_media_type")
     assert "image/png" in text
     assert ("-H" in text) == (kind == "application/x-www-form-urlencoded")
 
@@ -156,7 +201,7 @@ def test_a_bomb(client):
         ("application/x-npy", b"\x93NUMPY", "bad_request"),
         ("multipart/form-data", b"", "bad_request"),
         ("multipart/form-data; boundary=" + "x" * 90, b"--", "bad_request"),
-        ("multipart/form-data; boundary=x", TEXT_FIELD, "bad_request"),
+        ("multipart/form-data; boundary=x", TEXT_FIELD, "bad_image"),
     ],
 )  # fmt: skip
 def test_bodies_that_make_no_sense(client, kind, body, code):
@@ -217,8 +262,9 @@ def test_a_model_that_fails_is_a_500_without_its_secrets(wrong, caplog):
 
     predictor = Predictor("bad", 1, InputSpec(shape=(1,)), ("a",), PythonEngine(fail))
     answer = create_app(predictor).test_client().post("/models/bad", json={"image": [1]})
-    assert "secret" not in refused(answer, 500, "internal")
-    assert any(record.exc_info for record in caplog.records)
+    code = "internal" if wrong == "raises" else "invalid_output"
+    assert "secret" not in refused(answer, 500, code)
+    assert wrong != "raises" or any(record.exc_info for record in caplog.records)
 
 
 KINDS = [
@@ -259,3 +305,31 @@ def test_no_body_makes_the_server_fail(app, kind, body, name):
     assert "Traceback" not in answer.text
     if answer.status_code != 200:
         assert answer.json.keys() == {"error", "code", "hint", "request_id"}
+
+
+def test_uploads_are_never_written_to_a_disk(bright, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("TemporaryFile", "SpooledTemporaryFile", "NamedTemporaryFile", "mkstemp"):
+        monkeypatch.setattr(tempfile, name, full)
+        monkeypatch.setattr(formparser, name, full, raising=False)
+    client = create_app(bright).test_client()
+    part = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n%b\r\n--x--\r\n'
+    kind = "multipart/form-data; boundary=x"
+    large, larger = part % (PNG + bytes(1_000_000)), part % (PNG + bytes(3_000_000))
+    assert client.post("/models/bright", data=large, content_type=kind).status_code == 200
+    assert client.post("/models/bright", data=larger, content_type=kind).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/models/bright", "/v1/models/bright:predict"])
+def test_a_full_disk_is_answered_with_507(bright, path):
+    def write(event):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    client = create_app(bright, on_prediction=write).test_client()
+    key, shape = ("instances", (1, 28, 28, 1)) if "predict" in path else ("images", (1, 28, 28))
+    body = {key: np.zeros(shape).tolist()}
+    answer = client.post(path, json=body)
+    assert refused(answer, 507, "storage_full")
+    assert answer.headers["Retry-After"] == "1"

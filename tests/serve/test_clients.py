@@ -125,6 +125,34 @@ def test_tritons_clients(ask, expected):
     assert found["grpc unknown"] == "StatusCode.NOT_FOUND"
 
 
+def test_tritons_clients_and_every_task(tmp_path):
+    """Several inputs and outputs, text, whole numbers and free sides, as another's client sends and reads them."""
+    from task_models import BY_NAME, CASES, MODELS
+
+    from mlops_lab import serve
+    from mlops_lab.serve import create_app
+    from mlops_lab.serve.codecs.tensors import datatype_of
+    from mlops_lab.serve.grpc_server.server import serve_grpc
+
+    sent = {
+        name: {spec.name: (datatype_of(spec), CASES[name][0][spec.name]) for spec in BY_NAME[name].signature.inputs}
+        for name in CASES
+    }
+    path = tmp_path / "cases.json"
+    path.write_text(json.dumps(sent), encoding="utf-8")
+    python = python_with("triton", *CLIENTS["triton"])
+    app = create_app(MODELS)
+    over_grpc = serve_grpc(app.extensions["mlops_lab"])
+    with serve.start(app, name="every task") as server:
+        script = ROOT / "tests" / "serve" / "clients" / "ask_triton_tasks.py"
+        command = [python, script, server.url, f"127.0.0.1:{over_grpc.port}", path]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    over_grpc.stop().wait()
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found == {name: [CASES[name][2]] * 3 for name in CASES}
+
+
 def test_kserves_clients(ask, expected):
     found = ask("kserve")
     assert found["rest ready"] == found["grpc ready"] == [True, True, True] and not found["rest not ready"]

@@ -1,9 +1,11 @@
 """What the event loop answers and what Flask answers to the same request: the same status, headers and bytes."""
 
 import asyncio
+import base64
 import gzip
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,7 +34,17 @@ def jpeg():
     return buffer.getvalue()
 
 
+def form(text):
+    """Return a form whose field is text."""
+    return b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + text.encode() + b"\r\n--x--\r\n"
+
+
+FIELD = Path(__file__).parents[1] / "data" / "field"
 V1, GREY = "/models/bright/v1", np.full((28, 28), 128, np.uint8)
+UNTYPED = ("", "application/octet-stream", "image/jpg", "image/webp")
+BASE64 = base64.b64encode(PNG).decode()
+TEXTS = (BASE64, base64.encodebytes(PNG).decode(), f"data:image/jpg;base64,{BASE64}", f"b'{BASE64}'", "boot.png")
+SCALES = (GREY > 0, GREY / 255, (GREY > 0).astype(np.uint8), 0 * GREY)
 REQUESTS = [
     (V1, "image/png", PNG, {}),
     ("/models/bright", "image/png", PNG, {}),
@@ -64,6 +76,24 @@ REQUESTS = [
     (V1, "text/plain", PNG, {}),
     (V1, "", PNG, {}),
     (V1, "application/x-www-form-urlencoded", PNG, {}),
+    *((V1, kind, body, {}) for kind in UNTYPED for body in (PNG, jpeg(), npy(GREY), b"RIFF....WEBPVP8 ", b"{}", b"")),
+    *((V1, "application/json", json.dumps({"image": text}).encode(), {}) for text in TEXTS),
+    *(
+        (V1, "application/json", json.dumps({"images": [GREY.tolist(), image.tolist()]}).encode(), {})
+        for image in SCALES
+    ),
+    *((V1, "application/x-npy", npy(np.stack([GREY, image])), {}) for image in SCALES),
+    *((V1, "multipart/form-data; boundary=x", form(text), {}) for text in TEXTS),
+    (V1, "multipart/form-data", form(TEXTS[0]), {}),
+    (V1, "application/x-www-form-urlencoded", b"image=iVBORw0K", {}),
+    ("/api/models/bright/v1", "image/png", PNG, {}),
+    ("/predict", "image/png", PNG, {}),
+    ("/models/bright/v1/predict", "image/png", PNG, {}),
+    *(
+        (V1, "image/png", (FIELD / name).read_bytes(), {})
+        for name in ("long-comment.png", "bad-exif.png", "webp-named.png")
+    ),
+    (V1, "image/jpeg", jpeg()[:-2], {}),
     ("/models/nobody/v1", "image/png", PNG, {}),
     ("/models/bright/v9", "image/png", PNG, {}),
     ("/models/bright/v1/", "image/png", PNG, {}),

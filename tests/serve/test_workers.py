@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -16,6 +17,7 @@ import requests
 
 from mlops_lab.errors import WrongUsage
 from mlops_lab.image import encode_png
+from mlops_lab.serve import workers
 from mlops_lab.serve.command import Settings
 from mlops_lab.serve.observability import multiprocess
 from mlops_lab.serve.workers import supervise
@@ -24,9 +26,9 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows hands no listen
 
 
 @contextmanager
-def started(models, *more, stderr=None):
+def started(models, *more, stderr=None, python=("-m", "mlops_lab")):
     """Run the command with two workers; nothing of it may be left in the end."""
-    command = [sys.executable, "-m", "mlops_lab", "serve", "--models", str(models.root), "--port", "0"]
+    command = [sys.executable, *python, "serve", "--models", str(models.root), "--port", "0"]
     process = subprocess.Popen(
         [*command, "--workers", "2", *more], stdout=subprocess.PIPE, stderr=stderr or subprocess.PIPE, text=True
     )
@@ -167,6 +169,59 @@ def test_one_worker_that_is_told_to_end_drains_and_is_replaced(shared_models, im
             assert until(lambda: {child.pid for child in children(process)} - {child.pid for child in first})
             assert until(lambda: len({w for w, *_ in samples(port, "mlops_lab_build")}) == 2)
         assert set(found) == {200}
+
+
+IMPATIENT = """
+from mlops_lab.cli import main
+from mlops_lab.serve import workers
+
+workers.STUCK_SECONDS, workers.ENDING_SECONDS = 4.0, 1.0
+raise SystemExit(main())
+"""
+
+
+def test_a_stuck_worker_is_replaced(shared_models, image):
+    with started(shared_models, python=("-c", IMPATIENT)) as (process, port):
+        first = {child.pid for child in children(process)}
+        stuck = min(first)
+        os.kill(stuck, signal.SIGSTOP)  # it runs no more, but its process is there
+        assert until(lambda: stuck not in {child.pid for child in children(process)}, 30)
+        assert until(lambda: len({w for w, *_ in samples(port, "mlops_lab_build")}) == 2)
+        process.terminate()
+        errors = process.communicate(timeout=20)[1]
+    assert f"process {stuck}) is stuck" in errors
+    assert f"process {stuck}) ended with -9; another starts in" in errors
+
+
+def test_a_worker_is_silent_where_its_loop_or_a_call_is_stuck(monkeypatch):
+    server = SimpleNamespace(looked=time.monotonic())
+    overdue = []
+    monkeypatch.setattr(workers, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(workers.WATCHDOG, "longest_overdue", lambda: overdue[0] if overdue else 0.0)
+    ours, theirs = socket.socketpair()
+    ours.settimeout(5)
+    with ours, theirs:
+        threading.Thread(target=workers._beat, args=(theirs, server), daemon=True).start()
+        assert ours.recv(1) == b"."
+        overdue.append(workers.STUCK_SECONDS + 1)
+        assert falls_silent(ours)
+        overdue.clear()
+        assert ours.recv(1) == b"."
+        server.looked -= workers.STUCK_SECONDS + 1
+        assert falls_silent(ours)
+
+
+def falls_silent(channel):
+    """Return whether nothing comes any more, once what was sent before has been read."""
+    channel.settimeout(0.5)
+    try:
+        while channel.recv(4096):
+            pass
+    except TimeoutError:
+        return True
+    finally:
+        channel.settimeout(5)
+    return False
 
 
 def test_workers_do_not_outlive_a_parent_that_was_killed(shared_models):

@@ -99,6 +99,23 @@ def test_no_remedy_speaks_of_keras_where_the_file_is_of_another_format():
         assert "Keras never writes" not in told(check(FIELD / name))
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("batch-of-one.onnx", ["'x': float32 of shape [1, 1, 8, 8]", "takes one example at a time", "dynamic_axes"]),
+        ("embedding-before-probabilities.onnx", ["'emb': float32", "'p': float32", "2 outputs of numbers: 'emb', 'p'"]),
+        ("zipmap.onnx", ["'output_probability': list of dictionaries", "options={'zipmap': False}"]),
+        ("uint8-input.onnx", ["'x': uint8 of shape [n, 1, 8, 8]", "takes uint8, not float32"]),
+        ("unused-opset-import.onnx", ["It takes 'x': float32 of shape [n, 1, 8, 8], and answers 'p'"]),
+    ],
+)
+def test_what_an_onnx_file_takes_and_answers_is_told(name, told):
+    report = check(FIELD / name)
+    assert (report.loads, report.safe, report.hint) == (True, True, "")
+    said = " ".join(report.reasons)
+    assert all(words in said for words in told), said
+
+
 def test_a_link_that_the_user_names_is_followed(tmp_path):
     for name in ("lora-dense.keras", "unzipped-model"):
         (tmp_path / name).symlink_to(FIELD / name)

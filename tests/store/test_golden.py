@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 
@@ -30,8 +32,8 @@ def ask(steps, limits=None):
     engine = onnx.load(model(steps))
     predictor = Predictor("slow", 1, InputSpec(shape=(2,)), ("a", "b"), engine, {})
     examples = np.random.default_rng(0).random((20_000, 2)).astype("float32")
-    answers = golden_answers(predictor, examples, limits)
-    assert engine.options is None
+    answers = golden_answers(predictor, {"image": examples}, limits)["probabilities"]
+    assert engine.interrupter(threading.get_ident()) is None
     return answers
 
 

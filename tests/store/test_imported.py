@@ -93,9 +93,7 @@ def linear(shape, classes=3, *, last="Softmax"):
     ("shape", "said", "labels", "last", "words"),
     [
         (["n", 4], (5,), "abc", "Softmax", "does not take its 2 examples of shape (5,)"),
-        ([1, 4], (4,), "abc", "Softmax", "the batch, must be free"),
         (["n", 4], (4,), "ab", "Softmax", "answers (2, 3) to 2 examples; there are 2 labels"),
-        (["n", 4], (4,), "abc", "Identity", "end with a softmax"),
     ],
 )
 def test_a_model_that_could_not_answer_is_not_published(tmp_path, shape, said, labels, last, words):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mlops_lab.errors import DamagedArtifact, StoreError, VersionExists, WrongUsage
-from mlops_lab.store import ModelStore, aliases, disk, publish
+from mlops_lab.store import ModelStore, aliases, disk, verification
 
 
 def full(*_, **__):
@@ -25,8 +25,9 @@ def left(folder: Path) -> list[str]:
 
 def test_a_version_folder_is_what_the_design_says(models):
     folder = models.root / "digits/1"
-    assert left(folder) == ["README.md", "manifest.json", "model.onnx", "model.skops"]
-    assert json.loads((folder / "manifest.json").read_text())["files"].keys() == {"model.onnx", "model.skops"}
+    assert left(folder) == ["README.md", "golden.npz", "manifest.json", "model.onnx", "model.skops"]
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    assert files.keys() == {"golden.npz", "model.onnx", "model.skops"}
     assert "digits v1" in (folder / "README.md").read_text()
     assert folder.stat().st_mode & 0o777 == 0o755
 
@@ -129,7 +130,7 @@ def test_the_manifest_is_written_last(models, digits_run, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", noted)
     models.publish(digits_run, "digits")
-    assert seen[-1] == ("manifest.json", ["README.md", "evidence", "model.onnx", "model.skops"])
+    assert seen[-1] == ("manifest.json", ["README.md", "evidence", "golden.npz", "model.onnx", "model.skops"])
 
 
 def test_a_model_folder_that_is_a_file(tmp_path, digits_run):
@@ -150,7 +151,7 @@ def test_a_folder_without_permission(tmp_path, digits_run, monkeypatch):
 
 
 def test_an_export_that_answers_differently_is_not_published(models, digits_run, monkeypatch):
-    load = publish.engines.load
+    load = verification.engines.load
 
     class Off:
         def __init__(self, engine):
@@ -159,7 +160,7 @@ def test_an_export_that_answers_differently_is_not_published(models, digits_run,
         def predict(self, inputs):
             return self.engine.predict(inputs) + np.float32(1e-4)
 
-    monkeypatch.setattr(publish.engines, "load", lambda name, files: Off(load(name, files)))
+    monkeypatch.setattr(verification.engines, "load", lambda name, files: Off(load(name, files)))
     with pytest.raises(DamagedArtifact, match="does not answer as the golden examples"):
         models.publish(digits_run, "digits")
     assert left(models.root / "digits") == ["1"]

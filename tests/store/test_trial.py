@@ -174,11 +174,22 @@ def test_what_onnx_runtime_does_not_take_fails_its_trial():
     assert trial_load(b"\x08\x08\x12\x07tf2onnx", format="onnx").code == "trial_load"
 
 
-def test_an_onnx_model_that_grows_is_stopped():
+def test_an_onnx_model_of_texts_is_run_too():
+    from onnx import TensorProto, helper
+
+    info = [helper.make_tensor_value_info(name, TensorProto.STRING, ["N", 1]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", info[:1], info[1:])
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    report = trial_load(model.SerializeToString(), format="onnx")
+    assert (report.passed, report.reason) == (True, ""), report
+
+
+@pytest.mark.parametrize("kind", ["FLOAT", "UINT16"])
+def test_an_onnx_model_that_grows_is_stopped_whatever_it_takes(kind):
     from onnx import TensorProto, helper, numpy_helper
 
     times = numpy_helper.from_array(np.array([20_000, 20_000], np.int64), "t")
-    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 1]) for name in ("x", "y")]
+    info = [helper.make_tensor_value_info(name, getattr(TensorProto, kind), ["N", 1]) for name in ("x", "y")]
     graph = helper.make_graph([helper.make_node("Tile", ["x", "t"], ["y"])], "g", [info[0]], [info[1]], [times])
     model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
     report = trial_load(model.SerializeToString(), format="onnx", limits=TrialLimits(memory_bytes=300_000_000))

@@ -99,11 +99,11 @@ def test_files_that_the_manifest_does_not_list_do_no_harm(models):
 
 
 @pytest.mark.parametrize("engine", ["onnx", "sklearn"])
-def test_a_model_that_answers_differently(models, engine):
-    def change(entry):
-        entry["golden"]["outputs"][3][4] += 1e-3
+def test_a_model_that_answers_differently(models, engine, forge_golden):
+    def change(arrays):
+        arrays["outputs.0"][3, 4] += 1e-3
 
-    forge(models, change)
+    forge_golden(change)
     with pytest.raises(DamagedArtifact, match="differs by"):
         models.load("digits", engine=engine)
 
@@ -120,7 +120,7 @@ def test_junk_whose_hash_is_right(models, engine):
 
 def test_a_model_of_another_shape_whose_hash_is_right(models):
     def change(entry):
-        entry["input"]["shape"] = [4, 16]
+        entry["inputs"][0]["shape"] = [4, 16]
 
     forge(models, change)
     with pytest.raises(DamagedArtifact, match="cannot be loaded by the onnx engine"):

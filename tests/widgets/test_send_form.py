@@ -91,3 +91,14 @@ def test_another_version_clears_the_predictions(sender, digits):
 
 def test_its_text_is_short(sender, server):
     assert repr(sender) == f"<SendAndSee POST /models/light/v1 at {server.url}>"
+
+
+def test_the_models_of_the_server_are_offered_and_an_old_answer_goes(sender):
+    assert sender._name_box.options == ("light",) and sender._version_box.options == ("latest", "v2", "v1")
+    sender._version_box.value = "v9"
+    sender.send()
+    assert "✗ 404" in text(sender.result.value)
+    sender._version_box.value = "v2"
+    assert (sender.result.value, sender.error) == ("", None)
+    sender.send()
+    assert "✓ 200" in text(sender.result.value)

@@ -16,6 +16,13 @@ def test_a_sheet_reads_like_a_page():
     assert page[::2, ::2].tolist() == [[1, 2, 3], [4, 5, 0]]
 
 
+def test_images_in_colour_stay_so():
+    colours = np.zeros((2, 2, 2, 3), np.uint8)
+    colours[0, ..., 0] = colours[1, ..., 2] = 255
+    found = re.search(r"base64,([^)]+)", thumbnails.stylesheet("rgb", colours, columns=2))[1]
+    assert decode(base64.b64decode(found), "rgb")[0, ::2].tolist() == [[255, 0, 0], [0, 0, 255]]
+
+
 def test_the_style_points_each_button_at_its_image():
     images = numbered(12)
     css = thumbnails.stylesheet("some", images, size=20, columns=5)

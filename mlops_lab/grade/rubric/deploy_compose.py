@@ -9,6 +9,7 @@ from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.rubric.dockerfile import read
+from mlops_lab.grade.rubric.shared import of_a_persons_size
 
 exercise = Exercise("deploy-3", "Compose: more than one", kind="file",
                     names=("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"),
@@ -26,6 +27,7 @@ def _services(answer: Answer, case: Case) -> dict[str, Service]:
         whole = yaml.safe_load(answer.text())
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         case.fail("This is not YAML.", hint="not-yaml", received=str(error)[:200])
+    case.expect(of_a_persons_size(whole), "The file grows without end.", hint="not-yaml", received="aliases of aliases")
     services = whole.get("services") if isinstance(whole, dict) else None
     found = isinstance(services, dict) and services and all(isinstance(one, dict) for one in services.values())
     case.expect(found, "There are no services.", hint="not-yaml", expected="services:", received=str(services)[:80])
@@ -135,6 +137,23 @@ def limits(answer: Answer, case: Case) -> None:
                     expected="a limit of memory", received="nothing")  # fmt: skip
         case.expect(again, f"{name} does not come back.", hint="no-restart", name=name, share=0.5,
                     expected="a restart policy", received=one.get("restart"))  # fmt: skip
+
+
+ALONE = {"privileged": True, "network_mode": "host", "pid": "host", "ipc": "host", "userns_mode": "host"}
+
+
+@exercise.check("alone", "No container holds the machine", points=1, needs="yaml", hints={
+    **NOT_YAML,
+    "privileged": Hint("{name} has `{what}`.", "Whoever breaks it has the machine, with all other containers."),
+    "socket": Hint("{name} mounts Docker's socket.", "Whoever can write there is root on the machine."),
+})  # fmt: skip
+def alone(answer: Answer, case: Case) -> None:
+    for name, one in _services(answer, case).items():
+        held = [f"{key}: {value}" for key, value in ALONE.items() if one.get(key) == value]
+        held += [f"cap_add: {word}" for word in one.get("cap_add") or () if str(word) in ("ALL", "SYS_ADMIN")]
+        case.expect(not held, f"{name} holds the machine.", hint="privileged", name=name, what=(held or [""])[0])
+        socket = any("docker.sock" in mount for mount, _ in _mounts(one))
+        case.expect(not socket, f"{name} holds Docker.", hint="socket", name=name)
 
 
 def _mounts(service: Service) -> list[tuple[str, bool]]:

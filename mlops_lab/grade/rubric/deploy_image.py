@@ -12,6 +12,7 @@ from mlops_lab.grade.rubric.dockerfile import Instruction, Stage, pinned, read
 exercise = Exercise("deploy-1", "A Dockerfile", kind="file", names=("Dockerfile",), section="Notebook 6, section 1")
 INSTALLS = re.compile(r"\b(pip3?|uv|poetry|conda|mamba|micromamba)\b.*\b(install|sync)\b")
 DOWNLOADS = re.compile(r"\b(curl|wget|git clone|pip3? install|uv (pip|sync|run)|apt-get|huggingface)\b")
+PIPED = re.compile(r"\b(curl|wget)\b[^|]*\|\s*(sudo\s+)?\w*sh\b")
 DEVELOPMENT = re.compile(r"flask( --\S+( \S+)?)* run|fastapi dev|--reload|--debug")
 EVERYWHERE = re.compile(r"0\.0\.0\.0|\[::\]|(?<![\w.])\*:")
 BINDS_EVERYWHERE = re.compile(r"\b(waitress-serve|fastapi run)\b")
@@ -135,6 +136,8 @@ def health(answer: Answer, case: Case) -> None:
     "no-model": Hint("No COPY brings the models.", "An image without its model serves nothing elsewhere."),
     "ignored": Hint(".dockerignore leaves the models out.", "COPY sees only what it lets through."),
     "data": Hint("{name} comes into the image.", "Training data are large, and often about people."),
+    "piped": Hint("`{found}` runs whatever stands at that address.", "Tomorrow it is something else. Copy a file, or "
+                  "name a version."),
     "downloads": Hint("`{found}` runs at each start.", "Without that host it does not start, and tomorrow it fetches "
                       "something else."),
 })  # fmt: skip
@@ -142,6 +145,8 @@ def contents(answer: Answer, case: Case) -> None:
     stages = _stages(answer, case)
     sources = [source.rstrip("/").removeprefix("./") for stage in stages for one in stage.instructions
                for source in _sources(one)]  # fmt: skip
+    piped = next((found for stage in stages for one in stage.instructions if (found := PIPED.search(one.text))), None)
+    case.expect(not piped, "A script from elsewhere is run.", hint="piped", found=piped[0] if piped else "")
     ignored = {line.strip().strip("/") for line in answer.text(".dockerignore").splitlines()}
     whole = bool({".", "", "*"} & set(sources))
     case.expect(whole or any("model" in one for one in sources), "The models are not copied.", hint="no-model",

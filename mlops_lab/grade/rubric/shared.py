@@ -1,6 +1,8 @@
-"""Hints that exercises of several stages share."""
+"""What exercises of several stages share."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from mlops_lab.grade.exercises import Hint
 
@@ -9,3 +11,23 @@ RAISES = {
     "library": Hint("This is a function of the library.", "It would pass, and you would have learned its name."),
     "missing": Hint("There is nothing of that name.", "Look at the name in the exercise, and run its cell again."),
 }
+
+
+def of_a_persons_size(value: Any, most: int = 5000) -> bool:
+    """Return whether what a YAML file holds is of a size that a person writes: aliases can make it grow without end.
+
+    Examples
+    --------
+    >>> endless = []
+    >>> endless.append(endless)
+    >>> of_a_persons_size({"a": [1, 2]}), of_a_persons_size(endless)
+    (True, False)
+    """
+    waiting, seen = [value], 0
+    while waiting:
+        one = waiting.pop()
+        seen += 1
+        if seen > most:
+            return False
+        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+    return True

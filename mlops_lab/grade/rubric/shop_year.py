@@ -8,7 +8,7 @@ WORDS = {
     "data": ("data", "collect"),
     "training": ("train",),
     "evaluation": ("evaluat", "validat"),
-    "integration": ("integrat", "accept"),
+    "integration": ("integrate", "integration", "accept"),
     "deployment": ("deploy", "production", "release"),
     "monitoring": ("monitor",),
 }

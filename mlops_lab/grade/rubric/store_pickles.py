@@ -67,7 +67,7 @@ def _from_memory(program: str) -> bytes:
 
 def _inside(program: str) -> bytes:
     """Return a pickle of honest numbers with a call among them."""
-    return b"\x80\x04](K\x01K\x02" + _text("builtins") + _text("eval") + b"\x93(" + _argument(program) + b"tRe."
+    return b"\x80\x04](K\x01K\x02" + _text("builtins") + _text("eval") + b"\x93(" + _argument(program) + b"tR" + b"e."
 
 
 def honest() -> dict[str, tuple[bytes, str]]:

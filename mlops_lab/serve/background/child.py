@@ -23,7 +23,9 @@ from mlops_lab.serve.background.recorder import RequestRecorder
 from mlops_lab.serve.background.reload import LoadErrorApp, Sources, explain, load
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.http import HttpServer, refuse_debug
+from mlops_lab.serve.http.guard import guard_for
 from mlops_lab.serve.ports import Identity
+from mlops_lab.serve.state import state_of
 
 LOOK_SECONDS = 0.25
 DRAIN_SECONDS = 2.0
@@ -42,15 +44,20 @@ def main() -> NoReturn:
     except BaseException as error:  # SystemExit in the file as well
         problem = explain(error)
         print(problem, file=sys.stderr)
-        app = LoadErrorApp(problem)
         send({"problem": problem})
+        if order["first"]:  # nothing is to answer, and the server that was to be replaced goes on
+            sys.exit(1)
+        app = LoadErrorApp(problem)
     saved = threading.Event()
     recorded = RequestRecorder(
         create_asgi(StaleCodeGuard(app, sources, saved)),
         Identity(**order["identity"]),
         lambda item: send({"recorded": asdict(item)}),
     )
-    server = HttpServer(recorded, listener, Limits(drain_seconds=DRAIN_SECONDS), take_waiting=False)
+    state = state_of(app)
+    guard = guard_for(order["host"], order["allowed_hosts"], lambda: state.allowed_origins if state is not None else ())
+    limits = Limits(drain_seconds=DRAIN_SECONDS)
+    server = HttpServer(recorded, listener, limits, take_waiting=False, guard=guard)
     server.start()
     send({"loaded": True})
     while not saved.wait(LOOK_SECONDS) and not sources.changed():

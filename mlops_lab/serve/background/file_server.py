@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -35,10 +37,20 @@ class FileServer(RunningServer):
         ``"api.py"``, or whatever ``flask --app`` takes.
     name, host, port
         As for :func:`mlops_lab.serve.start`.
+    listener
+        A socket that listens there already.
     """
 
-    def __init__(self, target: str, name: str, host: str, port: int) -> None:
-        super().__init__(name, host, port)
+    def __init__(
+        self,
+        target: str,
+        name: str,
+        host: str,
+        port: int,
+        listener: socket.socket | None = None,
+        allowed_hosts: Collection[str] = (),
+    ) -> None:
+        super().__init__(name, host, port, listener, allowed_hosts)
         self.target = target
         self.problem = ""
         self._lines: deque[str] = deque(maxlen=KEPT)
@@ -78,6 +90,7 @@ class FileServer(RunningServer):
 
     def _probe(self) -> None:
         asked = self.identity
+        self._loaded.wait(LOAD_SECONDS)  # the file may have been saved meanwhile, and loads again
         try:
             super()._probe()
         except ServerError:
@@ -102,8 +115,10 @@ class FileServer(RunningServer):
         order = {
             "target": self.target,
             "host": self.host,
+            "allowed_hosts": self._allowed_hosts,
             "identity": self.identity.to_dict(),
             "socket": share(self._listener, process.pid),
+            "first": self._thread.ident is None,
         }
         with suppress(OSError):  # it died already: the supervisor sees that
             process.stdin.write(json.dumps(order) + "\n")  # type: ignore[union-attr]
@@ -125,6 +140,7 @@ class FileServer(RunningServer):
                 if status != RELOAD or self._stopping:
                     break
                 self.problem = ""
+                self._loaded.clear()
                 self.identity = Identity(self.name, server_table.next_generation(self.name))
                 self._launch()
         self._listener.close()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from flask import Flask
 from mlops_lab import show
 from mlops_lab.errors import WrongUsage
 from mlops_lab.serve.app import create_app
-from mlops_lab.serve.background import server_table
+from mlops_lab.serve.background import loose, server_table
 from mlops_lab.serve.background.file_server import FileServer
 from mlops_lab.serve.background.server import RunningServer, ThreadServer, draw_state
 from mlops_lab.serve.background.werkzeug_servers import find_werkzeug_servers
@@ -26,31 +29,42 @@ def start(
     name: str = "",
     port: int = 0,
     host: str = "127.0.0.1",
-    mode: str = "thread",
+    mode: str | None = None,
     batching: Batching | None = None,
     log: Log | None = None,
+    examples: Any = None,
+    allowed_hosts: Collection[str] = (),
 ) -> RunningServer:
     """Start a server in the background of this kernel, in place of the one of the same name.
+
+    Where the new server cannot start, the old one goes on answering.
 
     Parameters
     ----------
     app_or_models
-        A WSGI application such as a Flask app, or whatever :func:`mlops_lab.serve.create_app` takes. In a process: a
-        file with a Flask app in it, ``"api.py"``, or whatever else ``flask --app`` takes.
+        A WSGI application such as a Flask app; whatever :func:`mlops_lab.serve.create_app` takes; or one model that
+        lies in no store, a Keras model, a fitted estimator, a function or a ``.keras``, ``.onnx`` or ``.skops`` file:
+        it answers at ``/models/<name>/v1``. In a process: a file with a Flask app in it, ``"api.py"``, or whatever
+        else ``flask --app`` takes.
     name
-        Running the cell again replaces the server of this name, on the same port. By default ``"models"``, and in a
-        process the file's own name, such as ``"api"``.
+        Running the cell again replaces the server of this name, on the same port. By default ``"models"``, of one
+        model ``"model"``, and of a file its own name, such as ``"api"``.
     port
         0 takes a free one the first time, and the same one again after that.
     host
         The default is reached from this machine only.
     mode
         ``"thread"`` answers from this kernel; ``"process"`` from a process of its own, which starts again when the file
-        is saved and ends with the kernel.
+        is saved and ends with the kernel. By default a process for a ``.py`` file, else a thread.
     batching
         For models: computes requests that come together in one call of the engine.
     log
         For models: a :class:`~mlops_lab.monitor.PredictionLog` that gets each answer.
+    examples
+        For one model: some of its inputs, where it does not tell what it takes.
+    allowed_hosts
+        Names in the ``Host`` of a request that are answered beside those of this machine and of
+        :attr:`RunningServer.public_url`; requests for other hosts are refused with 421.
 
     Returns
     -------
@@ -75,7 +89,13 @@ def start(
     1
     >>> server = start("api.py", mode="process")  # doctest: +SKIP
     """
+    mode = mode or ("process" if _is_code(app_or_models) else "thread")
     _check(app_or_models, mode)
+    if mode == "thread" and loose.is_model(app_or_models):
+        predictor = loose.to_predictor(app_or_models, name, examples)
+        app_or_models, name = [predictor], name or predictor.name
+    elif examples is not None:
+        raise WrongUsage("examples are for one model that lies in no store.", "Leave them out.")
     for option, given in (("batching", batching), ("log", log)):
         if given is not None and (mode == "process" or callable(app_or_models)):
             raise WrongUsage(f"{option} is for models, and this is an application.", "Pass it to create_app.")
@@ -84,14 +104,22 @@ def start(
     if mode == "process":
         target = os.fspath(app_or_models)
         name = name or Path(target.split(":")[0]).stem
-        server: RunningServer = FileServer(target, name, host, _release_port(name, port))
+        make: Callable[..., RunningServer] = partial(FileServer, target)
     else:
         name = name or "models"
         app = app_or_models if callable(app_or_models) else _over(app_or_models, batching, log)
         refuse_debug(app, host)
-        server = ThreadServer(app, name, host, _release_port(name, port))
-    server.start()
+        make = partial(ThreadServer, app)
+    with server_table.lock():
+        old = server_table.servers().get(name)
+        server = make(name, host, *_take_port(old, host, port), allowed_hosts)
+        server.start(old)
     return server
+
+
+def _is_code(thing: Any) -> bool:
+    """Return whether a thing is a file of Python, as ``flask --app`` names it: ``api.py`` or ``api.py:app``."""
+    return isinstance(thing, str | os.PathLike) and os.fspath(thing).partition(":")[0].endswith(".py")
 
 
 def _check(app_or_models: Any, mode: str) -> None:
@@ -113,13 +141,17 @@ def _over(models: Any, batching: Batching | None, log: Log | None) -> Flask:
     return app
 
 
-def _release_port(name: str, port: int) -> int:
-    """Stop the server of this name, and return the port for the new one."""
-    old = server_table.servers().get(name)
-    if old is None:
-        return port
-    old.stop()
-    return port or int(old.port)
+def _take_port(old: RunningServer | None, host: str, port: int) -> tuple[int, socket.socket | None]:
+    """Return the port for a new server, and the socket of the one it replaces where it stays at that address.
+
+    So the port is never free in between, and the old server is there until the new one has begun.
+    """
+    if old is None or port not in (0, old.port):
+        return port, None
+    if host == old.host:
+        return old.port, old.share_listener()
+    old.stop()  # most pairs of addresses cannot both be listened on
+    return old.port, None
 
 
 class Servers(tuple[RunningServer, ...]):

@@ -112,6 +112,20 @@ def find_public_url(port: int, url: str) -> PublicUrl:
     )
 
 
+def find_public_hosts(port: int) -> set[str]:
+    """Return the host names by which a browser reaches a port from where the notebook runs, without asking anybody.
+
+    ``*`` stands for any: behind a hub, or where a Jupyter server is open to other machines, the address is known only
+    to the browser, and no page of the web gets past the log-in there.
+    """
+    if "google.colab" in sys.modules or "JUPYTERHUB_SERVICE_PREFIX" in os.environ:
+        return {"*"}
+    if os.environ.get("CODESPACES") and os.environ.get("CODESPACE_NAME"):
+        return {urlsplit(find_public_url(port, "").url or "").hostname or "*"}
+    jupyter = find_jupyter()
+    return {"*"} if jupyter is not None and urlsplit(jupyter.url).hostname not in LOOPBACK else set()
+
+
 def _colab(port: int) -> PublicUrl:
     from google.colab import output
 

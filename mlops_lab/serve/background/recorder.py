@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlops_lab.serve.http.bridge import Receive, Scope, Send, send_reply
-from mlops_lab.serve.ports import PROBE_HEADER, Identity
+from mlops_lab.serve.ports import PROBE_HEADER, Identity, is_own_probe
 from mlops_lab.serve.rest.reply import JSON, Reply
 
 GENERATION_HEADER = "X-Lab-Generation"
@@ -28,10 +28,16 @@ class RecordedRequest:
     at: float = 0.0
 
 
+def _is_probe(scope: Scope) -> bool:
+    value = next((value for name, value in scope["headers"] if name == _PROBE), None)
+    return value is not None and is_own_probe(value.decode("latin-1"), scope["server"][1])
+
+
 class RequestRecorder:
     """An ASGI application with its generation on every answer and a record of every request.
 
-    A request with the header ``X-Lab-Probe`` is answered by the server itself; the application does not see it.
+    A request with the header ``X-Lab-Probe`` that a process of the same user has signed is answered by the server
+    itself; the application does not see it.
 
     Parameters
     ----------
@@ -56,7 +62,7 @@ class RequestRecorder:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] == "http" and any(name == _PROBE for name, _ in scope["headers"]):
+        if scope["type"] == "http" and _is_probe(scope):
             headers = [("Content-Type", JSON), (GENERATION_HEADER, self._generation)]
             await send_reply(send, Reply(200, headers, self._identity))
             return

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any
 
@@ -12,11 +13,12 @@ from mlops_lab import show
 from mlops_lab.errors import ServerError
 from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.background import server_table
-from mlops_lab.serve.background.public_url import PublicUrl, find_public_url
+from mlops_lab.serve.background.public_url import PublicUrl, find_public_hosts, find_public_url
 from mlops_lab.serve.background.recorder import RecordedRequest, RequestRecorder
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer
+from mlops_lab.serve.http.guard import guard_for
 from mlops_lab.serve.ports import Identity, address, bind, holder, probe
 from mlops_lab.serve.state import state_of
 
@@ -45,14 +47,22 @@ class RunningServer(ABC):
     ...     print(server.url)
     """
 
-    def __init__(self, name: str, host: str, port: int) -> None:
-        self._listener = bind(host, port)
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        port: int,
+        listener: socket.socket | None = None,
+        allowed_hosts: Collection[str] = (),
+    ) -> None:
+        self._listener = listener or bind(host, port)
         self.name = name
         self.host = host
         self.port: int = self._listener.getsockname()[1]
         self.url = address(host, self.port)
         self.identity = Identity(name, server_table.next_generation(name))
         self.requests: deque[RecordedRequest] = deque(maxlen=KEPT)
+        self._allowed_hosts = sorted({*allowed_hosts, *find_public_hosts(self.port)})
 
     @property
     def generation(self) -> int:
@@ -79,10 +89,19 @@ class RunningServer(ABC):
         """The last thousand lines of output of a server in a process; one in a thread prints into the notebook."""
         return ""
 
-    def start(self) -> None:
-        """Begin to answer, and check that it is this server that answers; :func:`mlops_lab.serve.start` calls this."""
+    def share_listener(self) -> socket.socket | None:
+        """Return its listening socket once more, for the server that replaces it; None where it has ended."""
+        return self._listener.dup() if self.running and self._listener.fileno() >= 0 else None
+
+    def start(self, replaced: RunningServer | None = None) -> None:
+        """Begin to answer, and check that it is this server that answers; :func:`mlops_lab.serve.start` calls this.
+
+        The server that is replaced goes on until this one has begun, and for good where it cannot begin.
+        """
         try:
             self._begin()
+            if replaced is not None:
+                replaced.stop()
             self._probe()
         except BaseException:  # Ctrl-C as well
             self._end()
@@ -154,16 +173,27 @@ class ThreadServer(RunningServer):
         Any WSGI application.
     name, host, port
         As for :func:`mlops_lab.serve.start`.
+    listener
+        A socket that listens there already.
     """
 
-    def __init__(self, app: Callable[..., Any], name: str, host: str, port: int) -> None:
-        super().__init__(name, host, port)
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        name: str,
+        host: str,
+        port: int,
+        listener: socket.socket | None = None,
+        allowed_hosts: Collection[str] = (),
+    ) -> None:
+        super().__init__(name, host, port, listener, allowed_hosts)
         self.app = app
         state = state_of(app)
         self._watcher = StoreWatcher(state.registry) if state is not None else None
         recorded = RequestRecorder(create_asgi(app), self.identity, self.requests.append)
         limits = state.service.limits if state is not None else Limits()
-        self._http = HttpServer(recorded, self._listener, limits)
+        guard = guard_for(host, self._allowed_hosts, lambda: state.allowed_origins if state is not None else ())
+        self._http = HttpServer(recorded, self._listener, limits, guard=guard)
 
     @property
     def running(self) -> bool:

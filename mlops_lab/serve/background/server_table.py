@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import os
 import sys
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +25,12 @@ def next_generation(name: str) -> int:
     return generations[name]
 
 
+def lock() -> threading.RLock:
+    """Return the lock under which a server is replaced: two threads that start the same one leave one behind."""
+    held: threading.RLock = _module().lock
+    return held
+
+
 def stop_all() -> None:
     """Stop every server."""
     for server in list(servers().values()):
@@ -34,6 +42,13 @@ def _module() -> Any:
     if module is None:
         module = ModuleType(MODULE)
         module.servers, module.generations = {}, {}  # type: ignore[attr-defined]
+        _renew_lock(module)
         sys.modules[MODULE] = module
         atexit.register(stop_all)
+        if hasattr(os, "register_at_fork"):  # whoever holds the lock is not in the child
+            os.register_at_fork(after_in_child=lambda: _renew_lock(module))
     return module
+
+
+def _renew_lock(module: Any) -> None:
+    module.lock = threading.RLock()

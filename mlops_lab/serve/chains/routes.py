@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -12,6 +11,7 @@ from typing import Any
 
 from flask import Blueprint, g
 
+from mlops_lab import show, strict_json
 from mlops_lab.errors import BadRequest, BrokenChain, LabError, StoreError, UnknownChain, WrongUsage, nearest
 from mlops_lab.image import describe
 from mlops_lab.serve.chains.chain import Chain
@@ -25,6 +25,7 @@ from mlops_lab.serve.core.traffic import Route
 from mlops_lab.serve.rest.images import current_request, decode_images
 
 LOOK_SECONDS = 1.0
+MAX_BYTES = 64 * 1024  # of a chain's file: sixteen links need a hundredth of that
 _log = logging.getLogger("mlops_lab.serve")
 
 
@@ -37,9 +38,14 @@ def read_chain(path: Path) -> Chain:
         It cannot be read, or does not describe a chain.
     """
     try:
-        entry = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise StoreError(f"{path.name} cannot be read: {error}.", "Mend it; docs/chains.md has an example.") from error
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
+        entry = strict_json.loads(content)
+    except (OSError, ValueError) as error:
+        reason = str(error).removesuffix(".")
+        raise StoreError(f"{path.name} cannot be read: {reason}.", "Mend it; docs/chains.md has an example.") from error
     if not isinstance(entry, dict) or not set(entry) <= {"name", "description", "links"} or "links" not in entry:
         raise StoreError(f"{path.name} is not a chain.", 'It holds {"name": …, "description": …, "links": […]}.')
     name = entry.get("name", path.stem)
@@ -165,7 +171,7 @@ def _files(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.glob("*.json") if path.is_file() and not path.name.startswith("."))
     except OSError as error:
-        _log.warning("%s cannot be read: %s", folder, error)
+        _log.warning("%s", show.harmless(f"{folder} cannot be read: {error}"))
         return []
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -17,8 +15,10 @@ from mlops_lab import image
 from mlops_lab.errors import BadImage, BadRequest, TooLarge, UnsupportedMedia, WrongShape
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
-from mlops_lab.serve.codecs.body import check_depth
+from mlops_lab.serve.codecs.body import check_containers, check_depth
+from mlops_lab.serve.codecs.spellings import decode_base64, media_type
 from mlops_lab.serve.core.limits import Limits
+from mlops_lab.serve.core.scale import check_pixel_scale
 from mlops_lab.strict_json import loads
 
 Images = list[NDArray[Any]] | NDArray[Any]
@@ -26,7 +26,6 @@ Images = list[NDArray[Any]] | NDArray[Any]
 WHOLE = InputSpec(shape=(0, 0), size=(0, 0), name="image", high=255.0)
 
 TYPES = ("image/png", "image/jpeg", "multipart/form-data", "application/json", "application/x-npy")
-_DATA_URL = re.compile(r"data:image/(png|jpeg);base64,")
 # The header that numpy.save writes. NumPy's own reader evaluates it as Python text and warns about old forms.
 _NPY_LENGTH_BYTES = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4, b"\x93NUMPY\x03\x00": 4}
 _NPY_HEADER = re.compile(
@@ -45,6 +44,8 @@ def decode(kind: str, body: bytes, spec: InputSpec, limits: Limits) -> Images:
     BadRequest
         Or one of its kinds: what is wrong, what was received, and what to send.
     """
+    if kind not in TYPES:
+        kind = media_type(kind, body)
     if kind in ("image/png", "image/jpeg"):
         return [decode_image(body, spec, limits)]
     if kind == "application/json":
@@ -53,25 +54,71 @@ def decode(kind: str, body: bytes, spec: InputSpec, limits: Limits) -> Images:
         return decode_npy(body, spec, limits)
     received = f"The content type {kind[:100]!r} is not supported." if kind else "The request has no content type."
     hint = f"Send one of: {', '.join(TYPES)}."
-    if kind == "application/x-www-form-urlencoded":
+    if kind == "application/x-www-form-urlencoded" and body.startswith(b"image="):
+        hint += ' With Python: requests.post(url, files={"image": …}), or json={"image": …} for base64.'
+    elif kind == "application/x-www-form-urlencoded":
         hint += ' It is the default of curl: add -H "Content-Type: image/png".'
+    elif body[:1] == b"{":
+        hint += " requests.post(url, json=…) sets it."
     raise UnsupportedMedia(received, hint)
 
 
-def decode_form(files: Sequence[bytes], fields: Sequence[str], spec: InputSpec, limits: Limits) -> Images:
-    """Return the images of a form's ``image`` fields."""
-    if not files:
+def decode_form(
+    files: Sequence[bytes], fields: Sequence[str], spec: InputSpec, limits: Limits, texts: Sequence[str] = ()
+) -> Images:
+    """Return the images of a form's ``image`` fields: files, and texts in base64."""
+    if not files and not texts:
         sent = f"it has {', '.join(repr(field[:40]) for field in fields[:8])}" if fields else "it is empty"
         raise BadRequest(f"The form has no file in a field 'image': {sent}.", "curl -F image=@image.png sends one.")
-    check_batch(len(files), limits)
-    return _each(files, lambda data: decode_image(data, spec, limits))
+    check_batch(len(files) + len(texts), limits)
+    budget = PixelBudget(limits)
+    return _each([*files, *texts], lambda item: _form_image(item, spec, limits, budget))
 
 
-def decode_image(data: bytes, spec: InputSpec, limits: Limits) -> NDArray[np.uint8]:
+def _form_image(item: bytes | str, spec: InputSpec, limits: Limits, budget: PixelBudget) -> NDArray[Any]:
+    if isinstance(item, bytes):
+        return decode_image(item, spec, limits, budget)
+    try:
+        return decode_image(decode_base64(item), spec, limits, budget)
+    except BadImage as error:
+        message = f"The field 'image' is text and not a file, and the text is no image in base64: {error.message}"
+        raise BadImage(message, "curl -F image=@image.png sends a file; mind the @.") from error
+
+
+class PixelBudget:
+    """The pixels that one request may still have decoded: many small files cost as much as a large one.
+
+    Examples
+    --------
+    >>> PixelBudget(Limits(request_pixels=10)).spend(11)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    TooLarge: The images up to this one have 11 pixels; the limit is request_pixels=10.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limit = limits.request_pixels
+        self._spent = 0
+
+    def spend(self, pixels: int) -> None:
+        """Count pixels that are about to be decoded."""
+        self._spent += pixels
+        if self._spent > self._limit:
+            message = f"The images up to this one have {self._spent} pixels; the limit is request_pixels={self._limit}."
+            raise TooLarge(message, "Send several requests.")
+
+
+def decode_image(data: bytes, spec: InputSpec, limits: Limits, budget: PixelBudget | None = None) -> NDArray[np.uint8]:
     """Return the pixels of one PNG or JPEG, in the model's mode and size."""
     if spec.size is None:
         raise UnsupportedMedia("This model does not take images.", f"Send JSON or npy arrays of shape {spec.shape}.")
-    pixels = image.decode(data, spec.mode, image_pixels=limits.image_pixels, image_side=limits.image_side)
+    pixels = image.decode(
+        data,
+        spec.mode,
+        image_pixels=limits.image_pixels,
+        image_side=limits.image_side,
+        image_scans=limits.image_scans,
+        spend=(budget or PixelBudget(limits)).spend,
+    )
     return pixels if spec is WHOLE else image.fit(pixels, spec)
 
 
@@ -83,12 +130,32 @@ def decode_json(body: bytes, spec: InputSpec, limits: Limits) -> Images:
         items = [message["image"]]
     elif keys == ["images"] and isinstance(message["images"], list):
         items = message["images"]
+    elif keys == ["inputs"] and spec.size is None:
+        items = only_rows(message["inputs"], spec)
     else:
         named = ", ".join(key[:40] for key in keys[:8]) or "nothing in it"
         received = f"an object with {named}" if isinstance(message, dict) else f"a {type(message).__name__}"
         raise BadRequest(f"The JSON body is {received}.", 'Send {"image": …} or {"images": [ … ]}.')
     check_batch(len(items), limits)
-    return _each(items, lambda item: _json_image(item, spec, limits))
+    budget = PixelBudget(limits)
+    return _each(items, lambda item: json_image(item, spec, limits, budget))
+
+
+def only_rows(content: Any, spec: InputSpec) -> list[Any]:
+    """Return the examples in ``inputs``: a list, or an object that names the only input.
+
+    Examples
+    --------
+    >>> only_rows({"flower": [[1, 2]]}, InputSpec((2,), name="flower"))
+    [[1, 2]]
+    """
+    if isinstance(content, dict) and list(content) == [spec.name]:
+        content = content[spec.name]
+    if not isinstance(content, list):
+        sent = f"an object with {', '.join(content)[:80]}" if isinstance(content, dict) else type(content).__name__
+        message = f"The 'inputs' are {sent}, and not a list of examples."
+        raise BadRequest(message, f'Send {{"inputs": [ … ]}} or {{"inputs": {{"{spec.name}": [ … ]}}}}.')
+    return content
 
 
 def _each(items: Sequence[Any], read: Callable[[Any], NDArray[Any]]) -> list[NDArray[Any]]:
@@ -104,13 +171,10 @@ def _each(items: Sequence[Any], read: Callable[[Any], NDArray[Any]]) -> list[NDA
     return images
 
 
-def _json_image(item: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
+def json_image(item: Any, spec: InputSpec, limits: Limits, budget: PixelBudget | None = None) -> NDArray[Any]:
+    """Return one image, or one array for a model that takes no images: base64 of a file, or nested lists."""
     if isinstance(item, str):
-        try:
-            data = base64.b64decode(_DATA_URL.sub("", item, count=1), validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise BadImage(f"A string in the body is not base64: {error}.", "Encode a PNG or JPEG file.") from error
-        return decode_image(data, spec, limits)
+        return decode_image(decode_base64(item), spec, limits, budget)
     if not isinstance(item, list):
         raise BadImage(
             f"An image is a {type(item).__name__}.", "Send base64 of a PNG, or nested lists of pixels 0–255."
@@ -136,6 +200,15 @@ def _kinds(item: list[Any]) -> set[type]:
 
 def decode_npy(body: bytes, spec: InputSpec, limits: Limits) -> Images:
     """Return the images of an array in NumPy's ``.npy`` format: one, or a batch with the batch first."""
+    array = read_npy(body, spec)
+    if array.ndim > 0 and array.shape[1:] != () and not _is_one(array, spec):
+        check_batch(len(array), limits)
+        return check_batch_shape(array, spec)
+    return [check_image(array, spec)]
+
+
+def read_npy(body: bytes, spec: InputSpec) -> NDArray[Any]:
+    """Return the array in NumPy's ``.npy`` format; the model's input is for errors."""
     dtype, order, shape, start = _npy_header(body)
     if len(shape) > 5:
         raise WrongShape(f"The array has {len(shape)} axes.", f"Send {_wanted(spec)}.")
@@ -143,11 +216,7 @@ def decode_npy(body: bytes, spec: InputSpec, limits: Limits) -> Images:
     if declared != sent:
         message = f"The header of the array declares {declared} bytes of numbers; the body has {sent}."
         raise BadRequest(message, "Send what numpy.save wrote, whole.")
-    array = np.frombuffer(body, dtype, offset=start, count=math.prod(shape)).reshape(shape, order=order)
-    if array.ndim > 0 and array.shape[1:] != () and not _is_one(array, spec):
-        check_batch(len(array), limits)
-        return check_batch_shape(array, spec)
-    return [check_image(array, spec)]
+    return np.frombuffer(body, dtype, offset=start, count=math.prod(shape)).reshape(shape, order=order)
 
 
 def _npy_header(body: bytes) -> tuple[np.dtype[Any], Literal["C", "F"], tuple[int, ...], int]:
@@ -179,7 +248,9 @@ def check_image(array: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
         raise BadImage(f"The pixels are of the type {array.dtype.name}.", "Send numbers 0–255.")
     if not _is_one(array, spec):
         raise WrongShape(f"The image has the shape {array.shape}.", f"Send {_wanted(spec)}.")
-    return image.check_pixels(array.reshape(array.shape[:2] if spec is WHOLE else spec.image_shape))
+    pixels = image.check_pixels(array.reshape(array.shape[:2] if spec is WHOLE else spec.image_shape))
+    check_pixel_scale(pixels[np.newaxis])
+    return pixels
 
 
 def check_batch_shape(batch: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
@@ -189,7 +260,9 @@ def check_batch_shape(batch: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
     if not _is_one(batch[0], spec):
         raise WrongShape(f"The array has the shape {batch.shape}.", f"Send {_wanted(spec)}.")
     shape = batch.shape[1:3] if spec is WHOLE else spec.image_shape
-    return image.check_pixels(batch.reshape(len(batch), *shape))
+    pixels = image.check_pixels(batch.reshape(len(batch), *shape))
+    check_pixel_scale(pixels)
+    return pixels
 
 
 def _wanted(spec: InputSpec) -> str:
@@ -211,6 +284,7 @@ def check_batch(length: int, limits: Limits) -> None:
 
 def parse_json(body: bytes, limits: Limits) -> Any:
     """Parse JSON strictly: no NaN, no duplicate key, no deeper than the limit."""
+    check_containers(body, limits)
     check_depth(body, limits)
     try:
         return loads(body)

@@ -24,9 +24,13 @@ class Ticket:
 
 @dataclass(slots=True)
 class ModelQueue:
-    """The requests of one model: how many are in flight, and those that wait, first come first served."""
+    """The requests of one model: how many are in flight, and those that wait, first come first served.
+
+    ``overdue`` of those in flight are past their deadline, and compute on in an engine that cannot be interrupted.
+    """
 
     in_flight: int = 0
+    overdue: int = 0
     waiting: deque[Ticket] = field(default_factory=deque)
 
 

@@ -35,6 +35,10 @@ class ApiKeys:
         digest = _digest(key)
         return any([hmac.compare_digest(digest, known) for known in self._digests])
 
+    def open(self, authorization: str, api_key: str) -> bool:
+        """Return whether :meth:`check` would raise nothing."""
+        return not self._digests or self.accept(_given(authorization, api_key))
+
     def check(self, authorization: str, api_key: str) -> None:
         """Raise where neither header carries a key of the server.
 
@@ -50,13 +54,16 @@ class ApiKeys:
         Unauthorized
             There is no key, or a wrong one.
         """
-        if not self._digests:
-            return
-        scheme, _, key = authorization.partition(" ")
-        given = key.strip() if scheme.lower() == "bearer" else api_key
-        if not self.accept(given):
+        given = _given(authorization, api_key)
+        if self._digests and not self.accept(given):
             what = "The API key is not one of this server's." if given else "This server requires an API key."
             raise Unauthorized(what, "Send the header 'Authorization: Bearer <key>'.")
+
+
+def _given(authorization: str, api_key: str) -> str:
+    """Return the key in either header."""
+    scheme, _, key = authorization.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else api_key
 
 
 def _digest(key: str) -> bytes:

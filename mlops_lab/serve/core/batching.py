@@ -67,13 +67,16 @@ class Batching:
         """Return a function that makes a predictor compute in batches.
 
         A request waits ``limits.request_seconds`` at most. Every bucket is tried once, so that what has to be compiled
-        is compiled before the first request.
+        is compiled before the first request. A model with several inputs or outputs, or with other answers than
+        probabilities, computes each request alone.
         """
 
         def batched(predictor: Predictor) -> Predictor:
+            if not predictor.signature.is_classifier:
+                return predictor
             spec = predictor.input
             for length in self.buckets:
-                predictor.engine.predict(np.zeros((length, *spec.shape), spec.dtype))
+                predictor.engine.predict(spec.zeros(length))
             return replace(predictor, engine=BatchingEngine(predictor.engine, self, limits.request_seconds))
 
         return batched
@@ -165,6 +168,11 @@ class BatchingEngine:
         if pending.rows is None:
             raise pending.error or RuntimeError("a batch was left without an answer")
         return pending.rows
+
+    def interrupter(self, thread: int) -> Callable[[], object] | None:
+        """Return a function that ends the batch which a thread computes; None where it computes none, or cannot be."""
+        find = getattr(self._engine, "interrupter", None)
+        return find(thread) if find is not None else None
 
     def _enter(self, pending: PendingRequest) -> PendingRequest:
         with self._lock:

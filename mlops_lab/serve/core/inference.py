@@ -9,37 +9,46 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_lab import image
-from mlops_lab.errors import BadRequest, TooLarge
-from mlops_lab.predict import PredictionEvent, Predictor, check_rows, check_tensor
+from mlops_lab import image, tensors
+from mlops_lab.answers import summary_rows
+from mlops_lab.errors import BadRequest, LabError, TooLarge
+from mlops_lab.predict import PredictionEvent, Predictor
 from mlops_lab.serve.core import timing
 from mlops_lab.serve.core.admission import AdmissionController, Ticket
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
+from mlops_lab.serve.core.scale import check_tensor_scale
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import Route, TrafficRouter
+from mlops_lab.serve.core.watchdog import WATCHDOG, Call, give_up
+from mlops_lab.tensors import Tensors, check_rows, check_tensor, class_rows
 
 Images = list[NDArray[Any]] | NDArray[Any]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """The examples of one request: images, or the tensors that a client prepared itself.
 
-    ``message`` is what the protocol needs of the request to encode the answer.
+    ``inputs`` are those tensors by name, for a model that is not a plain classifier. ``message`` is what the protocol
+    needs of the request to encode the answer.
     """
 
     images: Images | None = None
     tensor: NDArray[Any] | None = None
     message: Any = None
+    inputs: Tensors | None = None
 
     def __len__(self) -> int:
         examples = self.images if self.tensor is None else self.tensor
+        if self.inputs is not None:
+            examples = next(iter(self.inputs.values()), None)
         if examples is None or (isinstance(examples, np.ndarray) and examples.ndim == 0):
             return 0
         return len(examples)
@@ -50,7 +59,7 @@ Decode = Callable[[Predictor], Batch]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inference:
-    """An answer: the version that gave it, the examples, ``(n, classes)`` probabilities, and what it took.
+    """An answer: the version that gave it, the examples, what it said of them, and what it took.
 
     Parameters
     ----------
@@ -61,9 +70,11 @@ class Inference:
     batch
         The examples.
     rows
-        ``(n, classes)``.
+        ``(n, classes)`` probabilities; for a model without classes, the numbers of its first output, ``(n, numbers)``.
     seconds
         Time of the engine.
+    inputs, outputs
+        The named inputs and outputs of a model that is not a plain classifier; ``None`` for one that is.
     """
 
     request_id: str
@@ -71,14 +82,20 @@ class Inference:
     batch: Batch
     rows: NDArray[np.float32]
     seconds: float
+    inputs: Tensors | None = None
+    outputs: Tensors | None = None
 
     def to_event(self) -> PredictionEvent:
         """Return the answer as logs keep it."""
         images = self.batch.images
         if images is None:
-            assert self.batch.tensor is not None
-            images = image.from_input(self.batch.tensor, self.predictor.input)
-        return PredictionEvent(self.request_id, time.time(), self.predictor, images, self.rows, self.seconds)
+            tensor = self.batch.tensor if self.inputs is None else self.inputs[self.predictor.input.name]
+            assert tensor is not None
+            images = image.from_input(tensor, self.predictor.input)
+        rows = self.rows if self.outputs is None else summary_rows(self.outputs, self.predictor.signature)
+        return PredictionEvent(
+            self.request_id, time.time(), self.predictor, images, rows, self.seconds, self.inputs, self.outputs
+        )
 
 
 Hook = Callable[[Inference], object]
@@ -124,7 +141,9 @@ class InferenceService:
     def over(cls, registry: Registry, limits: Limits | None = None, on_shadow: Any = None) -> InferenceService:
         """Return a service over a registry, with an admission controller and a router of its own."""
         limits = limits or Limits()
-        return cls(registry, limits, AdmissionController(limits), TrafficRouter(registry, on_shadow))
+        return cls(
+            registry, limits, AdmissionController(limits), TrafficRouter(registry, on_shadow, limits.request_seconds)
+        )
 
     def infer(
         self, name: str, version: str, decode: Decode, context: RequestContext, ticket: Ticket | None = None
@@ -180,33 +199,98 @@ class InferenceService:
 
     def _compute(self, route: Route, batch: Batch, context: RequestContext) -> Inference:
         predictor = route.predictor
-        tensor = self._to_input(batch, predictor)
+        check_length(len(batch), self.limits)
+        if not predictor.signature.is_classifier:
+            return self._compute_named(route, batch, context)
+        tensor = to_tensor(batch, predictor)
         context.record_stage("decode")
         token = timing.current.set(context)
         started = time.perf_counter()
         try:
             with np.errstate(over="ignore", invalid="ignore"):
-                rows = predictor.engine.predict(tensor)
+                rows = self._watched(predictor, context, lambda: predictor.engine.predict(tensor))
         finally:
             timing.current.reset(token)
         seconds = time.perf_counter() - started
         check_rows(rows, len(tensor), predictor, prepared=batch.tensor is not None)
         context.record_stage("infer")
-        context.predictor = predictor
         if route.record is not None:
             route.record(tensor, rows, 1000 * seconds)
-        inference = Inference(context.request_id, predictor, batch, rows, seconds)
+        return self._report(Inference(context.request_id, predictor, batch, rows, seconds), context)
+
+    def _compute_named(self, route: Route, batch: Batch, context: RequestContext) -> Inference:
+        """Compute the named outputs of a model that is more than one row of probabilities for one input."""
+        predictor = route.predictor
+        inputs = tensors.check_inputs(to_inputs(batch, predictor), predictor)
+        if batch.images is None:
+            for spec in predictor.signature.inputs:
+                check_tensor_scale(inputs[spec.name], spec)
+        context.record_stage("decode")
+        token = timing.current.set(context)
+        started = time.perf_counter()
+        try:
+            prepared = batch.inputs is not None
+            outputs = self._watched(predictor, context, lambda: tensors.run(predictor, inputs, prepared=prepared))
+        finally:
+            timing.current.reset(token)
+        seconds = time.perf_counter() - started
+        context.record_stage("infer")
+        if route.record is not None:
+            route.record(inputs, outputs, 1000 * seconds)
+        first = predictor.signature.outputs[0]
+        rows = class_rows(outputs[first.name].reshape(len(batch), -1), first)
+        return self._report(Inference(context.request_id, predictor, batch, rows, seconds, inputs, outputs), context)
+
+    def _report(self, inference: Inference, context: RequestContext) -> Inference:
+        context.predictor = inference.predictor
         for hook in self.hooks:
             hook(inference)
         return inference
 
-    def _to_input(self, batch: Batch, predictor: Predictor) -> NDArray[Any]:
-        """Return the batch as the model takes it, once its length is within the limit."""
-        check_length(len(batch), self.limits)
-        if batch.tensor is None:
-            assert batch.images is not None
-            return image.to_input(batch.images, predictor.input)
-        return check_tensor(batch.tensor, predictor)
+    def _watched(self, predictor: Predictor, context: RequestContext, compute: Callable[[], Result]) -> Result:
+        """Compute under the eyes of the watchdog, which gives the call up at the deadline of the request."""
+        limit = self.limits.request_seconds
+        call = Call(predictor, self.admission.queue(predictor.name), context.started + limit, limit, give_up.get())
+        key = id(call)
+        WATCHDOG.calls[key] = call
+        try:
+            if WATCHDOG.parked:
+                WATCHDOG.wake()
+            if context.last > call.deadline:  # decoding took all the time there was
+                raise call.error()
+            answer = compute()
+        except Exception as error:
+            if call.overdue and not isinstance(error, LabError):
+                raise call.error() from error
+            raise
+        finally:
+            with WATCHDOG.lock:
+                del WATCHDOG.calls[key]
+                call.queue.overdue -= call.overdue
+        if call.overdue:
+            raise call.error()
+        return answer
+
+
+def to_tensor(batch: Batch, predictor: Predictor) -> NDArray[Any]:
+    """Return a batch as a plain classifier takes it."""
+    if batch.tensor is None:
+        assert batch.images is not None
+        return image.to_input(batch.images, predictor.input)
+    tensor = check_tensor(batch.tensor, predictor)
+    check_tensor_scale(tensor, predictor.input)
+    return tensor
+
+
+def to_inputs(batch: Batch, predictor: Predictor) -> Tensors:
+    """Return a batch as named inputs, its images as the model takes them."""
+    if batch.inputs is not None:
+        return batch.inputs
+    name, images = predictor.input.name, batch.images
+    if images is None:
+        assert batch.tensor is not None
+        return {name: batch.tensor}
+    return {name: image.to_input(images, predictor.input) if predictor.input.size else np.asarray(images)}
 
 
 def check_length(length: int, limits: Limits) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from mlops_lab.errors import WrongUsage, nearest
 
 
 @dataclass(frozen=True)
@@ -15,10 +20,16 @@ class Limits:
         Size of a request body.
     image_pixels, image_side
         Size of one image, read from its header before it is decoded.
+    image_scans
+        Number of scans of a JPEG; each passes over all of its pixels.
+    request_pixels
+        Number of pixels in all encoded images of one request; each part of a file counts as 100 more.
     batch
         Number of images in one request.
     json_depth
         Nesting depth of a JSON body.
+    json_containers
+        Number of lists and objects in a JSON body: a batch of 256 images of 28 × 28 lists of one number has 208,000.
     headers, header_bytes
         Number of header fields, and size of the whole head of a request.
     idle_seconds
@@ -36,7 +47,8 @@ class Limits:
     threads
         Number of requests over all models that are handled by threads; a POST that finds all of them busy is refused.
     connections
-        Number of open connections; more of them wait to be accepted.
+        Number of open connections, or fewer where the system allows fewer open files; another one takes the place of
+        that which has waited longest for its client, idle or with an unfinished request.
     loop_bytes, loop_pixels
         Size of the body and of the image that are small enough to be decoded on the event loop.
     loop_seconds
@@ -51,8 +63,11 @@ class Limits:
     body_bytes: int = 2 * 1024 * 1024
     image_pixels: int = 4_000_000
     image_side: int = 4096
+    image_scans: int = 32
+    request_pixels: int = 6_000_000
     batch: int = 256
     json_depth: int = 8
+    json_containers: int = 300_000
     headers: int = 100
     header_bytes: int = 16 * 1024
     idle_seconds: float = 15.0
@@ -69,3 +84,30 @@ class Limits:
     loop_bytes: int = 64 * 1024
     loop_pixels: int = 250_000
     loop_seconds: float = 0.001
+
+    @classmethod
+    def of(cls, changed: Mapping[str, float]) -> Limits:
+        """Return the limits of which some were changed by name, as ``mlops-lab serve --limit batch=512`` does.
+
+        Raises
+        ------
+        WrongUsage
+            There is no such limit, or the value is none that it can have.
+
+        Examples
+        --------
+        >>> Limits.of({"batch": 512}).batch
+        512
+        """
+        kinds: dict[str, Any] = {each.name: type(each.default) for each in fields(cls)}
+        found: dict[str, float] = {}
+        for name, value in changed.items():
+            if name not in kinds:
+                raise WrongUsage(f"There is no limit {name[:80]!r}.", nearest(name[:80], kinds))
+            whole = kinds[name] is int
+            least = 0 if name == "queue" else 1 if whole else math.ulp(0.0)
+            if not least <= value < math.inf or (whole and value % 1):
+                wanted = f"a whole number from {least}" if whole else "a number above 0"
+                raise WrongUsage(f"The limit {name} is {value:g}.", f"Take {wanted}.")
+            found[name] = kinds[name](value)
+        return cls(**found)  # type: ignore[arg-type]

@@ -6,18 +6,19 @@ before they are served. The others are listed as ``not loaded`` and loaded on th
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
+import re
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from mlops_lab import show
+from mlops_lab import show, tensors
 from mlops_lab.errors import LabError, StoreError, UnknownModel, UnknownVersion, WrongUsage, nearest
 from mlops_lab.predict import Predictor
 
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from mlops_lab.store import ModelStore
     from mlops_lab.store.routing import TrafficSettings
 
+# The files that hold one model; the folder of a model holds numbered versions.
+MODEL_FILES = (".keras", ".h5", ".onnx", ".skops")
 _log = logging.getLogger("mlops_lab.serve")
+# Too many open files here or in the system, no memory, no room on the disk, try again.
+PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EAGAIN, errno.EINTR})
 
 
 @dataclass
@@ -133,6 +138,8 @@ class Registry:
         # Every version this process ever served, so that a state can be given for one that has ended.
         self.seen_versions: dict[str, set[int]] = {}
         self.store: ModelStore | None = None
+        # Returns why changes on disk are not seen at present; whoever watches the store sets it.
+        self.trouble: Callable[[], str] = lambda: ""
 
     @classmethod
     def of(cls, models: Any, wrap: Callable[[Predictor], Predictor] | None = None) -> Registry:
@@ -186,7 +193,7 @@ class Registry:
             self.entries = entries
         for name, entry in entries.items():
             if entry.read_error and entry.read_error != old.get(name, ModelEntry()).read_error:
-                _log.warning("%s", entry.read_error)  # once, and again only when it changes
+                _log.warning("%s", show.harmless(entry.read_error))  # once, and again only when it changes
             self.seen_versions.setdefault(name, set()).update(entry.loaded, entry.available, entry.failed)
         return entries != old
 
@@ -247,6 +254,8 @@ class Registry:
             entry.available.discard(number)
         except Exception as error:  # whatever is wrong with one version must not keep the others from serving
             entry.fail(number, error)
+            if is_passing(error):  # the next look at the store tries again
+                entry.fingerprints.pop(number, None)
 
     def add(self, predictors: Iterable[Predictor]) -> None:
         """Add loaded predictors that need not lie in a store."""
@@ -317,11 +326,33 @@ class Registry:
         """
         if not self.entries:
             where = f" in {str(self.store.root)!r}" if self.store else ""
-            raise StoreError(f"There are no models{where}.", "mlops-lab train publishes one, or name another folder.")
+            loose = self.unpublished()
+            hint = f"{loose[0]}." if loose else "mlops-lab train publishes one, or name another folder."
+            raise StoreError(f"There are no models{where}.", hint)
+
+    def unpublished(self) -> list[str]:
+        """Return a sentence for each file of a model that lies loose in the folder, with the command to publish it."""
+        if self.store is None or not self.store.root.is_dir():
+            return []
+        files = sorted(path for path in self.store.root.iterdir() if path.suffix in MODEL_FILES and path.is_file())
+        models = "" if str(self.store.root) == "models" else f" --models {shlex.quote(str(self.store.root))}"
+        return [
+            f"{path} is not published: mlops-lab models publish {shlex.quote(str(path))} --name {_as_name(path.stem)}"
+            f" --data test.npz{models}"
+            for path in files
+        ]
 
     def is_ready(self) -> bool:
-        """Return whether there is a model, and each has a version to answer with."""
-        return bool(self.entries) and all(entry.by_version for entry in self.entries.values())
+        """Return whether there is a model that answers.
+
+        Another one beside it, whose only version cannot be loaded, does not answer, and ``/readyz`` names it. It takes
+        nothing from those that do: a server that is taken out of service for it would answer for none.
+        """
+        return any(entry.by_version for entry in self.entries.values())
+
+    def silent(self) -> dict[str, Any]:
+        """Return the models that have no version to answer with, and why."""
+        return {name: one.states() or one.read_error for name, one in self.entries.items() if not one.by_version}
 
     def listing(self) -> list[dict[str, Any]]:
         """Return every model with its versions and aliases."""
@@ -338,12 +369,52 @@ class Registry:
         return show.card("Models in memory", show.table(rows, ("model", "version", "state")))
 
 
+def _as_name(stem: str) -> str:
+    """Return a file's name as the name of a model: small letters, digits and hyphens."""
+    return re.sub("[^a-z0-9]+", "-", stem.lower()).strip("-") or "model"
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether an error comes from what the machine lacks at the moment, and not from the files.
+
+    Examples
+    --------
+    >>> is_passing(OSError(errno.EMFILE, "Too many open files")), is_passing(ValueError("damaged"))
+    (True, False)
+    """
+    seen: BaseException | None = error
+    for _ in range(10):
+        if isinstance(seen, MemoryError) or (isinstance(seen, OSError) and seen.errno in PASSING):
+            return True
+        seen = (seen.__cause__ or seen.__context__) if seen is not None else None
+    return False
+
+
 def measure(predictor: Predictor, repeats: int = 3) -> float:
-    """Return the seconds of one prediction of one example, the best of some."""
-    example = np.zeros((1, *predictor.input.shape), predictor.input.dtype)
+    """Return the seconds of one prediction of one example, the best of some.
+
+    It is infinite for a model that has no answer to an example of zeros, or of empty text: such a version is never
+    computed on the event loop.
+    """
+    if not predictor.signature.is_classifier:
+        return _measure_named(predictor, repeats)
+    example = predictor.input.zeros()
     best = math.inf
     for _ in range(repeats):
         started = time.perf_counter()
         predictor.engine.predict(example)
         best = min(best, time.perf_counter() - started)
+    return best
+
+
+def _measure_named(predictor: Predictor, repeats: int) -> float:
+    example = {spec.name: spec.zeros() for spec in predictor.signature.inputs}
+    best = math.inf
+    try:
+        for _ in range(repeats):
+            started = time.perf_counter()
+            tensors.run(predictor, example)
+            best = min(best, time.perf_counter() - started)
+    except Exception:  # zeros need not be an example; its golden examples are what a version has to answer
+        return math.inf
     return best

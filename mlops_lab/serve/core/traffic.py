@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate
 from os import PathLike
@@ -24,10 +24,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_lab import tensors
+from mlops_lab.answers import LabelSet, Prediction, Score, Value, agree, classes_of, from_outputs, from_probabilities
 from mlops_lab.errors import WrongUsage
-from mlops_lab.predict import Predictor, from_probabilities
+from mlops_lab.predict import Predictor
 from mlops_lab.provenance import utc_now
+from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import ModelEntry, Registry
+from mlops_lab.serve.core.watchdog import WATCHDOG
 
 MAX_QUEUED = 32  # requests that may wait for the shadow; the next ones are dropped and counted
 KEPT_COMPARISONS = 10
@@ -38,6 +42,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("mlops_lab.serve")
 
+# The model input of a request and the rows of its answer: arrays of a plain classifier, by name of any other model.
+Asked = NDArray[Any] | dict[str, NDArray[Any]]
+Answered = Asked
 OnShadow = Callable[[dict[str, Any]], None]
 
 
@@ -47,16 +54,28 @@ class VersionStats:
 
     requests: int = 0
     images: int = 0
+    classified: int = 0
     confidence: float = 0.0
     milliseconds: float = 0.0
     labels: Counter[str] = field(default_factory=Counter)
 
-    def add(self, rows: NDArray[Any], labels: Sequence[str], milliseconds: float) -> None:
+    def add(self, rows: Answered, predictor: Predictor, milliseconds: float) -> None:
         """Count one request."""
         self.requests += 1
-        self.images += len(rows)
         self.milliseconds += milliseconds
+        if isinstance(rows, dict):
+            found = from_outputs(rows, predictor.signature)
+            self.images += len(found)
+            confidences = [answer.confidence for answer in found if isinstance(answer, Prediction)]
+            self.classified += len(confidences)
+            self.confidence += sum(confidences)
+            names = (name for answer in found for name in classes_of(answer))
+            self.labels.update(name for name in names if name in self.labels or len(self.labels) < MAX_LABELS)
+            return
+        self.images += len(rows)
+        self.classified += len(rows)
         if len(rows):
+            labels = predictor.labels
             self.confidence += float(rows.max(axis=1).sum())
             self.labels.update(labels[place] for place in rows.argmax(axis=1) if place < MAX_LABELS)
 
@@ -65,7 +84,7 @@ class VersionStats:
         return {
             "requests": self.requests,
             "images": self.images,
-            "mean_confidence": round(self.confidence / self.images, 4) if self.images else None,
+            "mean_confidence": round(self.confidence / self.classified, 4) if self.classified else None,
             "mean_milliseconds": round(self.milliseconds / self.requests, 3) if self.requests else None,
             "labels": dict(self.labels.most_common()),
         }
@@ -93,8 +112,8 @@ class ShadowRequest(NamedTuple):
     stats: RouteStats
     shadow: Predictor
     served: Predictor
-    tensor: NDArray[Any]
-    rows: NDArray[Any]
+    tensor: Asked
+    rows: Answered
     milliseconds: float
     request_id: str
 
@@ -103,7 +122,7 @@ class Route(NamedTuple):
     """The version that answers one request, and a function that records its answer, if anything is to be recorded."""
 
     predictor: Predictor
-    record: Callable[[NDArray[Any], NDArray[Any], float], None] | None = None
+    record: Callable[[Any, Any, float], None] | None = None
 
 
 class TrafficRouter:
@@ -115,6 +134,8 @@ class TrafficRouter:
         The models and their settings.
     on_shadow
         Called with each comparison, a dictionary; or a file that gets one line of JSON each.
+    seconds
+        Time that a shadow may take for one request.
 
     Examples
     --------
@@ -123,8 +144,14 @@ class TrafficRouter:
     UnknownModel: There is no model 'clothes'. There are none yet.
     """
 
-    def __init__(self, registry: Registry, on_shadow: OnShadow | str | PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        on_shadow: OnShadow | str | PathLike[str] | None = None,
+        seconds: float = Limits.request_seconds,
+    ) -> None:
         self._registry = registry
+        self._seconds = seconds
         self._write = _to_file(Path(on_shadow)) if isinstance(on_shadow, str | PathLike) else on_shadow
         self._lock = threading.Lock()
         self._stats: dict[str, RouteStats] = {}
@@ -143,9 +170,9 @@ class TrafficRouter:
         shadow = entry.loaded.get(settings.shadow or 0)
         stats = self._stats_of(name, settings)
 
-        def record(tensor: NDArray[Any], rows: NDArray[Any], milliseconds: float) -> None:
+        def record(tensor: Asked, rows: Answered, milliseconds: float) -> None:
             with self._lock:
-                stats.served.setdefault(chosen.version, VersionStats()).add(rows, chosen.labels, milliseconds)
+                stats.served.setdefault(chosen.version, VersionStats()).add(rows, chosen, milliseconds)
             if shadow is not None and shadow is not chosen:
                 self._submit(ShadowRequest(stats, shadow, chosen, tensor, rows, milliseconds, request_id))
 
@@ -209,10 +236,15 @@ class TrafficRouter:
                 self._shadowed.task_done()
 
     def _compare(self, copy: ShadowRequest) -> None:
-        if copy.shadow.input != copy.served.input:
+        shadow, served = copy.shadow.signature, copy.served.signature
+        if shadow.inputs != served.inputs:
             raise ValueError(f"v{copy.shadow.version} does not take what v{copy.served.version} takes")
+        if shadow.is_classifier != served.is_classifier:
+            raise ValueError(f"v{copy.shadow.version} does not answer what v{copy.served.version} answers")
         started = time.perf_counter()
-        rows = copy.shadow.infer(copy.tensor)
+        sent = copy.tensor
+        with WATCHDOG.watching(copy.shadow, self._seconds):
+            rows = tensors.run(copy.shadow, sent) if isinstance(sent, dict) else copy.shadow.infer(sent)
         line = side_by_side(copy, rows, 1000 * (time.perf_counter() - started))
         stats = copy.stats
         with self._lock:
@@ -240,15 +272,15 @@ def choose(entry: ModelEntry, settings: TrafficSettings, key: str) -> Predictor 
     return entry.loaded[next(number for (number, _), end in zip(shares, ends, strict=True) if point < end)]
 
 
-def side_by_side(copy: ShadowRequest, rows: NDArray[Any], milliseconds: float) -> dict[str, Any]:
+def side_by_side(copy: ShadowRequest, rows: Answered, milliseconds: float) -> dict[str, Any]:
     """Return the answers of both versions to one request, as the log holds them."""
     served, shadow = copy.served, copy.shadow
-    answers = [from_probabilities(part, one.labels) for part, one in ((copy.rows, served), (rows, shadow))]
+    answers = [_answers(part, one) for part, one in ((copy.rows, served), (rows, shadow))]
     sides = [
         {
             "version": f"v{one.version}",
             "milliseconds": round(spent, 3),
-            "predictions": [{"label": item.label, "confidence": item.confidence} for item in found],
+            "predictions": [_shown(item) for item in found],
         }
         for one, spent, found in zip((served, shadow), (copy.milliseconds, milliseconds), answers, strict=True)
     ]
@@ -258,10 +290,41 @@ def side_by_side(copy: ShadowRequest, rows: NDArray[Any], milliseconds: float) -
         "model": served.name,
     }
     line |= {"served": sides[0], "shadow": sides[1]}
-    line["agree"] = [one.label == other.label for one, other in zip(*answers, strict=True)]
-    if served.labels == shadow.labels and len(rows):
-        line["largest_difference"] = round(float(np.abs(copy.rows - rows).max()), 6)
+    line["agree"] = [agree(one, other) for one, other in zip(*answers, strict=True)]
+    largest = _largest_difference(copy.rows, rows) if served.labels == shadow.labels else None
+    if largest is not None:
+        line["largest_difference"] = round(largest, 6)
     return line
+
+
+def _answers(rows: Answered, predictor: Predictor) -> list[Any]:
+    if isinstance(rows, dict):
+        return from_outputs(rows, predictor.signature)
+    return list(from_probabilities(rows, predictor.labels))
+
+
+def _shown(answer: Any) -> dict[str, Any]:
+    """Return what a line of the log holds of an answer: numbers, and a vector or a mask in words."""
+    if isinstance(answer, Prediction):
+        return {"label": answer.label, "confidence": answer.confidence}
+    if isinstance(answer, LabelSet | Value | Score):
+        return answer.to_dict()
+    return {"answer": str(answer)}
+
+
+def _largest_difference(one: Answered, other: Answered) -> float | None:
+    """Return the largest difference between two answers' numbers; None where they cannot be compared."""
+    lefts, rights = _by_name(one), _by_name(other)
+    differences = [
+        float(np.abs(left.astype(np.float64) - rights[name].astype(np.float64)).max())
+        for name, left in lefts.items()
+        if name in rights and left.shape == rights[name].shape and left.size and left.dtype.kind in "fiub"
+    ]
+    return max(differences) if len(differences) == len(lefts) else None
+
+
+def _by_name(rows: Answered) -> dict[str, NDArray[Any]]:
+    return rows if isinstance(rows, dict) else {"": rows}
 
 
 def _in_force(entry: ModelEntry, settings: TrafficSettings) -> bool:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
+from mlops_lab import show
 from mlops_lab.serve.core.registry import Registry
 
 SECONDS = 1.0
+STUCK_SECONDS = 60.0  # loading a large version takes some time
 _log = logging.getLogger("mlops_lab.serve")
 
 
@@ -20,6 +23,8 @@ class StoreWatcher:
         The registry to keep up to date.
     seconds
         Interval between two looks at the store.
+    stuck_seconds
+        A look that takes longer is reported by ``/readyz``.
 
     Examples
     --------
@@ -28,14 +33,18 @@ class StoreWatcher:
     >>> watcher.stop()
     """
 
-    def __init__(self, registry: Registry, seconds: float = SECONDS) -> None:
+    def __init__(self, registry: Registry, seconds: float = SECONDS, stuck_seconds: float = STUCK_SECONDS) -> None:
         self._registry = registry
         self._seconds = seconds
+        self._stuck_seconds = stuck_seconds
+        self._looking_since = 0.0
+        self._problem = ""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mlops-lab-watcher", daemon=True)
 
     def start(self) -> None:
         """Begin to watch."""
+        self._registry.trouble = self.trouble
         self._thread.start()
 
     def stop(self) -> None:
@@ -44,15 +53,33 @@ class StoreWatcher:
         if self._thread.is_alive():
             self._thread.join()
 
+    def trouble(self) -> str:
+        """Return why changes on disk are not seen at present; nothing where they are."""
+        began = self._looking_since
+        taken = time.monotonic() - began if began else 0.0
+        if taken > self._stuck_seconds:
+            return f"The watcher is stuck: its last look at the store began {taken:.0f} s ago and has not ended."
+        if not self._thread.is_alive() and not self._ended.is_set():
+            return "The watcher has ended: changes on disk are not seen until the server is started again."
+        return f"The last look at the store failed: {self._problem}" if self._problem else ""
+
     def _run(self) -> None:
-        reported = ""
         while not self._ended.wait(self._seconds):
-            problem = ""
+            self._looking_since = time.monotonic()
+            problem = self._look()
+            self._looking_since = 0.0
+            if problem and problem != self._problem:  # once, and again only when it changes
+                _log.warning("%s", show.harmless(problem))
+            self._problem = problem
+
+    def _look(self) -> str:
+        """Look at the store once; return what is wrong with it, or nothing."""
+        try:
+            if self._registry.refresh():
+                _log.info("the models changed: %s", self._registry.listing())
+        except BaseException as error:  # whatever it is, a model's code included: what is loaded goes on answering
             try:
-                if self._registry.refresh():
-                    _log.info("the models changed: %s", self._registry.listing())
-            except Exception as error:  # whatever is wrong with the folder: what is loaded goes on answering
-                problem = str(error) or type(error).__name__
-            if problem and problem != reported:  # once, and again only when it changes
-                _log.warning("%s", problem)
-            reported = problem
+                return str(error) or type(error).__name__
+            except Exception:  # of a class of somebody else's
+                return type(error).__name__
+        return ""

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_lab.errors import BadRequest, LabError
+from mlops_lab.errors import BadRequest, LabError, Unavailable
 from mlops_lab.serve.core.inference import InferenceService
 from mlops_lab.serve.core.timing import RequestContext
+from mlops_lab.serve.http.dispatcher import Dispatcher
 from mlops_lab.serve.observability.tfserving_metrics import STATUS_NAMES
 from mlops_lab.serve.state import ServerState
 
@@ -36,17 +37,32 @@ class Unimplemented(LabError):
     code = "unimplemented"
 
 
-def handler(state: ServerState, path: str, method: Method, request_class: Any) -> Any:
+def handler(
+    state: ServerState,
+    path: str,
+    method: Method,
+    request_class: Any,
+    *,
+    dispatcher: Dispatcher,
+    serving: Callable[[], bool],
+) -> Any:
     """Return gRPC's handler for a method: it takes bytes, so that malformed ones are an error of the client."""
     import grpc
 
-    def call(data: bytes, rpc: Any) -> Any:
+    async def call(data: bytes, rpc: Any) -> Any:
         request = RequestContext.begin()
         try:
             if state.keys and not path.startswith(OPEN):
                 sent = {key: value for key, value in rpc.invocation_metadata() if isinstance(value, str)}
                 state.keys.check(sent.get("authorization", ""), sent.get("x-api-key", ""))
-            answer = method(ServiceContext(state.service, request), parse(request_class, data))
+            context, message = ServiceContext(state.service, request), parse(request_class, data)
+            if path.startswith(OPEN):  # quick, and answered also where every thread is taken
+                answer = method(context, message)
+            elif not serving():  # the connection is closing, but this call was on its way
+                raise Unavailable("The server is stopping.", "Send the request to another one.", code="draining")
+            else:
+                dispatcher.check()
+                answer = await dispatcher.run(lambda: method(context, message))
         except LabError as error:
             failure, status = str(error), error.status
         except Exception as error:
@@ -59,7 +75,7 @@ def handler(state: ServerState, path: str, method: Method, request_class: Any) -
         if status == 200:
             return answer
         # Where a message is too long for a header, gRPC would send nothing of it at all.
-        return rpc.abort(getattr(grpc.StatusCode, STATUS_NAMES.get(status, "INTERNAL")), failure[:1000])
+        return await rpc.abort(getattr(grpc.StatusCode, STATUS_NAMES.get(status, "INTERNAL")), failure[:1000])
 
     return grpc.unary_unary_rpc_method_handler(call, response_serializer=lambda message: message.SerializeToString())
 

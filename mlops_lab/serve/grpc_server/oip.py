@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.codecs import oip as oip_codec
 from mlops_lab.serve.codecs import tensors
-from mlops_lab.serve.core.inference import Batch
+from mlops_lab.serve.core.inference import Batch, Inference
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.grpc_server.context import Method, ServiceContext
 from mlops_lab.serve.grpc_server.protos import inference_pb2
@@ -30,6 +32,7 @@ CONTENTS = {
     "INT64": "int64_contents",
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
 }
 
 
@@ -66,24 +69,29 @@ def infer(context: ServiceContext, request: Any) -> Any:
 
     def decode_message(predictor: Predictor) -> Batch:
         asked = decode(request, predictor, context.service.limits)
-        return Batch(tensor=asked.batch, message=asked)
+        return tensors.to_batch(asked.inputs, predictor, asked)
 
     found = context.service.infer(request.model_name, request.model_version, decode_message, context.request)
-    return encode(found.batch.message, found.rows, found.predictor)
+    return encode(found.batch.message, found)
 
 
 def decode(request: Any, predictor: Predictor, limits: Limits) -> oip_codec.InferRequest:
-    """Return the request in a message. The answer comes as the input did: raw, or as a list of numbers."""
-    inputs = [{"name": entry.name, "entry": entry} for entry in request.inputs]
-    entry = oip_codec.only_input(inputs, predictor)["entry"]
+    """Return the request in a message. The answer comes as the inputs did: raw, or as lists."""
+    entries = oip_codec.by_name([{"name": entry.name, "entry": entry} for entry in request.inputs], predictor)
     raw = list(request.raw_input_contents)
-    if raw and (len(raw) != 1 or entry.HasField("contents")):
-        message = f"There are {len(raw)} raw contents for 1 input, typed contents beside them or not."
+    if raw and (len(raw) != len(entries) or any(item["entry"].HasField("contents") for item in entries)):
+        inputs = f"{len(entries)} input{'s' if len(entries) > 1 else ''}"
+        message = f"There are {len(raw)} raw contents for {inputs}, typed contents beside them or not."
         raise BadRequest(message, "Send either one of the two for each input.")
     outputs = [{"name": item.name, "parameters": plain(item.parameters)} for item in request.outputs]
-    _, classes = oip_codec.decode_outputs(outputs, False, predictor)
-    batch = to_array(entry, raw[0] if raw else None, predictor.input, limits)
-    return oip_codec.InferRequest(batch, request.id or None, bool(raw), classes)
+    wanted = [replace(one, binary=bool(raw)) for one in oip_codec.decode_outputs(outputs, False, predictor)]
+    inputs_by_name = {
+        spec.name: to_array(item["entry"], part, spec, limits)
+        for item, part, spec in zip(
+            entries, raw or [None] * len(entries), oip_codec.specs_of(entries, predictor), strict=True
+        )
+    }
+    return oip_codec.InferRequest(inputs_by_name, wanted, request.id or None)
 
 
 def plain(parameters: Any) -> dict[str, Any]:
@@ -100,26 +108,32 @@ def to_array(entry: Any, raw: bytes | None, spec: InputSpec, limits: Limits) -> 
         return tensors.from_bytes(raw, datatype, shape)
     if datatype not in CONTENTS:
         raise BadRequest(f"{datatype} has no typed contents.", "Send it in raw_input_contents.")
-    values, size = getattr(entry.contents, CONTENTS[datatype]), shape[0] * tensors.size(spec)
+    values, size = getattr(entry.contents, CONTENTS[datatype]), math.prod(shape)
     if len(values) != size:
         message = f"The input {spec.name!r} of shape {list(shape)} has {len(values)} numbers in {CONTENTS[datatype]}."
         raise BadRequest(message, f"Send {size}.")
+    if datatype == "BYTES":
+        return tensors.texts(values, shape)
     return np.array(values, dtype=spec.dtype if datatype.startswith("FP") else None).reshape(shape)
 
 
-def encode(request: oip_codec.InferRequest, rows: NDArray[np.float32], predictor: Predictor) -> Any:
+def encode(request: oip_codec.InferRequest, found: Inference) -> Any:
     """Return the response message."""
-    datatype, shape, values, packed = oip_codec.output(request, rows, predictor)
+    predictor, arrays = found.predictor, tensors.named_outputs(found)
     answer = inference_pb2.ModelInferResponse(
         model_name=predictor.name, model_version=str(predictor.version), id=request.id or ""
     )
-    entry = answer.outputs.add(name=tensors.output_name(predictor), datatype=datatype, shape=shape)
-    if request.binary:
-        answer.raw_output_contents.append(packed)
-    elif datatype == "BYTES":
-        entry.contents.bytes_contents.extend(value.encode() for value in values)
-    else:
-        entry.contents.fp32_contents.extend(values)
+    # Half-precision numbers have no typed contents, and the two kinds of contents do not mix.
+    raw = any(one.binary or oip_codec.is_half(arrays[one.spec.name]) for one in request.outputs)
+    for wanted in (replace(one, binary=raw) for one in request.outputs):
+        datatype, shape, values, packed = oip_codec.output(wanted, arrays[wanted.spec.name])
+        entry = answer.outputs.add(name=wanted.spec.name, datatype=datatype, shape=shape)
+        if wanted.binary:
+            answer.raw_output_contents.append(packed)
+        elif datatype == "BYTES":
+            entry.contents.bytes_contents.extend(value.encode() for value in values)
+        else:
+            getattr(entry.contents, CONTENTS[datatype]).extend(values)
     return answer
 
 

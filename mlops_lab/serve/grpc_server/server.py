@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mlops_lab.errors import MissingPackage, NotFound, PortTaken
+from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.grpc_server.context import ServiceContext, handler
+from mlops_lab.serve.grpc_server.loop import Ending, run, schedule
+from mlops_lab.serve.http.dispatcher import Dispatcher
 from mlops_lab.serve.ports import bind
 from mlops_lab.serve.state import ServerState
 
@@ -22,33 +24,30 @@ class GrpcServer:
     """
 
     def __init__(self, state: ServerState, host: str, port: int) -> None:
-        import grpc
-
         if port:  # gRPC writes its own message about a port in use to standard error
             bind(host, port).close()
         self._serving = True
         limits = state.service.limits
-        options = [
-            ("grpc.max_receive_message_length", limits.body_bytes),
-            ("grpc.max_metadata_size", limits.header_bytes),
-            # Another program that listens there is an error, not a process to share the port with.
-            ("grpc.so_reuseport", 0),
-        ]
-        pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="mlops-lab-grpc")
-        most = limits.threads + limits.queue
-        self._server = grpc.server(pool, options=options, maximum_concurrent_rpcs=most)
-        for name, methods in services(state, self).items():
-            self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(name, methods)])
+        self.dispatcher = Dispatcher(limits.threads)
         where = f"[{host}]" if ":" in host else host
         try:
-            self.port: int = self._server.add_insecure_port(f"{where}:{port}")
+            self.port: int = run(self._start(state, f"{where}:{port}"))
         except RuntimeError as error:
-            pool.shutdown()
             raise PortTaken(
                 f"Cannot bind port {port} of {host} for gRPC.",
                 "Stop the program that listens there, or take port 0 for a free one.",
             ) from error
-        self._server.start()
+
+    async def _start(self, state: ServerState, address: str) -> int:
+        """Begin to answer, on the loop of gRPC, and return the port."""
+        import grpc
+
+        self._server = grpc.aio.server(options=options(state.service.limits))
+        for name, methods in services(state, self).items():
+            self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(name, methods)])
+        port = self._server.add_insecure_port(address)
+        await self._server.start()
+        return int(port)
 
     def is_serving(self) -> bool:
         """Return whether it accepts calls; a server that is being stopped does not."""
@@ -60,7 +59,32 @@ class GrpcServer:
         Returns at once; ``wait()`` of what it returns waits until all is over.
         """
         self._serving = False
-        return self._server.stop(grace)
+        return Ending(schedule(self._stop(grace)))
+
+    async def _stop(self, grace: float | None) -> None:
+        await self._server.stop(grace)
+        self.dispatcher.stop()
+
+
+def options(limits: Limits) -> list[tuple[str, int]]:
+    """Return gRPC's own settings, made of our limits: nobody holds a connection that is idle, dead or half-open.
+
+    gRPC has no deadline for the message of a call that has begun. So every connection is asked to close after a while,
+    upon which clients open another, and what is still open on it after the grace is ended.
+    """
+    return [
+        ("grpc.max_receive_message_length", limits.body_bytes),
+        ("grpc.max_metadata_size", limits.header_bytes),
+        ("grpc.max_concurrent_streams", 2 * limits.threads),
+        ("grpc.server_handshake_timeout_ms", int(1000 * limits.head_seconds)),
+        ("grpc.max_connection_age_ms", int(2000 * limits.body_seconds)),
+        ("grpc.max_connection_age_grace_ms", int(1000 * limits.body_seconds)),
+        ("grpc.max_connection_idle_ms", int(4000 * limits.idle_seconds)),
+        ("grpc.keepalive_time_ms", int(2000 * limits.idle_seconds)),
+        ("grpc.keepalive_timeout_ms", int(1000 * limits.idle_seconds)),
+        # Another program that listens there is an error, not a process to share the port with.
+        ("grpc.so_reuseport", 0),
+    ]
 
 
 def services(state: ServerState, server: GrpcServer) -> dict[str, dict[str, Any]]:
@@ -77,7 +101,10 @@ def services(state: ServerState, server: GrpcServer) -> dict[str, dict[str, Any]
     health = {"grpc.health.v1.Health": {"Check": (check, health_pb2.HealthCheckRequest)}}
     known: Mapping[str, Any] = {**tfserving.SERVICES, **oip.SERVICES, **health}
     return {
-        service: {name: handler(state, f"/{service}/{name}", *found) for name, found in methods.items()}
+        service: {
+            name: handler(state, f"/{service}/{name}", *found, dispatcher=server.dispatcher, serving=server.is_serving)
+            for name, found in methods.items()
+        }
         for service, methods in known.items()
     }
 

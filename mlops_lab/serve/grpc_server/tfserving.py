@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab.errors import BadRequest
-from mlops_lab.image import InputSpec
+from mlops_lab.inputs import TEXT, InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.codecs import tensors
+from mlops_lab.serve.codecs import tfserving as codec
 from mlops_lab.serve.core.inference import Batch, Inference, check_length
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.grpc_server.context import Method, ServiceContext, Unimplemented
 from mlops_lab.serve.grpc_server.protos import tensorflow_pb2, tensorflow_serving_pb2
 from mlops_lab.serve.rest import tfserving
+from mlops_lab.tensors import Tensors
 
 # TensorFlow's number for a type, the Open Inference Protocol's name for it, and the field that holds its numbers.
 TYPES = {
@@ -26,14 +29,17 @@ TYPES = {
     4: ("UINT8", "int_val"),
     5: ("INT16", "int_val"),
     6: ("INT8", "int_val"),
+    7: ("BYTES", "string_val"),
     9: ("INT64", "int64_val"),
+    10: ("BOOL", "bool_val"),
     14: ("BF16", "half_val"),
     17: ("UINT16", "int_val"),
     19: ("FP16", "half_val"),
     22: ("UINT32", "uint32_val"),
     23: ("UINT64", "uint64_val"),
 }
-NUMBERS = {"DT_FLOAT": 1, "DT_DOUBLE": 2, "DT_HALF": 19}
+NUMBERS = {datatype: number for number, (datatype, _) in TYPES.items()}
+KINDS = {kind: NUMBERS[tensors.NAMES[dtype]] for dtype, kind in tfserving.DTYPES.items()}
 CODES = {"OK": 0, "UNKNOWN": 2}
 
 
@@ -48,12 +54,12 @@ def servable(context: ServiceContext, spec: Any) -> tuple[str, str, str]:
     return spec.name, version, spec.version_label
 
 
-def infer(context: ServiceContext, request: Any, read: Callable[[Predictor], NDArray[Any]]) -> tuple[Inference, str]:
-    """Return the inference for a request whose tensor ``read`` returns, and the name of its signature."""
+def infer(context: ServiceContext, request: Any, read: Callable[[Predictor], Tensors]) -> tuple[Inference, str]:
+    """Return the inference for a request whose tensors ``read`` returns, and the name of its signature."""
 
     def decode(predictor: Predictor) -> Batch:
         signature = tfserving.check_signature(request.model_spec.signature_name, predictor)
-        return Batch(tensor=read(predictor), message=signature)
+        return tensors.to_batch(read(predictor), predictor, signature)
 
     name, version, label = servable(context, request.model_spec)
     found = tfserving.infer(context.service, name, version, label, decode, context.request)
@@ -63,20 +69,23 @@ def infer(context: ServiceContext, request: Any, read: Callable[[Predictor], NDA
 def predict(context: ServiceContext, request: Any) -> Any:
     """Answer ``Predict``."""
 
-    def read(predictor: Predictor) -> NDArray[Any]:
-        output = tensors.output_name(predictor)
-        if any(name != output for name in request.output_filter):
+    def read(predictor: Predictor) -> Tensors:
+        outputs = [spec.name for spec in tensors.outputs_of(predictor)]
+        if any(name not in outputs for name in request.output_filter):
             names = ", ".join(request.output_filter)[:200]
             raise BadRequest(f"output tensor alias not found in signature: {names}")
-        sent = sorted(request.inputs)
-        if sent != [predictor.input.name]:
+        sent, specs = sorted(request.inputs), predictor.signature.inputs
+        wanted = [spec.name for spec in specs]
+        if sent != sorted(wanted):
             message = f"input size does not match signature: the request has {', '.join(sent)[:200] or 'none'}."
-            raise BadRequest(message, f"Send the input {predictor.input.name!r}.")
-        return to_array(request.inputs[sent[0]], predictor.input, context.service.limits)
+            raise BadRequest(message, f"Send the input{'s' if len(wanted) > 1 else ''} {', '.join(map(repr, wanted))}.")
+        return {spec.name: to_array(request.inputs[spec.name], spec, context.service.limits) for spec in specs}
 
     found, signature = infer(context, request, read)
     answer = tensorflow_serving_pb2.PredictResponse(model_spec=used(found.predictor, signature))
-    fill(answer.outputs[tensors.output_name(found.predictor)], found.rows)
+    for name, array in tensors.named_outputs(found).items():
+        if not request.output_filter or name in request.output_filter:
+            fill(answer.outputs[name], array)
     return answer
 
 
@@ -94,10 +103,10 @@ def to_array(tensor: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
     shape = tensors.check_shape([side.size for side in tensor.tensor_shape.dim], spec, limits)
     if tensor.tensor_content:
         return tensors.from_bytes(tensor.tensor_content, datatype, shape)
-    values, size = getattr(tensor, field), shape[0] * tensors.size(spec)
+    values, size = getattr(tensor, field), math.prod(shape)
     if not 0 < len(values) <= size:
         raise BadRequest(f"The tensor of {size} numbers has {len(values)} in {field}.", "Send every number, or one.")
-    array = numbers(values, datatype)
+    array = tensors.texts(values, (len(values),)) if datatype == "BYTES" else numbers(values, datatype)
     if len(array) < size:
         array = np.concatenate([array, np.full(size - len(array), array[-1], array.dtype)])
     return array.reshape(shape)
@@ -111,44 +120,75 @@ def numbers(values: Any, datatype: str) -> NDArray[Any]:
     return np.array(values, dtype=tensors.DATATYPES[datatype] if datatype.startswith("FP") else None)
 
 
-def fill(tensor: Any, rows: NDArray[np.float32]) -> None:
-    """Write probabilities into a ``TensorProto``."""
-    tensor.dtype = 1
-    for side in rows.shape:
+def fill(tensor: Any, array: NDArray[Any]) -> None:
+    """Write an array into a ``TensorProto``."""
+    datatype = tensors.NAMES[array.dtype.name] if array.dtype.kind in "fiub" else "BYTES"
+    tensor.dtype = NUMBERS[datatype]
+    for side in array.shape:
         tensor.tensor_shape.dim.add(size=side)
-    tensor.float_val.extend(rows.ravel().tolist())
+    values = array.ravel()
+    if datatype == "FP16":  # their bits
+        values = values.view(np.uint16)
+    field = getattr(tensor, TYPES[tensor.dtype][1])
+    field.extend([str(item).encode() for item in values] if datatype == "BYTES" else values.tolist())
 
 
 def classify(context: ServiceContext, request: Any) -> Any:
     """Answer ``Classify``: the score of every class, in the order of the labels."""
-    limits = context.service.limits
-    found, signature = infer(context, request, lambda predictor: to_batch(request.input, predictor.input, limits))
-    names = found.predictor.class_names(found.rows.shape[1])
+
+    def read(predictor: Predictor) -> Tensors:
+        codec.scored_output(predictor)
+        return to_batch(request.input, predictor, context.service.limits)
+
+    found, signature = infer(context, request, read)
     answer = tensorflow_serving_pb2.ClassificationResponse(model_spec=used(found.predictor, signature))
-    for row in found.rows.tolist():
+    for pairs in codec.classes_of(found, codec.scored_output(found.predictor)):
         result = answer.result.classifications.add()
-        for name, score in zip(names, row, strict=False):
+        for name, score in pairs:
             result.classes.add(label=name, score=score)
     return answer
 
 
-def to_batch(given: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
+def regress(context: ServiceContext, request: Any) -> Any:
+    """Answer ``Regress``: one number for each example."""
+
+    def read(predictor: Predictor) -> Tensors:
+        codec.value_output(predictor)
+        return to_batch(request.input, predictor, context.service.limits)
+
+    found, signature = infer(context, request, read)
+    answer = tensorflow_serving_pb2.RegressionResponse(model_spec=used(found.predictor, signature))
+    for value in codec.values_of(found, codec.value_output(found.predictor)):
+        answer.result.regressions.add(value=value)
+    return answer
+
+
+def to_batch(given: Any, predictor: Predictor, limits: Limits) -> Tensors:
     """Return the examples of an ``Input`` as a batch."""
-    listed = given.example_list_with_context if given.HasField("example_list_with_context") else given.example_list
+    with_context = given.HasField("example_list_with_context")
+    listed = given.example_list_with_context if with_context else given.example_list
     check_length(len(listed.examples), limits)
-    shared = listed.context.features.feature if given.HasField("example_list_with_context") else {}
+    shared = listed.context.features.feature if with_context else {}
+    features = [example.features.feature for example in listed.examples]
+    return {spec.name: _feature(features, shared, spec) for spec in predictor.signature.inputs}
+
+
+def _feature(features: list[Any], shared: Any, spec: InputSpec) -> NDArray[Any]:
+    """Return the batch of one input, each example a list of numbers or of texts."""
+    kinds, size = ("bytes_list",) if spec.dtype == TEXT else ("float_list", "int64_list"), tensors.size(spec.shape)
     rows = []
-    for example in listed.examples:
-        features = example.features.feature
-        feature = features[spec.name] if spec.name in features else shared.get(spec.name)
+    for one in features:
+        feature = one[spec.name] if spec.name in one else shared.get(spec.name)
         kind = feature.WhichOneof("kind") if feature is not None else None
-        if kind not in ("float_list", "int64_list"):
-            raise BadRequest(f"An example has no numbers in a feature {spec.name!r}.", "Send a FloatList.")
-        rows.append(np.array(getattr(feature, kind).value, np.float64))
-        if len(rows[-1]) != tensors.size(spec):
+        if kind not in kinds:
+            what, wanted = ("texts", "BytesList") if spec.dtype == TEXT else ("numbers", "FloatList")
+            raise BadRequest(f"An example has no {what} in a feature {spec.name!r}.", f"Send a {wanted}.")
+        values = getattr(feature, str(kind)).value
+        rows.append(tensors.texts(values, (len(values),)) if spec.dtype == TEXT else np.array(values, np.float64))
+        if len(rows[-1]) != (len(rows[0]) if size is None else size):
             message = f"An example has {len(rows[-1])} numbers in the feature {spec.name!r}."
-            raise BadRequest(message, f"Send {tensors.size(spec)}.")
-    return tfserving.fold(np.stack(rows), spec)
+            raise BadRequest(message, f"Send {len(rows[0]) if size is None else size}.")
+    return codec.fold(np.stack(rows), spec)
 
 
 def metadata(context: ServiceContext, request: Any) -> Any:
@@ -170,7 +210,7 @@ def metadata(context: ServiceContext, request: Any) -> Any:
 
 
 def _info(entry: dict[str, Any]) -> Any:
-    info = tensorflow_pb2.TensorInfo(name=entry["name"], dtype=NUMBERS[entry["dtype"]])
+    info = tensorflow_pb2.TensorInfo(name=entry["name"], dtype=KINDS[entry["dtype"]])
     for side in entry["tensor_shape"]["dim"]:
         info.tensor_shape.dim.add(size=int(side["size"]))
     return info
@@ -199,7 +239,7 @@ def refuse(message: str, hint: str) -> Method:
     return method
 
 
-_CLASSIFIER = refuse(f"{tfserving.NO_REGRESSION}.", "Call Predict or Classify.")
+_ONE_BY_ONE = refuse("This server answers one signature at a time.", "Call Predict, Classify or Regress.")
 _RELOAD = refuse(
     "The models of this server are those of its folder.", "mlops-lab models promote and rollback move its aliases."
 )
@@ -209,8 +249,8 @@ SERVICES: dict[str, dict[str, tuple[Method, Any]]] = {
     "tensorflow.serving.PredictionService": {
         "Predict": (predict, tensorflow_serving_pb2.PredictRequest),
         "Classify": (classify, tensorflow_serving_pb2.ClassificationRequest),
-        "Regress": (_CLASSIFIER, None),
-        "MultiInference": (_CLASSIFIER, None),
+        "Regress": (regress, tensorflow_serving_pb2.RegressionRequest),
+        "MultiInference": (_ONE_BY_ONE, None),
         "GetModelMetadata": (metadata, tensorflow_serving_pb2.GetModelMetadataRequest),
     },
     "tensorflow.serving.ModelService": {

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from mlops_lab.errors import BadRequest, LabError
+from mlops_lab.errors import BadRequest, DeadlineExceeded, LabError
 from mlops_lab.serve.codecs.body import too_large
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.http.dispatcher import Dispatcher
+from mlops_lab.serve.rest.cors import cors_headers
 from mlops_lab.serve.rest.reply import Reply, common_headers, error_reply, internal_error
 
 Scope = dict[str, Any]
@@ -38,6 +39,8 @@ class WsgiBridge:
         ``body_bytes`` bounds a body, and ``threads`` the calls at the same time.
     on_refused
         Called with the status code of each request that is refused without calling the application; for metrics.
+    origins
+        The origins whose pages may read such a refusal; for others a browser shows them nothing.
     """
 
     def __init__(
@@ -45,11 +48,13 @@ class WsgiBridge:
         app: WsgiApp,
         limits: Limits,
         on_refused: Callable[[int], object] = lambda status: None,
+        origins: frozenset[str] = frozenset(),
     ) -> None:
         self.app = app
         self.limits = limits
         self.dispatcher = Dispatcher(max(limits.threads, limits.in_flight + 1))
         self._on_refused = on_refused
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -66,17 +71,29 @@ class WsgiBridge:
             reply = await self.dispatcher.run(lambda: call_app(self.app, environ))
         except ClientDisconnected:
             return
+        except DeadlineExceeded as error:  # the application counts it once its call has returned
+            reply = self._refuse(error, scope, request_id(scope))
         except LabError as error:
-            reply = refusal(error)
+            reply = self._refuse(error, scope)
             self._on_refused(error.status)
         except Exception as error:
-            reply = refusal(internal_error(error, "none"))
+            reply = self._refuse(internal_error(error, "none"), scope)
         await send_reply(send, reply)
 
+    def _refuse(self, error: LabError, scope: Scope, request_id: str = "") -> Reply:
+        reply = refusal(error, request_id)
+        origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1")
+        return reply._replace(headers=[*reply.headers, *cors_headers(self._origins, origin)])
 
-def refusal(error: LabError) -> Reply:
-    """Return the whole reply for a request that no application has seen."""
-    context = RequestContext.begin()
+
+def request_id(scope: Scope) -> str:
+    """Return the ``X-Request-Id`` of a request; empty where it has none."""
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
+
+
+def refusal(error: LabError, request_id: str = "") -> Reply:
+    """Return the whole reply for a request that no application has answered."""
+    context = RequestContext.begin(request_id)
     reply = error_reply(error, context.request_id)
     return reply._replace(headers=[*reply.headers, *common_headers(context, "")])
 

@@ -6,10 +6,12 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from mlops_lab.errors import Unavailable
+from mlops_lab.serve.core.watchdog import give_up
 
 Result = TypeVar("Result")
 
@@ -24,6 +26,11 @@ class Dispatcher:
     ----------
     threads
         The largest number of calls at the same time.
+
+    Attributes
+    ----------
+    pending
+        The number of calls that have not returned. One that was given up counts: its thread is taken.
     """
 
     def __init__(self, threads: int) -> None:
@@ -48,18 +55,21 @@ class Dispatcher:
             )
 
     async def run(self, call: Callable[[], Result]) -> Result:
-        """Return what a call returns, or raise what it raises, without blocking the event loop."""
+        """Return what a call returns, or raise what it raises, without blocking the event loop.
+
+        Raises
+        ------
+        DeadlineExceeded
+            The watchdog has given the call up; it goes on in its thread.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self.pending += 1
-        try:
-            self._calls.put((call, loop, future))
-            if self._threads < min(self.pending, self._maximum):
-                self._threads += 1
-                threading.Thread(target=self._work, name="mlops-lab-worker", daemon=True).start()
-            return await future
-        finally:
-            self.pending -= 1
+        self._calls.put((call, loop, future))
+        if self._threads < min(self.pending, self._maximum):
+            self._threads += 1
+            threading.Thread(target=self._work, name="mlops-lab-worker", daemon=True).start()
+        return await future
 
     def stop(self) -> None:
         """End the idle threads; one that is busy ends after its call."""
@@ -70,13 +80,25 @@ class Dispatcher:
         while (item := self._calls.get()) is not None:
             call, loop, future = item
             settle: Callable[[Any], None]
+            give_up.set(partial(_abandon, loop, future))
             try:
                 value, settle = call(), future.set_result
             except BaseException as error:  # whatever it is, it belongs to the caller
                 value, settle = error, future.set_exception
+            give_up.set(None)
             with suppress(RuntimeError):  # the loop has ended, and nobody waits
-                loop.call_soon_threadsafe(_settle, future, settle, value)
+                loop.call_soon_threadsafe(self._finish, future, settle, value)
             del item, call, future, settle, value  # an idle thread must not keep a version in memory
+
+    def _finish(self, future: asyncio.Future[Any], settle: Callable[[Any], None], value: Any) -> None:
+        self.pending -= 1
+        _settle(future, settle, value)
+
+
+def _abandon(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], error: BaseException) -> None:
+    """Tell whoever waits for a call that it has been given up; from any thread."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(_settle, future, future.set_exception, error)
 
 
 def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], value: Any) -> None:

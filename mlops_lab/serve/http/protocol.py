@@ -16,9 +16,10 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from mlops_lab.errors import BadRequest, LabError, TooLarge
+from mlops_lab.errors import BadRequest, LabError, TooLarge, Unavailable
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.http.bridge import refusal
+from mlops_lab.serve.http.guard import BROWSER_FIELDS, BrowserGuard
 
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+;=-]*(?::\d*)?|\[[0-9A-Fa-f:.]+\](?::\d*)?")
 # A client reads an answer only when its body was taken; so a body that is refused is read and discarded up to this
@@ -82,19 +83,33 @@ class StrictProtocol(HttpToolsProtocol):
         ``headers``, ``header_bytes``, ``idle_seconds``, ``head_seconds`` and ``body_seconds`` hold here.
     on_refused
         Called with the status code of each request that is refused here.
+    guard
+        Refuses requests for other hosts, and those that pages of other sites send.
+    connections
+        Number of open connections at which another one takes the place of one that waits; by default that of the
+        limits.
     """
 
     def __init__(
-        self, *args: Any, limits: Limits, on_refused: Callable[[int], object] = lambda status: None, **kwargs: Any
+        self,
+        *args: Any,
+        limits: Limits,
+        on_refused: Callable[[int], object] = lambda status: None,
+        guard: BrowserGuard | None = None,
+        connections: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.access_log = False
         self.logger = silent_logger()
         self._limits = limits
         self._on_refused = on_refused
+        self._guard = guard
+        self._most = connections or limits.connections
         # By the loop's clock: when this connection is closed unless more arrives.
         self.deadline = math.inf
         self._reading = "nothing"  # "head", "body" or "nothing"
+        self._waits_since = 0.0
         self._unparsed = 0  # bytes of the head, or of framing around the chunks of a body
         self._discarded: int | None = None
 
@@ -102,7 +117,34 @@ class StrictProtocol(HttpToolsProtocol):
         """Accept a connection."""
         super().connection_made(transport)
         self.transport = self._whole = WholeTransport(transport)  # type: ignore[assignment]
-        self.deadline = self.loop.time() + self._limits.idle_seconds
+        self._waits_since = self.loop.time()
+        self.deadline = self._waits_since + self._limits.idle_seconds
+        if len(self.connections) > self._most:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Close the connection that has waited longest for its client, since there are too many."""
+        others = [one for one in self.connections if one is not self and not one.transport.is_closing()]
+        waiting = [one for one in others if isinstance(one, StrictProtocol) and not one.is_answering()]
+        if len(others) < self._most:  # those that are closing make room
+            return
+        if not waiting:
+            self._refuse(self._too_many(), 503)
+            self.transport.close()
+            return
+        victim = min(waiting, key=lambda one: one._waits_since)
+        if victim.is_busy():
+            victim._refuse(self._too_many(), 503)
+        victim.transport.close()
+
+    def _too_many(self) -> Unavailable:
+        message = f"The server has {self._most} open connections, which is its limit (connections)."
+        return Unavailable(message, "Send whole requests, and close connections that are idle.", code="overloaded")
+
+    def is_answering(self) -> bool:
+        """Return whether a request has arrived whole, and its answer has not been sent."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        return self._reading == "nothing" and (answering or self.transport.get_write_buffer_size() > 0)
 
     def is_busy(self) -> bool:
         """Return whether a request is being read or answered."""
@@ -145,7 +187,8 @@ class StrictProtocol(HttpToolsProtocol):
         """Start the clock of a head."""
         super().on_message_begin()
         self._reading = "head"
-        self.deadline = self.loop.time() + self._limits.head_seconds
+        self._waits_since = self.loop.time()
+        self.deadline = self._waits_since + self._limits.head_seconds
 
     def on_headers_complete(self) -> None:
         """Check a head, and hand the request to the application."""
@@ -192,7 +235,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._refuse(BadRequest(f"Malformed HTTP request: {error or msg}.", "Use an HTTP library."), 400)
 
     def _idle_deadline(self) -> float:
-        return self.loop.time() + self._limits.idle_seconds
+        self._waits_since = self.loop.time()
+        return self._waits_since + self._limits.idle_seconds
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -211,7 +255,13 @@ class StrictProtocol(HttpToolsProtocol):
             return BadRequest(f"The request is HTTP/{version[:8]}.", "Use HTTP/1.1."), 400
         if version == "1.0" and any(name == b"transfer-encoding" for name, _ in headers):
             return BadRequest("There is a Transfer-Encoding in an HTTP/1.0 request.", "Use HTTP/1.1."), 400
-        return None
+        guard = self._guard
+        if guard is None:
+            return None
+        if hosts and hosts[0] in guard.seen and BROWSER_FIELDS.isdisjoint([name for name, _ in headers]):
+            return None
+        refused = guard.check(self.parser.get_method(), headers)
+        return (refused, refused.status) if refused is not None else None
 
     def _head_too_large(self) -> TooLarge:
         limits = self._limits

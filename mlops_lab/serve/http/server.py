@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,12 +18,15 @@ import uvicorn
 
 from mlops_lab.errors import WrongUsage
 from mlops_lab.serve.core.limits import Limits
+from mlops_lab.serve.http.guard import BrowserGuard
 from mlops_lab.serve.http.protocol import StrictProtocol
 from mlops_lab.serve.ports import LOOPBACK
 
 # A drain is over when, so many times in a row 10 ms apart, there was nothing to read, to answer or to send.
 QUIET_LOOKS = 20
 TICK_SECONDS = 1.0
+# Open files that are left to models, logs and threads, and connections that are taken whatever is left.
+FILES_BESIDE, FEWEST_CONNECTIONS = 24, 4
 _servers: weakref.WeakSet[HttpServer] = weakref.WeakSet()
 
 
@@ -38,6 +42,7 @@ class _Uvicorn(uvicorn.Server):
         self.drain = False
         self.ready = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.looked = time.monotonic()
         self._asked = asyncio.Event()
 
     async def main_loop(self) -> None:
@@ -48,6 +53,7 @@ class _Uvicorn(uvicorn.Server):
         while not self._asked.is_set():
             await self.on_tick(10 * tick)  # uvicorn renews its headers every tenth tick
             self._expire()
+            self.looked = time.monotonic()
             tick += 1
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), TICK_SECONDS)
@@ -79,6 +85,7 @@ class _Uvicorn(uvicorn.Server):
             await self._drain()
         for server in self.servers:
             server.close()
+        await asyncio.sleep(0)  # what was accepted in this very step becomes a connection
         for connection in self._connections():
             connection.transport.abort()
         for task in list(self.server_state.tasks):
@@ -119,6 +126,24 @@ class _Uvicorn(uvicorn.Server):
             await loop.connect_accepted_socket(factory, connection)
 
 
+def affordable_connections(limits: Limits) -> int:
+    """Return how many connections may be open, so that files are left for everything else.
+
+    Examples
+    --------
+    >>> affordable_connections(Limits(connections=8))
+    8
+    """
+    try:
+        import resource
+
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        held = len(os.listdir("/dev/fd"))
+    except (ImportError, OSError):  # Windows has no such limit
+        return limits.connections
+    return min(limits.connections, max(FEWEST_CONNECTIONS, allowed - held - FILES_BESIDE))
+
+
 class HttpServer:
     """An ASGI application behind a listening socket.
 
@@ -134,6 +159,8 @@ class HttpServer:
         Whether a drain answers the connections that wait in the kernel; not where the next process is to have them.
     on_refused
         Called with the status code of each request that is refused before it reaches the application.
+    guard
+        Refuses requests for other hosts, and those that pages of other sites send.
     """
 
     def __init__(
@@ -144,11 +171,18 @@ class HttpServer:
         *,
         take_waiting: bool = True,
         on_refused: Callable[[int], object] = lambda status: None,
+        guard: BrowserGuard | None = None,
     ) -> None:
         listener.setblocking(False)
         config = uvicorn.Config(
             app,
-            http=partial(StrictProtocol, limits=limits, on_refused=on_refused),  # type: ignore[arg-type]
+            http=partial(  # type: ignore[arg-type]
+                StrictProtocol,
+                limits=limits,
+                on_refused=on_refused,
+                guard=guard,
+                connections=affordable_connections(limits),
+            ),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -165,6 +199,11 @@ class HttpServer:
         self.port: int = listener.getsockname()[1]
         self.thread = threading.Thread(target=self._run, name=f"mlops-lab-{self.port}", daemon=True)
         _servers.add(self)
+
+    @property
+    def looked(self) -> float:
+        """When the event loop ran last, by ``time.monotonic``; it does once a second until the server ends."""
+        return self._uvicorn.looked
 
     def start(self) -> None:
         """Begin to answer, in a thread."""

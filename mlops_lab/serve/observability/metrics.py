@@ -10,15 +10,18 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 import mlops_lab
+from mlops_lab.answers import classes_of, from_outputs
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.core.admission import AdmissionController
 from mlops_lab.serve.core.inference import Inference
@@ -102,13 +105,22 @@ class Metrics:
         self._registry.register(collector)
 
     def predicted(self, inference: Inference) -> None:
-        """Count the classes that a version answered."""
+        """Count the classes that a version answered; a model that answers numbers alone has none."""
+        if inference.outputs is not None:
+            return self._count_answers(inference.predictor, inference.outputs)
         labels = inference.predictor.labels
         with self._lock:
             classes = self._of(inference.predictor).classes
             for index in inference.rows.argmax(axis=1).tolist():
                 known = index < min(MAX_CLASSES, len(labels))
                 classes[labels[index] if known else str(index) if index < MAX_CLASSES else "(other)"] += 1
+
+    def _count_answers(self, predictor: Predictor, outputs: Mapping[str, NDArray[Any]]) -> None:
+        names = [name for answer in from_outputs(outputs, predictor.signature) for name in classes_of(answer)]
+        with self._lock:
+            classes = self._of(predictor).classes
+            for name in names:
+                classes[name if name in classes or len(classes) < MAX_CLASSES else "(other)"] += 1
 
     def count(self, route: str, method: str, status: int, context: RequestContext) -> None:
         """Count a request that has been answered, and record the time of its stages."""
@@ -199,6 +211,11 @@ class Metrics:
     def _about_now(self) -> Iterator[Metric]:
         in_flight = GaugeMetricFamily("mlops_lab_in_flight", "Requests being answered now.", labels=("model",))
         waiting = GaugeMetricFamily("mlops_lab_waiting", "Requests waiting in the queue now.", labels=("model",))
+        overdue = GaugeMetricFamily(
+            "mlops_lab_overdue",
+            "Requests past their deadline that still compute, and keep their place.",
+            labels=("model",),
+        )
         ready = GaugeMetricFamily(
             "mlops_lab_version_ready", "1 where the version answers, 0 where it failed.", labels=("model", "version")
         )
@@ -206,8 +223,9 @@ class Metrics:
             queue = self._admission.queue(name)
             in_flight.add_metric((name,), queue.in_flight)
             waiting.add_metric((name,), len(queue.waiting))
+            overdue.add_metric((name,), queue.overdue)
             for version, state in entry.states().items():
                 ready.add_metric((name, version), float(state in ("ready", "not loaded")))
         about = GaugeMetricFamily("mlops_lab_build", "The version of this server.", labels=("version",))
         about.add_metric((mlops_lab.__version__,), 1)
-        yield from (in_flight, waiting, ready, about)
+        yield from (in_flight, waiting, overdue, ready, about)

@@ -63,7 +63,7 @@ def make_document(
         "info": {
             "title": "mlops-lab inference server",
             "version": mlops_lab.__version__,
-            "description": "Classifies images with the models that are loaded now.",
+            "description": "Answers with the models that are loaded now.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         **({"servers": [{"url": root}]} if root else {}),
@@ -86,8 +86,10 @@ def make_document(
 def _model_paths(name: str, entry: ModelEntry, limits: Limits) -> Json:
     predictors = list(entry.loaded.values())
     version = in_path("version", sorted(filter(None, entry.by_version)), "A version, an alias, or latest.")
-    body = schemas.request_body(name, predictors[0].input, limits)
-    about = next(iter(predictors)).info.get("description") or f"Classify with {name}"
+    body = schemas.request_body(name, predictors[0], limits)
+    about = predictors[0].info.get("description") or (
+        f"Classify with {name}" if predictors[0].signature.is_classifier else f"Ask {name}"
+    )
     facts, answer = in_json(f"{name}.Version"), in_json(f"{name}.Answer")
     model = in_json(f"{name}.Model")
     paths: Json = {
@@ -103,7 +105,7 @@ def _model_paths(name: str, entry: ModelEntry, limits: Limits) -> Json:
     }
     shares = in_json("Traffic")
     paths[f"/models/{name}/traffic"] = {"get": get(f"{name}.traffic", "models", f"Who answers for {name}", shares)}
-    if all(predictor.input.size for predictor in predictors):
+    if all(predictor.input.size and len(predictor.signature.inputs) == 1 for predictor in predictors):
         png = {"image/png": {"schema": schemas.binary("image/png")}}
         seen = post(
             f"{name}.see", "models", f"What {name} sees of the first image, as it is given to the model", body, png
@@ -131,7 +133,7 @@ def _operations() -> Json:
     text = {"text/plain": {"schema": {"type": "string"}}}
     paths = {
         "/healthz": get("alive", "operations", "Whether the server is alive", in_json("Alive")),
-        "/readyz": get("ready", "operations", "Whether every model answers", in_json("Ready"), 503),
+        "/readyz": get("ready", "operations", "Whether it answers, and which models do not", in_json("Ready"), 503),
         "/metrics": get("metrics", "operations", "Counts and times, for Prometheus", text),
         TFSERVING_METRICS_PATH: get(
             "tfMetrics", "operations", "Counts and times as TensorFlow Serving names them", text, 404

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
-from mlops_lab.image import InputSpec, describe, encode_png
+from mlops_lab.image import describe
+from mlops_lab.inputs import TEXT as TEXT_TYPE
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import ModelEntry
+from mlops_lab.serve.openapi import tasks
 from mlops_lab.serve.openapi.components import Json
+from mlops_lab.serve.openapi.primitives import TEXT, any_of, array, closed, record
+from mlops_lab.serve.openapi.tasks import BASE64
 
-TEXT: Json = {"type": "string"}
 COUNT: Json = {"type": "integer", "minimum": 0}
 VERSION: Json = {"type": "string", "pattern": "^v[1-9][0-9]{0,5}$"}
-BASE64: Json = {
-    "type": "string",
-    "format": "image",
-    # How every PNG and JPEG file begins, in base64.
-    "pattern": "^(data:image/(png|jpeg);base64,)?(iVBORw0KGgo|/9j/)",
-    "contentEncoding": "base64",
-    "contentMediaType": "image/png",
-    "description": "A PNG or JPEG file in base64.",
-}
 # The description of a version; a predictor that was made in Python may have fewer of these keys.
 FACTS: Json = {
     "name": TEXT,
@@ -35,6 +25,9 @@ FACTS: Json = {
     "engine": TEXT,
     "versions": {"type": "object", "additionalProperties": TEXT},
     "input": {"type": "object"},
+    "task": TEXT,
+    "inputs": {"type": "array", "items": {"type": "object"}},
+    "outputs": {"type": "array", "items": {"type": "object"}},
     "labels": {"type": "array", "items": TEXT},
     "number_of_parameters": COUNT,
     "trainable_parameters": COUNT,
@@ -57,7 +50,10 @@ def shared() -> Json:
         "Chain": record(name=TEXT, description=TEXT, state=TEXT, links=array({"type": "object"})),
         "ChainAnswer": record(chain=TEXT, answer={"type": ["string", "array"]}, links=array({"type": "object"})),
         "Alive": record(status={"const": "alive"}),
-        "Ready": record(status={"const": "ready"}, models=array(listed)),
+        "Ready": {
+            **record(status={"const": "ready"}),
+            "properties": {"status": {"const": "ready"}, "models": array(listed), "store": TEXT},
+        },
     }
 
 
@@ -74,21 +70,26 @@ def of_models(models: Mapping[str, ModelEntry], limits: Limits) -> Json:
             aliases={"type": "object", "additionalProperties": VERSION},
             states={"type": "object", "additionalProperties": TEXT},
         )
-        found[f"{name}.Image"] = any_of([_image(spec) for spec in specs(predictors)])
-        found[f"{name}.Images"] = _images(name, limits)
+        images = [tasks.image(spec) for spec in tasks.specs(filter(tasks.takes_images, predictors))]
+        if images:
+            found[f"{name}.Image"] = any_of(images)
+        found[f"{name}.Images"] = tasks.request(name, predictors, limits)
         found[f"{name}.Prediction"] = _prediction(predictors)
         predictions = {**array({"$ref": f"#/components/schemas/{name}.Prediction"}), "minItems": 1}
         found[f"{name}.Answer"] = record(model={"const": name}, version=VERSION, predictions=predictions)
     return found
 
 
-def request_body(name: str, spec: InputSpec, limits: Limits) -> Json:
-    """Return every way in which images can be sent to a model."""
-    content = _files(limits.batch) if spec.size else {}
+def request_body(name: str, predictor: Predictor, limits: Limits) -> Json:
+    """Return every way in which examples can be sent to a model."""
+    specs = predictor.signature.inputs
+    content = _files(limits.batch) if len(specs) == 1 and specs[0].size else {}
     schema = {"$ref": f"#/components/schemas/{name}.Images"}
-    content["application/json"] = {"schema": schema, "example": {"image": _blank(spec)}}
-    content["application/x-npy"] = {"schema": binary("application/x-npy")}
-    return {"required": True, "description": f"Takes {describe(spec)}.", "content": content}
+    content["application/json"] = {"schema": schema, "example": tasks.blank(predictor)}
+    if len(specs) == 1 and specs[0].dtype != TEXT_TYPE:
+        content["application/x-npy"] = {"schema": binary("application/x-npy")}
+    taken = "; ".join(map(describe, specs))
+    return {"required": True, "description": f"Takes {taken}.", "content": content}
 
 
 def chain_body() -> Json:
@@ -127,37 +128,9 @@ def _extended(facts: Json, **more: Json) -> Json:
     return {"type": "object", "properties": {**facts["properties"], **more}, "required": required}
 
 
-def specs(predictors: Iterable[Predictor]) -> list[InputSpec]:
-    """Return the distinct inputs of the versions of a model."""
-    return list(dict.fromkeys(predictor.input for predictor in predictors))
-
-
-def _image(spec: InputSpec) -> Json:
-    """Return the forms in which JSON can hold one image, or one array for a model that takes no images."""
-    if spec.size is None:
-        return nested(spec.shape, number(spec.dtype))
-    # Whole numbers: fractions up to 1 are taken for pixels that were divided by 255 already, and refused.
-    pixel = {"type": "integer", "minimum": 0, "maximum": 255}
-    return any_of([BASE64, *(nested(shape, pixel) for shape in dict.fromkeys(spec.example_shapes))])
-
-
-def number(dtype: str) -> Json:
-    """Return the range of a number of a type: beyond its largest, and half a step, it would become infinite."""
-    if dtype not in ("float16", "float32"):
-        return {"type": "number"}
-    largest = np.finfo(dtype).max
-    step = float(largest) - float(np.nextafter(largest, largest.dtype.type(0)))
-    edge = float(largest) + step / 2
-    return {"type": "number", "exclusiveMinimum": -edge, "exclusiveMaximum": edge}
-
-
-def _images(name: str, limits: Limits) -> Json:
-    image = {"$ref": f"#/components/schemas/{name}.Image"}
-    several = {**array(image), "minItems": 1, "maxItems": limits.batch}
-    return {"oneOf": [closed(image=image), closed(images=several)]}
-
-
-def _prediction(predictors: Iterable[Predictor]) -> Json:
+def _prediction(predictors: Sequence[Predictor]) -> Json:
+    if not all(predictor.signature.is_classifier for predictor in predictors):
+        return any_of([tasks.answer(one) for one in dict.fromkeys(predictor.signature for predictor in predictors)])
     labels = [predictor.labels for predictor in predictors]
     most, least = max(map(len, labels)), min(map(len, labels))
     return record(
@@ -166,36 +139,3 @@ def _prediction(predictors: Iterable[Predictor]) -> Json:
         confidence={"type": "number"},
         probabilities={**array({"type": "number"}), "minItems": least, "maxItems": most},
     )
-
-
-def _blank(spec: InputSpec) -> Any:
-    if spec.size is None:
-        return np.zeros(spec.shape).tolist()
-    return base64.b64encode(encode_png(np.zeros(spec.image_shape, np.uint8))).decode()
-
-
-def nested(shape: tuple[int, ...], item: Json) -> Json:
-    """Return the schema of nested lists of a shape."""
-    for side in reversed(shape):
-        item = {**array(item), "minItems": side, "maxItems": side}
-    return item
-
-
-def array(items: Json) -> Json:
-    """Return the schema of a list."""
-    return {"type": "array", "items": items}
-
-
-def any_of(schemas: list[Json]) -> Json:
-    """Return the schema of a value that fits at least one of several schemas."""
-    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-
-
-def record(**properties: Json) -> Json:
-    """Return the schema of an object that has these keys, and perhaps others."""
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def closed(**properties: Json) -> Json:
-    """Return the schema of an object that has just these keys."""
-    return {**record(**properties), "additionalProperties": False}

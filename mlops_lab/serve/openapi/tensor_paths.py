@@ -7,17 +7,15 @@ say where the JSON in front of the bytes ends.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
-
-from mlops_lab.image import InputSpec
-from mlops_lab.predict import Predictor
+from mlops_lab.inputs import TEXT as TEXT_TYPE
+from mlops_lab.inputs import InputSpec
 from mlops_lab.serve.codecs import tensors
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import ModelEntry
 from mlops_lab.serve.openapi.components import Json, get, in_json, in_path, post
-from mlops_lab.serve.openapi.schemas import TEXT, any_of, array, closed, nested, number, record, specs
+from mlops_lab.serve.openapi.primitives import TEXT, any_of, array, batch, closed, nested, number, record
+from mlops_lab.signature import OutputSpec, Signature
 
 TFSERVING, OIP = "TensorFlow Serving", "Open Inference Protocol"
 TAGS = (
@@ -44,7 +42,7 @@ def paths(models: Mapping[str, ModelEntry]) -> Json:
 
 def answers() -> Json:
     """Return the schemas of what is answered."""
-    scores = array(array({"type": "number"}))
+    scores = {"type": "array"}
     classes = array(array({**array({"type": ["string", "number"]}), "minItems": 2, "maxItems": 2}))
     state = record(version=TEXT, state=TEXT, status=record(error_code=TEXT, error_message=TEXT))
     spec = record(name=TEXT, signature_name=TEXT, version=TEXT)
@@ -54,8 +52,9 @@ def answers() -> Json:
     metadata = record(name=TEXT, versions=array(TEXT), platform=TEXT, inputs=array(tensor), outputs=array(tensor))
     output = {**tensor, "anyOf": [record(data={"type": "array"}), record(parameters={"type": "object"})]}
     return {
-        "tfserving.Predictions": any_of([record(predictions=scores), record(outputs=scores)]),
+        "tfserving.Predictions": any_of([record(predictions=scores), record(outputs={"type": ["array", "object"]})]),
         "tfserving.Results": record(results=classes),
+        "tfserving.Values": record(results=array({"type": "number"})),
         "tfserving.Status": record(model_version_status=array(state)),
         "tfserving.Metadata": record(model_spec=spec, metadata=signatures),
         "oip.Server": record(name=TEXT, version=TEXT, extensions=array(TEXT)),
@@ -83,13 +82,18 @@ def _body_of(name: str, word: str) -> Json:
 
 def _tfserving(name: str, entry: ModelEntry) -> Json:
     aliases = list(entry.answering_aliases())
+    verbs = {
+        "classify": all(tensors.scored(predictor) for predictor in entry.loaded.values()),
+        "regress": all(tensors.valued(predictor) for predictor in entry.loaded.values()),
+    }
+    left_out = tuple(f":{verb}" for verb, answers in verbs.items() if not answers)
     found = _tfserving_at(name, "", "", {})
     version = in_path("version", map(str, entry.versions()), "A version: 1 stands for v1.")
     found |= _tfserving_at(name, "/versions/{version}", "ByVersion", {"parameters": [version]})
     if aliases:
         label = in_path("label", aliases, "An alias.")
         found |= _tfserving_at(name, "/labels/{label}", "ByLabel", {"parameters": [label]})
-    return found
+    return {path: operations for path, operations in found.items() if not path.endswith(left_out)}
 
 
 def _tfserving_at(name: str, place: str, word: str, shared: Json) -> Json:
@@ -104,15 +108,16 @@ def _tfserving_at(name: str, place: str, word: str, shared: Json) -> Json:
     return {
         model: read("status", "Which versions answer", "tfserving.Status"),
         f"{model}/metadata": read("signatures", "What goes in and comes out", "tfserving.Metadata"),
-        f"{model}:predict": ask("predict", "Probabilities", "Rows", "tfserving.Predictions"),
+        f"{model}:predict": ask("predict", "The outputs", "Rows", "tfserving.Predictions"),
         f"{model}:classify": ask("classifyExamples", "Labels and scores", "Examples", "tfserving.Results"),
+        f"{model}:regress": ask("regressExamples", "A number", "Examples", "tfserving.Values"),
     }
 
 
 def _server() -> Json:
     about = get("oip.server", OIP, "What this server is", in_json("oip.Server"))
     live = get("oip.live", OIP, "Whether it is alive", in_json("oip.Live"))
-    ready = get("oip.ready", OIP, "Whether every model answers; if not, with status 400", in_json("oip.Ready"))
+    ready = get("oip.ready", OIP, "Whether it answers; if not, with status 400", in_json("oip.Ready"))
     ready["responses"]["400"] = {"description": "Not ready.", "content": in_json({"type": "object"})}
     live["security"] = ready["security"] = []
     body = {"content": in_json({**record(), "properties": {"ready": FLAG}})}
@@ -136,7 +141,7 @@ def _oip(name: str, entry: ModelEntry) -> Json:
         model, who = f"/v2/models/{name}{place}", f"{name}.oip"
         metadata = get(f"{who}.metadata{word}", OIP, "What goes in and comes out", in_json("oip.Metadata"), 404)
         ready = get(f"{who}.ready{word}", OIP, "Whether it answers", in_json("oip.ModelReady"), 404)
-        infer = post(f"{who}.infer{word}", OIP, "Probabilities", body, answer)
+        infer = post(f"{who}.infer{word}", OIP, "The outputs", body, answer)
         found |= {
             model: {**shared, "get": metadata},
             f"{model}/ready": {**shared, "get": ready},
@@ -145,14 +150,21 @@ def _oip(name: str, entry: ModelEntry) -> Json:
     return found
 
 
-def _takes(entry: ModelEntry) -> list[InputSpec]:
-    return specs(entry.loaded.values())
+def _signatures(entry: ModelEntry) -> list[Signature]:
+    """Return the distinct signatures of the versions of a model."""
+    return list(dict.fromkeys(predictor.signature for predictor in entry.loaded.values()))
 
 
 def _body(name: str, entry: ModelEntry, schema: Json, example: Json) -> Json:
-    wanted = " or ".join(dict.fromkeys(tensors.wanted(spec) for spec in _takes(entry)))
+    kinds = [
+        ", ".join(
+            f"{spec.name} {tensors.wanted(spec)}" if len(one.inputs) > 1 else tensors.wanted(spec)
+            for spec in one.inputs
+        )
+        for one in _signatures(entry)
+    ]
     content = {"application/json": {"schema": schema, "example": example}}
-    return {"required": True, "description": f"{name} takes {wanted}.", "content": content}
+    return {"required": True, "description": f"{name} takes {' or '.join(dict.fromkeys(kinds))}.", "content": content}
 
 
 def _signed(entry: ModelEntry, *others: Json) -> Json:
@@ -161,70 +173,87 @@ def _signed(entry: ModelEntry, *others: Json) -> Json:
     return {"type": "object", "properties": {"signature_name": {"enum": ["", *names]}}, "oneOf": list(others)}
 
 
+def _value(spec: InputSpec) -> Json:
+    """Return the schema of one number or text of an input, in JSON of TensorFlow Serving."""
+    value = number(spec.dtype)
+    return any_of([value, closed(b64=TEXT)]) if spec.dtype == TEXT_TYPE else value
+
+
 def _rows(name: str, entry: ModelEntry, limits: Limits) -> Json:
     """Return the body of ``:predict``: rows under ``instances``, or a column under ``inputs``."""
     rows, columns = [], []
-    for spec in _takes(entry):
-        one = nested(spec.shape, number(spec.dtype))
-        rows += [_batch(one, limits), _batch(closed(**{spec.name: one}), limits)]
-        columns += [_batch(one, limits), record(**{spec.name: _batch(one, limits)})]
+    for signature in _signatures(entry):
+        kinds = {spec.name: nested(spec.shape, _value(spec)) for spec in signature.inputs}
+        rows.append(batch(closed(**kinds), limits))
+        columns.append(record(**{key: batch(one, limits) for key, one in kinds.items()}))
+        if len(kinds) == 1:
+            (one,) = kinds.values()
+            rows.insert(-1, batch(one, limits))
+            columns.insert(-1, batch(one, limits))
     row, column = record(instances=any_of(rows)), record(inputs=any_of(columns))
     row["properties"]["inputs"] = column["properties"]["instances"] = False
-    schema = _signed(entry, row, column)
-    return _body(name, entry, schema, {"instances": [_zeros(entry).tolist()]})
+    example = _zeros(entry)
+    only = next(iter(example.values())) if len(example) == 1 else [{key: one[0] for key, one in example.items()}]
+    return _body(name, entry, _signed(entry, row, column), {"instances": only})
 
 
 def _examples(name: str, entry: ModelEntry, limits: Limits) -> Json:
-    """Return the body of ``:classify``: features by name, flat or in shape."""
+    """Return the body of ``:classify`` and ``:regress``: features by name, flat or in shape."""
     kinds = []
-    for spec in _takes(entry):
-        value = number(spec.dtype)
-        for shape in dict.fromkeys([spec.shape, (tensors.size(spec),)]):
-            kinds.append(_batch(record(**{spec.name: nested(shape, value)}), limits))
+    for signature in _signatures(entry):
+        shaped = {spec.name: nested(spec.shape, _value(spec)) for spec in signature.inputs}
+        flat = {spec.name: nested((tensors.size(spec.shape),), _value(spec)) for spec in signature.inputs}
+        kinds += [batch(record(**one), limits) for one in ([flat] if flat == shaped else [shaped, flat])]
     message = record(examples=any_of(kinds))
     message["properties"]["context"] = {"type": "object"}
-    feature = {_takes(entry)[0].name: _zeros(entry).ravel().tolist()}
+    feature = {spec.name: spec.zeros().ravel().tolist() for spec in _signatures(entry)[0].inputs}
     return _body(name, entry, _signed(entry, message), {"examples": [feature]})
 
 
 def _inference(name: str, entry: ModelEntry, limits: Limits) -> Json:
     """Return the body of ``infer``. That the data have as many numbers as the shape says, no schema can say."""
-    inputs = [_input(spec, limits) for spec in _takes(entry)]
-    outputs = [_output(predictor) for predictor in entry.loaded.values()]
-    message = record(inputs={**array(any_of(inputs)), "minItems": 1, "maxItems": 1})
+    signatures = _signatures(entry)
+    inputs = [_input(spec, limits) for spec in dict.fromkeys(spec for one in signatures for spec in one.inputs)]
+    outputs = [_output(spec) for predictor in entry.loaded.values() for spec in tensors.outputs_of(predictor)]
+    least, most = (choose(len(one.inputs) for one in signatures) for choose in (min, max))
+    message = record(inputs={**array(any_of(inputs)), "minItems": least, "maxItems": most})
+    most = max(len(one.outputs) for one in signatures)
     message["properties"] |= {
         "id": {"type": ["string", "null"]},
         "parameters": {**PARAMETERS, "properties": {"binary_data_output": FLAG}},
-        "outputs": {"type": ["array", "null"], "items": any_of(outputs), "maxItems": 1},
+        "outputs": {"type": ["array", "null"], "items": any_of(outputs), "maxItems": most},
     }
-    spec = _takes(entry)[0]
-    tensor = {"name": spec.name, "shape": [1, *spec.shape], "datatype": tensors.datatype_of(spec)}
-    return _body(name, entry, message, {"inputs": [{**tensor, "data": _zeros(entry).ravel().tolist()}]})
+    given = [
+        {
+            **{"name": spec.name, "shape": [1, *spec.least_shape], "datatype": tensors.datatype_of(spec)},
+            "data": spec.zeros().ravel().tolist(),
+        }
+        for spec in signatures[0].inputs
+    ]
+    return _body(name, entry, message, {"inputs": given})
 
 
 def _input(spec: InputSpec, limits: Limits) -> Json:
     value = number(spec.dtype)
     length = {"type": "integer", "minimum": 1, "maximum": limits.batch}
-    sides = [length, *({"type": "integer", "const": side} for side in spec.shape)]
+    free: Json = {"type": "integer", "minimum": 0}
+    sides = [length, *(free if side is None else {"type": "integer", "const": side} for side in spec.shape)]
     shape = {"type": "array", "prefixItems": sides, "items": False, "minItems": len(sides)}
-    size = tensors.size(spec)
-    flat = {**array(value), "minItems": size, "maxItems": size * limits.batch}
-    data = any_of([flat, _batch(nested(spec.shape, value), limits)])
+    size = tensors.size(spec.shape)
+    flat = array(value) if size is None else {**array(value), "minItems": size, "maxItems": size * limits.batch}
+    data = any_of([flat, batch(nested(spec.shape, value), limits)])
     entry = record(name={"const": spec.name}, shape=shape, datatype={"enum": tensors.datatypes(spec)}, data=data)
     entry["properties"]["parameters"] = {**PARAMETERS, "properties": {"binary_data_size": False}}
     return entry
 
 
-def _output(predictor: Predictor) -> Json:
+def _output(spec: OutputSpec) -> Json:
     known = {"binary_data": FLAG, "classification": {"type": "integer", "minimum": 0}}
-    entry = record(name={"const": tensors.output_name(predictor)})
+    entry = record(name={"const": spec.name})
     entry["properties"]["parameters"] = {**PARAMETERS, "properties": known}
     return entry
 
 
-def _batch(one: Json, limits: Limits) -> Json:
-    return {**array(one), "minItems": 1, "maxItems": limits.batch}
-
-
-def _zeros(entry: ModelEntry) -> Any:
-    return np.zeros(_takes(entry)[0].shape)
+def _zeros(entry: ModelEntry) -> Json:
+    """Return a batch of one example of each input, as lists."""
+    return {spec.name: spec.zeros().tolist() for spec in _signatures(entry)[0].inputs}

@@ -3,6 +3,8 @@
 
 import { KEYS, Paper } from "./canvas.js";
 import { ask, onKey, pretty } from "./ask.js";
+import { barsOf, inWords, paint, percent } from "./answers.js";
+import { fields, inputsOf, isImage } from "./values.js";
 
 const $ = (id) => document.getElementById(id);
 const SAMPLES = [
@@ -15,6 +17,7 @@ const CHAIN = "chain:"; // what begins the value of an option that is a chain an
 
 let models = [];
 let about = null; // what the chosen version is
+let values = null; // reads the fields of a model that takes no image alone
 let times = [];
 let busy = false;
 let again = null; // the wish that came while a request was under way
@@ -46,8 +49,6 @@ async function begin() {
   }
   if (!models.length) return verdict("No model is loaded. Publish one, and load this page again.", "bad");
   await pickModel();
-  if (!paper.empty) return;
-  verdict("Draw something, or choose a sample.", "idle");
 }
 
 function fill(select, options) {
@@ -76,11 +77,25 @@ async function pickVersion() {
   }
   paper.whole = Boolean(chain());
   const how = about.input?.preprocessing ?? {};
+  showFields();
   $("takes").textContent = [about.description, how.size && `Takes ${how.mode} images of ${sizeText()}.`]
     .filter(Boolean).map((text) => text.replace(/\.?$/, ".")).join(" ");
   showSamples();
   times = [];
-  if (!paper.empty) await classify({ say: true });
+  if (values || !paper.empty) await classify({ say: true });
+  else emptied();
+}
+
+// A model that takes numbers, text or several inputs has fields for them in the place of the drawing area.
+function showFields() {
+  const specs = chain() ? [] : inputsOf(about);
+  const drawn = !specs.length || (specs.length === 1 && isImage(specs[0]));
+  $("draw").hidden = !drawn;
+  $("values").hidden = drawn;
+  const fresh = $("values").cloneNode(false); // without the old fields and what listens to them
+  $("values").replaceWith(fresh);
+  values = drawn ? null : fields(fresh, specs, () => classify({ say: true }));
+  $("image-title").textContent = drawn ? "1. An image" : "1. An example";
 }
 
 const address = () => chain() ? `chains/${chain()}` : `models/${$("model").value}/${$("version").value}`;
@@ -129,7 +144,7 @@ async function take(file, button = null) {
 
 // One request at a time; what was drawn meanwhile is asked about afterwards.
 async function classify(wish) {
-  if (paper.empty) return;
+  if (!values && paper.empty) return;
   if (busy) {
     again = { say: wish.say || Boolean(again?.say) };
     return;
@@ -148,39 +163,43 @@ async function classify(wish) {
 }
 
 async function send({ say }) {
-  const image = await paper.image($("invert").checked);
   const path = address();
   if (about?.path !== path) return; // another model is being chosen; it will be asked once it is known
-  const kind = image.type || "application/octet-stream";
+  const given = values && JSON.stringify({ inputs: await values() });
+  const image = given ?? await paper.image($("invert").checked);
+  const kind = given ? "application/json" : image.type || "application/octet-stream";
   const started = performance.now();
   const response = await ask(path, { method: "POST", body: image, headers: { "Content-Type": kind } });
   const text = await response.text();
   const milliseconds = performance.now() - started;
   if (about.path !== path) return; // and this answer is the old one's
   $("json").textContent = pretty(text);
-  showCurl(path, kind, image);
+  if (given) showCommand(path, `-d '${given.replaceAll("'", "'\\''")}'`, kind);
+  else showCurl(path, kind, image);
+  $("save").parentElement.hidden = Boolean(given);
   $("result").hidden = false;
   if (!response.ok) throw Object.assign(new Error(JSON.parse(text).error), { status: response.status });
   const answer = JSON.parse(text);
   showTime(milliseconds, response.headers.get("Server-Timing"));
-  document.querySelector("figure").hidden = !answer.predictions;
-  if (answer.predictions) {
-    showBars(answer.predictions[0]);
-    await showSeen(path, kind, image);
+  const [first] = answer.predictions ?? [];
+  document.querySelector("figure").hidden = !first || (given !== null && !first.mask);
+  if (first) {
+    showBars(barsOf(first, about));
+    if (first.mask) showMask(first.mask);
+    else if (!given) await showSeen(path, kind, image);
   } else showLinks(answer.links);
   // A screen reader hears the end of a stroke, not every moment of it.
   if (say) verdict(summary(answer));
 }
 
 function summary({ predictions, answer }) {
-  const say = ({ label, confidence }) => `${label}, ${percent(confidence)}`;
-  if (predictions) return say(predictions[0]);
-  return Array.isArray(answer) ? answer.map(say).join("; ") : answer || "Nothing was found.";
+  if (predictions) return inWords(predictions[0]);
+  return Array.isArray(answer) ? answer.map(inWords).join("; ") : answer || "Nothing was found.";
 }
 
 function emptied() {
   $("result").hidden = true;
-  verdict("Draw something, or choose a sample.", "idle");
+  verdict(values ? "Fill in an example." : "Draw something, or choose a sample.", "idle");
 }
 
 function verdict(text, state = "") {
@@ -196,18 +215,14 @@ function failed(error) {
   }
   const reason = error.status ? error.message : "The server does not answer. Is it still running?";
   verdict(`Error: ${reason}`, "bad");
-  for (const row of $("bars").tBodies[0].rows) row.classList.remove("best");
+  // Nothing of the last answer stays beside the error.
+  showBars([]);
+  document.querySelector("figure").hidden = true;
+  $("latency").textContent = $("stages").textContent = "";
 }
 
-const percent = (value) => `${(100 * value).toFixed(1)}\u202f%`;
-
-function showBars({ probabilities, class: best }) {
-  const labels = about.labels ?? probabilities.map((_, index) => String(index));
-  // Of many classes, the likeliest ten.
-  const order = probabilities.map((_, index) => index);
-  const shown = order.length > 12 ? order.sort((a, b) => probabilities[b] - probabilities[a]).slice(0, 10) : order;
-  const rows = shown.map((index) => barRow(labels[index], probabilities[index], index === best));
-  $("bars").tBodies[0].replaceChildren(...rows);
+function showBars(bars) {
+  $("bars").tBodies[0].replaceChildren(...bars.map((bar) => barRow(...bar)));
 }
 
 // Of a chain, what each of its models said of each thing that was found.
@@ -256,13 +271,22 @@ async function showSeen(path, kind, image) {
   if (old) URL.revokeObjectURL(old);
 }
 
+function showMask(mask) {
+  $("seen").src = paint(mask);
+  $("seen").alt = inWords({ mask });
+  $("seen-text").textContent = "The class of every pixel";
+}
+
+function showCommand(path, data, kind) {
+  const key = $("key-form").hidden ? "" : ' -H "Authorization: Bearer $KEY"';
+  $("curl").textContent = `curl${key} -H "Content-Type: ${kind}" ${data} ${new URL(path, document.baseURI)}`;
+}
+
 function showCurl(path, kind, image) {
   const name = image.name ?? "image.png";
-  const url = new URL(path, document.baseURI);
-  const key = $("key-form").hidden ? "" : ' -H "Authorization: Bearer $KEY"';
   // Single quotes, so that a file's name is nothing but a name to the shell.
   const file = /^[\w.-]+$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
-  $("curl").textContent = `curl${key} -H "Content-Type: ${kind}" --data-binary @${file} ${url}`;
+  showCommand(path, `--data-binary @${file}`, kind);
   if (sentUrl) URL.revokeObjectURL(sentUrl);
   sentUrl = URL.createObjectURL(image);
   $("save").href = sentUrl;

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from mlops_lab.errors import BadRequest, LabError, MethodNotAllowed, UnknownRoute
 from mlops_lab.serve.codecs.body import too_large
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.rest.reply import error_reply, internal_error
-
-# The routes that people use; the other protocols' paths hang below the last two.
-ROUTES = (
-    *("/", "/models", "/models/<name>", "/models/<name>/<version>", "/chains", "/chains/<chain>"),
-    *("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/v1/models/<name>", "/v2/models/<name>"),
-)
+from mlops_lab.serve.rest.route_hints import nearest_route
 
 
 def add_handlers(app: Flask, limits: Limits) -> None:
@@ -36,7 +29,8 @@ def add_handlers(app: Flask, limits: Limits) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
-        return _to_response(internal_error(error, _request_id()), 500)
+        explained = internal_error(error, _request_id())
+        return _to_response(explained, explained.status)
 
 
 def _request_id() -> str:
@@ -55,7 +49,7 @@ def explain(error: HTTPException, limits: Limits) -> LabError:
         return too_large(request.content_length, limits)
     path = request.path[:200]
     if error.code == 404:
-        return UnknownRoute(f"There is no route {path!r}.", nearest_route(path))
+        return UnknownRoute(f"There is no route {path!r}.", nearest_route(path, _is_route))
     if error.code == 405:
         allowed = ", ".join(sorted(getattr(error, "valid_methods", None) or []))
         return MethodNotAllowed(f"{path!r} does not accept {request.method[:20]}.", f"It accepts {allowed}.")
@@ -68,14 +62,14 @@ def one_of_several() -> UnknownRoute:
     return UnknownRoute(message, "Scrape /metrics.")
 
 
-def nearest_route(path: str) -> str:
-    """Return a hint that names the routes, the nearest one first, with the parts of the path filled in."""
-    parts = path.rstrip("/").split("/")
-    filled = [
-        "/".join(given if "<" in part else part for part, given in zip(route, parts, strict=True))
-        for route in (route.split("/") for route in ROUTES)
-        if len(route) == len(parts)
-    ]
-    close = difflib.get_close_matches(path, filled, n=1)
-    guess = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{guess}There are: {', '.join(ROUTES)}."
+def _is_route(path: str) -> bool:
+    """Return whether a path is a route of the application by GET or POST."""
+    routes = current_app.url_map.bind("")
+    for method in ("GET", "POST"):
+        try:
+            endpoint, _ = routes.match(path, method)
+        except HTTPException:
+            continue
+        if endpoint != "tfserving.malformed":  # which matches whatever is under /v1/
+            return True
+    return False

@@ -1,6 +1,6 @@
 """The course's routes: ``/models``, ``/models/<name>`` and ``/models/<name>/<version>``.
 
-:func:`respond` answers an image POST without a framework. The Flask view below and the event loop in ``asgi.py`` both
+:func:`respond` answers a POST without a framework. The Flask view below and the event loop in ``asgi.py`` both
 call it, so their answers are the same bytes.
 """
 
@@ -16,21 +16,22 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from mlops_lab.errors import BadRequest, TooLarge
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
-from mlops_lab.serve.codecs import body, images
+from mlops_lab.serve.codecs import body, images, tasks
 from mlops_lab.serve.core.admission import Ticket
 from mlops_lab.serve.core.inference import Batch, Images, InferenceService
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.timing import RequestContext
-from mlops_lab.serve.rest.reply import JSON, Reply, failed
+from mlops_lab.serve.rest.reply import JSON, Reply, failed, json_reply
 
 # Fields that a form may have beside its images.
 FIELDS_BESIDE = 8
 
 
 class Form(NamedTuple):
-    """The parts of a multipart form: the files in its fields ``image``, and the names of all its fields."""
+    """The parts of a multipart form: the files and texts in its fields ``image``, and the names of all its fields."""
 
     files: Sequence[bytes]
+    texts: Sequence[str]
     fields: Sequence[str]
 
 
@@ -59,13 +60,17 @@ class ImageRequest(NamedTuple):
 def respond(
     service: InferenceService, request: ImageRequest, context: RequestContext, ticket: Ticket | None = None
 ) -> Reply:
-    """Classify the images of a request: find the version, decode, predict, encode."""
+    """Answer a request: find the version, decode, predict, encode."""
 
     def decode(predictor: Predictor) -> Batch:
-        return Batch(decode_images(request, predictor.input, service.limits))
+        if predictor.signature.is_classifier:
+            return Batch(decode_images(request, predictor.input, service.limits))
+        return decode_examples(request, predictor, service.limits)
 
     try:
         found = service.infer(request.name, request.version, decode, context, ticket)
+        if found.outputs is not None:
+            return json_reply(tasks.encode(found.predictor, found.outputs))
         return Reply(200, [("Content-Type", JSON)], images.encode(found.predictor, found.rows))
     except Exception as error:
         return failed(error, context)
@@ -75,10 +80,20 @@ def decode_images(request: ImageRequest, spec: InputSpec, limits: Limits) -> Ima
     """Return the images in a request, whatever its content type."""
     content = request.read()
     if isinstance(content, Form):
-        return images.decode_form(content.files, content.fields, spec, limits)
+        return images.decode_form(content.files, content.fields, spec, limits, content.texts)
     if request.content_encoding:
         content = body.decompress(content, request.content_encoding, limits)
     return images.decode(request.content_type, content, spec, limits)
+
+
+def decode_examples(request: ImageRequest, predictor: Predictor, limits: Limits) -> Batch:
+    """Return the examples in a request to a model that is not a plain classifier."""
+    content = request.read()
+    if isinstance(content, Form):
+        return tasks.decode_form(content.files, content.fields, predictor, limits)
+    if request.content_encoding:
+        content = body.decompress(content, request.content_encoding, limits)
+    return tasks.decode(request.content_type, content, predictor, limits)
 
 
 def current_request(limits: Limits, name: str = "", version: str = "") -> ImageRequest:
@@ -111,6 +126,9 @@ def read_body(limits: Limits) -> bytes:
 
 def read_form(limits: Limits) -> Form:
     """Return the form that Flask is handling; the errors are those of :func:`read_body`."""
+    if not request.mimetype_params.get("boundary"):
+        message = "The content type multipart/form-data names no boundary, so its parts cannot be told apart."
+        raise BadRequest(message, "Set no Content-Type yourself: the client writes it together with the form.")
     try:
         files = [file.read() for file in request.files.getlist("image")]
     except RequestEntityTooLarge as error:
@@ -120,7 +138,7 @@ def read_form(limits: Limits) -> Form:
             raise TooLarge(message, "Send fewer images in one request.") from error
         raise body.too_large(request.content_length, limits) from error
     # A part whose header is malformed has no name, and werkzeug gives None for it.
-    return Form(files, [field or "" for field in (*request.files, *request.form)])
+    return Form(files, request.form.getlist("image"), [field or "" for field in (*request.files, *request.form)])
 
 
 def read_content(limits: Limits) -> bytes:

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, g, request
 
 import mlops_lab
 from mlops_lab.errors import BadRequest, UnknownVersion
+from mlops_lab.inputs import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.codecs import oip, tensors
 from mlops_lab.serve.codecs.body import parse_object
@@ -19,6 +20,7 @@ from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.rest.images import read_content
 from mlops_lab.serve.rest.reply import JSON
+from mlops_lab.signature import OutputSpec
 
 HEADER = "Inference-Header-Content-Length"
 EXTENSIONS = ("binary_tensor_data", "classification")
@@ -65,10 +67,10 @@ def blueprint(service: InferenceService) -> Blueprint:
     def infer(name: str, version: str = "") -> Response:
         def decode(predictor: Predictor) -> Batch:
             asked = read(predictor, limits)
-            return Batch(tensor=asked.batch, message=asked)
+            return tensors.to_batch(asked.inputs, predictor, asked)
 
         found = service.infer(name, version, decode, g.context)
-        return to_response(oip.encode(found.batch.message, found.rows, found.predictor))
+        return to_response(oip.encode(found.batch.message, found))
 
     @routes.post("/v2/repository/index")
     def index() -> Response:
@@ -113,15 +115,18 @@ def about_server() -> dict[str, Any]:
 
 def describe(registry: Registry, predictor: Predictor) -> dict[str, Any]:
     """Return the metadata of a model."""
-    spec = predictor.input
-    outputs = [-1, tensors.classes(predictor) or -1]
     return {
         "name": predictor.name,
         "versions": [str(number) for number in registry.entry(predictor.name).versions()],
         "platform": PLATFORMS.get(str(predictor.info.get("framework")), "python_callable"),
-        "inputs": [{"name": spec.name, "datatype": tensors.datatype_of(spec), "shape": [-1, *spec.shape]}],
-        "outputs": [{"name": tensors.output_name(predictor), "datatype": "FP32", "shape": outputs}],
+        "inputs": [_tensor(spec) for spec in predictor.signature.inputs],
+        "outputs": [_tensor(spec) for spec in tensors.outputs_of(predictor)],
     }
+
+
+def _tensor(spec: InputSpec | OutputSpec) -> dict[str, Any]:
+    sides = [-1 if side is None else side for side in spec.shape]
+    return {"name": spec.name, "datatype": tensors.datatype_of(spec), "shape": [-1, *sides]}
 
 
 def can_answer(registry: Registry, name: str, version: str = "") -> bool:

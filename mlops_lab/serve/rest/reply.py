@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from typing import Any, NamedTuple
 
 import orjson
 
-from mlops_lab.errors import LabError, Unauthorized, Unavailable
+from mlops_lab.errors import LabError, StorageFull, Unauthorized, Unavailable
 from mlops_lab.serve.core.timing import RequestContext
 
 JSON = "application/json"
+FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _log = logging.getLogger("mlops_lab.serve")
 
 
@@ -59,7 +61,10 @@ def error_reply(error: LabError, request_id: str, status: int | None = None) -> 
 
 
 def internal_error(error: BaseException, request_id: str) -> LabError:
-    """Log an unexpected exception, and return the error that tells the client nothing of it."""
+    """Log an unexpected exception, and return the error that tells the client nothing of it but a full disk."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        _log.error("request %s failed: %s", request_id, error)
+        return StorageFull("The server has no room left on a disk.", "Try again later, or tell its operator.")
     _log.error("request %s failed", request_id, exc_info=error)
     return LabError("Something went wrong inside the server.", "Look into its log.", code="internal")
 

@@ -11,22 +11,27 @@ from contextlib import contextmanager
 from typing import Any
 
 from flask import Blueprint, Response, g, request
-from numpy.typing import NDArray
 from werkzeug.routing import BaseConverter
 
-from mlops_lab.errors import BadRequest, NotFound, Unavailable, UnknownModel, UnknownVersion, WrongShape, nearest
-from mlops_lab.image import InputSpec
+from mlops_lab.errors import BadRequest, NotFound, Unavailable, UnknownModel, UnknownVersion, nearest
+from mlops_lab.inputs import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.codecs import tensors
+from mlops_lab.serve.codecs import tfserving as codec
 from mlops_lab.serve.codecs.body import parse_object
-from mlops_lab.serve.core.inference import Batch, Inference, InferenceService, check_length
+from mlops_lab.serve.core.inference import Batch, Inference, InferenceService
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import ModelEntry, Registry
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.rest.images import read_content
+from mlops_lab.signature import OutputSpec
 
-DTYPES = {"float16": "DT_HALF", "float32": "DT_FLOAT", "float64": "DT_DOUBLE"}
+DTYPES = {
+    **{"float16": "DT_HALF", "float32": "DT_FLOAT", "float64": "DT_DOUBLE", "bool": "DT_BOOL", "str": "DT_STRING"},
+    **{f"{kind}{bits}": f"DT_{kind.upper()}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)},
+}
 MAX_VERSION = 2**63 - 1
+Results = Callable[[Inference, OutputSpec], list[Any]]
 ADDRESSES = (
     'There are: GET /v1/models/NAME and /v1/models/NAME/metadata; POST /v1/models/NAME:predict with {"instances": […]},'
     " and :classify. After NAME may stand /versions/1 or /labels/production."
@@ -61,24 +66,27 @@ def blueprint(service: InferenceService) -> Blueprint:
 
     def predict(name: str, version: str = "", label: str = "") -> dict[str, Any]:
         def decode_message(predictor: Predictor) -> Batch:
-            key, tensor = decode(read_message(predictor, limits), predictor.input, limits)
-            return Batch(tensor=tensor, message=key)
+            key, arrays = codec.decode(read_message(predictor, limits), predictor, limits)
+            return tensors.to_batch(arrays, predictor, key)
 
-        found = infer(service, name, version, label, decode_message, g.context)
-        return {"predictions" if found.batch.message == "instances" else "outputs": found.rows.tolist()}
+        return codec.predictions(infer(service, name, version, label, decode_message, g.context))
 
     def classify(name: str, version: str = "", label: str = "") -> dict[str, Any]:
-        def decode_message(predictor: Predictor) -> Batch:
-            message = read_message(predictor, limits)
-            return Batch(tensor=decode_examples(message, predictor.input, limits))
-
-        found = infer(service, name, version, label, decode_message, g.context)
-        names = found.predictor.class_names(found.rows.shape[1])
-        return {"results": [[list(pair) for pair in zip(names, row, strict=False)] for row in found.rows.tolist()]}
+        return ask_examples(name, version, label, codec.scored_output, codec.classes_of)
 
     def regress(name: str, version: str = "", label: str = "") -> dict[str, Any]:
-        find(registry, name, version, label)
-        raise BadRequest(NO_REGRESSION, "Ask :predict or :classify.")
+        return ask_examples(name, version, label, codec.value_output, codec.values_of)
+
+    def ask_examples(
+        name: str, version: str, label: str, choose: Callable[[Predictor], OutputSpec], results: Results
+    ) -> dict[str, Any]:
+        def decode_message(predictor: Predictor) -> Batch:
+            output = choose(predictor)
+            message = read_message(predictor, limits)
+            return tensors.to_batch(codec.decode_examples(message, predictor, limits), predictor, output)
+
+        found = infer(service, name, version, label, decode_message, g.context)
+        return {"results": results(found, found.batch.message)}
 
     def status(name: str, version: str = "", label: str = "") -> dict[str, Any]:
         return {"model_version_status": states(registry, name, version, label)}
@@ -201,63 +209,6 @@ def check_signature(wanted: Any, predictor: Predictor) -> str:
     return name
 
 
-def decode(message: dict[str, Any], spec: InputSpec, limits: Limits) -> tuple[str, NDArray[Any]]:
-    """Return the batch in a message, and whether it came as rows (``instances``) or as a column (``inputs``)."""
-    given = [key for key in ("instances", "inputs") if key in message]
-    if len(given) != 1:
-        raise BadRequest(
-            "Both 'instances' and 'inputs' are given." if given else "Missing 'inputs' or 'instances' key.",
-            "Send one of them: rows in 'instances', or a whole batch in 'inputs'.",
-        )
-    key = given[0]
-    content = decode_rows(message[key], spec, limits) if key == "instances" else decode_column(message[key], spec)
-    return key, tensors.from_lists(content, spec)
-
-
-def decode_rows(items: Any, spec: InputSpec, limits: Limits) -> list[Any]:
-    """Return the examples in ``instances``: plain values, or objects that name the one input."""
-    if not isinstance(items, list) or not items:
-        raise BadRequest("'instances' is not a list with something in it.", f"Send examples of {tensors.wanted(spec)}.")
-    check_length(len(items), limits)
-    kinds = set(map(type, items))
-    if dict not in kinds:
-        return items
-    if kinds != {dict} or any(item.keys() != {spec.name} for item in items):
-        message = "The objects in 'instances' do not have just the inputs of the signature."
-        raise BadRequest(message, f'Every one is {{"{spec.name}": …}}, or none is an object.')
-    return [item[spec.name] for item in items]
-
-
-def decode_column(content: Any, spec: InputSpec) -> Any:
-    """Return the batch in ``inputs``: a plain value, or an object that names the one input among others."""
-    if not isinstance(content, dict):
-        return content
-    if spec.name not in content:
-        raise BadRequest(f"'inputs' has no {spec.name!r}.", f'Send {{"inputs": {{"{spec.name}": …}}}}.')
-    return content[spec.name]
-
-
-def decode_examples(message: dict[str, Any], spec: InputSpec, limits: Limits) -> NDArray[Any]:
-    """Return the batch in ``examples``: features by name, each a flat list, what they share in ``context``."""
-    items, context = message.get("examples"), message.get("context", {})
-    if not isinstance(items, list) or not items or not isinstance(context, dict):
-        raise BadRequest("'examples' is not a list with something in it.", f'Send [{{"{spec.name}": [numbers]}}, …].')
-    check_length(len(items), limits)
-    if not all(isinstance(item, dict) and spec.name in {**context, **item} for item in items):
-        raise BadRequest(f"An example has no feature {spec.name!r}.", f'Every one is {{"{spec.name}": [numbers]}}.')
-    return fold(tensors.from_lists([{**context, **item}[spec.name] for item in items], spec), spec)
-
-
-def fold(rows: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
-    """Return flat features, one row for each example, in the model's shape."""
-    whole = (len(rows), *spec.shape)
-    flat = (rows.size // max(1, len(rows)),)
-    if rows.shape[1:] not in (flat, spec.shape) or rows[0].size != tensors.size(spec):
-        message = f"An example has a feature {spec.name!r} of shape {rows.shape[1:]}."
-        raise WrongShape(message, f"Send {tensors.size(spec)} numbers.")
-    return rows.reshape(whole)
-
-
 def states(registry: Registry, name: str, version: str = "", label: str = "") -> list[dict[str, Any]]:
     """Return the state of one version, or of all that this process ever had, the newest first."""
     entry, ever = registry.entries.get(name, ModelEntry()), registry.seen_versions.get(name, set())
@@ -284,12 +235,12 @@ def _state(entry: ModelEntry, version: int) -> dict[str, Any]:
 
 def signatures(predictor: Predictor) -> dict[str, Any]:
     """Return the signatures of a model as its metadata has them."""
-    spec, number = predictor.input, tensors.classes(predictor)
-    output = _tensor("DT_FLOAT", (number or -1,), "StatefulPartitionedCall:0")
+    outputs = tensors.outputs_of(predictor)
+    calls = [f"StatefulPartitionedCall:{place}" for place in range(len(outputs))]
     return {
         name: {
-            "inputs": {spec.name: _tensor(DTYPES[spec.dtype], spec.shape, f"{name}_{spec.name}:0")},
-            "outputs": {tensors.output_name(predictor): output},
+            "inputs": {spec.name: _tensor(spec, f"{name}_{spec.name}:0") for spec in predictor.signature.inputs},
+            "outputs": {spec.name: _tensor(spec, call) for spec, call in zip(outputs, calls, strict=True)},
             "method_name": "tensorflow/serving/predict",
             "defaults": {},
         }
@@ -297,11 +248,6 @@ def signatures(predictor: Predictor) -> dict[str, Any]:
     }
 
 
-def _tensor(dtype: str, shape: tuple[int, ...], name: str) -> dict[str, Any]:
-    sides = [{"size": str(side), "name": ""} for side in (-1, *shape)]
-    return {"dtype": dtype, "tensor_shape": {"dim": sides, "unknown_rank": False}, "name": name}
-
-
-NO_REGRESSION = (
-    "Expected regression signature method_name to be tensorflow/serving/regress. Was: tensorflow/serving/predict"
-)
+def _tensor(spec: InputSpec | OutputSpec, name: str) -> dict[str, Any]:
+    sides = [{"size": str(-1 if side is None else side), "name": ""} for side in (None, *spec.shape)]
+    return {"dtype": DTYPES[spec.dtype], "tensor_shape": {"dim": sides, "unknown_rank": False}, "name": name}

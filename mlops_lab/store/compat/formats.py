@@ -140,7 +140,7 @@ def _h5(path: Path) -> ModelFile:
 
 
 def _saved_model(path: Path) -> ModelFile:
-    graph = _first(_mapped(path / "saved_model.pb"), META_GRAPH)
+    graph = _first(mapped(path / "saved_model.pb"), META_GRAPH)
     info = _first(graph, META_INFO)
     version = _text(_first(info, TENSORFLOW_VERSION))
     if not version:
@@ -153,7 +153,7 @@ def _onnx(path: Path) -> ModelFile:
     numbers: dict[int, int] = {}
     written: list[str] = []
     opsets: dict[str, int] = {}
-    for number, value in fields(_mapped(path)):
+    for number, value in fields(mapped(path)):
         if number == 8 and isinstance(value, memoryview):
             pair = dict(fields(value))
             opsets[_text(pair.get(1, "")) or "ai.onnx"] = int(pair.get(2, 1))
@@ -168,7 +168,7 @@ def _onnx(path: Path) -> ModelFile:
     return ModelFile(path, "onnx", by, {"ir_version": numbers[1], "opsets": opsets})
 
 
-def _mapped(path: Path) -> memoryview:
+def mapped(path: Path) -> memoryview:
     """Return the bytes of a file without reading them: weights may follow, and only a few numbers are wanted."""
     with path.open("rb") as stream:
         if not path.stat().st_size:

@@ -6,9 +6,9 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from mlops_lab.store.compat import keys
+from mlops_lab.store.compat import keys, onnx_signature
 from mlops_lab.store.compat.description import Judgement
-from mlops_lab.store.compat.formats import ModelFile
+from mlops_lab.store.compat.formats import ModelFile, mapped
 from mlops_lab.store.compat.keys import Target, release
 
 # The newest operator set and file version that each ONNX Runtime takes: tools/onnx_limits.py asked them.
@@ -55,7 +55,9 @@ def onnx(file: ModelFile) -> Judgement:
         reasons.append(f"It is of ONNX file version {ir}; ONNX Runtime {installed} takes up to {most_ir}.")
     readers = [v for v, (o, i) in sorted(ONNX_LIMITS.items()) if o >= opset and i >= ir]
     newer = f'pip install "onnxruntime>={readers[0][0]}.{readers[0][1]}"' if readers else "Export it for an older ONNX."
-    return Judgement(not reasons, tuple(reasons), newer if reasons else "")
+    if reasons:
+        return Judgement(False, tuple(reasons), newer)
+    return Judgement(True, onnx_signature.describe_signature(mapped(file.path)))
 
 
 def skops(file: ModelFile) -> Judgement:

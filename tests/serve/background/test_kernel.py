@@ -28,7 +28,7 @@ def count():
 
 def begin_a_slow_request(port):
     connection = socket.create_connection(("127.0.0.1", port), 5)
-    connection.sendall(b"GET /slow HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    connection.sendall(b"GET /slow HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
     slow.wait(5)
     slow.clear()
     return connection

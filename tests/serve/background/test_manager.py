@@ -78,6 +78,76 @@ def test_old_code_does_not_answer_on_a_connection_that_was_kept():
     kept.close()
 
 
+def test_where_the_new_server_cannot_start_the_old_one_goes_on(tmp_path, monkeypatch):
+    taken = serve.start(saying("another"), name="another")
+    old = serve.start(saying("old"), name="kept")
+    (tmp_path / "api.py").write_text("raise RuntimeError('not today')\n")
+    with pytest.raises(ServerError, match="not today"):
+        serve.start(str(tmp_path / "api.py"), name="kept", mode="process")
+    with pytest.raises(PortTaken, match="your own server 'another'"):
+        serve.start(saying("new"), name="kept", port=taken.port)
+    with pytest.raises(LabError, match="holds no models"):
+        serve.start(17, name="kept")
+
+    def fail(self):
+        raise ServerError("It cannot begin.", "")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server_module.HttpServer, "start", fail)
+        with pytest.raises(ServerError, match="cannot begin"):
+            serve.start(saying("new"), name="kept")
+    assert serve.servers() == (taken, old)
+    assert old.running and requests.get(old.url, timeout=5).text == "old"
+    new = serve.start(saying("new"), name="kept")
+    assert new.port == old.port and requests.get(new.url, timeout=5).text == "new"
+
+
+def test_a_server_that_moves_to_another_port_ends_at_the_first():
+    old = serve.start(saying("old"), name="moved")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    new = serve.start(saying("new"), name="moved", port=port)
+    assert (new.port, old.running) == (port, False)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", old.port), timeout=1)
+
+
+def test_the_port_is_never_free_while_a_server_is_replaced():
+    server = serve.start(saying("0"), name="steady")
+    refused, ended = [], threading.Event()
+
+    def connect():
+        while not ended.is_set():
+            try:
+                socket.create_connection(("127.0.0.1", server.port), timeout=5).close()
+            except ConnectionRefusedError as error:
+                refused.append(error)
+
+    client = threading.Thread(target=connect)
+    client.start()
+    for number in range(10):
+        serve.start(saying(str(number)), name="steady")
+    ended.set()
+    client.join()
+    assert refused == []
+
+
+def test_threads_that_start_the_same_server_leave_one():
+    first = serve.start(saying("first"), name="same")
+    threads = [threading.Thread(target=serve.start, args=(saying(f"{n}"),), kwargs={"name": "same"}) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (left,) = serve.servers()
+    assert left.port == first.port and left.generation == first.generation + 6
+    assert requests.get(left.url, timeout=5).headers[GENERATION_HEADER] == str(left.generation)
+    left.stop()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", first.port), timeout=1)
+
+
 def test_fifty_reruns_leave_nothing_behind():
     process = psutil.Process()
     serve.start(saying("0"), name="rerun")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mlops_lab import serve
-from mlops_lab.errors import LabError, UnknownModel
+from mlops_lab.errors import LabError, StoreError, UnknownModel
 from mlops_lab.image import encode_png
 from mlops_lab.serve import Chain, Limits
 from mlops_lab.serve.chains import routes as chains
@@ -175,7 +175,14 @@ def test_a_model_that_is_gone_keeps_the_status_of_its_error(client, folder, shee
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"links": 3}', '{"links": ["join"], "x": 1}', '{"links": ["a"], "name": "b"}', "[" * 9999]
+    "text",
+    [
+        *("{", "[]", '{"links": 3}', '{"links": ["join"], "x": 1}', '{"links": ["a"], "name": "b"}', "[" * 9999),
+        '{"links": ["digits"], "links": ["find-digits", "digits"]}',
+        '{"links": [{"step": "find-digits", "margin": NaN}, "digits"]}',
+        json.dumps({"links": ["digits"], "description": "x" * 70_000}),
+    ],
+    ids=range(9),
 )
 def test_a_damaged_file_displaces_nothing(client, folder, sheet, text):
     assert client.get("/chains/number").json["state"] == "ready"
@@ -184,6 +191,20 @@ def test_a_damaged_file_displaces_nothing(client, folder, sheet, text):
     assert client.post("/chains/number", **npy(sheet[0])).json["answer"] == sheet[1]
     (folder / "fresh.json").write_text(text)
     assert client.post("/chains/fresh", **npy(sheet[0])).status_code == 503
+
+
+def test_a_file_is_read_strictly_and_no_further_than_its_bound(tmp_path):
+    path = tmp_path / "number.json"
+    for text, told in (
+        ('{"links": ["a"], "links": ["b"]}', "The key 'links' appears twice"),
+        ('{"links": ["a"], "description": NaN}', "NaN is not a JSON number"),
+        (" " * 65_537, "it has more than 65,536 bytes"),
+    ):
+        path.write_text(text)
+        with pytest.raises(StoreError, match=f"number.json cannot be read: {told}"):
+            chains.read_chain(path)
+    path.write_text(json.dumps(NUMBER).ljust(65_536))
+    assert len(chains.read_chain(path).links) == 3
 
 
 def test_an_edited_file_is_served_without_a_restart(client, folder, sheet):

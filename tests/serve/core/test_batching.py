@@ -273,7 +273,7 @@ def test_the_server_answers_in_batches_and_says_which_limit_fired(bright):
     refusing = create_app(models, batching=Batching(queue=1), limits=Limits(request_seconds=0.01))
     statuses = _crowd(refusing)
     assert statuses <= {200, 503, 504}
-    assert statuses >= {200, 503}
+    assert 503 in statuses  # the others may all have reached the deadline, waiting or computed
 
 
 def _crowd(app):

@@ -87,6 +87,35 @@ def test_a_model_without_a_version_is_not_ready(models):
     assert not Registry.of([]).is_ready()
 
 
+def test_a_model_without_a_version_takes_nothing_from_the_others(models, digits_run):
+    from mlops_lab.serve import create_app
+
+    models.publish(digits_run, "other")
+    (models.root / "digits/1/model.onnx").write_bytes(b"damaged")
+    client = create_app(models).test_client()
+    ready = client.get("/readyz")
+    assert ready.status_code == 200 and list(ready.json["failed"]) == ["digits"]
+    assert ready.json["failed"]["digits"]["v1"].startswith("failed: ")
+    assert client.get("/v2/health/ready").status_code == 200
+    assert client.get("/v2/models/digits/ready").status_code == 400
+
+
+def test_a_file_that_lies_loose_is_named_with_the_command_that_publishes_it(tmp_path, models):
+    from mlops_lab.errors import StoreError
+
+    folder = tmp_path / "my models"
+    folder.mkdir()
+    (folder / "My Clothes.keras").write_bytes(b"")
+    with pytest.raises(StoreError) as caught:
+        Registry.of(str(folder)).require_models()
+    assert "There are no models in" in caught.value.message
+    command = (
+        f"mlops-lab models publish '{folder}/My Clothes.keras' --name my-clothes --data test.npz --models '{folder}'"
+    )
+    assert command in caught.value.hint
+    assert Registry.of(models).unpublished() == []
+
+
 def test_the_nearest_model_is_named():
     with pytest.raises(UnknownModel, match="Did you mean 'digits'"):
         Registry.of([constant(1, "digits"), constant(1, "clothes")]).get("digit")

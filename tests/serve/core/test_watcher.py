@@ -1,5 +1,7 @@
+import errno
 import json
 import shutil
+import threading
 import time
 
 import numpy as np
@@ -146,3 +148,95 @@ def test_a_store_that_stays_unreadable_is_said_once(folder, monkeypatch, caplog)
         time.sleep(0.001)
     watch.stop()
     assert caplog.messages == ["The folder cannot be read."]
+
+
+class Terrible(BaseException):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("error", [SystemExit("in a model's code"), Terrible(), RecursionError(), OSError(24, "files")])
+def test_the_watcher_survives_whatever_a_look_raises(folder, monkeypatch, error, caplog):
+    registry = Registry.of(store.ModelStore(folder))
+    looks = []
+    real = registry.refresh
+
+    def refresh():
+        looks.append(len(looks))
+        if len(looks) < 3:
+            raise error
+        return real()
+
+    monkeypatch.setattr(registry, "refresh", refresh)
+    watcher = StoreWatcher(registry, 0.01)
+    watcher.start()
+    try:
+        until(lambda: looks)
+        publish_copy(folder, 2)
+        until(lambda: "v2" in registry.listing()[0]["versions"])
+        until(lambda: watcher.trouble() == "")
+    finally:
+        watcher.stop()
+    assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1  # once, not at every look
+
+
+def until(check):
+    deadline = time.monotonic() + 10
+    while not check() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert check()
+
+
+@pytest.mark.parametrize("keys", [(), ("secret",)])
+def test_readyz_says_when_the_watcher_is_stuck(folder, monkeypatch, keys):
+    app = serve.create_app(folder, api_keys=keys)
+    registry = app.extensions["mlops_lab"].registry
+    leave = threading.Event()
+    monkeypatch.setattr(registry, "refresh", lambda: leave.wait(30) and False)
+    watcher = StoreWatcher(registry, 0.01, stuck_seconds=0.05)
+    watcher.start()
+    try:
+        until(lambda: "store" in app.test_client().get("/readyz").json)
+        answer = app.test_client().get("/readyz")
+        assert answer.status_code == 200  # what is loaded goes on answering
+        assert ("stuck" if not keys else "not seen") in answer.json["store"]
+    finally:
+        leave.set()
+    until(lambda: "store" not in app.test_client().get("/readyz").json)
+    watcher.stop()
+
+
+def test_readyz_says_when_a_look_fails_and_when_the_watcher_is_gone(folder, monkeypatch):
+    app = serve.create_app(folder)
+    registry = app.extensions["mlops_lab"].registry
+    monkeypatch.setattr(registry, "refresh", lambda: 1 // 0)
+    watcher = StoreWatcher(registry, 0.01)
+    watcher.start()
+    until(lambda: "division" in app.test_client().get("/readyz").json.get("store", ""))
+    watcher._ended.set()
+    watcher._thread.join()
+    watcher._ended.clear()
+    assert "has ended" in app.test_client().get("/readyz").json["store"]
+
+
+def test_a_version_that_failed_for_want_of_files_or_memory_is_tried_again(folder, monkeypatch):
+    models = store.ModelStore(folder)
+    registry = Registry.of(models)
+    publish_copy(folder, 2)
+    models.promote("digits", 2)
+    real, asked = models.load, []
+
+    def load(name, number):
+        asked.append(number)
+        try:
+            raise OSError(errno.EMFILE, "Too many open files")
+        except OSError as error:
+            raise StoreError("It cannot be read.", "") from error
+
+    monkeypatch.setattr(models, "load", load)
+    registry.refresh()
+    assert registry.entry("digits").states()["v2"].startswith("failed")
+    monkeypatch.setattr(models, "load", real)
+    registry.refresh()
+    assert registry.get("digits").version == 2
+    assert registry.entry("digits").states()["v2"] == "ready"

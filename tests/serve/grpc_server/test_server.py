@@ -149,7 +149,8 @@ def test_predict_says_which_version_answered(call, spec):
         (predict_request({"x": tensor()}), "INVALID_ARGUMENT", "Send the input 'image'"),
         (predict_request({"image": tensor(TENSORS[..., 0])}), "INVALID_ARGUMENT", "[3, 28, 28]"),
         (predict_request({"image": tensor(dtype=4, field="int_val", values=[1])}), "INVALID_ARGUMENT", "UINT8"),
-        (predict_request({"image": tensor(dtype=7)}), "INVALID_ARGUMENT", "DataType 7"),
+        (predict_request({"image": tensor(dtype=7)}), "INVALID_ARGUMENT", "BYTES"),
+        (predict_request({"image": tensor(dtype=8)}), "INVALID_ARGUMENT", "DataType 8"),
         (predict_request({"image": tensor(values=[])}), "INVALID_ARGUMENT", "0 in float_val"),
         (predict_request({"image": tensor(values=[0.0] * 5000)}), "INVALID_ARGUMENT", "5000 in float_val"),
         (predict_request({"image": tensor(values=[np.nan])}), "INVALID_ARGUMENT", "NaN"),
@@ -199,10 +200,15 @@ def test_classify_answers_label_and_score(call):
     assert call.refusal(path, shared)[0] == "INVALID_ARGUMENT"
 
 
-@pytest.mark.parametrize("method", ["Regress", "MultiInference"])
-def test_a_classifier_does_not_regress(call, method):
-    code, details = call.refusal(f"/tensorflow.serving.PredictionService/{method}", b"anything")
-    assert code == "UNIMPLEMENTED" and "regression signature" in details
+def test_a_classifier_does_not_regress(call):
+    request = tensorflow_serving_pb2.RegressionRequest(model_spec={"name": "bright"})
+    code, details = call.refusal("/tensorflow.serving.PredictionService/Regress", request)
+    assert code == "INVALID_ARGUMENT" and "regression signature" in details
+
+
+def test_several_signatures_at_a_time_are_not_answered(call):
+    code, details = call.refusal("/tensorflow.serving.PredictionService/MultiInference", b"anything")
+    assert code == "UNIMPLEMENTED" and "one signature" in details
 
 
 def test_model_metadata_holds_the_signature(call):

@@ -19,7 +19,7 @@ def test_a_forked_child_keeps_neither_the_port_nor_a_connection():
     app.get("/")(lambda: "pong")
     server = serve.start(app, name="forked")
     kept = socket.create_connection(("127.0.0.1", server.port), timeout=5)
-    kept.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    kept.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert kept.recv(12) == b"HTTP/1.1 200"
     child = os.fork()
     if child == 0:  # as multiprocessing does by default on Linux up to Python 3.13

@@ -12,7 +12,7 @@ from hostile_bodies import bodies, mangle
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve import create_app
-from mlops_lab.serve.codecs.oip import pack
+from mlops_lab.serve.codecs.tensors import pack
 from mlops_lab.serve.core.registry import Registry
 
 INFER = "/v2/models/bright/infer"

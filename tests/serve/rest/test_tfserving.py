@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hostile_bodies import bodies
 
+from mlops_lab.engines.python import PythonEngine
 from mlops_lab.image import InputSpec
 from mlops_lab.serve import Limits, create_app
 from mlops_lab.serve.core.inference import Batch, InferenceService
@@ -166,9 +167,10 @@ def test_a_batch_over_the_limit_is_refused_by_name(bright):
     assert post(client, f"{BRIGHT}:predict", {"inputs": [ONE] * 4}).status_code == 413
 
 
-def test_a_model_without_a_finite_answer_says_so(client):
-    huge = np.full((28, 28, 1), 3e38).tolist()
-    answer = post(client, f"{BRIGHT}:predict", {"instances": [huge]})
+def test_a_model_without_a_finite_answer_says_so(bright):
+    engine = PythonEngine(lambda inputs: inputs * np.float32(2))
+    client = create_app(replace(bright, name="rows", input=InputSpec((2,)), engine=engine)).test_client()
+    answer = post(client, "/v1/models/rows:predict", {"instances": [[3e38, 0]]})
     assert answer.status_code == 400 and "no finite answer" in answer.json["error"]
 
 

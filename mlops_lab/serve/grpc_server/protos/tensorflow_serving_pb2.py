@@ -2,7 +2,7 @@
 
 # ruff: noqa
 # fmt: off
-# sha256 of the source: 4a6b501df4cb16c4b99216b0cdff1e5da0be1feee184e93c7b56c80dce39f5d8
+# sha256 of the source: 20b6c3ec17b9f4c53c213cbe0e7c755d77ae254ab16e864d9360e0e4fffab40b
 from mlops_lab.serve.grpc_server.protos import tensorflow_pb2 as _tensorflow_pb2  # noqa: F401
 from mlops_lab.serve.grpc_server.protos.pool import register
 
@@ -103,30 +103,47 @@ _classes = register(
     b'ssificationResultR\x06resul'
     b't\x12<\n\nmodel_spec\x18\x02 \x01(\x0b2\x1d.'
     b'tensorflow.serving.Model'
-    b'SpecR\tmodelSpec"U\n\x15GetMo'
-    b'delStatusRequest\x12<\n\nmode'
-    b'l_spec\x18\x01 \x01(\x0b2\x1d.tensorflo'
-    b'w.serving.ModelSpecR\tmod'
-    b'elSpec"Q\n\x0bStatusProto\x12\x1d\n'
-    b'\nerror_code\x18\x01 \x01(\x05R\terror'
-    b'Code\x12#\n\rerror_message\x18\x02 '
-    b'\x01(\tR\x0cerrorMessage"\x80\x02\n\x12Mo'
-    b'delVersionStatus\x12\x18\n\x07vers'
-    b'ion\x18\x01 \x01(\x03R\x07version\x12B\n\x05st'
-    b'ate\x18\x02 \x01(\x0e2,.tensorflow.s'
-    b'erving.ModelVersionStatu'
-    b's.StateR\x05state\x127\n\x06status'
-    b'\x18\x03 \x01(\x0b2\x1f.tensorflow.serv'
-    b'ing.StatusProtoR\x06status"'
-    b'S\n\x05State\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n'
-    b'\x05START\x10\n\x12\x0b\n\x07LOADING\x10\x14\x12\r\n'
-    b'\tAVAILABLE\x10\x1e\x12\r\n\tUNLOADIN'
-    b'G\x10(\x12\x07\n\x03END\x102"r\n\x16GetModel'
-    b'StatusResponse\x12X\n\x14model_'
-    b'version_status\x18\x01 \x03(\x0b2&.t'
-    b'ensorflow.serving.ModelV'
-    b'ersionStatusR\x12modelVersi'
-    b'onStatusb\x06proto3'
+    b'SpecR\tmodelSpec"\x82\x01\n\x11Regr'
+    b'essionRequest\x12<\n\nmodel_s'
+    b'pec\x18\x01 \x01(\x0b2\x1d.tensorflow.s'
+    b'erving.ModelSpecR\tmodelS'
+    b'pec\x12/\n\x05input\x18\x02 \x01(\x0b2\x19.ten'
+    b'sorflow.serving.InputR\x05i'
+    b'nput""\n\nRegression\x12\x14\n\x05va'
+    b'lue\x18\x01 \x01(\x02R\x05value"T\n\x10Regr'
+    b'essionResult\x12@\n\x0bregressi'
+    b'ons\x18\x01 \x03(\x0b2\x1e.tensorflow.s'
+    b'erving.RegressionR\x0bregre'
+    b'ssions"\x90\x01\n\x12RegressionRes'
+    b'ponse\x12<\n\x06result\x18\x01 \x01(\x0b2$.'
+    b'tensorflow.serving.Regre'
+    b'ssionResultR\x06result\x12<\n\nm'
+    b'odel_spec\x18\x02 \x01(\x0b2\x1d.tensor'
+    b'flow.serving.ModelSpecR\t'
+    b'modelSpec"U\n\x15GetModelSta'
+    b'tusRequest\x12<\n\nmodel_spec'
+    b'\x18\x01 \x01(\x0b2\x1d.tensorflow.serv'
+    b'ing.ModelSpecR\tmodelSpec'
+    b'"Q\n\x0bStatusProto\x12\x1d\n\nerror'
+    b'_code\x18\x01 \x01(\x05R\terrorCode\x12#'
+    b'\n\rerror_message\x18\x02 \x01(\tR\x0ce'
+    b'rrorMessage"\x80\x02\n\x12ModelVer'
+    b'sionStatus\x12\x18\n\x07version\x18\x01 '
+    b'\x01(\x03R\x07version\x12B\n\x05state\x18\x02 '
+    b'\x01(\x0e2,.tensorflow.serving'
+    b'.ModelVersionStatus.Stat'
+    b'eR\x05state\x127\n\x06status\x18\x03 \x01(\x0b'
+    b'2\x1f.tensorflow.serving.St'
+    b'atusProtoR\x06status"S\n\x05Sta'
+    b'te\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n\x05START'
+    b'\x10\n\x12\x0b\n\x07LOADING\x10\x14\x12\r\n\tAVAIL'
+    b'ABLE\x10\x1e\x12\r\n\tUNLOADING\x10(\x12\x07\n'
+    b'\x03END\x102"r\n\x16GetModelStatus'
+    b'Response\x12X\n\x14model_versio'
+    b'n_status\x18\x01 \x03(\x0b2&.tensorf'
+    b'low.serving.ModelVersion'
+    b'StatusR\x12modelVersionStat'
+    b'usb\x06proto3'
 )
 ModelSpec = _classes["ModelSpec"]
 PredictRequest = _classes["PredictRequest"]
@@ -142,6 +159,10 @@ Class = _classes["Class"]
 Classifications = _classes["Classifications"]
 ClassificationResult = _classes["ClassificationResult"]
 ClassificationResponse = _classes["ClassificationResponse"]
+RegressionRequest = _classes["RegressionRequest"]
+Regression = _classes["Regression"]
+RegressionResult = _classes["RegressionResult"]
+RegressionResponse = _classes["RegressionResponse"]
 GetModelStatusRequest = _classes["GetModelStatusRequest"]
 StatusProto = _classes["StatusProto"]
 ModelVersionStatus = _classes["ModelVersionStatus"]

@@ -4,25 +4,28 @@ import numpy as np
 import pytest
 
 from mlops_lab.errors import DamagedArtifact
-from mlops_lab.store import ModelStore, export
+from mlops_lab.store import ModelStore
+from mlops_lab.store.golden import check_agreement
+from mlops_lab.store.intake.quiet import quiet_export
+from mlops_lab.store.parameters import count_parameters
 
 
 def test_agreement_is_of_shape_and_of_every_number():
     expected = np.array([[0.25, 0.75]], np.float32)
-    export.check_agreement("onnx", expected, expected + np.float32(5e-6), 1e-5)
+    check_agreement("onnx", {"y": expected}, {"y": expected + np.float32(5e-6)}, 1e-5)
     for received in (expected + np.float32(1e-4), np.zeros((1, 3), np.float32), np.full((1, 2), np.nan, np.float32)):
         with pytest.raises(DamagedArtifact, match="The onnx engine"):
-            export.check_agreement("onnx", expected, received, 1e-5)
+            check_agreement("onnx", {"y": expected}, {"y": received}, 1e-5)
 
 
 def test_the_two_ends_of_float32_differ_without_a_warning():
     far = np.full((1, 2), 3.4e38, np.float32)
     with pytest.raises(DamagedArtifact, match=r"6\.\d+e\+38"):
-        export.check_agreement("onnx", far, -far, 1e-5)
+        check_agreement("onnx", {"y": far}, {"y": -far}, 1e-5)
 
 
 def test_the_parameters_of_an_estimator(digits_run):
-    assert export.count_parameters(digits_run) == {
+    assert count_parameters(digits_run.model, digits_run.framework) == {
         "number_of_parameters": 64 * 64 + 64 + 64 * 10 + 10,
         "trainable_parameters": 4810,
         "optimizer_parameters": 0,
@@ -37,11 +40,11 @@ def test_the_parameters_of_a_pipeline(digits):
     from mlops_lab import train
 
     run = train.fit_sklearn(digits.limited(300), make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)))
-    assert export.count_parameters(run)["trainable_parameters"] == 650
+    assert count_parameters(run.model, run.framework)["trainable_parameters"] == 650
 
 
 def test_converters_keep_quiet(capfd):
-    with export.quiet_export():
+    with quiet_export():
         print("chatter")
         warnings.warn("a remark", stacklevel=1)
     assert capfd.readouterr() == ("", "")

@@ -1,0 +1,43 @@
+"""What a model says about one example, for every task: how outputs become it, and how it goes over the wire."""
+
+from mlops_lab.answers.kinds import (
+    THRESHOLD,
+    LabelSet,
+    Mask,
+    NamedAnswers,
+    Prediction,
+    Score,
+    Tensor,
+    Value,
+    Vector,
+    draw,
+)
+from mlops_lab.answers.reading import (
+    agree,
+    classes_of,
+    from_outputs,
+    from_probabilities,
+    label_names,
+    read,
+    summary_rows,
+)
+
+__all__ = [
+    "THRESHOLD",
+    "LabelSet",
+    "Mask",
+    "NamedAnswers",
+    "Prediction",
+    "Score",
+    "Tensor",
+    "Value",
+    "Vector",
+    "agree",
+    "classes_of",
+    "draw",
+    "from_outputs",
+    "from_probabilities",
+    "label_names",
+    "read",
+    "summary_rows",
+]

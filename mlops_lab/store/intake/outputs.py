@@ -1,0 +1,182 @@
+"""Infer the outputs of a model from its answers to its examples, and from what its framework tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_lab.errors import LabError, WrongUsage
+from mlops_lab.inputs import fits
+from mlops_lab.signature import Activation, OutputSpec, Role, Task
+from mlops_lab.store.intake.source import Ending
+
+# What rounding may add to a probability.
+ROUNDING = 1e-3
+Labels = Sequence[str] | Mapping[str, Sequence[str]] | None
+
+
+def output_spec(
+    name: str, array: NDArray[Any], ending: Ending, labels: Sequence[str] | None = None, task: Task | None = None
+) -> tuple[OutputSpec, list[str]]:
+    """Return an output and what a reader of the card should know about it.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    array
+        The model's answers to its examples.
+    ending
+        What the framework tells of it.
+    labels
+        The names of its classes, where the user gives them.
+    task
+        Its task, where the user gives it.
+
+    Raises
+    ------
+    WrongUsage
+        The labels are not those of its classes, or its task cannot be told.
+
+    Examples
+    --------
+    >>> spec, notes = output_spec("y", np.array([[3.0, -1.0]]), Ending("linear"), ["cat", "dog"])
+    >>> spec.activation, notes
+    ('softmax', ["'y' is logits: the softmax is applied when it answers"])
+    """
+    declared = ending.shape if ending.shape is not None and fits(array.shape[1:], ending.shape) else array.shape[1:]
+    dtype = "str" if array.dtype == object else array.dtype.name
+    found = task or ending.task or _task(array, ending, labels)
+    if found in ("classification", "binary", "multilabel"):
+        return _classes(name, array, ending, labels, found)
+    if labels and found != "segmentation":
+        message = f"The output {name!r} is of the task {found}, which has no classes; {len(labels)} labels were given."
+        raise WrongUsage(message, "Leave the labels out, or pass task='classification'.")
+    if found == "segmentation":
+        return _segmentation(name, array, declared, ending, labels)
+    roles: dict[Task, Role] = {"regression": "value", "embedding": "vector", "anomaly": "score", "other": "tensor"}
+    return OutputSpec(name, found, tuple(declared), dtype, roles[found]), []
+
+
+def _task(array: NDArray[Any], ending: Ending, labels: Sequence[str] | None) -> Task:
+    """Return the most plausible task of an output of which the framework tells none."""
+    width = array.shape[1] if array.ndim == 2 else 1
+    if array.ndim > 3:
+        return "segmentation" if labels or ending.kind in ("softmax", "sigmoid") else "other"
+    if array.dtype.kind != "f" or array.ndim > 2:
+        return "other"
+    if ending.kind == "sigmoid":
+        return "binary" if width == 1 else "multilabel"
+    if ending.kind == "probabilities" and not sums_to_one(array):
+        return "multilabel"
+    if ending.kind in ("softmax", "probabilities", "scores"):
+        return "classification"
+    if labels:
+        return "binary" if width == 1 else "classification"
+    if width == 1:
+        return "regression"
+    return "classification" if not ending.kind and sums_to_one(array) else "embedding"
+
+
+def _classes(
+    name: str, array: NDArray[Any], ending: Ending, labels: Sequence[str] | None, task: Task
+) -> tuple[OutputSpec, list[str]]:
+    if array.ndim not in (1, 2) or array.dtype.kind != "f":
+        message = f"The output {name!r} is {array.dtype.name} of shape {array.shape}, which is no row of probabilities."
+        raise WrongUsage(message, "Let it answer one number for each class, or pass another task=.")
+    width = array.shape[1] if array.ndim == 2 else 1
+    if width == 1 and task == "classification":
+        task = "binary"
+    if width == 2 and task == "binary":
+        task = "classification"
+    names = _labels(name, array, 2 if task == "binary" else width, ending, labels)
+    role, activation, notes = _activation(name, array, ending, task)
+    if activation == "none" and task == "classification" and not ending.kind and not sums_to_one(array):
+        role, activation = "logits", "softmax"
+        notes = [f"{name!r} does not sum to 1, so it is taken for logits, and the softmax is applied"]
+    return OutputSpec(name, task, (width,), array.dtype.name, role, names, activation), notes
+
+
+def _labels(
+    name: str, array: NDArray[Any], number: int, ending: Ending, labels: Sequence[str] | None
+) -> tuple[str, ...]:
+    if labels is None:
+        return ending.classes if len(ending.classes) == number else tuple(map(str, range(number)))
+    names = tuple(map(str, labels))
+    if len(names) != number:
+        message = f"The model answers {array.shape} to {len(array)} examples; there are {len(names)} labels."
+        raise WrongUsage(message, "Pass one label for each class, in the order of the model's output.")
+    if len(set(names)) != len(names):
+        raise WrongUsage(f"The labels are not different: {', '.join(names)}.", "Give each class a name of its own.")
+    if ending.named and names != ending.classes and set(names) == set(ending.classes):
+        message = (
+            f"The labels are in another order than the classes of the model: it answers {', '.join(ending.classes)}; "
+            f"the labels are {', '.join(names)}."
+        )
+        raise WrongUsage(message, "Leave the labels out: the model knows the names of its classes.")
+    return names
+
+
+def _activation(name: str, array: NDArray[Any], ending: Ending, task: Task) -> tuple[Role, Activation, list[str]]:
+    """Return the role of the numbers of a classifier, and what makes probabilities of them."""
+    wanted: Activation = "softmax" if task == "classification" else "sigmoid"
+    if ending.kind in ("probabilities", "softmax", "sigmoid"):
+        if ending.kind == "sigmoid" and task == "classification" and not sums_to_one(array):
+            message = f"The output {name!r} ends with a sigmoid, so its classes do not exclude each other."
+            raise WrongUsage(message, "Pass task='multilabel', or let it end with a softmax.")
+        return "probabilities", "none", []
+    if ending.kind == "scores":
+        note = f"{name!r} is made of decision scores by a {wanted}: its confidences are no calibrated probabilities"
+        return "logits", wanted, [note]
+    if ending.kind == "linear" or array.min() < -ROUNDING or array.max() > 1 + ROUNDING:
+        return "logits", wanted, [f"{name!r} is logits: the {wanted} is applied when it answers"]
+    return "probabilities", "none", []
+
+
+def _segmentation(
+    name: str, array: NDArray[Any], shape: Any, ending: Ending, labels: Sequence[str] | None
+) -> tuple[OutputSpec, list[str]]:
+    if array.dtype.kind != "f":
+        return OutputSpec(name, "segmentation", tuple(shape), array.dtype.name, "mask", tuple(labels or ())), []
+    number = 2 if shape[-1] == 1 else shape[-1]
+    names = tuple(map(str, labels)) if labels else tuple(map(str, range(number or 0)))
+    if len(names) != number:
+        message = f"The model answers {array.shape} to {len(array)} examples; there are {len(names)} labels."
+        raise WrongUsage(message, "The last axis is that of the classes, with one label for each.")
+    role, activation, notes = _activation(name, array, ending, "classification" if shape[-1] != 1 else "binary")
+    return OutputSpec(name, "segmentation", tuple(shape), array.dtype.name, role, names, activation), notes
+
+
+def sums_to_one(array: NDArray[Any]) -> bool:
+    """Return whether each row is a distribution over classes.
+
+    Examples
+    --------
+    >>> sums_to_one(np.array([[0.25, 0.75]])), sums_to_one(np.array([[0.5, 0.75]]))
+    (True, False)
+    """
+    if array.ndim != 2 or array.dtype.kind != "f":
+        return False
+    rounding = 2e-2 if array.dtype == np.float16 else ROUNDING
+    inside = array.min() >= -rounding and array.max() <= 1 + rounding
+    return bool(inside and np.abs(array.astype(np.float64).sum(axis=1) - 1).max() < rounding)
+
+
+def check_answers(answers: Mapping[str, NDArray[Any]], length: int) -> None:
+    """Raise where an output has not one finite row for each example.
+
+    Raises
+    ------
+    LabError
+        With the code ``invalid_output``.
+    """
+    for name, array in answers.items():
+        if array.ndim == 0 or len(array) != length:
+            message = f"The model answers the shape {array.shape} as {name!r} to {length} examples."
+            raise LabError(message, "Let it answer one row for each example.", code="invalid_output")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            message = f"The model answers NaN or infinity as {name!r} to its examples."
+            raise LabError(message, "Look at the examples, and at their scale.", code="invalid_output")

@@ -1,0 +1,6 @@
+"""The kinds of model, for the tests of this folder."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # for kinds.py, which several tests share

@@ -1,0 +1,49 @@
+"""The files that serve a model with Ray; `tests/ray` runs them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from mlops_lab import deploy
+from mlops_lab.deploy.ray_front import Replicas
+from mlops_lab.errors import WrongUsage
+
+
+@pytest.fixture
+def spec(shared_models):
+    return deploy.make_spec(shared_models.root, "digits", replicas=1, most=3, cpus=0.5, gpus=0.25, port=8010)
+
+
+def test_the_files(spec, shared_models):
+    files = deploy.files(spec, "ray")
+    assert list(files) == ["head.sh", "node.sh", "serve_on_ray.py", "settings.json"]
+    settings = json.loads(files["settings.json"])
+    assert settings["models"] == str(shared_models.root.resolve()) and settings["host"] == "127.0.0.1"
+    assert Replicas(**settings["replicas"]) == Replicas(1, most=3, cpus=0.5, gpus=0.25)
+    compile(files["serve_on_ray.py"], "serve_on_ray.py", "exec")
+    for script in ("head.sh", "node.sh"):
+        assert "RAY_AUTH_MODE=token" in files[script]  # without it, whoever reaches Ray's ports runs what he likes
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the scripts are for sh")
+@pytest.mark.parametrize("script", ["head.sh", "node.sh"])
+def test_the_scripts_are_scripts(spec, script):
+    done = subprocess.run(["sh", "-n"], input=deploy.files(spec, "ray")[script], text=True, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_makes_no_sense(shared_models, tmp_path):
+    with pytest.raises(WrongUsage, match="most=1 is less than replicas=2"):
+        deploy.make_spec(shared_models.root, "digits", most=1)
+    (tmp_path / "api.py").write_text("from server import app\n")
+    with pytest.raises(WrongUsage, match="not an application"):
+        deploy.files(deploy.make_spec(shared_models.root, "digits", app=tmp_path / "api.py"), "ray")
+
+
+def test_the_options_of_a_deployment():
+    assert Replicas(3, cpus=0.5).options()["num_replicas"] == 3
+    assert Replicas(3, per_machine=1).options()["max_replicas_per_node"] == 1
+    scaling = Replicas(1, most=4, in_flight=6).options()
+    assert "num_replicas" not in scaling and scaling["autoscaling_config"]["target_ongoing_requests"] == 3

@@ -1,0 +1,80 @@
+"""What is released: one version in one place, and a wheel that does the main job away from this project."""
+
+import json
+import re
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+import mlops_lab
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import release  # noqa: E402
+
+
+def test_the_version_stands_in_one_place():
+    version = re.escape(mlops_lab.__version__)
+    for name in ("pyproject.toml", "CITATION.cff", "README.md", "environment.yml"):
+        assert not re.search(rf"(?<![\d.]){version}(?![\d.])", (ROOT / name).read_text(encoding="utf-8")), name
+    assert f"## {mlops_lab.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_how_to_cite():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["license"] == "MIT" and citation["authors"] == [{"name": "The mlops_lab authors"}]
+
+
+def test_the_workflow_runs_the_fast_tests_on_three_systems():
+    import jsonschema
+
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yaml").read_text(encoding="utf-8"))
+    workflow["on"] = workflow.pop(True)  # YAML reads an unquoted "on" as true, and GitHub knows
+    schema = json.loads((ROOT / "tests" / "data" / "github-workflow.schema.json").read_text(encoding="utf-8"))
+    assert [error.message for error in jsonschema.Draft7Validator(schema).iter_errors(workflow)] == []
+    matrix = workflow["jobs"]["fast"]["strategy"]["matrix"]
+    assert len(matrix["system"]) == 3 and matrix["python"] == ["3.11", "3.13"]
+    fast = re.search(r"^FAST := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert f'-m "{fast}"' in workflow["jobs"]["fast"]["steps"][-1]["run"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    return release.build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.mark.slow
+def test_what_is_in_sdist_and_wheel(built):
+    sdist, wheel = built
+    version = mlops_lab.__version__
+    assert (sdist.name, wheel.name) == (f"mlops_lab-{version}.tar.gz", f"mlops_lab-{version}-py3-none-any.whl")
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[-1] for name in archive.getnames()}
+    assert {
+        "pyproject.toml",
+        "LICENSE",
+        "CITATION.cff",
+        "tests/test_release.py",
+        "models/clothes/1/model.onnx",
+    } <= names
+    with zipfile.ZipFile(wheel) as archive:
+        inside = set(archive.namelist())
+    assert all(name.startswith(("mlops_lab/", f"mlops_lab-{version}.dist-info/")) for name in inside)
+    kept = {path.relative_to(ROOT).as_posix() for path in (ROOT / "mlops_lab").rglob("*") if path.is_file()}
+    assert {name for name in kept if "__pycache__" not in name} <= inside
+
+
+@pytest.mark.slow
+def test_the_wheel_does_the_main_job_in_an_environment_of_its_own(built, tmp_path):
+    command = release.install(built[1], tmp_path / "environment", packages_of_this=True)
+    where = [str(command.parent / "python"), "-c", "import mlops_lab; print(mlops_lab.__file__)"]
+    assert str(tmp_path) in release.run(where, tmp_path)
+    printed = release.demonstrate(command, tmp_path)
+    assert f"mlops-lab, version {mlops_lab.__version__}" in printed
+    assert "10,000" in printed and (tmp_path / "demo").is_dir()
