@@ -17,6 +17,7 @@ from mlops_lab.monitor.log import PredictionLog
 from mlops_lab.monitor.reference import load_reference
 from mlops_lab.serve import command, workers
 from mlops_lab.serve.command import Print, Settings
+from mlops_lab.serve.core.registry import Registry
 from mlops_lab.store import ModelStore
 from mlops_lab.summary.scale import Scale
 
@@ -44,7 +45,9 @@ def open_log(settings: Settings, warn: Print) -> Iterator[PredictionLog]:
     One that cannot be written now does not keep the server from answering: that is a warning, and the predictions that
     it loses are counted.
     """
-    scales = partial(_find_scale, ModelStore(settings.models))
+    models = settings.models
+    store = models.store if isinstance(models, Registry) else ModelStore(models)
+    scales = partial(_find_scale, store) if store is not None else None
     with PredictionLog(settings.log or "", durable=settings.durable, images=settings.log_images, scales=scales) as log:
         try:
             log.check()

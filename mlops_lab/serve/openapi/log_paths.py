@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mlops_lab.serve.openapi.components import Json, error, get, in_json, post
-from mlops_lab.serve.openapi.schemas import TEXT, closed, record
+from mlops_lab.serve.openapi.primitives import TEXT, closed, record
 
 _PLACE = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "default": 0}
 
