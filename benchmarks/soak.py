@@ -19,6 +19,9 @@ HERE = Path(__file__).resolve().parent
 # A name, the program with its arguments, and the arguments of the quick form.
 RUNS: dict[str, tuple[str, str]] = {
     "kills": ("kills.py --kills 1000", "kills.py --kills 50"),
+    "log-kills": ("log_kills.py", "log_kills.py --kills 50"),
+    "log-kills-server": ("log_kills.py --server", "log_kills.py --server --kills 1"),
+    "log-kills-workers": ("log_kills.py --server --workers 2", "log_kills.py --server --workers 2 --kills 1"),
     "endings": ("endings.py --times 200", "endings.py --times 10"),
     "endings-workers": ("endings.py --times 100 --workers 2", "endings.py --times 5 --workers 2"),
     "swaps": ("swaps.py --swaps 100", "swaps.py --swaps 5 --bad 3"),

@@ -166,6 +166,9 @@ def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
     help="Change one of the server's limits, such as body_bytes=8388608, batch=512 or request_seconds=60; may be given"
     " several times. docs/operations.md lists them.",
 )
+@click.option("--log", help="Write each prediction into this SQLite file, or to this postgresql:// address.")
+@click.option("--durable", is_flag=True, help="With --log: an answer goes out once its prediction is on the disk.")
+@click.option("--log-images", is_flag=True, help="With --log: keep the images too, for seven days.")
 def serve(folder: str, workers: int, limits: tuple[str, ...], **options: Any) -> None:
     """Serve all models of a folder over HTTP, and optionally gRPC, until SIGTERM or Ctrl-C."""
     from mlops_lab.serve.command import Settings, run
@@ -173,6 +176,12 @@ def serve(folder: str, workers: int, limits: tuple[str, ...], **options: Any) ->
     settings = Settings(folder, workers=workers, limits=dict(map(_read_limit, limits)), **options)
     settings.make_limits()  # a limit that is none is an error before anything is loaded
     warn = partial(echo, err=True)
+    if settings.log:
+        from mlops_lab.monitor.command import run as run_logged
+
+        return run_logged(settings, echo, warn)
+    if settings.durable or settings.log_images:
+        raise click.UsageError("--durable and --log-images need --log FILE.")
     if workers == 1:
         return run(settings, _announce, warn)
     from mlops_lab.serve.workers import supervise

@@ -1,4 +1,4 @@
-"""The command line of stage 7: ``mlops-lab monitor report``, ``drift`` and ``dashboard``."""
+"""The command line of stage 7: ``mlops-lab monitor report``, ``drift``, ``dashboard`` and ``reference``."""
 
 from __future__ import annotations
 
@@ -70,6 +70,26 @@ def dashboard(
     found = stage.report(log, folder, model, version, since=_since(hours))
     Path(out).write_text(stage.page(found), encoding="utf-8")
     return {**found.to_dict(), "file": out}, f"{out}: {found.verdict.reason}"
+
+
+@monitor.command()
+@click.argument("name")
+@in_models
+@click.option("--version", default="latest", show_default=True, help="Version: v3, an alias, or latest.")
+@click.option("--data", "data_set", help="Data set with held-out test images; by default what it was trained on.")
+@prints
+def reference(name: str, folder: str, version: str, data_set: str | None) -> tuple[Any, str]:
+    """Make the reference of a version from held-out data, or add to it what disturbed images teach; keep it there."""
+    from mlops_lab import data, store
+    from mlops_lab import monitor as stage
+
+    models = store.ModelStore(folder)
+    if data_set:
+        found = stage.store_reference(models, name, version, data.load(data_set).test)
+    else:
+        found = stage.find_reference(models, name, version)
+    words = f"{found.model} v{found.version}: {found.accuracy:.4f} on {found.summary.count:,} held-out examples"
+    return found.to_dict(), words
 
 
 def _since(hours: float | None) -> float:

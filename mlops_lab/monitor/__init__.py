@@ -7,7 +7,6 @@ images, so that a change can be seen before it happens.
 
 from mlops_lab.monitor.dashboard import Report as Report
 from mlops_lab.monitor.dashboard import compare_log as compare_log
-from mlops_lab.monitor.dashboard import live_page as live_page
 from mlops_lab.monitor.dashboard import page as page
 from mlops_lab.monitor.dashboard import report as report
 from mlops_lab.monitor.disturbances import KINDS as KINDS

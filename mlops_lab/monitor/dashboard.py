@@ -1,7 +1,8 @@
-"""One version in production at a glance: in a notebook, as one HTML file, and as a live page of a server."""
+"""One version in production at a glance: in a notebook, as one HTML file, and on the live page of a server."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -10,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from mlops_lab import show
-from mlops_lab.errors import LabError, NotFound, WrongUsage
+from mlops_lab.errors import LabError, WrongUsage
 from mlops_lab.monitor import timeline
 from mlops_lab.monitor.log import PredictionLog, opened
 from mlops_lab.monitor.reference import Reference, find_reference, load_reference
 from mlops_lab.monitor.status import LogStatus
 from mlops_lab.monitor.timeline import Hour
-from mlops_lab.monitor.verdict import FEWEST, Verdict, compare
+from mlops_lab.monitor.verdict import FEWEST, Verdict, compare, compare_each
 from mlops_lab.store import ModelStore
 from mlops_lab.summary.summary import HOUR, Summary, merge
 
@@ -142,8 +143,7 @@ def report(
         status = found.status if found is log else None  # one that was opened to be read has written nothing
     verdict = compare(reference, hours)
     whole = merge(*(summary for _, summary in hours))
-    drawn = tuple(_hour(reference, start, summary) for start, summary in hours[-DRAWN:])
-    return Report(verdict, drawn, _shares(whole), _shares(reference.summary), status)
+    return Report(verdict, _draw_hours(reference, hours[-DRAWN:]), _shares(whole), _shares(reference.summary), status)
 
 
 def compare_log(
@@ -186,12 +186,18 @@ def choose(log: PredictionLog, model: str | None, version: int | None) -> tuple[
     return chosen.model, chosen.version
 
 
-def _hour(reference: Reference, hour: int, summary: Summary) -> Hour:
-    if summary.count < FEWEST:
-        return Hour(float(HOUR * hour), summary.count, None, None, None, False, False)
-    verdict = compare(reference, summary)
+def _draw_hours(reference: Reference, hours: Sequence[tuple[int, Summary]]) -> tuple[Hour, ...]:
+    enough = [(hour, summary) for hour, summary in hours if summary.count >= FEWEST]
+    verdicts = compare_each(reference, [summary for _, summary in enough])
+    said = {hour: verdict for (hour, _), verdict in zip(enough, verdicts, strict=True)}
+    return tuple(_hour(hour, summary.count, said.get(hour)) for hour, summary in hours)
+
+
+def _hour(hour: int, count: int, verdict: Verdict | None) -> Hour:
+    if verdict is None:
+        return Hour(float(HOUR * hour), count, None, None, None, False, False)
     accuracy, low, high = (round(value, 4) for value in verdict.estimate.range)
-    return Hour(float(HOUR * hour), summary.count, accuracy, low, high, verdict.changed, verdict.harmful)
+    return Hour(float(HOUR * hour), count, accuracy, low, high, verdict.changed, verdict.harmful)
 
 
 def _shares(summary: Summary) -> dict[str, float]:
@@ -199,41 +205,20 @@ def _shares(summary: Summary) -> dict[str, float]:
     return dict(zip(summary.scale.labels, shares, strict=True))
 
 
-def page(found: Report | LabError, *, refresh: int | None = None) -> str:
-    """Return a report as one HTML file that needs nothing else, for light and dark.
-
-    Parameters
-    ----------
-    found
-        The report, or the error that came instead of one.
-    refresh
-        Load the page again after so many seconds, for a server's live page.
-    """
-    again = f'<meta http-equiv="refresh" content="{refresh}">' if refresh else ""
-    title = "Monitor" if isinstance(found, LabError) else f"{found.verdict.model} v{found.verdict.version}: monitor"
-    body = _problem(found) if isinstance(found, LabError) else f"{found._repr_html_()}{_log_card(found.log)}"
+def page(found: Report) -> str:
+    """Return a report as one HTML file that needs nothing else, for light and dark."""
+    title = f"{found.verdict.model} v{found.verdict.version}: monitor"
+    body = f"{found._repr_html_()}{_log_card(found.log)}"
     return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">{again}'
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body><main><h1>{escape(title)}</h1>{body}</main></body></html>"
     )
 
 
-def live_page(
-    log: PredictionLog, models: ModelStore | str | Path, model: str | None = None, *, refresh: int = 30
-) -> str:
-    """Return the page of a running server: it never raises, and makes no reference, which would take too long."""
-    try:
-        return page(report(log, models, model, make=False), refresh=refresh)
-    except NotFound as error:
-        hint = f"{error.hint} Or: mlops-lab monitor report --log FILE"
-        return page(NotFound(error.message, hint), refresh=refresh)
-    except LabError as error:
-        return page(error, refresh=refresh)
-
-
-def _problem(error: LabError) -> str:
-    return show.card("Nothing to show yet", escape(error.message), f"→ {escape(error.hint)}" if error.hint else "")
+def draw_problem(error: LabError) -> str:
+    """Return what stands in the place of a report, and what to do."""
+    return show.card("What is missing", escape(error.message), f"→ {escape(error.hint)}" if error.hint else "")
 
 
 def _log_card(log: LogStatus | None) -> str:

@@ -21,12 +21,16 @@ class Database(Protocol):
         """Run one statement and return its rows."""
         ...
 
-    def insert(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
-        """Run one statement for each row, and return how many rows there are more."""
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Run one statement for each row, and return how many rows it changed."""
         ...
 
     def transaction(self) -> Any:
         """Return a context whose statements all happen or none; one at a time among all programs."""
+        ...
+
+    def snapshot(self) -> Any:
+        """Return a context whose statements all read the same state, and which holds nobody up."""
         ...
 
     def has_table(self, name: str) -> bool:
@@ -102,8 +106,8 @@ class Sqlite:
         """Run one statement and return its rows."""
         return self._connection.execute(_types(sql, "BLOB", "INTEGER PRIMARY KEY AUTOINCREMENT"), values).fetchall()
 
-    def insert(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
-        """Run one statement for each row, and return how many rows there are more."""
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Run one statement for each row, and return how many rows it changed."""
         return self._connection.executemany(sql, rows).rowcount
 
     @contextmanager
@@ -117,6 +121,15 @@ class Sqlite:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read the file as it is at the first statement."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
 
     def has_table(self, name: str) -> bool:
         """Tell whether there is such a table."""
@@ -163,8 +176,8 @@ class Postgres:
         cursor = self._connection.execute(text, values)
         return cursor.fetchall() if cursor.description else []
 
-    def insert(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
-        """Run one statement for each row, and return how many rows there are more."""
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Run one statement for each row, and return how many rows it changed."""
         with self._connection.cursor() as cursor:
             cursor.executemany(sql.replace("?", "%s"), rows)
             return int(cursor.rowcount)
@@ -174,6 +187,13 @@ class Postgres:
         """Hold the log for writing, as one advisory lock that only prediction logs take."""
         with self._connection.transaction():
             self._connection.execute("SELECT pg_advisory_xact_lock(hashtext('mlops_lab.monitor'))")
+            yield
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read the tables as they are at the first statement."""
+        with self._connection.transaction():
+            self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield
 
     def has_table(self, name: str) -> bool:

@@ -5,21 +5,21 @@ No image and no address is kept unless images are asked for: of an image twelve 
 
 from __future__ import annotations
 
-import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as TooLate
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlops_lab.errors import BadRequest, LabError, NotFound, StoreError, UnknownModel, UnknownVersion, nearest
+from mlops_lab.errors import BadRequest, LabError, NotFound, StoreError, nearest
 from mlops_lab.monitor import rollup, rows
 from mlops_lab.monitor.database import Database, connect, failures
+from mlops_lab.monitor.lookup import find_prediction, find_version, list_versions
 from mlops_lab.monitor.retention import Retention, remove
 from mlops_lab.monitor.rows import LoggedModel
 from mlops_lab.monitor.schema import migrate
@@ -29,6 +29,13 @@ from mlops_lab.predict import PredictionEvent
 from mlops_lab.summary.scale import Scale
 from mlops_lab.summary.summary import Summary
 from mlops_lab.summary.window import Window
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+# Between two looks at what the retention does not allow any more.
+TRIM_SECONDS = 600
 
 
 class PredictionLog:
@@ -49,7 +56,8 @@ class PredictionLog:
     retention
         What is removed when.
     patience
-        Seconds that a durable :meth:`append` waits at most, before the answer goes out without being logged.
+        Seconds that a durable :meth:`append` waits at most for a slow disk; for one that fails it waits no longer
+        than it takes to notice.
     scales
         Returns the bins of a version's reference. With it, predictions are summarised before they are removed.
 
@@ -57,7 +65,7 @@ class PredictionLog:
     --------
     >>> from mlops_lab import serve
     >>> log = PredictionLog("predictions.db")  # doctest: +SKIP
-    >>> app = serve.create_app("models", on_prediction=log.append)  # doctest: +SKIP
+    >>> server = serve.start("models", log=log)  # doctest: +SKIP
     """
 
     def __init__(
@@ -67,7 +75,7 @@ class PredictionLog:
         durable: bool = False,
         images: bool = False,
         retention: Retention | None = None,
-        patience: float = 1.0,
+        patience: float = 5.0,
         scales: Callable[[str, int], Scale | None] | None = None,
     ) -> None:
         self.target, self.durable, self.images = target, durable, images
@@ -76,6 +84,7 @@ class PredictionLog:
         self._database: Database | None = None
         self._known: set[tuple[str, int]] = set()
         self._trimmed = time.monotonic()
+        self._trimming = threading.Lock()
         self._writer: GroupWriter[PredictionEvent] = GroupWriter(
             self._write, self._failures, max_items=20_000, max_bytes=64 << 20, linger=0 if durable else LINGER
         )
@@ -89,14 +98,9 @@ class PredictionLog:
             Whether it was taken; with ``durable``, whether it is written. It never raises.
         """
         future = self.submit(event)
-        if not self.durable:
-            return not future.done() or future.result()
-        if self._writer.counts.error:  # the disk fails: an answer is not held up for it
-            return future.done() and future.result()
-        try:
-            return future.result(self.patience)
-        except TooLate:
-            return False
+        if self.durable and not future.done():
+            return self._writer.wait(future, len(event.rows), self.patience)
+        return not future.done() or future.result()
 
     def submit(self, event: PredictionEvent) -> Future[bool]:
         """Take a prediction, and return at once; the future tells whether its group was written."""
@@ -105,6 +109,28 @@ class PredictionLog:
         except (TypeError, AttributeError):  # whatever a hook may be handed: the answer goes out
             rows_of_it, size = 1, self._writer.max_bytes + 1
         return self._writer.put(event, rows_of_it, size)
+
+    @property
+    def nonblocking(self) -> bool:
+        """Whether :meth:`append` returns at once, so that an event loop may call it."""
+        return not self.durable
+
+    def attach(self, app: Flask) -> None:
+        """Give a server of :func:`mlops_lab.serve.create_app` the log's routes, metrics and details; it calls this."""
+        from mlops_lab.monitor.serving import attach_log
+
+        attach_log(app, self)
+
+    def check(self) -> None:
+        """Open the log, and make it where it is missing.
+
+        Raises
+        ------
+        StoreError
+            It cannot be written, or a newer release wrote it; while that is so, predictions are counted as failed.
+        """
+        with self._opened(make=True):
+            pass
 
     def feedback(self, request_id: str, label: str, *, place: int = 0, model: str | None = None) -> None:
         """Note what was right for a prediction; a second word on the same one replaces the first.
@@ -128,20 +154,16 @@ class PredictionLog:
             The model has no such class.
         """
         self.flush(1.0)
-        with self._opened() as database, database.transaction():
-            row_id, name, version, said, before, moment = self._find(database, request_id, place, model)
-            labels = self._model(database, name, version).labels
-            if label not in labels:
-                raise BadRequest(f"{name} v{version} has no class {label!r}.", nearest(label, labels))
-            truth = labels.index(label)
-            database.run("UPDATE predictions SET truth = ? WHERE id = ?", (truth, row_id))
-            counted = (int(before is None), int(truth == said) - int(before is not None and before == said))
-            rollup.correct(database, (row_id, name, version, moment), *counted)
+        try:
+            self._note(request_id, label, place, model)
+        except NotFound:  # it may be in the hands of another writer: another process of the server, say
+            time.sleep(3 * LINGER)
+            self._note(request_id, label, place, model)
 
     def models(self) -> list[LoggedModel]:
         """Return the versions that the log knows, in order."""
         with self._opened() as database:
-            return _versions(database)
+            return list_versions(database)
 
     def read(
         self,
@@ -170,7 +192,7 @@ class PredictionLog:
         """
         self.flush(1.0)
         with self._opened() as database:
-            found = self._model(database, model, version)
+            found = find_version(database, model, version)
             limit = "" if last is None else f" LIMIT {int(last)}"
             sql = (
                 f"SELECT {rows.COLUMNS} FROM predictions WHERE model = ? AND version = ? AND time >= ? AND time < ? "
@@ -201,13 +223,13 @@ class PredictionLog:
             Hours since 1970, and what was answered in them.
         """
         self.flush(1.0)
-        with self._opened() as database, database.transaction():
-            logged = self._model(database, model, version)
+        with self._opened() as database:
+            logged = find_version(database, model, version)
             return rollup.by_hour(database, logged, scale, since, until)
 
     def trim(self) -> int:
         """Remove what is older or more than the retention allows; return how many predictions went."""
-        with self._opened() as database, database.transaction():
+        with self._opened() as database:
             self._summarise_before_removal(database)
             return remove(database, self.retention)
 
@@ -239,6 +261,19 @@ class PredictionLog:
     def _repr_html_(self) -> str:
         return self.status._repr_html_()
 
+    def _note(self, request_id: str, label: str, place: int, model: str | None) -> None:
+        with self._opened() as database, database.transaction():
+            row_id, name, version, said, before, moment = find_prediction(database, request_id, place, model)
+            labels = find_version(database, name, version).labels
+            if said is None:
+                raise BadRequest(f"{name} v{version} answers no classes.", "Feedback names the right class.")
+            if label not in labels:
+                raise BadRequest(f"{name} v{version} has no class {label!r}.", nearest(label, labels))
+            truth = labels.index(label)
+            database.run("UPDATE predictions SET truth = ? WHERE id = ?", (truth, row_id))
+            counted = (int(before is None), int(truth == said) - int(before is not None and before == said))
+            rollup.correct(database, (row_id, name, version, moment), *counted)
+
     def _write(self, events: list[PredictionEvent]) -> tuple[int, int]:
         """Write a group in one transaction; the writer's thread alone comes here."""
         wanted = rows.to_rows(events, with_images=self.images)
@@ -249,7 +284,7 @@ class PredictionLog:
                     key = (event.predictor.name, event.predictor.version)
                     if key not in self._known:
                         database.run(rows.INSERT_MODEL, rows.model_row(event))
-                written = database.insert(rows.INSERT, wanted)
+                written = database.run_many(rows.INSERT, wanted)
             self._known |= {(event.predictor.name, event.predictor.version) for event in events}
         except BaseException:
             self._forget()
@@ -258,7 +293,7 @@ class PredictionLog:
         return written, len(wanted) - written
 
     def _summarise_before_removal(self, database: Database) -> None:
-        for logged in _versions(database) if self._scales else []:
+        for logged in list_versions(database) if self._scales else []:
             scale = self._scales(logged.model, logged.version) if self._scales else None
             if scale is not None:
                 rollup.keep(database, logged, scale, float("inf"))
@@ -278,15 +313,21 @@ class PredictionLog:
         self._database, self._known = None, set()
 
     def _trim_sometimes(self) -> None:
-        if time.monotonic() - self._trimmed > 600:
+        if time.monotonic() - self._trimmed > TRIM_SECONDS and self._trimming.acquire(blocking=False):
             self._trimmed = time.monotonic()
-            # The group before it is written, whatever becomes of this: a version may be gone, and its scale with it.
+            threading.Thread(target=self._trim_aside, name="mlops-lab-log-trimming", daemon=True).start()
+
+    def _trim_aside(self) -> None:
+        # Whatever becomes of this, predictions are written: a version may be gone, and its scale with it.
+        try:
             with suppress(LabError, *self._failures):
                 self.trim()
+        finally:
+            self._trimming.release()
 
     @contextmanager
-    def _opened(self) -> Iterator[Database]:
-        if "://" not in str(self.target) and not Path(self.target).exists():
+    def _opened(self, *, make: bool = False) -> Iterator[Database]:
+        if not make and "://" not in str(self.target) and not Path(self.target).exists():
             message = f"There is no prediction log {self.target}."
             raise StoreError(message, "mlops-lab serve --log FILE writes one, from its first prediction on.")
         database = connect(self.target, durable=self.durable)
@@ -303,30 +344,6 @@ class PredictionLog:
         finally:
             database.close()
 
-    def _find(self, database: Database, request_id: str, place: int, model: str | None) -> tuple[Any, ...]:
-        sql = "SELECT id, model, version, class, truth, time FROM predictions WHERE request_id = ? AND place = ?"
-        found = [row for row in database.run(sql, (request_id, place)) if model in (None, row[1])]
-        if not found:
-            message = f"The log has no prediction {request_id!r}" + (f" by {model!r}." if model else ".")
-            raise NotFound(message, "Send the X-Request-Id of an answer; old predictions are removed in time.")
-        if len({row[1:3] for row in found}) > 1:
-            asked = sorted({row[1] for row in found})
-            raise BadRequest(f"The request {request_id!r} asked several models: {', '.join(asked)}.", "Name one.")
-        return found[0]
-
-    def _model(self, database: Database, model: str, version: int | None) -> LoggedModel:
-        known = _versions(database)
-        ours = [one for one in known if one.model == model]
-        if not ours:
-            raise UnknownModel(
-                f"The log has no predictions of {model!r}.", nearest(model, {one.model for one in known})
-            )
-        wanted = [one for one in ours if version in (None, one.version)]
-        if not wanted:
-            versions = [f"v{one.version}" for one in ours]
-            raise UnknownVersion(f"The log has no predictions of {model} v{version}.", nearest(f"v{version}", versions))
-        return wanted[-1]
-
 
 @contextmanager
 def opened(log: PredictionLog | str | Path) -> Iterator[PredictionLog]:
@@ -336,11 +353,6 @@ def opened(log: PredictionLog | str | Path) -> Iterator[PredictionLog]:
         return
     with PredictionLog(log) as found:
         yield found
-
-
-def _versions(database: Database) -> list[LoggedModel]:
-    found = database.run("SELECT model, version, labels, statistics FROM models ORDER BY model, version")
-    return [LoggedModel(row[0], row[1], tuple(json.loads(row[2])), tuple(json.loads(row[3]))) for row in found]
 
 
 def _bytes(event: PredictionEvent) -> int:

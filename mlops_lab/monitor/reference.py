@@ -181,7 +181,8 @@ def load_reference(models: ModelStore, name: str, version: int | str = "latest")
         about = path.stat()
         return _read(path, about.st_mtime_ns, about.st_size)
     except FileNotFoundError:
-        raise NotFound(f"{found} has no reference.", "monitor.store_reference(models, name) makes one.") from None
+        hint = f"mlops-lab monitor reference {name} --version v{found.version} makes one from held-out data."
+        raise NotFound(f"{found} has no reference.", hint) from None
     except OSError as error:
         raise DamagedArtifact(f"{path} cannot be read: {error.strerror}.", "Store the reference again.") from error
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from mlops_lab.monitor.database import Database
 
 DAY = 86_400
+PAGE = 2_000
+_DELETE = "DELETE FROM predictions WHERE id = ?"
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Retention:
     days
         Older predictions are removed.
     megabytes
-        When the log occupies more, the oldest tenth is removed, and again.
+        When the log occupies more, the oldest are removed, at most a tenth at a time.
     image_days
         Images, where they are kept, go earlier.
     """
@@ -30,16 +33,31 @@ class Retention:
 
 
 def remove(database: Database, retention: Retention) -> int:
-    """Remove what is older or more than the retention allows; return how many predictions went."""
-    now, before = time.time(), _count(database)
-    forgotten = "UPDATE predictions SET image = NULL WHERE image IS NOT NULL AND time < ?"
-    database.run(forgotten, (now - DAY * retention.image_days,))
-    database.run("DELETE FROM predictions WHERE time < ?", (now - DAY * retention.days,))
-    while (left := _count(database)) and database.used_bytes() > retention.megabytes * 2**20:
-        oldest = f"SELECT id FROM predictions ORDER BY id LIMIT {max(1, left // 10)}"
-        database.run(f"DELETE FROM predictions WHERE id IN ({oldest})")
-    return before - left
+    """Remove what is older or more than the retention allows; return how many predictions went.
+
+    The oldest are those that were written first. Each page goes in a transaction of its own, so that whoever writes
+    predictions meanwhile waits for a page at most.
+    """
+    now, gone = time.time(), 0
+    forget = f"SELECT id FROM predictions WHERE image IS NOT NULL AND time < ? LIMIT {PAGE}"
+    while _do(
+        database, "UPDATE predictions SET image = NULL WHERE id = ?", forget, (now - DAY * retention.image_days,)
+    ):
+        pass
+    oldest = f"SELECT id FROM (SELECT id, time FROM predictions ORDER BY id LIMIT {PAGE}) AS oldest WHERE time < ?"
+    while went := _do(database, _DELETE, oldest, (now - DAY * retention.days,)):
+        gone += went
+    while database.used_bytes() > retention.megabytes * 2**20:
+        tenth = max(1, database.run("SELECT COUNT(*) FROM predictions")[0][0] // 10)
+        went = _do(database, _DELETE, f"SELECT id FROM predictions ORDER BY id LIMIT {min(PAGE, tenth)}")
+        gone += went
+        if not went:
+            break
+    return gone
 
 
-def _count(database: Database) -> int:
-    return int(database.run("SELECT COUNT(*) FROM predictions")[0][0])
+def _do(database: Database, change: str, which: str, values: tuple[Any, ...] = ()) -> int:
+    """Change the rows that a query finds, and return how many."""
+    with database.transaction():
+        found = database.run(which, values)
+        return database.run_many(change, found) if found else 0

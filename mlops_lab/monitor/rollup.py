@@ -7,7 +7,6 @@ is in a part adds another, small part; so nothing that was written is ever chang
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from mlops_lab.monitor.database import Database
@@ -16,7 +15,7 @@ from mlops_lab.summary.scale import Scale
 from mlops_lab.summary.summary import HOUR, Summary, empty, from_bytes, merge, summarise_hours
 
 # Predictions are read so many at a time, so that a report's memory does not grow with the log.
-PAGE = 20_000
+PAGE = 5_000
 _PARTS = (
     "SELECT hour, labelled, correct, body FROM summaries "
     "WHERE model = ? AND version = ? AND reference = ? AND hour >= ? AND hour <= ?"
@@ -30,29 +29,45 @@ _INSERT = (
 def by_hour(
     database: Database, logged: LoggedModel, scale: Scale, since: float, until: float
 ) -> list[tuple[int, Summary]]:
-    """Return the summary of each hour that holds predictions; those of complete hours are kept."""
+    """Return the summary of each hour that holds predictions; those of complete hours, and whole pages, are kept."""
     keep(database, logged, scale, HOUR * (time.time() // HOUR))
     first, last = _bounds(since, until)
     found: dict[int, Summary] = {}
-    for hour, labelled, correct, body in database.run(_PARTS, (*_key(logged, scale), first, last)):
-        _add(found, hour, from_bytes(body, scale) if body is not None else _feedback(scale, labelled, correct))
-    for hour, part in _open_hours(database, logged, scale, since=HOUR * first, until=HOUR * (last + 1.0)):
-        _add(found, hour, part)
+    with database.snapshot():
+        for hour, labelled, correct, body in database.run(_PARTS, (*_key(logged, scale), first, last)):
+            _add(found, hour, from_bytes(body, scale) if body is not None else _feedback(scale, labelled, correct))
+        after = _covered(database, logged, scale)
+        while page := _page(database, logged, after):
+            after = page[-1][0]
+            for hour, part in summarise_hours(to_window(logged, page), scale):
+                if first <= hour <= last:
+                    _add(found, hour, part)
     return sorted(found.items())
 
 
 def keep(database: Database, logged: LoggedModel, scale: Scale, before: float) -> None:
-    """Write down the summaries of all predictions up to the newest one that was made before a moment."""
-    sql = "SELECT MAX(id) FROM predictions WHERE model = ? AND version = ? AND time < ? AND id > ?"
-    known = _covered(database, logged, scale)
-    last = database.run(sql, (logged.model, logged.version, before, known))[0][0]
-    if last is None:
-        return
-    parts: dict[int, Summary] = {}
-    for hour, part in _open_hours(database, logged, scale, last_id=last):
-        _add(parts, hour, part)
-    rows = [(*_key(logged, scale), hour, last, s.labelled, s.correct, s.to_bytes()) for hour, s in parts.items()]
-    database.insert(_INSERT, rows)
+    """Write down the summaries of all predictions up to the newest one that was made before a moment.
+
+    Each page is a transaction of its own: whoever writes predictions meanwhile waits for a page at most.
+    """
+    sql = "SELECT MAX(id) FROM predictions WHERE model = ? AND version = ? AND time < ?"
+    last = database.run(sql, (logged.model, logged.version, before))[0][0] or 0
+    while _keep_page(database, logged, scale, last):
+        time.sleep(0.001)  # SQLite hands the lock to nobody: without a pause the same one takes it again
+
+
+def _keep_page(database: Database, logged: LoggedModel, scale: Scale, last: int) -> bool:
+    """Keep one page, what came after ``last`` only where it fills one; tell whether there may be another."""
+    with database.transaction():
+        page = _page(database, logged, _covered(database, logged, scale))
+        whole = len(page) == PAGE
+        page = page if whole else [row for row in page if row[0] <= last]
+        if page:
+            parts = summarise_hours(to_window(logged, page), scale)
+            key, end = _key(logged, scale), page[-1][0]
+            rows = [(*key, hour, end, s.labelled, s.correct, s.to_bytes()) for hour, s in parts]
+            database.run_many(_INSERT, rows)
+    return whole
 
 
 def correct(database: Database, found: tuple[Any, ...], labelled: int, correct: int) -> None:
@@ -65,24 +80,14 @@ def correct(database: Database, found: tuple[Any, ...], labelled: int, correct: 
         database.run(_INSERT, (model, version, reference, int(moment // HOUR), 0, labelled, correct, None))
 
 
-def _open_hours(
-    database: Database,
-    logged: LoggedModel,
-    scale: Scale,
-    *,
-    last_id: int = 2**62,
-    since: float = float("-inf"),
-    until: float = float("inf"),
-) -> Iterator[tuple[int, Summary]]:
-    """Yield the hour and the summary of what is in no part yet, page by page."""
+def _page(database: Database, logged: LoggedModel, after: int) -> list[tuple[Any, ...]]:
+    """Return the oldest predictions that came after one, at most a page of them."""
+    # Sums and joins hide the columns from the index by time, which would be sorted anew for each page.
     sql = (
-        f"SELECT {COLUMNS} FROM predictions WHERE model = ? AND version = ? AND id > ? AND id <= ? "
-        f"AND time >= ? AND time < ? ORDER BY id LIMIT {PAGE}"
+        f"SELECT {COLUMNS} FROM predictions WHERE model || '' = ? AND version + 0 = ? AND id > ? "
+        f"ORDER BY id LIMIT {PAGE}"
     )
-    after = _covered(database, logged, scale)
-    while rows := database.run(sql, (logged.model, logged.version, after, last_id, since, until)):
-        after = rows[-1][0]
-        yield from summarise_hours(to_window(logged, rows), scale)
+    return database.run(sql, (logged.model, logged.version, after))
 
 
 def _add(hours: dict[int, Summary], hour: int, part: Summary) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_lab.image import encode_png, fit
+from mlops_lab.errors import LabError
+from mlops_lab.image import InputSpec, encode_png, fit
 from mlops_lab.predict import PredictionEvent
 from mlops_lab.summary.image_statistics import describe_inputs, names
 from mlops_lab.summary.window import UNKNOWN, Window
@@ -48,13 +49,17 @@ def _rows_of_model(events: list[PredictionEvent], with_images: bool) -> list[tup
     place_of_all = 0
     for event in events:
         answers = np.asarray(event.rows, np.float32)
-        classes = answers.argmax(axis=1).tolist()
-        for place, (answer, index) in enumerate(zip(answers, classes, strict=True)):
+        said = answers.argmax(axis=1).tolist() if _has_classes(event) else [None] * len(answers)
+        for place, (answer, index) in enumerate(zip(answers, said, strict=True)):
             image = _png(event.images[place], event) if with_images and predictor.input.size else None
             rows.append(
                 (
                     *(event.request_id, place, event.time, predictor.name, predictor.version, index),
-                    *(float(answer[index]), answer.tobytes(), described[place_of_all].tobytes()),
+                    *(
+                        None if index is None else float(answer[index]),
+                        answer.tobytes(),
+                        described[place_of_all].tobytes(),
+                    ),
                     *(event.seconds, image),
                 )
             )
@@ -62,13 +67,25 @@ def _rows_of_model(events: list[PredictionEvent], with_images: bool) -> list[tup
     return rows
 
 
+def _has_classes(event: PredictionEvent) -> bool:
+    return getattr(event, "task", "classification") in ("classification", "binary")
+
+
 def _describe(events: list[PredictionEvent]) -> NDArray[np.float32]:
     spec = events[0].predictor.input
     batches = [event.images for event in events]
     alike = {(batch.shape[1:], batch.dtype) for batch in batches if isinstance(batch, np.ndarray)}
     if len(alike) == 1 and all(isinstance(batch, np.ndarray) for batch in batches):
-        return describe_inputs(np.concatenate(batches), spec)
-    return np.concatenate([describe_inputs(batch, spec) for batch in batches])
+        return _describe_batch(np.concatenate(batches), spec)
+    return np.concatenate([_describe_batch(batch, spec) for batch in batches])
+
+
+def _describe_batch(batch: Any, spec: InputSpec) -> NDArray[np.float32]:
+    """Return the statistics of inputs; zeros for those that are no numbers, such as text."""
+    try:
+        return describe_inputs(batch, spec)
+    except (LabError, ValueError, TypeError):
+        return np.zeros((len(batch), len(names(spec))), np.float32)
 
 
 def _png(image: Any, event: PredictionEvent) -> bytes | None:

@@ -14,8 +14,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE predictions (
             id {serial}, request_id TEXT NOT NULL, place INTEGER NOT NULL, time DOUBLE PRECISION NOT NULL,
-            model TEXT NOT NULL, version INTEGER NOT NULL, class INTEGER NOT NULL,
-            confidence DOUBLE PRECISION NOT NULL, probabilities {bytes} NOT NULL, statistics {bytes} NOT NULL,
+            model TEXT NOT NULL, version INTEGER NOT NULL, class INTEGER,
+            confidence DOUBLE PRECISION, probabilities {bytes} NOT NULL, statistics {bytes} NOT NULL,
             seconds DOUBLE PRECISION NOT NULL, image {bytes},
             UNIQUE (request_id, model, version, place))""",
         "CREATE INDEX predictions_by_time ON predictions (model, version, time)",

@@ -13,8 +13,9 @@ from mlops_lab import show
 class LogStatus:
     """How a prediction log is doing, for ``/metrics`` and ``/readyz``.
 
-    ``dropped`` predictions came while the queue was full, ``failed`` ones could not be written; ``repeated`` ones were
-    there already, under the same request id.
+    ``dropped`` predictions came while the queue was full, ``failed`` ones could not be written; ``late`` ones
+    were answered before they were on the disk, where the log is durable; ``repeated`` ones were there already, under
+    the same request id.
     """
 
     target: str
@@ -22,6 +23,7 @@ class LogStatus:
     repeated: int
     dropped: int
     failed: int
+    late: int
     queued: int
     error: str = ""
 
@@ -36,7 +38,7 @@ class LogStatus:
 
     def _repr_html_(self) -> str:
         word = "writing" if self.passed else "failing" if self.error else "has lost predictions"
-        numbers = [(name, f"{getattr(self, name):,}") for name in ("written", "repeated", "dropped", "failed")]
+        numbers = [(name, f"{getattr(self, name):,}") for name in ("written", "repeated", "dropped", "failed", "late")]
         error = [("last error", self.error)] if self.error else []
         state = show.state("ok" if self.passed else "error", word)
         return show.card(f"Prediction log {self.target}", state, show.table([*numbers, *error]))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from mlops_lab import show
 from mlops_lab.errors import WrongUsage
 from mlops_lab.monitor.drift import ALPHA, Difference, examine
@@ -160,8 +162,28 @@ def compare(reference: Reference, observed: Window | Summary | Hours, *, alpha: 
     summary = merge(*(one for _, one in hours)) if hours else None
     if summary is None or not summary.count:
         raise WrongUsage("There are no predictions to compare.", "Wait for some, or look at a longer time.")
+    return _verdict(reference, summary, hours, alpha, _estimate_all(reference, [summary])[0])
+
+
+def compare_each(reference: Reference, summaries: Sequence[Summary], *, alpha: float = ALPHA) -> list[Verdict]:
+    """Return a verdict on each of many summaries, which takes little longer than one.
+
+    Parameters
+    ----------
+    reference, alpha
+        As for :func:`compare`.
+    summaries
+        None of them empty.
+    """
+    estimates = _estimate_all(reference, summaries)
+    return [
+        _verdict(reference, one, [(0, one)], alpha, estimate)
+        for one, estimate in zip(summaries, estimates, strict=True)
+    ]
+
+
+def _verdict(reference: Reference, summary: Summary, hours: Hours, alpha: float, estimate: Estimate) -> Verdict:
     evidence = _dated(examine(summary, reference.summary, alpha=alpha), hours, reference, alpha)
-    estimate = _estimate(reference, summary)
     harmful, reason = _judge(reference, summary, estimate, evidence)
     return Verdict(
         reference.model,
@@ -201,18 +223,24 @@ def _dated(
     return tuple(replace(one, since=first.get(one.statistic)) if one.changed else one for one in evidence)
 
 
-def _estimate(reference: Reference, summary: Summary) -> Estimate:
-    if summary.labelled >= ENOUGH_LABELS:
-        return measure(summary.correct, summary.labelled)
-    traits = describe_summary(summary, reference.summary)
+def _estimate_all(reference: Reference, summaries: Sequence[Summary]) -> list[Estimate]:
+    if not summaries:
+        return []
+    traits = np.stack([describe_summary(one, reference.summary) for one in summaries])
     if reference.estimator is None:
-        confidence = float(traits[0])
         reason = "it is the model's own confidence, calibrated, which does not know what it has never seen"
-        return Estimate(confidence, 0.0, 1.0, False, "estimate", reason)
-    estimate = reference.estimator.estimate(traits, summary.count)
-    if summary.count < FEWEST:
-        return replace(estimate, trust=False, reason=f"{summary.count} predictions are too few")
-    return estimate
+        found = [Estimate(float(row[0]), 0.0, 1.0, False, "estimate", reason) for row in traits]
+    else:
+        found = reference.estimator.estimate_all(traits, [one.count for one in summaries])
+        few = "{} predictions are too few"
+        found = [
+            replace(estimate, trust=False, reason=few.format(one.count)) if one.count < FEWEST else estimate
+            for one, estimate in zip(summaries, found, strict=True)
+        ]
+    return [
+        measure(one.correct, one.labelled) if one.labelled >= ENOUGH_LABELS else estimate
+        for one, estimate in zip(summaries, found, strict=True)
+    ]
 
 
 def _judge(

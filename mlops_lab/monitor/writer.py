@@ -28,6 +28,7 @@ class WriterCounts:
     repeated: int = 0
     dropped: int = 0  # the queue was full
     failed: int = 0  # they could not be written
+    late: int = 0  # somebody waited for them to be written, and went on without that
     error: str = ""  # why the last attempt failed; empty while all is well
 
 
@@ -88,6 +89,15 @@ class GroupWriter(Generic[Item]):
                 self._changed.notify_all()
         return future
 
+    def wait(self, future: Future[bool], rows: int, timeout: float) -> bool:
+        """Wait for an item of so many rows to be written, but not for a disk that fails; tell whether it was."""
+        with self._changed:
+            self._changed.wait_for(lambda: future.done() or self.counts.error, timeout)
+            if not future.done():
+                self.counts.late += rows
+                return False
+        return future.result()
+
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until everything taken so far is written or given up; tell whether that came in time."""
         end = time.monotonic() + timeout
@@ -109,12 +119,12 @@ class GroupWriter(Generic[Item]):
 
     def _run(self) -> None:
         while group := self._next_group():
-            outcome = self._attempt([item for item, *_ in group], sum(rows for _, rows, *_ in group))
+            outcomes = self._attempt([item for item, *_ in group], [rows for _, rows, *_ in group])
             with self._changed:
                 self._in_hand = 0
+                for (*_, future), outcome in zip(group, outcomes, strict=True):
+                    future.set_result(outcome)
                 self._changed.notify_all()
-            for *_, future in group:
-                future.set_result(outcome)
 
     def _next_group(self) -> list[tuple[Item, int, int, Future[bool]]]:
         with self._changed:
@@ -127,8 +137,12 @@ class GroupWriter(Generic[Item]):
             self._in_hand = len(group)
             return group
 
-    def _attempt(self, items: list[Item], rows: int) -> bool:
-        """Write a group; while the storage fails and has failed before, give up at once, so that the queue moves."""
+    def _attempt(self, items: list[Item], rows: list[int]) -> list[bool]:
+        """Write a group, and tell of each item whether it was written.
+
+        While the storage fails and has failed before, it is given up at once, so that the queue moves. Where an item
+        makes no sense, each of the group is written alone.
+        """
         pauses = iter(() if self.counts.error or self._closing else PAUSES)
         while True:
             try:
@@ -137,20 +151,25 @@ class GroupWriter(Generic[Item]):
                 self._failed(error)
                 pause = next(pauses, None)
                 if pause is None:
-                    self.counts.failed += rows
-                    return False
+                    self.counts.failed += sum(rows)
+                    return [False] * len(items)
                 time.sleep(pause)
             except Exception as error:  # an event that nobody foresaw must not end the thread
+                if len(items) > 1:
+                    alone = zip(items, rows, strict=True)
+                    return [self._attempt([item], [count])[0] for item, count in alone]
                 self._failed(error)
-                self.counts.failed += rows
-                return False
+                self.counts.failed += sum(rows)
+                return [False]
             else:
                 self.counts.written += written
                 self.counts.repeated += repeated
                 self.counts.error = ""
-                return True
+                return [True] * len(items)
 
     def _failed(self, error: Exception) -> None:
         if not self.counts.error:
             _log.warning("predictions cannot be logged: %s", error)
-        self.counts.error = f"{type(error).__name__}: {error}".strip()
+        with self._changed:
+            self.counts.error = f"{type(error).__name__}: {error}".strip()
+            self._changed.notify_all()

@@ -28,11 +28,9 @@ from mlops_lab.serve.observability.tfserving_metrics import TFServingMetrics
 from mlops_lab.serve.rest import errors, images, oip, tfserving
 from mlops_lab.serve.rest.cors import cors_headers, parse_origins, preflight_headers
 from mlops_lab.serve.rest.reply import JSON, common_headers, to_json
-from mlops_lab.serve.state import KEY, ServerState, count_hooks
+from mlops_lab.serve.state import KEY, Log, ServerState, count_hooks
 
 OnPrediction = Callable[[PredictionEvent], object]
-# Health is nobody's secret, and the pages hold no data: what they show, they must request with a key.
-OPEN_ENDPOINTS = frozenset({"healthz", "readyz", "oip.live", "oip.ready", "pages.home", "pages.docs", "pages.asset"})
 
 
 class _Json(DefaultJSONProvider):
@@ -68,6 +66,7 @@ def create_app(
     chains: Any = None,
     on_shadow: OnShadow | str | PathLike[str] | None = None,
     batching: Batching | None = None,
+    log: Log | None = None,
     cors_origins: Collection[str] = (),
 ) -> Flask:
     """Return the inference server as a WSGI application.
@@ -79,8 +78,8 @@ def create_app(
     limits
         The limits of the server.
     on_prediction
-        Called with a :class:`~mlops_lab.predict.PredictionEvent` for each answer; for a log. With an attribute
-        ``nonblocking`` that is true it may be called on the event loop.
+        Called with a :class:`~mlops_lab.predict.PredictionEvent` for each answer. Where it, or the object whose method
+        it is, has an attribute ``nonblocking`` that is true, it may be called on the event loop.
     api_keys
         Requests without one of these keys are refused, except health checks. By default the server is open.
     access_log
@@ -92,6 +91,9 @@ def create_app(
     batching
         Computes requests that arrive together in one call of the engine; by default each is computed alone. Unless
         ``limits`` says otherwise, a whole batch may then be in flight.
+    log
+        A :class:`~mlops_lab.monitor.PredictionLog`: gets each answer, and adds ``/models/<name>/feedback``,
+        ``/monitor`` and how it is doing to ``/metrics`` and ``/readyz``. Whoever opened it closes it.
     cors_origins
         Web pages of these origins, such as ``http://localhost:3000``, may read the answers in a browser; ``*`` stands
         for all. By default only the server's own pages may.
@@ -111,14 +113,13 @@ def create_app(
     service = InferenceService.over(registry, limits, on_shadow)
     metrics = Metrics(registry, service.admission)
     service.hooks.append(metrics.predicted)
-    if on_prediction is not None:
-        service.hooks.append(_event_hook(on_prediction))
-        service.blocking = not getattr(on_prediction, "nonblocking", False)
-    log = AccessLog(access_log) if access_log is not None else None
+    for listener in (on_prediction, log.append if log is not None else None):
+        if listener is not None:
+            service.hooks.append(_event_hook(listener))
+            service.blocking = service.blocking or not _is_nonblocking(listener)
     linked = chain_routes.ChainRegistry(registry, chains)
-    state = ServerState(
-        service, ApiKeys(api_keys), linked, metrics, TFServingMetrics(registry), metrics.text, access_log=log
-    )
+    state = ServerState(service, ApiKeys(api_keys), linked, metrics, TFServingMetrics(registry), metrics.text)
+    state.access_log = AccessLog(access_log) if access_log is not None else None
     state.allowed_origins = parse_origins(cors_origins)
     app = _App("mlops_lab.serve", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = limits.body_bytes
@@ -129,16 +130,24 @@ def create_app(
     app.register_blueprint(chain_routes.blueprint(linked, service))
     app.register_blueprint(tfserving.blueprint(service))
     app.register_blueprint(oip.blueprint(service))
-    app.register_blueprint(openapi.blueprint(service, chains=linked.names, secured=bool(api_keys)))
+    described = openapi.blueprint(service, chains=linked.names, secured=bool(api_keys), logged=log is not None)
+    app.register_blueprint(described)
     app.register_blueprint(pages.blueprint(service))
     _add_operations(app, state)
     errors.add_handlers(app, limits)
+    state.log = log
+    if log is not None:
+        log.attach(app)
     state.hooks = count_hooks(app)
     return app
 
 
 def _event_hook(on_prediction: OnPrediction) -> Callable[[Inference], object]:
     return lambda inference: on_prediction(inference.to_event())
+
+
+def _is_nonblocking(on_prediction: OnPrediction) -> bool:
+    return bool(getattr(getattr(on_prediction, "__self__", on_prediction), "nonblocking", False))
 
 
 def _add_middleware(app: Flask, state: ServerState) -> None:
@@ -158,7 +167,7 @@ def _add_middleware(app: Flask, state: ServerState) -> None:
             told = preflight_headers(state.allowed_origins, environ.get("HTTP_ORIGIN", ""))
             if told is not None:  # a preflight request bears no key
                 return Response(status=204, headers=told)
-        if state.keys and request.endpoint not in OPEN_ENDPOINTS:
+        if state.keys and request.endpoint not in state.open_endpoints:
             state.keys.check(environ.get("HTTP_AUTHORIZATION", ""), environ.get("HTTP_X_API_KEY", ""))
         return None
 
@@ -203,7 +212,8 @@ def _add_operations(app: Flask, state: ServerState) -> None:
             return {"status": "ready", **({"store": "Changes on disk are not seen."} if trouble else {})}
         silent = registry.silent()
         beside = {**({"failed": silent} if silent else {}), **({"store": trouble} if trouble else {})}
-        return {"status": "ready", "models": registry.listing(), **beside}
+        details = {name: tell() for name, tell in state.details.items()}
+        return {"status": "ready", "models": registry.listing(), **beside, **details}
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -18,7 +18,7 @@ from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, end_on_signals, refuse_debug, serve_until
 from mlops_lab.serve.http.guard import BrowserGuard, guard_for
 from mlops_lab.serve.ports import LOOPBACK, address, bind
-from mlops_lab.serve.state import ServerState
+from mlops_lab.serve.state import Log, ServerState
 
 Print = Callable[[str], None]
 
@@ -44,6 +44,9 @@ class Settings:
     workers: int = 1
     batch_size: int = 1
     batch_wait_ms: float = Batching.milliseconds
+    log: str | None = None
+    durable: bool = False
+    log_images: bool = False
     allowed_hosts: tuple[str, ...] = ()
     limits: dict[str, float] = field(default_factory=dict)
     cors_origins: tuple[str, ...] = ()
@@ -54,23 +57,29 @@ class Settings:
         return Limits.of({**at_once, **self.limits})
 
 
-def build(settings: Settings, warn: Print) -> tuple[Flask, ServerState]:
+def build(settings: Settings, warn: Print, log: Log | None = None) -> tuple[Flask, ServerState]:
     """Return the application and its parts, and warn of models and chains that do not serve.
+
+    Parameters
+    ----------
+    log
+        The prediction log that the settings ask for: the room that keeps it opens it.
 
     Raises
     ------
     StoreError
         There are no models.
     """
-    log = {"stdout": sys.stdout, "stderr": sys.stderr, None: None}[settings.access_log]
+    access_log = {"stdout": sys.stdout, "stderr": sys.stderr, None: None}[settings.access_log]
     app = create_app(
         settings.models,
         limits=settings.make_limits(),
         api_keys=settings.api_keys,
-        access_log=log,
+        access_log=access_log,
         chains=settings.chains,
         on_shadow=settings.shadow_log,
         batching=Batching(settings.batch_size, settings.batch_wait_ms) if settings.batch_size > 1 else None,
+        log=log,
         cors_origins=settings.cors_origins,
     )
     state: ServerState = app.extensions["mlops_lab"]
@@ -99,10 +108,10 @@ def make_guard(settings: Settings, state: ServerState) -> BrowserGuard | None:
     return guard_for(settings.host, settings.allowed_hosts, lambda: state.allowed_origins)
 
 
-def run(settings: Settings, announce: Print, warn: Print) -> None:
+def run(settings: Settings, announce: Print, warn: Print, log: Log | None = None) -> None:
     """Serve in this process until SIGTERM or Ctrl-C, then drain."""
     keep_little()
-    app, state = build(settings, warn)
+    app, state = build(settings, warn, log)
     refuse_debug(app, settings.host)
     asked_to_end = end_on_signals()
     watcher = StoreWatcher(state.registry)

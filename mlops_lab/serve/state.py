@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
+from mlops_lab.predict import PredictionEvent
 from mlops_lab.serve.core.auth import ApiKeys
 from mlops_lab.serve.core.inference import InferenceService
 from mlops_lab.serve.core.registry import Registry
@@ -20,6 +21,25 @@ if TYPE_CHECKING:
     from mlops_lab.serve.chains.routes import ChainRegistry
 
 KEY = "mlops_lab"
+# Health is nobody's secret, and the pages hold no data: what they show, they must request with a key.
+OPEN_ENDPOINTS = frozenset({"healthz", "readyz", "oip.live", "oip.ready", "pages.home", "pages.docs", "pages.asset"})
+
+
+class Log(Protocol):
+    """What keeps predictions, such as :class:`mlops_lab.monitor.PredictionLog`; this room knows no more of it."""
+
+    @property
+    def nonblocking(self) -> bool:
+        """Whether ``append`` returns at once, so that it may be called on the event loop."""
+        ...
+
+    def append(self, event: PredictionEvent) -> object:
+        """Take a prediction; it never raises."""
+        ...
+
+    def attach(self, app: Flask) -> object:
+        """Add routes, metrics and details of its own to an application."""
+        ...
 
 
 @dataclass(eq=False)
@@ -44,6 +64,12 @@ class ServerState:
         The number of hooks that ``create_app`` registered with Flask.
     draining
         Whether the server has been asked to stop.
+    log
+        The prediction log, if there is one.
+    details
+        What ``/readyz`` tells beside the models, by name.
+    open_endpoints
+        The endpoints that are answered without a key.
     allowed_origins
         Origins such as ``https://example.org`` whose pages may send requests; ``*`` stands for all.
     """
@@ -58,6 +84,9 @@ class ServerState:
     hooks: int = 0
     draining: bool = False
     single_process: bool = True
+    log: Log | None = None
+    details: dict[str, Callable[[], object]] = field(default_factory=dict)
+    open_endpoints: frozenset[str] = OPEN_ENDPOINTS
     allowed_origins: frozenset[str] = frozenset()
 
     @property

@@ -5,7 +5,8 @@ worker; with a socket for each (SO_REUSEPORT) the kernel would give every worker
 Parent and worker share a private channel: the worker reads its settings from it and answers "ready", and a worker whose
 parent is gone reads the end of it and drains.
 
-``python -m mlops_lab.serve.workers LISTENER CHANNEL`` is a worker; only the parent starts one.
+``python -m mlops_lab.serve.workers LISTENER CHANNEL`` is a worker; only the parent starts one. Another module may stand
+in its place, which calls :func:`work` with more than this room can make, such as a log.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from flask import Flask
 
 from mlops_lab import show
 from mlops_lab.errors import LabError, ServerError, WrongUsage
@@ -38,6 +41,7 @@ from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, end_on_signals, serve_until
 from mlops_lab.serve.observability import multiprocess
 from mlops_lab.serve.ports import address, bind
+from mlops_lab.serve.state import Log, ServerState
 
 TICK = 0.1
 MAX_WORKERS = 64
@@ -62,13 +66,16 @@ class Worker:
         Of the server.
     folder
         Private; holds the sockets over which workers tell their metrics.
+    module
+        What the process runs.
     """
 
-    def __init__(self, number: int, listener: socket.socket, settings: Settings, folder: Path) -> None:
+    def __init__(self, number: int, listener: socket.socket, settings: Settings, folder: Path, module: str) -> None:
         self.number = number
         self.ready = False
         self._listener = listener
         self._settings = settings
+        self._module = module
         self._socket = folder / f"{number}.sock"
         self._deaths = 0
         self._next_start = 0.0
@@ -80,7 +87,7 @@ class Worker:
         with theirs:
             files = (self._listener.fileno(), theirs.fileno())
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mlops_lab.serve.workers", *map(str, files)],
+                [sys.executable, "-m", self._module, *map(str, files)],
                 pass_fds=files,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the parent, which passes it on
@@ -172,8 +179,13 @@ def _readable(channel: socket.socket) -> bool:
     return bool(select.select([channel], [], [], 0)[0])
 
 
-def supervise(settings: Settings, announce: Print, warn: Print) -> None:
+def supervise(settings: Settings, announce: Print, warn: Print, module: str = "mlops_lab.serve.workers") -> None:
     """Serve in several processes until SIGTERM or Ctrl-C; start again what dies; then have all of them drain.
+
+    Parameters
+    ----------
+    module
+        What a worker process runs.
 
     Raises
     ------
@@ -193,7 +205,7 @@ def supervise(settings: Settings, announce: Print, warn: Print) -> None:
         workers: list[Worker] = []
         try:
             for number in range(settings.workers):
-                workers.append(Worker(number, listener, settings, folder))
+                workers.append(Worker(number, listener, settings, folder, module))
             _watch(workers, asked_to_end, lambda: announce(f"serving {url}"), warn)
         finally:
             _end(workers, listener, settings.make_limits().drain_seconds)
@@ -248,18 +260,41 @@ def _end(workers: list[Worker], listener: socket.socket, drain_seconds: float) -
         worker.wait(deadline)
 
 
-def work(listener: socket.socket, channel: socket.socket) -> None:
-    """Answer on the shared socket until told to end, or until the parent is gone."""
+def work(
+    listener: socket.socket,
+    channel: socket.socket,
+    open_log: Callable[[Settings, Print], AbstractContextManager[Log]] | None = None,
+) -> None:
+    """Answer on the shared socket until told to end, or until the parent is gone.
+
+    Parameters
+    ----------
+    open_log
+        Returns the prediction log of this process, which is closed after the last answer.
+    """
     asked_to_end = end_on_signals()
     order = json.loads(channel.makefile().readline())
-    settings = Settings(**order["settings"])
     keep_little()
+    warn = _warn if order["warn"] else lambda line: None
+    settings = Settings(**order["settings"])
+    with open_log(settings, warn) if open_log is not None else nullcontext() as log:
+        _answer(listener, channel, order["socket"], asked_to_end, settings, lambda: build(settings, warn, log))
+
+
+def _answer(
+    listener: socket.socket,
+    channel: socket.socket,
+    socket_path: str,
+    asked_to_end: threading.Event,
+    settings: Settings,
+    make: Callable[[], tuple[Flask, ServerState]],
+) -> None:
     try:
-        app, state = build(settings, _warn if order["warn"] else lambda line: None)
+        app, state = make()
     except LabError as error:
         channel.sendall(json.dumps({"error": error.message, "hint": error.hint, "code": error.code}).encode() + b"\n")
         sys.exit(1)
-    path = Path(order["socket"])
+    path = Path(socket_path)
     multiprocess.expose(path, lambda: state.metrics.text()[0])
     state.expose = lambda accept: multiprocess.collect_all(path.parent, accept)
     state.single_process = False

@@ -1,4 +1,4 @@
-"""The live dashboard of a background server."""
+"""The live dashboard of a background server: its requests, and what its prediction log says about the models."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 import ipywidgets
 
 from mlops_lab import show
+from mlops_lab.errors import LabError
+from mlops_lab.monitor.live import FRESH_SECONDS, LiveReports
+from mlops_lab.monitor.log import PredictionLog
 from mlops_lab.serve import RunningServer
 from mlops_lab.serve.background import RecordedRequest
 from mlops_lab.serve.state import state_of
@@ -21,7 +24,10 @@ _open: dict[str, Dashboard] = {}
 
 
 class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
-    """The request statistics of a server, refreshed four times a second until the server or the dashboard stops.
+    """A server at a glance, until it or the dashboard stops.
+
+    Its requests are counted four times a second. Where its predictions are logged, the report on each model is drawn
+    below them, as at ``/monitor``.
 
     Attributes
     ----------
@@ -43,7 +49,9 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
         self.numbers = ipywidgets.HTML()
         self.button = ipywidgets.Button(description="Stop", icon="stop")
         self.button.on_click(lambda _: self.stop())
-        self.children = [self.head, self.numbers, self.button]
+        self.reports = ipywidgets.HTML()
+        self.children = [self.head, self.numbers, self.button, self.reports]
+        self._live = find_reports(server)
         self.refresh()
         # The thread only changes traits: it never prints, so no output appears in another cell.
         self._thread = threading.Thread(target=self._watch, name="mlops-lab-dashboard", daemon=True)
@@ -54,6 +62,8 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
     def start(self) -> None:
         """Start refreshing. :func:`dashboard` calls this."""
         self._thread.start()
+        if self._live is not None:  # a thread of its own: a first report takes seconds
+            threading.Thread(target=self._watch_reports, name="mlops-lab-reports", daemon=True).start()
 
     def stop(self) -> None:
         """Stop refreshing; the server keeps running."""
@@ -83,6 +93,31 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
         self.button.disabled = True
         self.refresh()
 
+    def _watch_reports(self) -> None:
+        while self.server.running and not self._stopped.is_set():
+            self.refresh_reports()
+            self._stopped.wait(FRESH_SECONDS)
+
+    def refresh_reports(self) -> None:
+        """Draw the report on the newest version of each model that the log knows."""
+        assert self._live is not None
+        try:
+            told = self._live.tell()
+            others = [self._live.tell(model["name"]) for model in told["models"][1:]]
+        except LabError:  # the log cannot be read now; what was drawn stays
+            return
+        drawn = "".join(one["html"] for one in (told, *others))
+        if self.reports.value != drawn:
+            self.reports.value = drawn
+
+
+def find_reports(server: Any) -> LiveReports | None:
+    """Return the reports of a server whose predictions are logged; None for any other."""
+    state = state_of(getattr(server, "app", None))
+    if state is None or not isinstance(state.log, PredictionLog):
+        return None
+    return LiveReports(state.log, state.registry.store)
+
 
 def count_classes(server: Any) -> dict[str, dict[str, int]]:
     """Return the number of predictions by version and class; empty for an application that has no such metrics."""
@@ -93,6 +128,9 @@ def count_classes(server: Any) -> dict[str, dict[str, int]]:
 
 def dashboard(server: Any, *, window: int = 30) -> Dashboard:
     """Return a live dashboard of a background server; running the cell again replaces the dashboard.
+
+    It shows the requests and, where the server was started with a ``log``, whether its models have changed and whether
+    that hurts.
 
     Parameters
     ----------

@@ -36,26 +36,8 @@ def secured():
 
 
 @pytest.fixture
-def opened(chromium):
-    """Return a function that opens an address; nothing may go wrong in the console or come from elsewhere."""
-    contexts, wrong = [], []
-
-    def open_(url, allowed=(), **options):
-        context = chromium.new_context(**{"viewport": {"width": 1100, "height": 800}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        # A refused request is told in the console as well; the tests that provoke one allow for it.
-        page.on("console", lambda m: any(word in m.text for word in allowed) or wrong.append(m.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda r: r.url.startswith((url, "blob:")) or wrong.append(r.url))
-        page.goto(url)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert wrong == []
+def opened(opened_page):
+    return opened_page
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from mlops_lab.cli import commands
 from mlops_lab.data import Split
-from mlops_lab.monitor import PredictionLog, disturb, rehearsal
+from mlops_lab.monitor import PredictionLog, disturb, load_reference, rehearsal
 from mlops_lab.predict import PredictionEvent
 
 
@@ -62,6 +62,16 @@ def test_a_dashboard_is_a_file(monitor, tmp_path):
     found = monitor("dashboard", "bad.db", "--out", str(tmp_path / "m.html"))
     assert found.exit_code == 0
     assert (tmp_path / "m.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("more", [(), ("--data", "digits")])
+def test_a_reference_is_made_on_command(models, monkeypatch, more):
+    monkeypatch.setattr(rehearsal, "WINDOWS_OF_A_KIND", 4)
+    monkeypatch.setattr(rehearsal, "QUIET_WINDOWS", 20)
+    line = ["monitor", "reference", "digits", "--models", str(models.root), "--json", *more]
+    found = json.loads(CliRunner().invoke(commands, line).output)
+    assert found["predictions"] == 359 and found["rehearsals"] > 0
+    assert load_reference(models, "digits").to_dict() == found
 
 
 def test_what_is_not_there_is_said(monitor, places):

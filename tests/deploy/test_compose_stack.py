@@ -203,11 +203,16 @@ tests:
         values: "0+90x80"
       - series: 'mlops_lab_predictions_total{model="clothes", version="v1", class="Coat", instance="a:8000"}'
         values: "0+10x80"
+      - series: 'mlops_lab_log_failing{instance="a:8000"}'
+        values: "0x20 1x60"
+      - series: 'mlops_lab_log_predictions_total{outcome="failed", instance="a:8000"}'
+        values: "0x20 0+1x60"
     promql_expr_test:
       - {expr: 'count(ALERTS{alertstate="firing"}) or vector(0)', eval_time: 1m, exp_samples: [{value: 0}]}
       - {expr: 'count by (alertname) (ALERTS{alertstate="firing"})', eval_time: 6m, exp_samples: [
-          {labels: '{alertname="ModelNotReady"}', value: 1}, {labels: '{alertname="NoServer"}', value: 1},
-          {labels: '{alertname="OneAnswerOnly"}', value: 1}, {labels: '{alertname="ServerErrors"}', value: 1},
+          {labels: '{alertname="LogFailing"}', value: 1}, {labels: '{alertname="ModelNotReady"}', value: 1},
+          {labels: '{alertname="NoServer"}', value: 1}, {labels: '{alertname="OneAnswerOnly"}', value: 1},
+          {labels: '{alertname="PredictionsNotLogged"}', value: 1}, {labels: '{alertname="ServerErrors"}', value: 1},
           {labels: '{alertname="ServersMissing"}', value: 1}]}
 """
 
@@ -220,7 +225,7 @@ def test_the_rules_fire_when_they_should(tmp_path):
     tmp_path.chmod(0o755)
     tool = ["docker", "run", "--rm", "--volume", f"{tmp_path}:/etc/prometheus:ro", "--entrypoint", "promtool"]
     tool += ["--workdir", "/etc/prometheus", compose.IMAGES["prometheus"]]
-    assert "SUCCESS: 8 rules found" in said(*tool, "check", "rules", "rules.yml")
+    assert "SUCCESS: 10 rules found" in said(*tool, "check", "rules", "rules.yml")
     assert "SUCCESS: prometheus.yml is valid" in said(*tool, "check", "config", "prometheus.yml")
     played = subprocess.run([*tool, "test", "rules", "cases.yml"], capture_output=True, text=True, check=False)
     assert played.returncode == 0, played.stdout + played.stderr

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from mlops_lab.errors import NotFound, WrongUsage
-from mlops_lab.monitor import PredictionLog, accept_feedback, compare_log, disturb, feedback, live_page, page, report
+from mlops_lab.monitor import PredictionLog, accept_feedback, compare_log, disturb, feedback, page, report
 from mlops_lab.monitor import dashboard as room
 from mlops_lab.predict import PredictionEvent
 
@@ -59,14 +59,7 @@ def test_a_page_is_one_file_for_both_themes(log, with_reference):
     text = page(report(log, "models"))
     assert text.startswith("<!DOCTYPE html>") and "prefers-color-scheme: dark" in text
     assert not re.findall(r"<script|<link|src=\"(?!data:)|href=|@import|url\(", text)
-    assert "harmful" in text and "refresh" not in text
-    assert 'http-equiv="refresh" content="30"' in live_page(log, "models")
-
-
-def test_a_live_page_says_what_is_missing(log, tmp_path, models):
-    assert "There is no model" in live_page(log, models)
-    assert "no prediction log" in live_page(PredictionLog(tmp_path / "none.db"), models)
-    assert HOSTILE not in page(NotFound(HOSTILE, HOSTILE))
+    assert "harmful" in text and HOSTILE not in room.draw_problem(NotFound(HOSTILE, HOSTILE))
 
 
 def test_feedback_comes_as_a_request_or_from_python(log):

@@ -105,6 +105,24 @@ def test_classes_without_names_are_told_by_their_numbers(target, event, bright, 
     assert window.probabilities.tolist() == bright.probabilities(images).tolist() and window.accuracy == 1.0
 
 
+class Valued(PredictionEvent):
+    """The answer of a model that has no classes."""
+
+    task = "regression"
+
+
+def test_what_has_no_class_is_logged_without_one(target, bright, images):
+    rows = np.array([[3.5], [4.0]], np.float32)
+    with PredictionLog(target) as log:
+        log.append(Valued("a", time.time(), bright, images[:2], rows, 0.1))
+        log.append(Valued("b", time.time(), bright, ["no", "numbers"], rows, 0.1))
+        log.flush()
+        assert log.status.written == 4
+        with pytest.raises(BadRequest, match="no classes"):
+            log.feedback("a", "0")
+    assert stored(target, "class, confidence") == [(None, None)] * 4
+
+
 def test_a_retry_is_not_written_twice(target, event):
     with PredictionLog(target) as log:
         for _ in range(3):
@@ -214,7 +232,7 @@ def test_a_locked_file_fails_no_prediction_and_is_counted(tmp_path, event, durab
     assert stored(path) == [("before",), ("after",)]
 
 
-def test_a_full_disk_fails_no_prediction_and_is_counted(tmp_path, event, fast_retries, monkeypatch):
+def test_a_full_disk_fails_no_prediction_and_is_counted(tmp_path, event, fast_retries, monkeypatch, caplog):
     def on_a_small_disk(*arguments, **options):
         database = connect(*arguments, **options)
         database.run("PRAGMA max_page_count = 30")  # beyond it, SQLite says what it says on a full disk
@@ -226,7 +244,7 @@ def test_a_full_disk_fails_no_prediction_and_is_counted(tmp_path, event, fast_re
         log.flush()
         assert all([log.append(event(f"{place}", count=5)) for place in range(300)])
         log.flush()
-        assert "full" in log.status.error and log.status.failed > 0
+        assert "full" in caplog.text and log.status.failed > 0  # the last group may be small enough to fit
         assert log.status.written + log.status.failed == 1501
     assert stored(tmp_path / "predictions.db")[0] == ("before",)
 
@@ -263,7 +281,7 @@ def test_a_full_queue_drops_and_counts(tmp_path, event, monkeypatch):
 def test_an_event_that_makes_no_sense_ends_nothing(tmp_path, event, bright):
     with PredictionLog(tmp_path / "predictions.db") as log:
         assert not log.append(PredictionEvent("x", 0.0, bright, None, None, 0.0))
-        log.append(PredictionEvent("y", 0.0, bright, np.zeros((1, 3)), np.ones((1, 2), np.float32), 0.0))
+        log.append(PredictionEvent("y", 0.0, bright, np.zeros((1, 3)), np.ones(1, np.float32), 0.0))
         log.append(event("good"))
         log.flush()
         assert log.status.failed >= 1 and log.status.dropped == 1

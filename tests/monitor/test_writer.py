@@ -54,6 +54,19 @@ def test_a_group_that_always_fails_is_given_up_and_the_next_at_once(monkeypatch)
     writer.close()
 
 
+def test_one_that_makes_no_sense_takes_no_other_with_it():
+    def write(group):
+        if "nonsense" in group:
+            raise KeyError("nonsense")
+        return len(group), 0
+
+    writer = make(write, linger=0.2)
+    futures = [writer.put(item, 1, 1) for item in ("a", "nonsense", "b")]
+    assert [future.result(5) for future in futures] == [True, False, True]
+    assert (writer.counts.written, writer.counts.failed) == (2, 1)
+    writer.close()
+
+
 @pytest.mark.parametrize("limit", [{"max_items": 2}, {"max_bytes": 20}])
 def test_a_full_queue_takes_no_more(limit):
     go_on = threading.Event()

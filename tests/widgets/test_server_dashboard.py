@@ -4,6 +4,7 @@ import time
 import pytest
 
 from mlops_lab import serve, widgets
+from mlops_lab.monitor import PredictionLog
 
 
 def watchers():
@@ -77,3 +78,13 @@ def test_an_application_of_ones_own_has_no_classes(no_servers):
     shown = widgets.dashboard(server)
     shown.stop()
     assert shown.stats.classes == {}
+
+
+def test_it_shows_what_the_log_says_of_each_model(predictors, digits, tmp_path, no_servers):
+    with PredictionLog(tmp_path / "predictions.db") as log, serve.start(predictors, name="logged", log=log) as server:
+        shown = widgets.dashboard(server)
+        wait_until(lambda: "The log is empty" in shown.reports.value)
+        serve.Client(server).classify("light", "v2", digits.test.images[:3])
+        shown.refresh_reports()
+        assert "light v2: what it said" in shown.reports.value and "no reference" in shown.reports.value
+        shown.stop()

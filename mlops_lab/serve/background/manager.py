@@ -20,6 +20,7 @@ from mlops_lab.serve.background.server import RunningServer, ThreadServer, draw_
 from mlops_lab.serve.background.werkzeug_servers import find_werkzeug_servers
 from mlops_lab.serve.core.batching import Batching
 from mlops_lab.serve.http import refuse_debug
+from mlops_lab.serve.state import Log
 
 
 def start(
@@ -30,6 +31,7 @@ def start(
     host: str = "127.0.0.1",
     mode: str | None = None,
     batching: Batching | None = None,
+    log: Log | None = None,
     examples: Any = None,
     allowed_hosts: Collection[str] = (),
 ) -> RunningServer:
@@ -56,6 +58,8 @@ def start(
         is saved and ends with the kernel. By default a process for a ``.py`` file, else a thread.
     batching
         For models: computes requests that come together in one call of the engine.
+    log
+        For models: a :class:`~mlops_lab.monitor.PredictionLog` that gets each answer.
     examples
         For one model: some of its inputs, where it does not tell what it takes.
     allowed_hosts
@@ -75,7 +79,7 @@ def start(
     ServerError
         The file cannot be loaded; the message ends with its traceback.
     WrongUsage
-        The mode or ``batching`` does not fit, or Flask's debugger would be open to the network.
+        The mode, ``batching`` or ``log`` does not fit, or Flask's debugger would be open to the network.
 
     Examples
     --------
@@ -92,15 +96,18 @@ def start(
         app_or_models, name = [predictor], name or predictor.name
     elif examples is not None:
         raise WrongUsage("examples are for one model that lies in no store.", "Leave them out.")
-    if batching is not None and (mode == "process" or callable(app_or_models)):
-        raise WrongUsage("batching is for models, and this is an application.", "Pass it to create_app.")
+    for option, given in (("batching", batching), ("log", log)):
+        if given is not None and (mode == "process" or callable(app_or_models)):
+            raise WrongUsage(f"{option} is for models, and this is an application.", "Pass it to create_app.")
+    if isinstance(log, str | os.PathLike):
+        raise WrongUsage("log is a path; it must be an open log.", f"log=monitor.PredictionLog({os.fspath(log)!r})")
     if mode == "process":
         target = os.fspath(app_or_models)
         name = name or Path(target.split(":")[0]).stem
         make: Callable[..., RunningServer] = partial(FileServer, target)
     else:
         name = name or "models"
-        app = app_or_models if callable(app_or_models) else _over(app_or_models, batching)
+        app = app_or_models if callable(app_or_models) else _over(app_or_models, batching, log)
         refuse_debug(app, host)
         make = partial(ThreadServer, app)
     with server_table.lock():
@@ -128,8 +135,8 @@ def _check(app_or_models: Any, mode: str) -> None:
         raise WrongUsage(f"{app_or_models} is a file of code.", f"serve.start({str(app_or_models)!r}, mode='process').")
 
 
-def _over(models: Any, batching: Batching | None) -> Flask:
-    app = create_app(models, batching=batching)
+def _over(models: Any, batching: Batching | None, log: Log | None) -> Flask:
+    app = create_app(models, batching=batching, log=log)
     app.extensions["mlops_lab"].registry.require_models()
     return app
 

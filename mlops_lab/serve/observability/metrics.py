@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 import mlops_lab
 from mlops_lab.answers import classes_of, from_outputs
@@ -98,6 +99,10 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
+
+    def add(self, collector: Collector) -> None:
+        """Show what another part of the server counts, too."""
+        self._registry.register(collector)
 
     def predicted(self, inference: Inference) -> None:
         """Count the classes that a version answered; a model that answers numbers alone has none."""

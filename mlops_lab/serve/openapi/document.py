@@ -16,12 +16,18 @@ from mlops_lab.serve.core.inference import InferenceService
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import ModelEntry, Registry
 from mlops_lab.serve.observability.tfserving_metrics import PATH as TFSERVING_METRICS_PATH
-from mlops_lab.serve.openapi import schemas, tensor_paths
+from mlops_lab.serve.openapi import log_paths, schemas, tensor_paths
 from mlops_lab.serve.openapi.components import HEADERS, Json, error, error_responses, get, in_json, in_path, post
 
 
 def make_document(
-    registry: Registry, limits: Limits, *, chains: Sequence[str] = (), secured: bool = False, root: str = ""
+    registry: Registry,
+    limits: Limits,
+    *,
+    chains: Sequence[str] = (),
+    secured: bool = False,
+    logged: bool = False,
+    root: str = "",
 ) -> Json:
     """Return the description of a server.
 
@@ -35,6 +41,8 @@ def make_document(
         The names of the chains.
     secured
         Whether the server requires an API key.
+    logged
+        Whether predictions are logged.
     root
         The path under which a proxy publishes the server.
 
@@ -48,6 +56,8 @@ def make_document(
     for name, entry in models.items():
         paths |= _model_paths(name, entry, limits)
     paths |= _chain_paths(chains)
+    if logged:
+        paths |= log_paths.paths(models)
     answer: Json = {
         "openapi": "3.1.0",
         "info": {
@@ -152,7 +162,11 @@ def _with_keys(answer: Json) -> Json:
 
 
 def blueprint(
-    service: InferenceService, *, chains: Callable[[], Sequence[str]] = tuple, secured: bool = False
+    service: InferenceService,
+    *,
+    chains: Callable[[], Sequence[str]] = tuple,
+    secured: bool = False,
+    logged: bool = False,
 ) -> Blueprint:
     """Return the route of the document; ``chains`` names the chains there are at the moment."""
     routes = Blueprint("openapi", __name__)
@@ -160,6 +174,7 @@ def blueprint(
     @routes.get("/openapi.json")
     def openapi() -> Json:
         root = request.script_root
-        return make_document(service.registry, service.limits, chains=chains(), secured=secured, root=root)
+        now = chains()
+        return make_document(service.registry, service.limits, chains=now, secured=secured, logged=logged, root=root)
 
     return routes

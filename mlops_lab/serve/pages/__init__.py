@@ -83,8 +83,23 @@ def seen(predictor: Predictor, images: Images) -> bytes:
 
 
 def _page(files: dict[str, bytes], name: str) -> Response:
-    response = Response(files[name], mimetype=TYPES[Path(name).suffix])
-    response.headers["Content-Security-Policy"] = POLICY
+    return send_page(files[name], TYPES[Path(name).suffix])
+
+
+def send_page(content: bytes, kind: str, policy: str = POLICY) -> Response:
+    """Return the answer with a file of a page.
+
+    Parameters
+    ----------
+    content
+        The file.
+    kind
+        Its content type.
+    policy
+        What the browser may load and run.
+    """
+    response = Response(content, mimetype=kind)
+    response.headers["Content-Security-Policy"] = policy
     response.headers["Referrer-Policy"] = "no-referrer"
     response.cache_control.no_cache = True  # the browser asks each time whether the file is still the same
     response.add_etag()

@@ -1,0 +1,67 @@
+"""The corpus of monitor-1 to monitor-5."""
+
+from __future__ import annotations
+
+from corpus.monitor_sources import ALARM, ESTIMATE, MEASURES, WATCH
+from corpus_types import Answers, Wrong, edited
+
+QUANTILES = "np.quantile(reference, np.linspace(0, 1, bins + 1))"
+OPEN = "    edges[0], edges[-1] = -np.inf, np.inf\n"
+FLOOR = "(np.maximum(one, 1e-4) for one in shares)"
+PSI_ALARM = """
+import numpy as np
+
+def alarm(reference, window):
+    for one in range(reference.shape[1]):
+        edges = np.unique(np.quantile(reference[:, one], np.linspace(0, 1, 11))[1:-1])
+        shares = [np.bincount(np.searchsorted(edges, a[:, one]), minlength=len(edges) + 1) / len(a) for a in (reference, window)]
+        expected, found = (np.maximum(share, 1e-4) for share in shares)
+        if ((found - expected) * np.log(found / expected)).sum() > 0.2:
+            return True
+    return False
+"""
+
+CORPUS = {
+    "monitor-2": Answers(
+        right=[MEASURES, edited(MEASURES, ("return float(np.abs(below[0] - below[1]).max())", "from scipy.stats import ks_2samp\n    return ks_2samp(reference, current).statistic"))],
+        wrong=[
+            Wrong(edited(MEASURES, (QUANTILES, "np.quantile(np.concatenate([reference, current]), np.linspace(0, 1, bins + 1))")), "monitor-2.psi", "current-bins"),
+            Wrong(edited(MEASURES, (QUANTILES, "np.quantile(current, np.linspace(0, 1, bins + 1))")), "monitor-2.psi", "current-bins"),
+            Wrong(edited(MEASURES, (FLOOR, "shares")), "monitor-2.empty", "infinite"),
+            Wrong(edited(MEASURES, (OPEN, "")), "monitor-2.psi", "outside"),
+            Wrong(edited(MEASURES, ("np.abs(below[0] - below[1]).max()", "abs(reference.mean() - current.mean())")), "monitor-2.ks", "means"),
+            Wrong(edited(MEASURES, ("np.abs(below[0] - below[1]).max()", "(below[0] - below[1]).max()")), "monitor-2.ks", "one-sided"),
+        ],
+    ),
+    "monitor-3": Answers(
+        right=[ALARM],
+        wrong=[
+            Wrong(edited(ALARM, ("0.05 / columns", "0.05")), "monitor-3.quiet", "many-tests"),
+            Wrong(PSI_ALARM, "monitor-3.small", "size"),
+            Wrong(edited(ALARM, ("0.05 / columns", "1e-60")), "monitor-3.found", "deaf"),
+        ],
+    ),
+    "monitor-4": Answers(
+        right=[ESTIMATE, edited(ESTIMATE, ("return float(right[now].mean())", "return float(np.mean(window) - np.mean(reference['confidence']) + np.mean(reference['right']))"))],
+        wrong=[
+            Wrong(edited(ESTIMATE, ("float(right[now].mean())", "float(np.mean(window))")), "monitor-4.quiet", "raw"),
+            Wrong(edited(ESTIMATE, ("float(right[now].mean())", "float(np.mean(reference['right']))")), "monitor-4.follows", "constant"),
+            Wrong(edited(ESTIMATE, ("float(right[now].mean())", "float(right[now].mean()) - 8 * abs(float(np.mean(window) - np.mean(reference['confidence'])))")), "monitor-4.gentle", "fell"),
+            Wrong(edited(ESTIMATE, ('("noise", "dark", "contrast")', '("noise", "dark", "contrast", "masks", "moved")')), "monitor-4.trust", "blind"),
+            Wrong(edited(ESTIMATE, ('kind in ("noise", "dark", "contrast")', "False")), "monitor-4.trust", "never"),
+            Wrong(edited(ESTIMATE, ("1.96**2 * ", "")), "monitor-4.labels", "one-deviation"),
+        ],
+    ),
+    "monitor-5": Answers(
+        right=[WATCH],
+        wrong=[
+            Wrong(edited(WATCH, ("RISK = 200, 50, 0.002", "RISK = 200, 10, 0.3"), ("if rings and before and not ringing", "if rings")), "monitor-5.quiet", "often"),
+            Wrong(edited(WATCH, ("WINDOW, STEP, RISK = 200, 50", "WINDOW, STEP, RISK = 1900, 50")), "monitor-5.sudden", "late"),
+            Wrong(edited(WATCH, ("found = p_values(reference, window)", "found = p_values({n: v[max(0, end - 400) : end - 200] if end > 400 else reference[n] for n, v in stream.items()}, window)")),
+                  "monitor-5.slow", "never"),
+            Wrong(edited(WATCH, ("values[end - WINDOW : end]", "values[end : end + WINDOW]"), ("len(stream[\"class\"]) + 1", "len(stream[\"class\"]) - 100")), "monitor-5.in-order", "ahead"),
+            Wrong(edited(WATCH, ("alarms.append((end, name))", "alarms.append((end, 'drift'))")), "monitor-5.sudden", "reason"),
+            Wrong(edited(WATCH, ("return alarms", "return len(alarms)")), "monitor-5.quiet", "form"),
+        ],
+    ),
+}  # fmt: skip
