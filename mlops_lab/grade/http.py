@@ -147,16 +147,17 @@ class HttpClient:
         connection = self._connection(timeout)
         started = time.perf_counter()
         over: threading.Timer | None = None
+        cut = threading.Event()
         try:
             connection.connect()
             # Kept here: a connection lets go of its socket once the server says that it closes, and goes on reading.
-            over = threading.Timer(timeout - (time.perf_counter() - started), _shut, [connection.sock])
+            over = threading.Timer(timeout - (time.perf_counter() - started), _shut, [connection.sock, cut])
             over.daemon = True
             over.start()
             connection.request(method, self._base + path, body, sent)
             received = connection.getresponse()
             content = received.read(MAX_BODY + 1)
-            if over.finished.is_set():  # a body without a length looks whole when our time limit ends it
+            if cut.is_set():  # a body without a length looks whole when our time limit ends it
                 raise TimeoutError
             if received.length and len(content) <= MAX_BODY:  # the server cut it off
                 raise http.client.IncompleteRead(content, received.length)
@@ -200,7 +201,8 @@ def _why(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-def _shut(connected: socket.socket) -> None:
+def _shut(connected: socket.socket, cut: threading.Event) -> None:
+    cut.set()  # before the reader can see the end
     with suppress(OSError):
         connected.shutdown(socket.SHUT_RDWR)
 

@@ -29,6 +29,9 @@ def test_settings_are_kept_and_the_spec_is_plain(tmp_path):
         "replicas": 3,
         "mount": False,
         "api_key": False,
+        "cpus": 1.0,
+        "gpus": 0.0,
+        "most": None,
     }
 
 

@@ -143,13 +143,13 @@ KINDS = ("noise", "dark", "bright", "contrast", "blur", "rotated", "moved", "far
 QUIET, ALLOWED, FOUND = 200, 0.08, 0.70
 RINGS = {
     "many-tests": Hint(
-        "It rang for {share:.0%} of the windows in which nothing had changed.",
+        "It rang for {rate:.0%} of the windows in which nothing had changed.",
         "Eight tests are eight chances to be unlucky: at 0.05 each, one window in three rings.",
         "Divide by the number of tests, or sort the p-values as Holm did.",
     ),
-    "size": Hint("Quiet with 200 images; with {count} it rang for {share:.0%} of windows without a change.",
+    "size": Hint("Quiet with 200 images; with {count} it rang for {rate:.0%} of windows without a change.",
                  "A fixed threshold knows nothing of the window's size.", "A p-value does."),
-    "deaf": Hint("It found {share:.0%} of {total} changes.", "No false alarm, and nothing heard. What does each cost?"),
+    "deaf": Hint("It found {rate:.0%} of {total} changes.", "No false alarm, and nothing heard. What does each cost?"),
 }  # fmt: skip
 
 
@@ -164,7 +164,7 @@ def _quiet_share(answer: Answer, case: Case, count: int) -> float:
             covers="other windows", timeout=90, hints=RINGS)  # fmt: skip
 def quiet(answer: Answer, case: Case) -> None:
     share = _quiet_share(answer, case, 200)
-    case.expect(share <= ALLOWED, "It rings too often.", hint="many-tests", share=share, expected=f"at most {ALLOWED}",
+    case.expect(share <= ALLOWED, "It rings too often.", hint="many-tests", rate=share, expected=f"at most {ALLOWED}",
                 received=round(share, 3))  # fmt: skip
 
 
@@ -172,7 +172,7 @@ def quiet(answer: Answer, case: Case) -> None:
             after="quiet", hints=RINGS)  # fmt: skip
 def small(answer: Answer, case: Case) -> None:
     share = _quiet_share(answer, case, 50)
-    case.expect(share <= ALLOWED, "It rings too often for small windows.", hint="size", share=share, count=50,
+    case.expect(share <= ALLOWED, "It rings too often for small windows.", hint="size", rate=share, count=50,
                 expected=f"at most {ALLOWED}", received=round(share, 3))  # fmt: skip
 
 
@@ -186,5 +186,5 @@ def found(answer: Answer, case: Case) -> None:
         window = eight(changed(draw(case.rng, 200), kind, strength, case.rng))
         rung += bool(answer.alarm(reference, window))
     share = rung / len(cells)
-    case.expect(share >= FOUND, "It misses too much.", hint="deaf", share=share, total=len(cells),
+    case.expect(share >= FOUND, "It misses too much.", hint="deaf", rate=share, total=len(cells),
                 expected=f"at least {FOUND}", received=round(share, 3))  # fmt: skip

@@ -271,7 +271,7 @@ def test_the_file_is_saved_in_the_moment_of_the_probe(api, monkeypatch):
 
 def test_the_mode_has_to_fit(api):
     with pytest.raises(WrongUsage, match="mode='process'"):
-        serve.start("api.py")
+        serve.start("api.py", mode="thread")
     with pytest.raises(WrongUsage, match="takes a file, and this is a Flask"):
         from flask import Flask
 

@@ -67,7 +67,7 @@ def test_a_server_process_keeps_little_before_it_loads_models(monkeypatch):
     class Loading(Exception):
         pass
 
-    def load(settings, warn):
+    def load(settings, warn, log):
         assert done == ["kept"]
         raise Loading
 
