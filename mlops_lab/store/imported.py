@@ -51,6 +51,7 @@ def from_onnx(
     examples: NDArray[Any],
     metrics: Mapping[str, float] | None = None,
     held_out: Split | None = None,
+    output: str | None = None,
     trust: bool = False,
 ) -> ImportedModel:
     """Return an ONNX model, of PyTorch or whatever else, ready for :meth:`ModelStore.publish`.
@@ -70,6 +71,8 @@ def from_onnx(
     held_out
         Examples that it was not trained on, with their classes: what it does on them is kept beside the version, and
         the monitor holds production against it.
+    output
+        The output that answers, where the graph has several; the others are left out of what is published.
     trust
         Whether you know who made the file: spares the trial in a limited child process.
 
@@ -78,7 +81,7 @@ def from_onnx(
     UnsafeFile
         The file is not an ONNX model, does more than hold one, or failed its trial.
     WrongUsage
-        There are no examples.
+        There are no examples, or no output of that name.
 
     Examples
     --------
@@ -96,6 +99,27 @@ def from_onnx(
         raise WrongUsage(f"The file is {report.format}, not ONNX.", "Export the model to ONNX first.")
     if not trust:
         trial_load(source.data, format="onnx").require_passed()
-    return ImportedModel(
-        source.data, input, tuple(labels), np.asarray(examples), dict(metrics or {}), held_out=held_out
-    )
+    content = source.data if output is None else keep_output(source.data, output)
+    return ImportedModel(content, input, tuple(labels), np.asarray(examples), dict(metrics or {}), held_out=held_out)
+
+
+def keep_output(model: bytes, name: str) -> bytes:
+    """Return an ONNX model with one of its outputs.
+
+    Raises
+    ------
+    WrongUsage
+        It has no output of that name.
+    """
+    import onnx as format
+
+    graph = format.load_from_string(model)
+    outputs = {item.name: item for item in graph.graph.output}
+    if name not in outputs:
+        raise WrongUsage(f"The model has no output {name!r}.", f"It has: {', '.join(outputs)}.")
+    kept = format.ValueInfoProto()
+    kept.CopyFrom(outputs[name])
+    del graph.graph.output[:]
+    graph.graph.output.append(kept)
+    found: bytes = graph.SerializeToString()
+    return found

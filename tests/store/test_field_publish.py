@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from mlops_lab import store
+from mlops_lab.errors import WrongUsage
 from mlops_lab.image import InputSpec
 from mlops_lab.serve import create_app
 
@@ -29,3 +31,40 @@ def test_an_onnx_model_answers_several_images_as_it_answers_each(name, shape, tm
     assert rows.shape == (3, 10) and np.allclose(rows.sum(axis=1), 1, atol=1e-4)
     assert np.allclose(rows, [item["predictions"][0]["probabilities"] for item in alone], atol=1e-6)
     assert len({tuple(row.round(3)) for row in rows}) == 3
+
+
+def imported(name, **options):
+    spec = options.pop("input", InputSpec(shape=(1, 8, 8), size=(8, 8)))
+    return store.from_onnx(FIELD / name, input=spec, labels="0123456789", examples=IMAGES, trust=True, **options)
+
+
+def test_labels_that_fit_two_outputs_are_refused_naming_both(tmp_path):
+    models = store.ModelStore(tmp_path / "models")
+    with pytest.raises(WrongUsage, match=r"several outputs: emb, p\..*output='p'"):
+        models.publish(imported("embedding-before-probabilities.onnx"), "tried")
+    version = models.publish(imported("embedding-before-probabilities.onnx", output="p"), "tried")
+    rows = models.load("tried").probabilities(IMAGES)
+    assert [one.name for one in version.manifest.signature.outputs] == ["p"]
+    assert np.allclose(rows.sum(axis=1), 1, atol=1e-4)
+    with pytest.raises(WrongUsage, match="It has: emb, p"):
+        imported("embedding-before-probabilities.onnx", output="probabilities")
+
+
+def test_a_model_of_whole_numbers_is_never_given_fractions(tmp_path):
+    models = store.ModelStore(tmp_path / "models")
+    with pytest.raises(WrongUsage, match=r"takes uint8; it was described as float32 scaled to 0–1.*high=255"):
+        models.publish(imported("uint8-input.onnx"), "tried")
+    pixels = InputSpec(shape=(1, 8, 8), size=(8, 8), dtype="uint8", high=255)
+    models.publish(imported("uint8-input.onnx", input=pixels), "tried")
+    session = onnxruntime.InferenceSession(FIELD / "uint8-input.onnx")
+    expected = session.run(None, {"x": IMAGES[:, np.newaxis]})[0]
+    assert np.allclose(models.load("tried").probabilities(IMAGES), expected, atol=1e-5)
+    assert not np.allclose(expected, 0.1)
+
+
+@pytest.mark.tensorflow
+def test_a_name_that_tensorflow_does_not_take_is_told_with_a_good_one(tmp_path):
+    with pytest.raises(WrongUsage, match=r"is named '.* .*', .*model\.name = '[\w.-]+'"):
+        store.ModelStore(tmp_path / "models").publish(
+            FIELD / "model-name-with-space.keras", "tried", examples=IMAGES / 255
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from mlops_lab.engines.keras import KerasEngine, output_names
 from mlops_lab.engines.quiet import import_keras
+from mlops_lab.errors import WrongUsage
 from mlops_lab.inputs import TEXT
 from mlops_lab.signature import Signature
 from mlops_lab.store.golden_arrays import TOLERANCE
@@ -16,6 +18,8 @@ from mlops_lab.store.intake.quiet import brief, quiet_export
 from mlops_lab.store.intake.source import Ending, Slot, Source
 from mlops_lab.store.keras_file import save_keras
 
+# What TensorFlow takes for the name of a scope.
+SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 # What Keras calls an input that was given no name.
 UNNAMED = ("keras_tensor", "input_layer", "input_")
 ENDINGS = {"softmax": "softmax", "sigmoid": "sigmoid", "linear": "linear"}
@@ -23,8 +27,18 @@ REGRESSION = ("squared", "absolute", "mse", "mae", "huber", "log_cosh", "poisson
 
 
 def read_keras(model: Any) -> Source:
-    """Return a Keras model with what it tells of itself."""
+    """Return a Keras model with what it tells of itself.
+
+    Raises
+    ------
+    WrongUsage
+        TensorFlow takes its name for no scope, so that it can neither be traced nor exported.
+    """
     import_keras()
+    if not SCOPE.fullmatch(str(getattr(model, "name", "model"))):
+        good = re.sub("[^A-Za-z0-9_.-]+", "_", model.name).strip("_.-") or "model"
+        message = f"The model is named {model.name!r}, and TensorFlow takes only letters, digits and _ . - / in a name."
+        raise WrongUsage(message, f"Give it another: model.name = {good!r}.")
     inputs = [Slot(name, tuple(tensor.shape[1:]), _dtype(tensor.dtype)) for name, tensor in _inputs(model).items()]
     half = any(str(getattr(layer, "compute_dtype", "")).endswith("float16") for layer in _layers(model))
     return Source(

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlops_lab.data import Dataset
 from mlops_lab.errors import LabError, WrongUsage
-from mlops_lab.inputs import InputSpec, convert
+from mlops_lab.inputs import TEXT, InputSpec, convert
 from mlops_lab.signature import OutputSpec, Signature, Task
 from mlops_lab.store.golden_arrays import Arrays
 from mlops_lab.store.intake.inputs import (
@@ -104,9 +104,13 @@ def _signature(
 ) -> tuple[Signature, list[str]]:
     """Return the signature of a model, from its answers to its examples."""
     length = len(next(iter(raw.values())))
+    for slot, declared in zip(source.inputs, specs, strict=False):
+        _check_type(slot, declared)
     inputs = prepared(raw, specs)
     answers = _ask(source, inputs, specs)
     check_answers(answers, length)
+    if labels is not None and not isinstance(labels, Mapping):
+        _check_only([name for name, array in answers.items() if _takes_labels(array, labels)])
     outputs: list[OutputSpec] = []
     notes: list[str] = []
     for name, array in answers.items():
@@ -122,6 +126,25 @@ def _signature(
         message = f"There are labels for {', '.join(labels)}; the outputs are {', '.join(answers)}."
         raise WrongUsage(message, "Name the outputs as the model does.")
     return Signature(specs, tuple(outputs), source.max_batch), notes
+
+
+def _check_type(slot: Slot, spec: InputSpec) -> None:
+    """Raise where a model of whole numbers would be given fractions, which it would cut off."""
+    if not slot.dtype or TEXT in (slot.dtype, spec.dtype):
+        return
+    if np.dtype(slot.dtype).kind in "iu" and np.dtype(spec.dtype).kind == "f":
+        scaled = f" scaled to {spec.low:g}–{spec.high:g}" if spec.size else ""
+        message = f"The input {slot.name!r} of the model takes {slot.dtype}; it was described as {spec.dtype}{scaled}."
+        pixels = ", high=255" if spec.size else ""
+        raise WrongUsage(message, f"Describe it as InputSpec(…, dtype={slot.dtype!r}{pixels}).")
+
+
+def _check_only(names: list[str]) -> None:
+    """Raise where labels could be those of several outputs."""
+    if len(names) > 1:
+        message = f"The labels could be those of several outputs: {', '.join(names)}."
+        hint = f"Name the output that has classes: labels={{{names[-1]!r}: …}}; in from_onnx, output={names[-1]!r}."
+        raise WrongUsage(message, hint)
 
 
 def _only(source: Source, answers: Mapping[str, Any]) -> Any:
