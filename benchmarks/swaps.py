@@ -9,6 +9,7 @@ another version than the one that computed it is seen. Other options go to `mlop
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import shutil
 import tempfile
@@ -29,8 +30,9 @@ SPEC = InputSpec(shape=(64,), size=(8, 8), high=16.0)
 
 def answer_of(version: int) -> np.ndarray:
     """Return the one row of probabilities that a version answers."""
-    row = np.full(10, 0.001, np.float32)
-    row[version % 10] = 0.5 + version / 1000
+    highest = 0.5 + version / 1000
+    row = np.full(10, (1 - highest) / 9, np.float32)
+    row[version % 10] = highest
     return row
 
 
@@ -97,6 +99,19 @@ def _rehash(name: str, content: bytes) -> Callable[[Path], object]:
     return spoil
 
 
+def _golden(change: Callable[[np.ndarray], np.ndarray], kind: str = "") -> Callable[[Path], object]:
+    """Change the golden arrays, or only the inputs or outputs, and make the manifest agree."""
+
+    def spoil(folder: Path) -> None:
+        with np.load(folder / "golden.npz") as arrays:
+            changed = {name: change(array) if name.startswith(kind) else array for name, array in arrays.items()}
+        with io.BytesIO() as file:
+            np.savez(file, **changed)
+            _rehash("golden.npz", file.getvalue())(folder)
+
+    return spoil
+
+
 BAD: dict[str, Callable[[Path], object]] = {
     "empty manifest": _write("manifest.json", b""),
     "manifest is not JSON": _write("manifest.json", b"{"),
@@ -106,13 +121,13 @@ BAD: dict[str, Callable[[Path], object]] = {
     "unknown format": _edit(lambda manifest: manifest.update(format=99)),
     "another model's manifest": _edit(lambda manifest: manifest.update(name="other")),
     "another version's manifest": _edit(lambda manifest: manifest.update(version=77)),
-    "no labels": _edit(lambda manifest: manifest.update(labels=[])),
-    "no golden examples": _edit(lambda manifest: manifest["golden"].update(inputs=[], outputs=[])),
-    "golden answers differ": _edit(lambda m: m["golden"].update(outputs=[[0.1] * 10] * 2)),
-    "golden of another shape": _edit(lambda m: m["golden"].update(outputs=[[0.1] * 3] * 2)),
+    "no labels": _edit(lambda manifest: manifest["outputs"][0].update(labels=[])),
+    "no golden examples": _golden(lambda array: array[:0]),
+    "golden answers differ": _golden(lambda array: np.full_like(array, 0.1), "output"),
+    "golden of another shape": _golden(lambda array: array[:, :3], "output"),
     "unknown engine": _edit(lambda manifest: manifest.update(engine="magic")),
     "a file outside the folder": _edit(lambda m: m["files"].update({"../x": {"size": 1, "sha256": "0"}})),
-    "input of another shape": _edit(lambda manifest: manifest["input"].update(shape=[3, 3])),
+    "input of another shape": _edit(lambda manifest: manifest["inputs"][0].update(shape=[3, 3])),
     "model missing": lambda folder: (folder / "model.onnx").unlink(),
     "model truncated": lambda folder: (folder / "model.onnx").write_bytes((folder / "model.onnx").read_bytes()[:50]),
     "model is a pickle": _rehash("model.onnx", b"\x80\x04cos\nsystem\n\x8c\x04true\x85R."),

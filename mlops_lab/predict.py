@@ -14,6 +14,7 @@ from mlops_lab.answers.kinds import Prediction as Prediction
 from mlops_lab.answers.kinds import draw as draw
 from mlops_lab.answers.reading import from_outputs
 from mlops_lab.answers.reading import from_probabilities as from_probabilities
+from mlops_lab.errors import WrongUsage
 from mlops_lab.image import InputSpec, describe, to_input
 from mlops_lab.signature import Signature
 
@@ -129,8 +130,44 @@ class Predictor:
         return self.labels or [str(index) for index in range(number)]
 
     def probabilities(self, images: Sequence[NDArray[Any]] | NDArray[Any]) -> NDArray[np.float32]:
-        """Return ``(n, classes)`` for a batch of images, or of arrays where the model takes no images."""
-        return self.engine.predict(to_input(images, self.input))
+        """Return ``(n, classes)`` for a batch of images, or of arrays where the model takes no images.
+
+        Raises
+        ------
+        WrongUsage
+            The first output of the model has no classes.
+        """
+        if self.signature.is_classifier:
+            return self.engine.predict(to_input(images, self.input))
+        first = self.signature.outputs[0]
+        if first.task not in ("classification", "binary", "multilabel"):
+            message = (
+                f"{self.name} v{self.version} has no classes: the task of its output {first.name!r} is {first.task}."
+            )
+            raise WrongUsage(message, "Call predict, which answers for every task.")
+        return tensors.class_rows(self.outputs(images)[first.name], first)
+
+    def outputs(self, examples: Any) -> tensors.Tensors:
+        """Return the named outputs, activations applied, for examples before preprocessing.
+
+        Parameters
+        ----------
+        examples
+            A batch of its only input, or of several inputs a dictionary by name.
+
+        Examples
+        --------
+        >>> from mlops_lab.engines.python import PythonEngine
+        >>> model = Predictor("twice", 1, InputSpec((2,)), ("a", "b"), PythonEngine(lambda inputs: 2 * inputs))
+        >>> model.outputs([[1, 1]])
+        {'probabilities': array([[2., 2.]], dtype=float32)}
+        """
+        named = examples if isinstance(examples, Mapping) else {self.input.name: examples}
+        specs = {spec.name: spec for spec in self.signature.inputs}
+        # An unknown name is refused by the check of the tensors, with the names there are.
+        return tensors.run(
+            self, {name: to_input(part, specs[name]) if name in specs else part for name, part in named.items()}
+        )
 
     def infer(self, tensor: NDArray[Any]) -> NDArray[np.float32]:
         """Return the first output for an only input that is model input already: scaled, in its shape, the batch first.
@@ -153,10 +190,24 @@ class Predictor:
         answers = tensors.run(self, {signature.inputs[0].name: tensor})
         return answers[signature.outputs[0].name]
 
-    def predict(self, images: Sequence[NDArray[Any]] | NDArray[Any]) -> list[Prediction]:
-        """Return a :class:`Prediction` for each image of a batch, in order."""
+    def predict(self, images: Any) -> list[Any]:
+        """Return the answer to each example of a batch, in order: a :class:`Prediction` by a classifier.
+
+        Parameters
+        ----------
+        images
+            A batch of images, or of arrays where the model takes none; of several inputs a dictionary by name.
+
+        Returns
+        -------
+        list
+            A class of :mod:`mlops_lab.answers` for each example.
+        """
+        shown = list(images) if self.input.size and not isinstance(images, Mapping) else None
+        if not self.signature.is_classifier:
+            return from_outputs(self.outputs(images), self.signature, shown)
         rows = self.probabilities(images)
-        return from_probabilities(rows, self.class_names(rows.shape[1]), list(images) if self.input.size else None)
+        return from_probabilities(rows, self.class_names(rows.shape[1]), shown)
 
     def __repr__(self) -> str:
         engine = type(self.engine).__name__

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from mlops_lab.engines.python import PythonEngine
-from mlops_lab.errors import BadImage, WrongShape
+from mlops_lab.errors import BadImage, BadRequest, WrongShape, WrongUsage
 from mlops_lab.image import InputSpec, decode
 from mlops_lab.predict import Prediction, Predictor, draw, draw_png, from_probabilities
+from mlops_lab.signature import OutputSpec, Signature
 
 
 def test_a_prediction_for_each_image_in_order(bright, images):
@@ -48,6 +49,46 @@ def test_a_model_without_images_has_predictions_without_images():
 def test_a_model_without_labels_answers_the_numbers_of_its_classes():
     predictor = Predictor("m", 1, InputSpec(shape=(2,)), (), PythonEngine(lambda inputs: inputs))
     assert predictor.predict([[0.25, 0.75]])[0].label == predictor.class_names(2)[1]
+
+
+def answering(output, rows):
+    """Return a model of one output that answers these rows."""
+    signature = Signature((InputSpec(shape=(2,)),), (output,))
+    return Predictor("m", 1, signature.inputs[0], output.labels, PythonEngine(lambda inputs: rows), signature=signature)
+
+
+def test_logits_become_probabilities_before_they_are_told():
+    output = OutputSpec("y", "classification", (2,), role="logits", labels=("a", "b"), activation="softmax")
+    model = answering(output, np.array([[0.0, np.log(3)]], np.float32))
+    assert model.probabilities([[1, 2]]).tolist() == [pytest.approx([0.25, 0.75])]
+    assert (model.predict([[1, 2]])[0].label, model.predict([[1, 2]])[0].confidence) == ("b", pytest.approx(0.75))
+
+
+def test_one_sigmoid_unit_has_two_classes():
+    model = answering(OutputSpec("y", "binary", (1,), labels=("no", "yes")), np.array([[0.25]], np.float32))
+    assert model.probabilities([[1, 2]]).tolist() == [[0.75, 0.25]]
+    assert model.predict([[1, 2]])[0].label == "no"
+
+
+def test_a_regressor_answers_its_value_and_has_no_probabilities():
+    model = answering(OutputSpec("price", "regression", (1,), role="value"), np.array([[23.5]], np.float32))
+    assert model.predict([[1, 2]])[0].value == 23.5
+    with pytest.raises(WrongUsage, match="its output 'price' is regression"):
+        model.probabilities([[1, 2]])
+
+
+def test_several_inputs_go_by_their_names():
+    class Sum:
+        def run(self, inputs):
+            return {"sum": inputs["a"] + inputs["b"]}
+
+    signature = Signature(
+        (InputSpec((1,), name="a"), InputSpec((1,), name="b")), (OutputSpec("sum", "regression", (1,), role="value"),)
+    )
+    model = Predictor("m", 1, signature.inputs[0], (), Sum(), signature=signature)
+    assert model.predict({"a": [[1]], "b": [[2]]})[0].value == 3
+    with pytest.raises(BadRequest, match="takes the inputs a, b; received a, c"):
+        model.predict({"a": [[1]], "c": [[2]]})
 
 
 def test_numbers_are_plain_and_not_longer_than_float32():

@@ -131,6 +131,10 @@ def _activation(name: str, array: NDArray[Any], ending: Ending, task: Task) -> t
     if ending.kind == "scores":
         note = f"{name!r} is made of decision scores by a {wanted}: its confidences are no calibrated probabilities"
         return "logits", wanted, [note]
+    if task == "classification" and sums_to_one(
+        array
+    ):  # such as a mean of probabilities, whose last operator is linear
+        return "probabilities", "none", []
     if ending.kind == "linear" or array.min() < -ROUNDING or array.max() > 1 + ROUNDING:
         return "logits", wanted, [f"{name!r} is logits: the {wanted} is applied when it answers"]
     return "probabilities", "none", []
