@@ -63,6 +63,21 @@ def test_a_model_of_whole_numbers_is_never_given_fractions(tmp_path):
 
 
 @pytest.mark.tensorflow
+@pytest.mark.parametrize("name", ["augment.keras", "normalization-adapted.keras", "mixed-float16.keras"])
+def test_a_keras_model_with_layers_of_its_own_preprocessing_answers_as_keras_does(name, tmp_path):
+    model = store.load_keras(FIELD / name, trust=True)
+    examples = np.random.default_rng(0).integers(0, 255, (16, *model.input_shape[1:])).astype(np.float32)
+    models = store.ModelStore(tmp_path / "models")
+    version = models.publish(model, "tried", examples=examples)
+    expected = np.asarray(model(examples, training=False)).astype(np.float32)
+    for engine in [engine for engine in ("keras", "onnx") if f"model.{engine}" in version.manifest.files]:
+        found = models.load("tried", engine=engine)
+        first = found.signature.inputs[0]
+        pixels = examples.reshape(16, *first.image_shape) if first.size else examples
+        assert np.allclose(found.outputs(pixels)[found.signature.outputs[0].name], expected, atol=2e-2)
+
+
+@pytest.mark.tensorflow
 def test_a_name_that_tensorflow_does_not_take_is_told_with_a_good_one(tmp_path):
     with pytest.raises(WrongUsage, match=r"is named '.* .*', .*model\.name = '[\w.-]+'"):
         store.ModelStore(tmp_path / "models").publish(
