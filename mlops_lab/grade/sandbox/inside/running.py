@@ -20,6 +20,8 @@ def run(order):
     environment = {**os.environ, **order["settings"], "PYTHONPATH": order["library"]}
     if order["taken"]:
         take(order["port"])
+    # Who started us in the background may have had it ignored, and a program inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     started = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-u", os.path.abspath(order["file"]), *order["arguments"]],
