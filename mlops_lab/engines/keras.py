@@ -20,11 +20,14 @@ class KerasEngine:
 
         self.model = model
         self._constant = tf.constant
-        self._call = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
+        spec = _only_input(tf, model)
+        self._dtype = None if spec is None or spec.dtype == tf.string else spec.dtype.as_numpy_dtype
+        known = {"input_signature": [spec]} if self._dtype is not None else {"reduce_retracing": True}
+        self._call = tf.function(lambda inputs: model(inputs, training=False), **known)
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``(n, classes)``."""
-        answer = self._call(self._constant(inputs))
+        answer = self._call(self._constant(inputs, dtype=self._dtype))
         if isinstance(answer, dict):
             (answer,) = answer.values()
         elif isinstance(answer, list | tuple):
@@ -34,7 +37,7 @@ class KerasEngine:
 
     def run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return every output by its name; inputs are taken by name, or else in order."""
-        tensors = {name: self._constant(_plain(array)) for name, array in inputs.items()}
+        tensors = {name: self._constant(_plain(array), dtype=self._dtype) for name, array in inputs.items()}
         answer = self._call(self._arguments(tensors))
         names = output_names(self.model, answer)
         parts = (
@@ -50,6 +53,14 @@ class KerasEngine:
         if len(tensors) == 1 and not isinstance(structure, list | tuple):
             return next(iter(tensors.values()))
         return tensors if structure is None else list(tensors.values())
+
+
+def _only_input(tf: Any, model: Any) -> Any:
+    """Return the only tensor that a model takes, for one trace of every batch; None where it takes a structure."""
+    given = list(getattr(model, "inputs", None) or [])
+    if len(given) != 1 or isinstance(getattr(model, "_inputs_struct", None), dict | list | tuple):
+        return None
+    return tf.TensorSpec((None, *given[0].shape[1:]), given[0].dtype)
 
 
 def output_names(model: Any, answer: Any) -> list[str]:
