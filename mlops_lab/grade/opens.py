@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 IN_OPEN, IN_Q_OVERFLOW, IN_ISDIR = 0x20, 0x4000, 0x40000000
+IN_CLOSE = 0x8 | 0x10  # whether it was opened to be written or only to be read
 EVENT = struct.Struct("iIII")
 
 
@@ -61,7 +62,7 @@ class OpenCounter:
                 place += EVENT.size + length
                 if mask & IN_Q_OVERFLOW:  # more was opened than the kernel kept
                     self.close()
-                elif name and not mask & IN_ISDIR:  # a folder that was looked into is not meant
+                elif name and mask & IN_OPEN and not mask & IN_ISDIR:  # a folder that was looked into is not meant
                     self._counts[os.fsdecode(name)] = self._counts.get(os.fsdecode(name), 0) + 1
         return dict(self._counts)
 
@@ -91,7 +92,8 @@ def _watch(folder: Path) -> int:
     watched = 0
     try:
         for _, _, _, place in os.fwalk(folder):
-            if libc.inotify_add_watch(descriptor, f"/proc/self/fd/{place}".encode(), IN_OPEN) < 0:
+            # The kernel merges an event with the one before if they are equal. A close between two opens keeps them apart.
+            if libc.inotify_add_watch(descriptor, f"/proc/self/fd/{place}".encode(), IN_OPEN | IN_CLOSE) < 0:
                 raise OSError(ctypes.get_errno(), "it cannot be watched")
             watched += 1
         if not watched:

@@ -36,6 +36,13 @@ def refuse(monkeypatch, *, after=0, instance=False):
     monkeypatch.setattr(opens, "ctypes", SimpleNamespace(CDLL=lambda *a, **k: library, get_errno=lambda: 28))
 
 
+def test_each_open_counts_though_nothing_else_happens_in_between(folder):
+    with OpenCounter(folder) as counter:
+        for _ in range(20):
+            (folder / "own.onnx").read_bytes()
+        assert counter.opened() == {"own.onnx": 20}
+
+
 def test_files_are_counted_in_every_folder(folder):
     with OpenCounter(folder) as counter:
         for path in (folder / "own.onnx", folder / "inner" / "own.onnx"):
