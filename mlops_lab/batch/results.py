@@ -15,7 +15,7 @@ import numpy as np
 from mlops_lab.batch.answers import ERROR, Column, Columns
 from mlops_lab.batch.sources import import_parquet, read_header
 from mlops_lab.errors import WrongUsage
-from mlops_lab.store.disk import explained, write_atomically
+from mlops_lab.files import explained, write_atomically
 
 PART = re.compile(r"part-(\d{12})-(\d+)-(\d+)")
 

@@ -21,8 +21,8 @@ from mlops_lab.batch.results import Parts, find_format
 from mlops_lab.batch.sources import Source, open_source
 from mlops_lab.batch.workers import Answered, Load, answer_in
 from mlops_lab.errors import StoreError, WrongUsage
+from mlops_lab.files import explained, write_atomically
 from mlops_lab.predict import Predictor
-from mlops_lab.store.disk import explained, write_atomically
 
 PIECE = 64
 PART_ROWS = 50_000

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from mlops_lab.deploy.serving_messages import message_class
 from mlops_lab.errors import DamagedArtifact
+from mlops_lab.files import write_atomically
 from mlops_lab.image import to_input
-from mlops_lab.store.disk import write_atomically
 from mlops_lab.store.manifest import ModelManifest
 from mlops_lab.store.version import ModelVersion
 

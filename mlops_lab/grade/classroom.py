@@ -14,13 +14,13 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from mlops_lab.errors import LabError, NotFound
+from mlops_lab.files import write_atomically
 from mlops_lab.grade import secret
 from mlops_lab.grade.dashboard import class_page
 from mlops_lab.grade.exercises import Exercise
 from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import amount
 from mlops_lab.grade.runner import Grading, digest, grade_submission, refused
-from mlops_lab.store.disk import write_atomically
 
 SECRET = ".secret"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")

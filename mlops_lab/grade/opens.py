@@ -92,7 +92,7 @@ def _watch(folder: Path) -> int:
     watched = 0
     try:
         for _, _, _, place in os.fwalk(folder):
-            # The kernel merges an event with the one before if they are equal. A close between two opens keeps them apart.
+            # The kernel merges equal events that follow each other; a close between two opens keeps them apart.
             if libc.inotify_add_watch(descriptor, f"/proc/self/fd/{place}".encode(), IN_OPEN | IN_CLOSE) < 0:
                 raise OSError(ctypes.get_errno(), "it cannot be watched")
             watched += 1

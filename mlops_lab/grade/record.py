@@ -46,7 +46,7 @@ class ProgressFile:
 
     def note(self, result: CheckResult) -> None:
         """Keep the result of an exercise, and count a failure."""
-        from mlops_lab.store.disk import write_atomically
+        from mlops_lab.files import write_atomically
 
         entries = self.read()
         entry = entries.setdefault(result.id, {})

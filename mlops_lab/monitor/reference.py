@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from mlops_lab import data, show
 from mlops_lab.data import Split
 from mlops_lab.errors import DamagedArtifact, NotFound, StoreError, WrongUsage
+from mlops_lab.files import write_atomically
 from mlops_lab.monitor.disturbances import KINDS
 from mlops_lab.monitor.harm import Estimator, learn, leave_out
 from mlops_lab.monitor.rehearsal import Rehearsals, rehearse
 from mlops_lab.predict import Predictor
-from mlops_lab.store import ModelStore, ModelVersion, disk
+from mlops_lab.store import ModelStore, ModelVersion
 from mlops_lab.summary.held_out import FILE, pack, summarise_held_out, unpack
 from mlops_lab.summary.scale import Scale
 from mlops_lab.summary.summary import Summary
@@ -162,7 +163,7 @@ def _make(models: ModelStore, found: ModelVersion, split: Split | None = None) -
 
 
 def _write(found: ModelVersion, reference: Reference) -> None:
-    disk.write_atomically(found.path / FILE, to_bytes(reference))
+    write_atomically(found.path / FILE, to_bytes(reference))
 
 
 def load_reference(models: ModelStore, name: str, version: int | str = "latest") -> Reference:

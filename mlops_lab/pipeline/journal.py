@@ -10,9 +10,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mlops_lab.errors import StoreError
+from mlops_lab.files import explained, write_atomically
 from mlops_lab.pipeline.outcome import Release, version_label
 from mlops_lab.store import ModelStore
-from mlops_lab.store.disk import explained, write_atomically
 from mlops_lab.store.history import append_history
 
 LOCK = ".pipeline.lock"

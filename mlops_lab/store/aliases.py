@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mlops_lab import strict_json
 from mlops_lab.errors import StoreError, WrongUsage
-from mlops_lab.store.disk import locked, write_atomically
+from mlops_lab.files import write_atomically
+from mlops_lab.store.disk import locked
 from mlops_lab.store.history import append_history
 from mlops_lab.store.names import RESERVED, check_name
 from mlops_lab.store.reading import read_below

@@ -1,4 +1,4 @@
-"""Writing so that a crash, a full disk or a second writer never leaves half a thing behind."""
+"""Folders of versions: written so that a crash, a full disk or a second writer never leaves half a thing behind."""
 
 from __future__ import annotations
 
@@ -13,29 +13,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from mlops_lab.errors import StoreError
+from mlops_lab.files import TEMPORARY, explained, sync_folder
 from mlops_lab.store.reading import is_regular
 
-TEMPORARY = ".publishing-"
 ORPHAN_SECONDS = 3600
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file in one step: readers see the old content or the new, never a mixture."""
-    with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-            sync_folder(path.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -75,17 +56,6 @@ def sync_tree(folder: Path) -> None:
     sync_folder(folder)
 
 
-def sync_folder(folder: Path) -> None:
-    """Push a folder's entries to the disk. Windows has no such call and needs none."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a model's folder; a lock that is no regular file is refused, because opening it empties it."""
@@ -95,21 +65,3 @@ def locked(folder: Path) -> Iterator[None]:
             raise OSError(errno.EINVAL, "its .lock is not a regular file")
         with FileLock(lock, timeout=10):
             yield
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn the operating system's errors into ours."""
-    try:
-        yield
-    except OSError as error:
-        hints = {
-            errno.ENOSPC: "Free some space on that disk, then try again; nothing half-written is left.",
-            errno.EACCES: "Choose another folder, or make this one writable.",
-            errno.EPERM: "Choose another folder, or make this one writable.",
-            errno.EROFS: "The disk is read-only: choose a folder on another one.",
-            errno.ENOTDIR: "A file is where a folder should be: choose another folder.",
-            errno.EEXIST: "A file is where a folder should be: choose another folder.",
-        }
-        hint = hints.get(error.errno or 0, "Look at the folder and try again.")
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}.", hint) from error

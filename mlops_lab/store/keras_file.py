@@ -21,10 +21,10 @@ from typing import Any, Literal
 
 from mlops_lab.engines.quiet import import_keras
 from mlops_lab.errors import DamagedArtifact, IncompatibleFile, StoreError, WrongUsage
+from mlops_lab.files import write_atomically
 from mlops_lab.store import safety
 from mlops_lab.store.compat import check
 from mlops_lab.store.compat.keys import installed
-from mlops_lab.store.disk import write_atomically
 from mlops_lab.store.trial import trial_load
 
 OnMismatch = Literal["warn", "error", "ignore"]

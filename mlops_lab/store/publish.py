@@ -10,10 +10,11 @@ from pathlib import Path
 
 from mlops_lab import engines
 from mlops_lab.errors import StoreError, VersionExists, WrongUsage
+from mlops_lab.files import explained, sync_folder
 from mlops_lab.predict import Predictor
 from mlops_lab.provenance import utc_now
 from mlops_lab.store.card import readme
-from mlops_lab.store.disk import explained, sync_folder, sync_tree, temporary_folder
+from mlops_lab.store.disk import sync_tree, temporary_folder
 from mlops_lab.store.history import append_history
 from mlops_lab.store.intake.source import Prepared
 from mlops_lab.store.keras_file import running_versions

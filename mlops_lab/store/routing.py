@@ -19,7 +19,8 @@ from typing import Any
 
 from mlops_lab import strict_json
 from mlops_lab.errors import StoreError, WrongUsage
-from mlops_lab.store.disk import locked, write_atomically
+from mlops_lab.files import write_atomically
+from mlops_lab.store.disk import locked
 from mlops_lab.store.history import append_history
 from mlops_lab.store.models import ModelStore
 from mlops_lab.store.names import is_version_number

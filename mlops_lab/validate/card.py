@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mlops_lab.store.disk import write_atomically
+from mlops_lab.files import write_atomically
 from mlops_lab.store.version import ModelVersion
 from mlops_lab.validate.assessment import Assessment
 

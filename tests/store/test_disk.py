@@ -4,44 +4,13 @@ import time
 
 import pytest
 
+from mlops_lab import files
 from mlops_lab.errors import StoreError
 from mlops_lab.store import disk
 
 
 def full(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_a_file_is_written_and_replaced(tmp_path):
-    path = tmp_path / "new" / "file.txt"
-    disk.write_atomically(path, b"one")
-    disk.write_atomically(path, b"two")
-    assert path.read_bytes() == b"two"
-    assert [item.name for item in path.parent.iterdir()] == ["file.txt"]
-    assert path.stat().st_mode & 0o777 == 0o644
-
-
-@pytest.mark.parametrize("step", ["fsync", "fdopen", "rename", "replace"])
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, step):
-    path = tmp_path / "file.txt"
-    path.write_bytes(b"old")
-    if step == "rename":
-        monkeypatch.setattr(disk.Path, "replace", full)
-    else:
-        monkeypatch.setattr(os, step, full)
-    with pytest.raises(StoreError, match="No space left") as caught:
-        disk.write_atomically(path, b"new")
-    monkeypatch.undo()
-    assert "Free some space" in caught.value.hint
-    assert path.read_bytes() == b"old"
-    assert [item.name for item in tmp_path.iterdir()] == ["file.txt"]
-
-
-def test_a_file_where_a_folder_should_be(tmp_path):
-    (tmp_path / "models").write_text("")
-    with pytest.raises(StoreError, match="cannot be written") as caught:
-        disk.write_atomically(tmp_path / "models" / "file.txt", b"")
-    assert "A file is where a folder should be" in caught.value.hint
 
 
 def test_a_temporary_folder_is_gone_afterwards(tmp_path):
@@ -80,10 +49,10 @@ def test_orphans_are_removed_once_they_are_old(tmp_path):
 
 def test_what_a_killed_writer_of_a_file_leaves_is_an_orphan(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(disk.Path, "unlink", lambda *_, **__: None)  # whoever is killed does not clean up
-        patch.setattr(disk.Path, "replace", full)
+        patch.setattr(files.Path, "unlink", lambda *_, **__: None)  # whoever is killed does not clean up
+        patch.setattr(files.Path, "replace", full)
         with pytest.raises(StoreError):
-            disk.write_atomically(tmp_path / "aliases.json", b"{}")
+            files.write_atomically(tmp_path / "aliases.json", b"{}")
     (left,) = tmp_path.iterdir()
     os.utime(left, (0, 0))
     with disk.temporary_folder(tmp_path):
@@ -100,11 +69,3 @@ def test_every_file_and_folder_is_pushed_to_the_disk(tmp_path, monkeypatch):
     disk.sync_tree(tmp_path)
     wanted = {tmp_path, tmp_path / "model", tmp_path / "variables", tmp_path / "variables" / "data"}
     assert {os.path.realpath(path) for path in wanted} == set(pushed)
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO])
-def test_every_error_of_the_system_becomes_ours(tmp_path, number):
-    with pytest.raises(StoreError) as caught, disk.explained(tmp_path):
-        raise OSError(number, os.strerror(number))
-    assert os.strerror(number) in caught.value.message
-    assert caught.value.hint

@@ -20,10 +20,10 @@ from typing import Any
 
 from mlops_lab import show
 from mlops_lab.errors import IncompatibleFile, StoreError, WrongUsage
+from mlops_lab.files import write_atomically
 from mlops_lab.store.compat import formats, keys, rewrite, verdict
 from mlops_lab.store.compat.formats import ModelFile
 from mlops_lab.store.compat.keys import Target
-from mlops_lab.store.disk import write_atomically
 
 TOLERANCE = 1e-6
 CHILD = Path(__file__).with_name("migration_child.py")
