@@ -89,7 +89,7 @@ def test_in_a_folder_that_is_only_read_a_reference_is_made_once(models, few_rehe
     def refuse(path, content):
         raise StoreError("The folder cannot be written.")
 
-    monkeypatch.setattr(room.disk, "write_atomically", refuse)
+    monkeypatch.setattr(room, "write_atomically", refuse)
     monkeypatch.setattr(room, "make_reference", lambda *given, **named: made.append(make(*given, **named)) or made[-1])
     assert monitor.find_reference(models, "digits") is made[0]
     assert len(made) == 1
