@@ -80,7 +80,7 @@ def _copy_beside(folder: Path, inside: Path, target: Path) -> None:
 def _computed(folder: Path, inside: Path, digest: str, pixels: bytes) -> dict[str, Any] | None:
     """Return a model's probabilities by preparation, computed in a sandbox of its own; None where it cannot be."""
     images = np.frombuffer(pixels, np.uint8).reshape(-1, 28, 28)
-    inputs = {how: batch for how, batch in prepared(images).items() if how in HOW}
+    inputs = prepared(images, HOW)
     with tempfile.TemporaryDirectory(prefix="mlops-lab-") as copy:
         _copy_beside(folder, inside, Path(copy))
         text = _predicted(Path(copy), inside.name, np.concatenate(list(inputs.values())))
