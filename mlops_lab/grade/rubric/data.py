@@ -42,8 +42,9 @@ def events(answer: Answer, case: Case) -> None:
     said = answer.value("stage")
     said = said if isinstance(said, dict) else {}
     absent = [event for event in EVENTS if event not in said]
-    case.expect(not absent, f"{len(absent)} of {len(EVENTS)} events have no stage.", hint="not-all", event=absent[:1],
-                expected="a dict of all events", received=f"{len(said)} entries")  # fmt: skip
+    case.expect(not absent, f"{len(absent)} of {len(EVENTS)} events have no stage.", hint="not-all",
+                event=(absent or [""])[0], expected="a dict of all events",
+                received=f"{len(said)} entries")  # fmt: skip
     given = {event: stage_of(said[event]) for event in EVENTS}
     strange = next((event for event, stage in given.items() if not stage), None)
     case.expect(strange is None, "One event is in no stage of the life cycle.", hint="no-stage",
