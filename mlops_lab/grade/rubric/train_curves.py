@@ -42,10 +42,10 @@ def best(history: History) -> int:
     return int(np.argmin(history["val_loss"])) + 1
 
 
-def overfits(history: History) -> int | None:
-    """Return the first epoch that is followed by five, each worse than the one before; from 1 on."""
+def overfits(history: History, count: int = WORSE) -> int | None:
+    """Return the first epoch that is followed by some, each worse than the one before; from 1 on."""
     worse = np.diff(history["val_loss"]) > 0
-    runs = (place + 1 for place in range(len(worse) - WORSE + 1) if worse[place : place + WORSE].all())
+    runs = (place + 1 for place in range(len(worse) - count + 1) if worse[place : place + count].all())
     return next(runs, None)
 
 
@@ -83,11 +83,6 @@ def best_epoch(answer: Answer, case: Case) -> None:
                     ratio=history["val_loss"][-1] / min(history["val_loss"]))  # fmt: skip
 
 
-def _first_worse(history: History, count: int) -> int | None:
-    worse = np.diff(history["val_loss"]) > 0
-    return next((place + 1 for place in range(len(worse)) if worse[place : place + count].all()), None)
-
-
 @exercise.check("overfits", "From where validation only gets worse", points=2, held_out=2,
                 covers="other trainings, one of which never overfits", hints={
     "once": Hint("After epoch {received} it is worse once, and better again.", "Five in a row, or it was chance."),
@@ -101,6 +96,6 @@ def overfits_from(answer: Answer, case: Case) -> None:
         said: Any = answer.overfits_from(history)
         right = overfits(history)
         likely: dict[str, Any] = {"from-zero": (right or 0) - 1, "first-worse": (right or 0) + 1,
-                                  "once": _first_worse(history, 1)}  # fmt: skip
+                                  "once": overfits(history, 1)}  # fmt: skip
         key = "never" if right is None else next((name for name, epoch in likely.items() if said == epoch), "")
         case.expect(said == right, "It is another epoch.", hint=key, expected=right, received=said)
