@@ -191,7 +191,7 @@ def admissions() -> tuple[Array, Array, Array, Array]:
 
 
 @groups.check("admissions", "The gate of 0.1 stops the unfair model, and lets the mitigated one through", points=1,
-              after="values", timeout=90)  # fmt: skip
+              after="values", timeout=90, needs="sklearn")  # fmt: skip
 def gate(answer: Answer, case: Case) -> None:
     labels, schools, unfair, fairer = admissions()
     chosen = np.sort(np.random.default_rng(4).permutation(len(labels))[:1500])
