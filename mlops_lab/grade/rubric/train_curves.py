@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
+from mlops_lab.grade.rubric.returned import single
 from mlops_lab.grade.rubric.shared import RAISES
 
 exercise = Exercise("train-3", "Read the curves", names=("best_epoch", "overfits_from"),
@@ -71,7 +72,7 @@ def _array(history: History, name: str) -> NDArray[np.float64]:
 })  # fmt: skip
 def best_epoch(answer: Answer, case: Case) -> None:
     for history in _trainings(case):
-        said, right = answer.best_epoch(history), best(history)
+        said, right = single(case, answer.best_epoch(history), "The epoch"), best(history)
         likely = {
             "training": int(_array(history, "accuracy").argmax()) + 1,
             "last": EPOCHS,
@@ -93,7 +94,7 @@ def best_epoch(answer: Answer, case: Case) -> None:
 })  # fmt: skip
 def overfits_from(answer: Answer, case: Case) -> None:
     for history in _trainings(case):
-        said: Any = answer.overfits_from(history)
+        said = single(case, answer.overfits_from(history), "The epoch")
         right = overfits(history)
         likely: dict[str, Any] = {"from-zero": (right or 0) - 1, "first-worse": (right or 0) + 1,
                                   "once": overfits(history, 1)}  # fmt: skip

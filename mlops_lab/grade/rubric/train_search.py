@@ -63,10 +63,13 @@ def _searched(answer: Answer, case: Case) -> tuple[World, int, float]:
     said = answer.search([dict(one) for one in CONFIGS], world.train, world.score)
     if isinstance(said, dict) and {"best", "accuracy"} <= set(said):
         said = (said["best"], said["accuracy"])
-    whole = isinstance(said, tuple | list) and len(said) == 2 and said[0] in CONFIGS
+    whole = isinstance(said, tuple | list) and len(said) == 2 and isinstance(said[0], dict) and said[0] in CONFIGS
     case.expect(whole, "search gives no setting with its accuracy.", hint="form", expected="a setting and its accuracy",
                 received=said)  # fmt: skip
-    return world, CONFIGS.index(said[0]), float(said[1])
+    try:
+        return world, CONFIGS.index(said[0]), float(said[1])
+    except (TypeError, ValueError, OverflowError):
+        case.fail("search gives no accuracy.", hint="form", expected="a setting and its accuracy", received=said)
 
 
 @exercise.check("all", "All six are tried", points=1, held_out=1, covers="other scores", hints={
