@@ -30,21 +30,9 @@ from mlops_lab.store.safety.codes import CODES
 ROOT = Path(mlops_lab.__file__).parent
 # The stages in the order of the life cycle, and the modules that they share.
 MODULES = (
-    *(
-        "data",
-        "train",
-        "store",
-        "client",
-        "serve",
-        "widgets",
-        "validate",
-        "batch",
-        "deploy",
-        "pipeline",
-        "monitor",
-        "grade",
-    ),
-    *("engines", "summary", "predict", "answers", "signature", "tensors", "inputs", "image", "filetype", "errors"),
+    *("data", "train", "store", "client", "serve", "widgets", "validate", "batch", "deploy", "pipeline", "monitor"),
+    *("grade", "engines", "summary", "predict", "answers", "signature", "tensors", "inputs", "image", "filetype"),
+    "errors",
 )
 # Of mlops_lab.serve.core.limits' docstring: names, then what they bound.
 _PARAMETERS = re.compile(r"^    ([\w, ]+)\n((?:        .+\n)+)", re.MULTILINE)
