@@ -14,6 +14,7 @@ from mlops_lab.data import Split
 from mlops_lab.predict import Engine
 from mlops_lab.signature import Signature, Task
 from mlops_lab.store.golden_arrays import TOLERANCE, Arrays
+from mlops_lab.tensors import in_batches
 
 
 class Slot(NamedTuple):
@@ -99,21 +100,11 @@ class Source:
 
     def ask(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Return what the model answers, by the names that its engine gives, whatever these answers are."""
-        answers = self._all(inputs)
+        if hasattr(self.engine, "run"):
+            answers = in_batches(self.engine.run, inputs, self.max_batch)
+        else:
+            answers = {"probabilities": self.engine.predict(next(iter(inputs.values())))}
         return {name: np.asarray(answers[name]) for name in self.outputs or answers}
-
-    def _all(self, inputs: Arrays) -> Arrays:
-        if not hasattr(self.engine, "run"):
-            return {"probabilities": self.engine.predict(next(iter(inputs.values())))}
-        run: Callable[[Arrays], Arrays] = self.engine.run
-        length, step = len(next(iter(inputs.values()))), self.max_batch
-        if step is None or length == step:
-            return run(inputs)
-        parts = []
-        for start in range(0, length, step):
-            places = np.minimum(np.arange(start, start + step), length - 1)
-            parts.append(run({name: array[places] for name, array in inputs.items()}))
-        return {name: np.concatenate([part[name] for part in parts])[:length] for name in parts[0]}
 
 
 @dataclass(frozen=True, eq=False)
