@@ -16,7 +16,7 @@ from mlops_lab.answers.reading import from_outputs
 from mlops_lab.answers.reading import from_probabilities as from_probabilities
 from mlops_lab.errors import WrongUsage
 from mlops_lab.image import InputSpec, describe, to_input
-from mlops_lab.signature import Signature
+from mlops_lab.signature import WITH_CLASSES, Signature
 
 
 class Engine(Protocol):
@@ -140,7 +140,7 @@ class Predictor:
         if self.signature.is_classifier:
             return self.engine.predict(to_input(images, self.input))
         first = self.signature.outputs[0]
-        if first.task not in ("classification", "binary", "multilabel"):
+        if first.task not in WITH_CLASSES:
             message = (
                 f"{self.name} v{self.version} has no classes: the task of its output {first.name!r} is {first.task}."
             )

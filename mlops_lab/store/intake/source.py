@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mlops_lab.data import Split
 from mlops_lab.predict import Engine
-from mlops_lab.signature import Signature, Task
+from mlops_lab.signature import WITH_CLASSES, Signature, Task
 from mlops_lab.store.golden_arrays import TOLERANCE, Arrays
 from mlops_lab.tensors import in_batches
 
@@ -140,6 +140,6 @@ class Prepared:
     @property
     def tolerance(self) -> float:
         """The largest difference that counts as the same; numbers that are no probabilities may differ by more."""
-        bounded = all(spec.task in ("classification", "binary", "multilabel") for spec in self.signature.outputs)
+        bounded = all(spec.task in WITH_CLASSES for spec in self.signature.outputs)
         half = any(spec.dtype == "float16" for spec in self.signature.outputs)
         return max(self.source.tolerance, TOLERANCE if bounded else 10 * TOLERANCE, 2e-2 if half else 0.0)
