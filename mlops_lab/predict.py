@@ -125,6 +125,25 @@ class Predictor:
         ):
             object.__setattr__(self, "signature", Signature.classifier(self.input, self.labels))
 
+    @classmethod
+    def of(
+        cls,
+        signature: Signature,
+        engine: Engine,
+        name: str = "model",
+        version: int = 1,
+        info: Mapping[str, Any] | None = None,
+    ) -> Predictor:
+        """Return a predictor of any signature, which has its input and its labels.
+
+        Examples
+        --------
+        >>> from mlops_lab.engines.python import PythonEngine
+        >>> Predictor.of(Signature.classifier(InputSpec((2,)), ("a", "b")), PythonEngine(lambda inputs: inputs)).labels
+        ('a', 'b')
+        """
+        return cls(name, version, signature.inputs[0], signature.outputs[0].labels, engine, info or {}, signature)
+
     def class_names(self, number: int) -> Sequence[str]:
         """Return the names of the classes, or their numbers where they have no names."""
         return self.labels or [str(index) for index in range(number)]

@@ -116,8 +116,7 @@ def _read_file(path: Path) -> HeldOut:
 
 def score(source: Source, signature: Signature, test: HeldOut) -> dict[str, float]:
     """Return the metrics of a model from elsewhere on test data: see :func:`measure`."""
-    predictor = Predictor("model", 1, signature.inputs[0], signature.outputs[0].labels, source.engine, {}, signature)
-    return measure(predictor, test, raw=test.input is not None)
+    return measure(Predictor.of(signature, source.engine), test, raw=test.input is not None)
 
 
 def measure(model: Model, test: HeldOut, *, raw: bool = False) -> dict[str, float]:

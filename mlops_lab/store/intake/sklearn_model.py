@@ -14,7 +14,7 @@ from mlops_lab.engines import onnx
 from mlops_lab.engines.sklearn import METHODS, SklearnEngine, method_of
 from mlops_lab.errors import LabError, MissingPackage
 from mlops_lab.inputs import TEXT
-from mlops_lab.predict import Engine, Predictor
+from mlops_lab.predict import Predictor
 from mlops_lab.signature import Signature
 from mlops_lab.store.golden import ask, check_agreement
 from mlops_lab.store.golden_arrays import TOLERANCE, Arrays
@@ -123,13 +123,13 @@ def _onnx(estimator: Any, signature: Signature, examples: Arrays) -> tuple[bytes
     ]
     if type(estimator).__name__.startswith("HistGradientBoosting"):
         ways = [partial(trees.from_histogram, estimator, signature)]
-    answers = ask(_predictor(signature, SklearnEngine(estimator)), examples)
+    answers = ask(Predictor.of(signature, SklearnEngine(estimator)), examples)
     reason = ""
     for convert in ways:
         try:
             with quiet_export():
                 graph = convert()
-                found = ask(_predictor(signature, onnx.load(graph)), examples)
+                found = ask(Predictor.of(signature, onnx.load(graph)), examples)
             check_agreement("onnx", answers, found, TOLERANCE)
             return graph, ""
         except ModuleNotFoundError as error:
@@ -137,10 +137,6 @@ def _onnx(estimator: Any, signature: Signature, examples: Arrays) -> tuple[bytes
         except Exception as error:  # skl2onnx and ONNX Runtime raise whatever they like
             reason = reason or (error.message if isinstance(error, LabError) else brief(error))
     return None, reason
-
-
-def _predictor(signature: Signature, engine: Engine) -> Predictor:
-    return Predictor("model", 1, signature.inputs[0], signature.outputs[0].labels, engine, {}, signature)
 
 
 def _options(estimator: Any) -> list[dict[str, bool] | None]:
