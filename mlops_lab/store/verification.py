@@ -12,7 +12,7 @@ from mlops_lab import engines
 from mlops_lab.errors import DamagedArtifact, LabError
 from mlops_lab.predict import Predictor
 from mlops_lab.store import safety
-from mlops_lab.store.golden import ask, check_agreement
+from mlops_lab.store.golden import ask, check_agreement, inputs_of
 from mlops_lab.store.golden_arrays import GOLDEN_FILE, Arrays, Golden
 from mlops_lab.store.intake.quiet import brief, quiet_export
 from mlops_lab.store.intake.source import Prepared
@@ -125,13 +125,12 @@ def _check_saved_model(prepared: Prepared, folder: Path, answers: Arrays) -> lis
     """Ask the SavedModel as TensorFlow Serving would; one that does not answer is removed."""
     import tensorflow as tf
 
-    from mlops_lab.store.golden import inputs_of
     from mlops_lab.store.intake.keras_model import remove_saved_model
 
     try:
         with quiet_export():
             signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
-            given = inputs_of(prepared.signature, prepared.examples)
+            given = inputs_of(prepared.signature.inputs, prepared.examples)
             plain = {name: array.tolist() if array.dtype == object else array for name, array in given.items()}
             found = signature(**{name: tf.constant(value) for name, value in plain.items()})
     except Exception as error:
