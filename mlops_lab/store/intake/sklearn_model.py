@@ -19,6 +19,7 @@ from mlops_lab.signature import Signature
 from mlops_lab.store.golden import ask, check_agreement
 from mlops_lab.store.golden_arrays import TOLERANCE, Arrays
 from mlops_lab.store.intake import trees
+from mlops_lab.store.intake.onnx_model import keep_output
 from mlops_lab.store.intake.quiet import brief, quiet_export
 from mlops_lab.store.intake.source import Ending, Source
 
@@ -157,21 +158,10 @@ def _convert(estimator: Any, signature: Signature, dtype: str, opset: Any, optio
     found = [output.name for output in graph.graph.output]
     name = METHODS[method_of(estimator)]
     wanted = ("scores", "probabilities") if name == "scores" else (name, "variable")
-    keep_output(graph, next((item for item in wanted if item in found), found[-1]), signature.outputs[0].name)
+    kept, renamed = next((item for item in wanted if item in found), found[-1]), signature.outputs[0].name
+    for node in graph.graph.node:
+        node.output[:] = [renamed if item == kept else item for item in node.output]
+        node.input[:] = [renamed if item == kept else item for item in node.input]
+    keep_output(graph.graph, kept)
+    graph.graph.output[0].name = renamed
     return bytes(graph.SerializeToString())
-
-
-def keep_output(model: Any, name: str, renamed: str) -> None:
-    """Leave one output in an ONNX graph, under another name."""
-    import onnx
-
-    graph = model.graph
-    kept = [output for output in graph.output if output.name == name]
-    for node in graph.node:
-        node.output[:] = [renamed if item == name else item for item in node.output]
-        node.input[:] = [renamed if item == name else item for item in node.input]
-    output = onnx.ValueInfoProto()
-    output.CopyFrom(kept[0])
-    output.name = renamed
-    del graph.output[:]
-    graph.output.append(output)
