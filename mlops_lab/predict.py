@@ -16,7 +16,7 @@ from mlops_lab.answers.reading import from_outputs
 from mlops_lab.answers.reading import from_probabilities as from_probabilities
 from mlops_lab.errors import WrongUsage
 from mlops_lab.image import InputSpec, describe, to_input
-from mlops_lab.signature import Signature
+from mlops_lab.signature import WITH_CLASSES, Signature
 
 
 class Engine(Protocol):
@@ -125,6 +125,25 @@ class Predictor:
         ):
             object.__setattr__(self, "signature", Signature.classifier(self.input, self.labels))
 
+    @classmethod
+    def of(
+        cls,
+        signature: Signature,
+        engine: Engine,
+        name: str = "model",
+        version: int = 1,
+        info: Mapping[str, Any] | None = None,
+    ) -> Predictor:
+        """Return a predictor of any signature, which has its input and its labels.
+
+        Examples
+        --------
+        >>> from mlops_lab.engines.python import PythonEngine
+        >>> Predictor.of(Signature.classifier(InputSpec((2,)), ("a", "b")), PythonEngine(lambda inputs: inputs)).labels
+        ('a', 'b')
+        """
+        return cls(name, version, signature.inputs[0], signature.outputs[0].labels, engine, info or {}, signature)
+
     def class_names(self, number: int) -> Sequence[str]:
         """Return the names of the classes, or their numbers where they have no names."""
         return self.labels or [str(index) for index in range(number)]
@@ -140,7 +159,7 @@ class Predictor:
         if self.signature.is_classifier:
             return self.engine.predict(to_input(images, self.input))
         first = self.signature.outputs[0]
-        if first.task not in ("classification", "binary", "multilabel"):
+        if first.task not in WITH_CLASSES:
             message = (
                 f"{self.name} v{self.version} has no classes: the task of its output {first.name!r} is {first.task}."
             )

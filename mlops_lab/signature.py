@@ -19,6 +19,8 @@ Task = Literal["classification", "binary", "multilabel", "regression", "embeddin
 Role = Literal["probabilities", "logits", "value", "vector", "mask", "score", "tensor"]
 Activation = Literal["none", "softmax", "sigmoid"]
 
+# The tasks whose answer is one row of probabilities for each example.
+WITH_CLASSES: tuple[Task, ...] = ("classification", "binary", "multilabel")
 # The name of the one output of an image classifier on the wire.
 PROBABILITIES = "probabilities"
 

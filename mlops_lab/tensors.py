@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -70,14 +71,14 @@ def run(model: Model, inputs: Mapping[str, NDArray[Any]], *, prepared: bool = Tr
     >>> run(twice, {"x": np.ones((1, 2), np.float32)})
     {'probabilities': array([[2., 2.]], dtype=float32)}
     """
-    checked = check_inputs(inputs, model)
-    length = len(next(iter(checked.values())))
-    step = model.signature.max_batch
-    if step is None or length == step:
-        return check_outputs(compute(model, checked), length, model, prepared=prepared)
-    parts = [_compute_part(model, checked, start, step) for start in range(0, length, step)]
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return check_outputs(joined, length, model, prepared=prepared)
+    return run_checked(model, check_inputs(inputs, model), prepared=prepared)
+
+
+def run_checked(model: Model, inputs: Tensors, *, prepared: bool = True) -> Tensors:
+    """Return what :func:`run` does for inputs that :func:`check_inputs` returned."""
+    length = len(next(iter(inputs.values())))
+    outputs = in_batches(partial(compute, model), inputs, model.signature.max_batch)
+    return check_outputs(outputs, length, model, prepared=prepared)
 
 
 def check_inputs(inputs: Mapping[str, NDArray[Any]], model: Model) -> Tensors:
@@ -145,12 +146,27 @@ def compute(model: Model, inputs: Tensors) -> Tensors:
     return {spec.name: np.asarray(answers[spec.name]) for spec in signature.outputs}
 
 
-def _compute_part(model: Model, inputs: Tensors, start: int, step: int) -> Tensors:
-    """Ask for one part of a batch, its last example repeated to the only length that the model takes."""
-    parts = {name: array[start : start + step] for name, array in inputs.items()}
+def in_batches(ask: Callable[[Tensors], Tensors], inputs: Tensors, size: int | None) -> Tensors:
+    """Return the answers to a batch of any length where only one length may be asked; with ``None``, any may be.
+
+    Examples
+    --------
+    >>> in_batches(lambda inputs: {"y": inputs["x"] + len(inputs["x"])}, {"x": np.arange(3)}, 2)
+    {'y': array([2, 3, 4])}
+    """
+    length = len(next(iter(inputs.values())))
+    if size is None or length == size:
+        return ask(inputs)
+    parts = [_part(ask, inputs, start, size) for start in range(0, length, size)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _part(ask: Callable[[Tensors], Tensors], inputs: Tensors, start: int, size: int) -> Tensors:
+    """Ask for one part of a batch, its last example repeated to the only length that may be asked."""
+    parts = {name: array[start : start + size] for name, array in inputs.items()}
     length = len(next(iter(parts.values())))
-    padded = {name: part[np.minimum(np.arange(step), length - 1)] for name, part in parts.items()}
-    return {name: array[:length] for name, array in compute(model, padded).items()}
+    padded = {name: part[np.minimum(np.arange(size), length - 1)] for name, part in parts.items()}
+    return {name: array[:length] for name, array in ask(padded).items()}
 
 
 def check_outputs(outputs: Tensors, length: int, model: Model, *, prepared: bool) -> Tensors:

@@ -18,6 +18,7 @@ from mlops_lab.answers.reading import (
     from_outputs,
     from_probabilities,
     label_names,
+    masks_of,
     read,
     summary_rows,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "from_outputs",
     "from_probabilities",
     "label_names",
+    "masks_of",
     "read",
     "summary_rows",
 ]

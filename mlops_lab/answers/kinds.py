@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mlops_lab import show
 from mlops_lab.image import encode_png
 
-# From this probability on, an example has a label of several that do not exclude each other.
+# Over this probability, an example has a label of several that do not exclude each other.
 THRESHOLD = 0.5
 _SHOWN = 12
 

@@ -91,7 +91,7 @@ def _answers(array: NDArray[Any], spec: OutputSpec, images: Sequence[NDArray[Any
     if spec.task == "embedding":
         return [Vector(row) for row in _flat(array)]
     if spec.task == "segmentation":
-        masks = _masks(array, spec)
+        masks = masks_of(array, spec)
         pixels = [None] * len(masks) if images is None else images
         return [Mask(mask, spec.labels, image) for mask, image in zip(masks, pixels, strict=True)]
     if spec.task == "anomaly":
@@ -118,7 +118,7 @@ def summary_rows(outputs: Mapping[str, NDArray[Any]], signature: Signature) -> N
         return np.zeros((len(array), 0), np.float32)
     if spec.task != "segmentation":
         return class_rows(_flat(array), spec).astype(np.float32, copy=False)
-    masks = _masks(array, spec).reshape(len(array), -1)
+    masks = masks_of(array, spec).reshape(len(array), -1)
     classes = len(spec.labels) or int(masks.max(initial=1)) + 1
     return np.stack([(masks == index).mean(axis=1) for index in range(classes)], axis=1).astype(np.float32)
 
@@ -147,8 +147,19 @@ def _label_sets(array: NDArray[Any], spec: OutputSpec) -> list[LabelSet]:
     ]
 
 
-def _masks(array: NDArray[Any], spec: OutputSpec) -> NDArray[Any]:
-    """Return the class of every pixel: the most probable one, or the likelier of two."""
+def masks_of(array: NDArray[Any], spec: OutputSpec) -> NDArray[Any]:
+    """Return the class of every pixel, ``(n, height, width)``: the most probable one, or the likelier of two.
+
+    Raises
+    ------
+    LabError
+        There are more classes than names, or fewer.
+
+    Examples
+    --------
+    >>> masks_of(np.array([[[[0.25], [0.75]]]]), OutputSpec("y", "segmentation", (1, 2, 1)))
+    array([[[0, 1]]])
+    """
     if spec.role == "mask":
         return array[..., 0] if array.ndim == 4 and array.shape[-1] == 1 else array
     if array.ndim == 4 and array.shape[1] == len(spec.labels) != array.shape[-1]:  # colours first, as PyTorch has them

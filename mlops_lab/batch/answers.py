@@ -97,7 +97,7 @@ def _compute(predictor: Predictor, rows: list[tensors.Tensors]) -> list[Answer |
             raise LabError("The rows differ in shape.")  # so they are no batch, and are asked one by one
         inputs = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
         prepared = all(spec.size is None for spec in predictor.signature.inputs)
-        outputs = tensors.run(predictor, inputs, prepared=prepared)
+        outputs = tensors.run_checked(predictor, inputs, prepared=prepared)
         return [_flat(one.to_dict()) for one in from_outputs(outputs, predictor.signature)]
     except LabError as error:
         if len(rows) == 1:

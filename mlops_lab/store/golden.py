@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,8 +14,8 @@ from mlops_lab import tensors
 from mlops_lab.engines.onnx import OnnxEngine
 from mlops_lab.errors import DamagedArtifact
 from mlops_lab.image import to_input
+from mlops_lab.inputs import InputSpec
 from mlops_lab.predict import Predictor
-from mlops_lab.signature import Signature
 from mlops_lab.store.golden_arrays import Arrays
 from mlops_lab.store.trial import GIB, resident_bytes
 
@@ -30,9 +30,9 @@ class GoldenLimits:
     """Memory that the process may grow by, where the system tells how much it holds."""
 
 
-def inputs_of(signature: Signature, examples: Arrays) -> Arrays:
-    """Return examples as the model takes them: images become its input."""
-    return {spec.name: to_input(examples[spec.name], spec) for spec in signature.inputs}
+def inputs_of(specs: Sequence[InputSpec], examples: Arrays) -> Arrays:
+    """Return examples as a model of these inputs takes them: images become its input."""
+    return {spec.name: to_input(examples[spec.name], spec) for spec in specs}
 
 
 def ask(predictor: Predictor, examples: Arrays) -> Arrays:
@@ -43,7 +43,7 @@ def ask(predictor: Predictor, examples: Arrays) -> Arrays:
     LabError
         It does not answer one finite row for each.
     """
-    return tensors.run(predictor, inputs_of(predictor.signature, examples), prepared=False)
+    return tensors.run(predictor, inputs_of(predictor.signature.inputs, examples), prepared=False)
 
 
 def golden_answers(predictor: Predictor, examples: Arrays, limits: GoldenLimits | None = None) -> Arrays:

@@ -99,27 +99,19 @@ def from_onnx(
         raise WrongUsage(f"The file is {report.format}, not ONNX.", "Export the model to ONNX first.")
     if not trust:
         trial_load(source.data, format="onnx").require_passed()
-    content = source.data if output is None else keep_output(source.data, output)
+    content = source.data if output is None else _with_output(source.data, output)
     return ImportedModel(content, input, tuple(labels), np.asarray(examples), dict(metrics or {}), held_out=held_out)
 
 
-def keep_output(model: bytes, name: str) -> bytes:
-    """Return an ONNX model with one of its outputs.
-
-    Raises
-    ------
-    WrongUsage
-        It has no output of that name.
-    """
+def _with_output(model: bytes, name: str) -> bytes:
+    """Return an ONNX model with one of its outputs, once it has it."""
     import onnx as format
 
-    graph = format.load_from_string(model)
-    outputs = {item.name: item for item in graph.graph.output}
-    if name not in outputs:
-        raise WrongUsage(f"The model has no output {name!r}.", f"It has: {', '.join(outputs)}.")
-    kept = format.ValueInfoProto()
-    kept.CopyFrom(outputs[name])
-    del graph.graph.output[:]
-    graph.graph.output.append(kept)
-    found: bytes = graph.SerializeToString()
-    return found
+    from mlops_lab.store.intake.onnx_model import keep_output
+
+    loaded = format.load_from_string(model)
+    names = [item.name for item in loaded.graph.output]
+    if name not in names:
+        raise WrongUsage(f"The model has no output {name!r}.", f"It has: {', '.join(names)}.")
+    keep_output(loaded.graph, name)
+    return bytes(loaded.SerializeToString())

@@ -52,7 +52,8 @@ def publish_model(make: Callable[[], Prepared], parent: Path, version: int | Non
             number = version or next_number(parent)
             sentence = description or str(prepared.data.get("task", ""))
             manifest = _describe(prepared, written, parent.name, number, sentence)
-            keep_summary(prepared, _trained(prepared, parent.name, number), folder)
+            trained = Predictor.of(prepared.signature, prepared.source.engine, parent.name, number)
+            keep_summary(prepared, trained, folder)
             (folder / "README.md").write_text(readme(manifest), encoding="utf-8")
             text = manifest.to_json()
             (folder / "manifest.json").write_text(text, encoding="utf-8")
@@ -76,12 +77,6 @@ def next_number(parent: Path) -> int:
     if number > LAST:
         raise StoreError(f"{parent.name} has used its last version, {LAST}.", "Publish under another name.")
     return number
-
-
-def _trained(prepared: Prepared, name: str, number: int) -> Predictor:
-    signature = prepared.signature
-    first, answer = signature.inputs[0], signature.outputs[0]
-    return Predictor(name, number, first, answer.labels, prepared.source.engine, {}, signature)
 
 
 def _describe(prepared: Prepared, written: Written, name: str, number: int, description: str) -> ModelManifest:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from mlops_lab import engines
 from mlops_lab.errors import DamagedArtifact, LabError
-from mlops_lab.predict import Engine, Predictor
+from mlops_lab.predict import Predictor
 from mlops_lab.store import safety
-from mlops_lab.store.golden import ask, check_agreement
+from mlops_lab.store.golden import ask, check_agreement, inputs_of
 from mlops_lab.store.golden_arrays import GOLDEN_FILE, Arrays, Golden
 from mlops_lab.store.intake.quiet import brief, quiet_export
 from mlops_lab.store.intake.source import Prepared
@@ -54,7 +54,7 @@ def verify(prepared: Prepared, folder: Path, name: str, notes: list[str]) -> Wri
         No form does.
     """
     files = _read(folder)
-    trained = _predictor(prepared, prepared.source.engine, name)
+    trained = Predictor.of(prepared.signature, prepared.source.engine, name)
     answers = ask(trained, prepared.examples)
     working, failed = [], {}
     alike = np.ones(len(next(iter(answers.values()))), bool)
@@ -85,16 +85,11 @@ def _read(folder: Path) -> dict[str, bytes]:
     }
 
 
-def _predictor(prepared: Prepared, engine: Engine, name: str) -> Predictor:
-    signature = prepared.signature
-    return Predictor(name, 1, signature.inputs[0], signature.outputs[0].labels, engine, {}, signature)
-
-
 def _check(prepared: Prepared, engine: str, files: dict[str, bytes], answers: Arrays, name: str) -> NDArray[np.bool_]:
     """Return which examples an engine answers as the model does, which is all of them but for ties."""
     if engine not in engines.RUNS_CODE:
         safety.audit(files[engines.FILES[engine]], max_bytes=safety.HARD_LIMIT)
-    loaded = _predictor(prepared, engines.load(engine, files), name)
+    loaded = Predictor.of(prepared.signature, engines.load(engine, files), name)
     found = ask(loaded, prepared.examples)
     alike = np.ones(len(next(iter(answers.values()))), bool)
     if prepared.source.ties:
@@ -130,13 +125,12 @@ def _check_saved_model(prepared: Prepared, folder: Path, answers: Arrays) -> lis
     """Ask the SavedModel as TensorFlow Serving would; one that does not answer is removed."""
     import tensorflow as tf
 
-    from mlops_lab.store.golden import inputs_of
     from mlops_lab.store.intake.keras_model import remove_saved_model
 
     try:
         with quiet_export():
             signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
-            given = inputs_of(prepared.signature, prepared.examples)
+            given = inputs_of(prepared.signature.inputs, prepared.examples)
             plain = {name: array.tolist() if array.dtype == object else array for name, array in given.items()}
             found = signature(**{name: tf.constant(value) for name, value in plain.items()})
     except Exception as error:

@@ -128,11 +128,10 @@ def load_version(
         _compare_versions(found, on_mismatch)
     if wanted in engines.FILES and engines.FILES[wanted] in files and wanted not in engines.RUNS_CODE:
         safety.audit(files[engines.FILES[wanted]], max_bytes=safety.HARD_LIMIT)
-    golden, signature = manifest.golden, manifest.signature
+    golden = manifest.golden
     try:
         computes = engines.load(wanted, files)
-        about = manifest.public()
-        predictor = Predictor(found.name, found.version, manifest.input, manifest.labels, computes, about, signature)
+        predictor = Predictor.of(manifest.signature, computes, found.name, found.version, manifest.public())
         answers = golden_answers(predictor, golden.examples)
     except LabError:
         raise

@@ -53,7 +53,7 @@ def test_the_examples_become_pixels_where_they_are_pixels(tmp_path):
     assert (spec.size, spec.mode, spec.range) == ((8, 8), "rgb", (0.0, 1.0))
     golden = version.manifest.golden.examples
     assert golden[spec.name].dtype == np.uint8
-    np.testing.assert_allclose(inputs_of(predictor.signature, golden)[spec.name], made.examples, atol=1e-6)
+    np.testing.assert_allclose(inputs_of(predictor.signature.inputs, golden)[spec.name], made.examples, atol=1e-6)
 
 
 def test_publishing_says_nothing(tmp_path, capfd):

@@ -10,9 +10,12 @@ import pytest
 from kinds import KINDS, NAMES, ROWS, graph, iris
 
 from mlops_lab import tensors
+from mlops_lab.answers import from_outputs
 from mlops_lab.errors import DamagedArtifact, LabError, UnsafeFile, WrongUsage
 from mlops_lab.inputs import InputSpec
+from mlops_lab.signature import OutputSpec, Signature
 from mlops_lab.store import ModelStore
+from mlops_lab.store.intake.scoring import metrics_of
 
 
 @pytest.fixture
@@ -109,6 +112,32 @@ def test_each_task_has_its_metric(store, name):
     truth = {"isolation_forest": truth < 0, "several_labels": truth > 0.5}.get(name, truth)
     found = store.publish(made.model, "mine", data=(made.examples, truth), **made.options).manifest.metrics
     assert found.get("test_r2", found.get("test_accuracy")) > 0.99
+
+
+@pytest.mark.parametrize(
+    "answers, role, labels",
+    [
+        (np.eye(3)[[[[0, 2], [1, 1]]]], "probabilities", "abc"),
+        (np.moveaxis(np.eye(3)[[[[0, 2], [1, 1]]]], -1, 1), "probabilities", "abc"),
+        ([[[0, 2], [1, 1]]], "mask", "abc"),
+        ([[[[0], [2]], [[1], [1]]]], "mask", "abc"),
+        ([[[0.25, 0.75], [1.0, 0.5]]], "probabilities", "ab"),
+    ],
+)
+def test_a_mask_is_measured_as_it_is_answered(answers, role, labels):
+    array = np.asarray(answers)
+    spec = OutputSpec("y", "segmentation", array.shape[1:], role=role, labels=tuple(labels))
+    truth = np.array([[[0, 2], [1, 1]]] if "c" in labels else [[[0, 1], [1, 0]]])
+    found = metrics_of(array, truth, spec)
+    assert found == {"test_accuracy": 1.0, "test_iou": 1.0}
+
+
+def test_a_label_is_measured_as_it_is_answered():
+    spec = OutputSpec("y", "multilabel", (3,), labels=("a", "b", "c"))
+    answers = np.array([[0.25, 0.5, 0.75]])
+    (found,) = from_outputs({"y": answers}, Signature((InputSpec((2,)),), (spec,)))
+    truth = np.array([[name in found.found for name in spec.labels]])
+    assert metrics_of(answers, truth, spec) == {"test_accuracy": 1.0}
 
 
 def test_reversed_labels_are_caught_by_the_data(store):

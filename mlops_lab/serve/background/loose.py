@@ -88,10 +88,8 @@ def to_predictor(model: Any, name: str = "", examples: Any = None) -> Predictor:
             raise WrongUsage(f"There is no file {str(path)!r}.", "Check the path.")
     source = _source(model)
     found = prepare(source, examples=_guessed(source) if examples is None else examples)
-    signature = found.signature
-    labels, engine = signature.outputs[0].labels, source.engine
     info = {"framework": source.framework, "engine": "in memory"}
-    return Predictor(name or "model", 1, signature.inputs[0], labels, engine, info, signature=signature)
+    return Predictor.of(found.signature, source.engine, name or "model", info=info)
 
 
 def _source(model: Any) -> Source:

@@ -19,7 +19,7 @@ from mlops_lab.inputs import TEXT, InputSpec, fits
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.core.inference import Batch, Inference, check_length
 from mlops_lab.serve.core.limits import Limits
-from mlops_lab.signature import PROBABILITIES, OutputSpec
+from mlops_lab.signature import PROBABILITIES, WITH_CLASSES, OutputSpec
 
 DEFAULT_SIGNATURE = "serving_default"
 # The Open Inference Protocol's names for types, as they lie in bytes.
@@ -68,8 +68,7 @@ def outputs_of(predictor: Predictor) -> list[OutputSpec]:
 
 def scored(predictor: Predictor) -> OutputSpec | None:
     """Return the output that TensorFlow Serving's ``:classify`` answers: the first one with classes, if any."""
-    tasks = ("classification", "binary", "multilabel")
-    return next((spec for spec in outputs_of(predictor) if spec.task in tasks), None)
+    return next((spec for spec in outputs_of(predictor) if spec.task in WITH_CLASSES), None)
 
 
 def valued(predictor: Predictor) -> OutputSpec | None:

@@ -230,7 +230,9 @@ class InferenceService:
         started = time.perf_counter()
         try:
             prepared = batch.inputs is not None
-            outputs = self._watched(predictor, context, lambda: tensors.run(predictor, inputs, prepared=prepared))
+            outputs = self._watched(
+                predictor, context, lambda: tensors.run_checked(predictor, inputs, prepared=prepared)
+            )
         finally:
             timing.current.reset(token)
         seconds = time.perf_counter() - started

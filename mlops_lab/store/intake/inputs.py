@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab.errors import WrongUsage
-from mlops_lab.image import from_input, to_input
+from mlops_lab.image import from_input
 from mlops_lab.inputs import TEXT, InputSpec, fits
 from mlops_lab.store.golden_arrays import Arrays
 from mlops_lab.store.intake.source import Slot
@@ -151,11 +151,6 @@ def raw_examples(examples: Arrays, specs: Sequence[InputSpec]) -> Arrays:
 
 def _as_input(array: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
     return array.reshape(len(array), *spec.least_shape)
-
-
-def prepared(raw: Arrays, specs: Sequence[InputSpec]) -> Arrays:
-    """Return raw examples as the model takes them."""
-    return {spec.name: to_input(raw[spec.name], spec) for spec in specs}
 
 
 def fitted_input(given: InputSpec, slot: Slot | None, scales: bool) -> InputSpec:

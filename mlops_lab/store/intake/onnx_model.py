@@ -50,6 +50,13 @@ def read_onnx(model: bytes) -> Source:
     )
 
 
+def keep_output(graph: Any, name: str) -> None:
+    """Leave one output in a graph."""
+    for place in reversed(range(len(graph.output))):
+        if graph.output[place].name != name:
+            del graph.output[place]
+
+
 def _sides(shape: list[Any]) -> tuple[int | None, ...]:
     return tuple(side if type(side) is int and side > 0 else None for side in shape[1:])
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlops_lab.errors import LabError, WrongUsage
 from mlops_lab.inputs import fits
-from mlops_lab.signature import Activation, OutputSpec, Role, Task
+from mlops_lab.signature import WITH_CLASSES, Activation, OutputSpec, Role, Task
 from mlops_lab.store.intake.source import Ending
 
 # What rounding may add to a probability.
@@ -50,7 +50,7 @@ def output_spec(
     declared = ending.shape if ending.shape is not None and fits(array.shape[1:], ending.shape) else array.shape[1:]
     dtype = "str" if array.dtype == object else array.dtype.name
     found = task or ending.task or _task(array, ending, labels)
-    if found in ("classification", "binary", "multilabel"):
+    if found in WITH_CLASSES:
         return _classes(name, array, ending, labels, found)
     if labels and found != "segmentation":
         message = f"The output {name!r} is of the task {found}, which has no classes; {len(labels)} labels were given."

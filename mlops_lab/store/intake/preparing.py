@@ -12,14 +12,9 @@ from mlops_lab.data import Dataset
 from mlops_lab.errors import LabError, WrongUsage
 from mlops_lab.inputs import TEXT, InputSpec, convert
 from mlops_lab.signature import OutputSpec, Signature, Task
+from mlops_lab.store.golden import inputs_of
 from mlops_lab.store.golden_arrays import Arrays
-from mlops_lab.store.intake.inputs import (
-    fitted_input,
-    input_spec,
-    named_examples,
-    prepared,
-    raw_examples,
-)
+from mlops_lab.store.intake.inputs import fitted_input, input_spec, named_examples, raw_examples
 from mlops_lab.store.intake.outputs import Labels, check_answers, output_spec
 from mlops_lab.store.intake.quiet import brief
 from mlops_lab.store.intake.recognise import recognised
@@ -106,7 +101,7 @@ def _signature(
     length = len(next(iter(raw.values())))
     for slot, declared in zip(source.inputs, specs, strict=False):
         _check_type(slot, declared)
-    inputs = prepared(raw, specs)
+    inputs = inputs_of(specs, raw)
     answers = _ask(source, inputs, specs)
     check_answers(answers, length)
     if labels is not None and not isinstance(labels, Mapping):

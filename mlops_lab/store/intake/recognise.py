@@ -36,6 +36,7 @@ def recognised(model: Any, *, trust: bool = False, framework: str = "") -> Sourc
     if isinstance(model, str | Path):
         return _file(Path(model), trust)
     if isinstance(model, bytes):
+        safety.audit(model, max_bytes=safety.HARD_LIMIT)
         return _onnx(model, framework == "onnx" or trust)
     package = type(model).__module__.split(".")[0]
     bases = {base.__module__.split(".")[0] for base in type(model).__mro__}
@@ -82,9 +83,9 @@ def _file(path: Path, trust: bool) -> Source:
 
 
 def _onnx(data: bytes, trust: bool) -> Source:
+    """Return an ONNX model that was audited, once it has passed its trial."""
     from mlops_lab.store.intake.onnx_model import read_onnx
 
-    safety.audit(data, max_bytes=safety.HARD_LIMIT)
     if not trust:
         trial_load(data, format="onnx").require_passed()
     return read_onnx(data)

@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_lab.answers import THRESHOLD, masks_of
 from mlops_lab.data import Dataset
 from mlops_lab.errors import WrongUsage
+from mlops_lab.image import to_input
 from mlops_lab.inputs import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.signature import OutputSpec, Signature
 from mlops_lab.store.golden_arrays import Arrays
-from mlops_lab.store.intake.source import Source
+from mlops_lab.store.intake.inputs import named_examples
+from mlops_lab.store.intake.source import Slot, Source
 from mlops_lab.tensors import Model, class_rows, run
 
 BATCH = 256
@@ -113,8 +116,7 @@ def _read_file(path: Path) -> HeldOut:
 
 def score(source: Source, signature: Signature, test: HeldOut) -> dict[str, float]:
     """Return the metrics of a model from elsewhere on test data: see :func:`measure`."""
-    predictor = Predictor("model", 1, signature.inputs[0], signature.outputs[0].labels, source.engine, {}, signature)
-    return measure(predictor, test, raw=test.input is not None)
+    return measure(Predictor.of(signature, source.engine), test, raw=test.input is not None)
 
 
 def measure(model: Model, test: HeldOut, *, raw: bool = False) -> dict[str, float]:
@@ -154,11 +156,8 @@ def measure(model: Model, test: HeldOut, *, raw: bool = False) -> dict[str, floa
 
 
 def _answers(model: Model, test: HeldOut, raw: bool) -> Arrays:
-    from mlops_lab.image import to_input
-    from mlops_lab.store.intake.inputs import named_examples
-
     specs = model.signature.inputs
-    slots = tuple(_slot(spec) for spec in specs)
+    slots = tuple(Slot(spec.name, spec.shape, spec.dtype) for spec in specs)
     parts = []
     for start in range(0, len(test), BATCH):
         places = np.arange(start, min(start + BATCH, len(test)))
@@ -171,12 +170,6 @@ def _answers(model: Model, test: HeldOut, raw: bool) -> Arrays:
         }
         parts.append(run(model, ready, prepared=False))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _slot(spec: InputSpec) -> Any:
-    from mlops_lab.store.intake.source import Slot
-
-    return Slot(spec.name, spec.shape, spec.dtype)
 
 
 def _whole(spec: InputSpec, array: NDArray[Any]) -> tuple[int, ...]:
@@ -240,7 +233,7 @@ def metrics_of(
         check_label_order(rows, right, spec.labels)
         return {"test_accuracy": float((rows.argmax(axis=1) == right).mean())}
     if spec.task == "multilabel":
-        return {"test_accuracy": float(((answers >= 0.5) == _alike(truth, answers)).mean())}
+        return {"test_accuracy": float(((answers > THRESHOLD) == _alike(truth, answers)).mean())}
     if spec.task == "anomaly":
         outlier = truth == -1 if (truth == -1).any() else truth.astype(bool)
         return {"test_accuracy": float(((answers < 0) == outlier).mean())}
@@ -310,9 +303,7 @@ def _name(item: Any) -> str:
 
 
 def _mask_metrics(answers: NDArray[Any], truth: NDArray[Any], spec: OutputSpec) -> dict[str, float]:
-    masks = answers
-    if spec.role != "mask":
-        masks = answers[..., 0] > 0.5 if answers.shape[-1] == 1 else answers.argmax(axis=-1)
+    masks = masks_of(answers, spec)
     right = truth[..., 0] if truth.ndim == masks.ndim + 1 and truth.shape[-1] == 1 else truth
     if right.shape != masks.shape:
         message = f"The masks have the shape {right.shape}; the model answers {masks.shape}."

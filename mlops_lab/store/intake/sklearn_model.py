@@ -14,11 +14,12 @@ from mlops_lab.engines import onnx
 from mlops_lab.engines.sklearn import METHODS, SklearnEngine, method_of
 from mlops_lab.errors import LabError, MissingPackage
 from mlops_lab.inputs import TEXT
-from mlops_lab.predict import Engine, Predictor
+from mlops_lab.predict import Predictor
 from mlops_lab.signature import Signature
 from mlops_lab.store.golden import ask, check_agreement
 from mlops_lab.store.golden_arrays import TOLERANCE, Arrays
 from mlops_lab.store.intake import trees
+from mlops_lab.store.intake.onnx_model import keep_output
 from mlops_lab.store.intake.quiet import brief, quiet_export
 from mlops_lab.store.intake.source import Ending, Source
 
@@ -123,13 +124,13 @@ def _onnx(estimator: Any, signature: Signature, examples: Arrays) -> tuple[bytes
     ]
     if type(estimator).__name__.startswith("HistGradientBoosting"):
         ways = [partial(trees.from_histogram, estimator, signature)]
-    answers = ask(_predictor(signature, SklearnEngine(estimator)), examples)
+    answers = ask(Predictor.of(signature, SklearnEngine(estimator)), examples)
     reason = ""
     for convert in ways:
         try:
             with quiet_export():
                 graph = convert()
-                found = ask(_predictor(signature, onnx.load(graph)), examples)
+                found = ask(Predictor.of(signature, onnx.load(graph)), examples)
             check_agreement("onnx", answers, found, TOLERANCE)
             return graph, ""
         except ModuleNotFoundError as error:
@@ -137,10 +138,6 @@ def _onnx(estimator: Any, signature: Signature, examples: Arrays) -> tuple[bytes
         except Exception as error:  # skl2onnx and ONNX Runtime raise whatever they like
             reason = reason or (error.message if isinstance(error, LabError) else brief(error))
     return None, reason
-
-
-def _predictor(signature: Signature, engine: Engine) -> Predictor:
-    return Predictor("model", 1, signature.inputs[0], signature.outputs[0].labels, engine, {}, signature)
 
 
 def _options(estimator: Any) -> list[dict[str, bool] | None]:
@@ -161,21 +158,10 @@ def _convert(estimator: Any, signature: Signature, dtype: str, opset: Any, optio
     found = [output.name for output in graph.graph.output]
     name = METHODS[method_of(estimator)]
     wanted = ("scores", "probabilities") if name == "scores" else (name, "variable")
-    keep_output(graph, next((item for item in wanted if item in found), found[-1]), signature.outputs[0].name)
+    kept, renamed = next((item for item in wanted if item in found), found[-1]), signature.outputs[0].name
+    for node in graph.graph.node:
+        node.output[:] = [renamed if item == kept else item for item in node.output]
+        node.input[:] = [renamed if item == kept else item for item in node.input]
+    keep_output(graph.graph, kept)
+    graph.graph.output[0].name = renamed
     return bytes(graph.SerializeToString())
-
-
-def keep_output(model: Any, name: str, renamed: str) -> None:
-    """Leave one output in an ONNX graph, under another name."""
-    import onnx
-
-    graph = model.graph
-    kept = [output for output in graph.output if output.name == name]
-    for node in graph.node:
-        node.output[:] = [renamed if item == name else item for item in node.output]
-        node.input[:] = [renamed if item == name else item for item in node.input]
-    output = onnx.ValueInfoProto()
-    output.CopyFrom(kept[0])
-    output.name = renamed
-    del graph.output[:]
-    graph.output.append(output)

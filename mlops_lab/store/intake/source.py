@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from mlops_lab.data import Split
 from mlops_lab.predict import Engine
-from mlops_lab.signature import Signature, Task
+from mlops_lab.signature import WITH_CLASSES, Signature, Task
 from mlops_lab.store.golden_arrays import TOLERANCE, Arrays
+from mlops_lab.tensors import in_batches
 
 
 class Slot(NamedTuple):
@@ -99,21 +100,11 @@ class Source:
 
     def ask(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Return what the model answers, by the names that its engine gives, whatever these answers are."""
-        answers = self._all(inputs)
+        if hasattr(self.engine, "run"):
+            answers = in_batches(self.engine.run, inputs, self.max_batch)
+        else:
+            answers = {"probabilities": self.engine.predict(next(iter(inputs.values())))}
         return {name: np.asarray(answers[name]) for name in self.outputs or answers}
-
-    def _all(self, inputs: Arrays) -> Arrays:
-        if not hasattr(self.engine, "run"):
-            return {"probabilities": self.engine.predict(next(iter(inputs.values())))}
-        run: Callable[[Arrays], Arrays] = self.engine.run
-        length, step = len(next(iter(inputs.values()))), self.max_batch
-        if step is None or length == step:
-            return run(inputs)
-        parts = []
-        for start in range(0, length, step):
-            places = np.minimum(np.arange(start, start + step), length - 1)
-            parts.append(run({name: array[places] for name, array in inputs.items()}))
-        return {name: np.concatenate([part[name] for part in parts])[:length] for name in parts[0]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +140,6 @@ class Prepared:
     @property
     def tolerance(self) -> float:
         """The largest difference that counts as the same; numbers that are no probabilities may differ by more."""
-        bounded = all(spec.task in ("classification", "binary", "multilabel") for spec in self.signature.outputs)
+        bounded = all(spec.task in WITH_CLASSES for spec in self.signature.outputs)
         half = any(spec.dtype == "float16" for spec in self.signature.outputs)
         return max(self.source.tolerance, TOLERANCE if bounded else 10 * TOLERANCE, 2e-2 if half else 0.0)
