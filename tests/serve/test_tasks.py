@@ -207,6 +207,26 @@ def test_an_image_of_any_task_may_come_as_a_file_a_form_or_an_array(client):
     assert client.post("/models/paint", json={"inputs": {"photo": [coded]}}).json["predictions"] == wanted
 
 
+def test_an_encoded_image_may_be_dark_and_one_of_several_is_named(client):
+    dark, grey = (base64.b64encode(encode_png(np.full((4, 4), value, np.uint8))).decode() for value in (1, 9))
+    for body in ({"images": [dark, grey]}, {"inputs": [dark, grey]}, {"inputs": {"scan": [dark, grey]}}):
+        assert client.post("/models/sum", json=body).json["predictions"] == [{"tensor": 16}, {"tensor": 144}]
+        refused = client.post("/models/sum", json={key: [grey, "AAAA"] for key in body})
+        assert refused.status_code == 400 and refused.json["error"].startswith("Image 2 of 2: ")
+    mask = client.post("/models/sum", json={"inputs": [[[1] * 4] * 4]})
+    assert mask.status_code == 400 and "like a mask" in mask.json["error"]
+
+
+@pytest.mark.parametrize("key", ["images", "inputs"])
+def test_many_small_images_may_not_cost_more_than_a_large_one(key):
+    client = create_app(MODELS, limits=Limits(request_pixels=32)).test_client()
+    coded = base64.b64encode(encode_png(np.full((4, 4), 9, np.uint8))).decode()
+    assert client.post("/models/sum", json={key: [coded] * 2}).status_code == 200
+    answer = client.post("/models/sum", json={key: [coded] * 3})
+    assert answer.status_code == 413 and "Image 3 of 3: " in answer.json["error"]
+    assert "48 pixels; the limit is request_pixels=32" in answer.json["error"]
+
+
 @pytest.mark.parametrize(
     "array, answers",
     [([[3, 100]], [80.0]), ([3.0, 100.0], [80.0]), ([[1, 2], [3, 100]], [11.0, 80.0])],

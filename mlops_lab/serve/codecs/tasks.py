@@ -53,7 +53,7 @@ def decode_json(body: bytes, predictor: Predictor, limits: Limits) -> Batch:
     message = images.parse_json(body, limits)
     specs = predictor.signature.inputs
     if isinstance(message, dict) and list(message) == ["inputs"]:
-        return Batch(inputs=named_inputs(message["inputs"], predictor, limits))
+        return Batch(inputs=named_inputs(message["inputs"], predictor, limits), decoded=True)
     if len(specs) == 1 and specs[0].size:
         return Batch(images.decode_json(body, specs[0], limits))
     keys = ", ".join(sorted(key[:40] for key in message)[:8]) if isinstance(message, dict) else ""
@@ -98,7 +98,8 @@ def named_inputs(content: Any, predictor: Predictor, limits: Limits) -> Tensors:
         sent = ", ".join(sorted(name[:40] for name in columns)[:8]) or "none"
         message = f"The model {predictor.name!r} takes the inputs {', '.join(names)}; received {sent}."
         raise BadRequest(message, f"Send {form(predictor)}")
-    return {spec.name: to_array(columns[spec.name], spec, limits) for spec in specs}
+    budget = images.PixelBudget(limits)
+    return {spec.name: to_array(columns[spec.name], spec, limits, budget) for spec in specs}
 
 
 def _by_name(rows: Any, names: list[str], predictor: Predictor) -> dict[str, list[Any]]:
@@ -108,14 +109,14 @@ def _by_name(rows: Any, names: list[str], predictor: Predictor) -> dict[str, lis
     return {name: [row[name] for row in rows] for name in names}
 
 
-def to_array(items: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
-    """Return the examples of one input as the model takes them."""
+def to_array(items: Any, spec: InputSpec, limits: Limits, budget: images.PixelBudget | None = None) -> NDArray[Any]:
+    """Return the examples of one input as the model takes them; the budget is that of the whole request."""
     if not isinstance(items, list):
         message = f"The input {spec.name!r} is a {type(items).__name__}, and not a list of examples."
         raise BadRequest(message, f"Send a list, each {tensors.one(spec)}.")
     check_length(len(items), limits)
     if spec.size:
-        return image.to_input([images.json_image(item, spec, limits) for item in items], spec)
+        return image.to_input(images.read_images(items, spec, limits, budget or images.PixelBudget(limits)), spec)
     if spec.columns and all(isinstance(item, dict) for item in items):
         items = [_in_order(item, spec) for item in items]
     return with_batch(tensors.from_lists(items, spec), spec)

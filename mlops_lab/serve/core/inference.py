@@ -36,14 +36,16 @@ Result = TypeVar("Result")
 class Batch:
     """The examples of one request: images, or the tensors that a client prepared itself.
 
-    ``inputs`` are those tensors by name, for a model that is not a plain classifier. ``message`` is what the protocol
-    needs of the request to encode the answer.
+    ``inputs`` are those tensors by name, for a model that is not a plain classifier; ``decoded`` tells that the images
+    among them came as pixels 0–255, so that their scale is right. ``message`` is what the protocol needs of the request
+    to encode the answer.
     """
 
     images: Images | None = None
     tensor: NDArray[Any] | None = None
     message: Any = None
     inputs: Tensors | None = None
+    decoded: bool = False
 
     def __len__(self) -> int:
         examples = self.images if self.tensor is None else self.tensor
@@ -222,7 +224,7 @@ class InferenceService:
         """Compute the named outputs of a model that is more than one row of probabilities for one input."""
         predictor = route.predictor
         inputs = tensors.check_inputs(to_inputs(batch, predictor), predictor)
-        if batch.images is None:
+        if batch.images is None and not batch.decoded:
             for spec in predictor.signature.inputs:
                 check_tensor_scale(inputs[spec.name], spec)
         context.record_stage("decode")
