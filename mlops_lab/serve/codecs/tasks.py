@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import image
-from mlops_lab.answers import from_outputs
 from mlops_lab.errors import BadRequest, UnsupportedMedia
 from mlops_lab.inputs import InputSpec
 from mlops_lab.predict import Predictor
@@ -147,16 +146,14 @@ def with_batch(array: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
     return array
 
 
-def encode(predictor: Predictor, outputs: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+def encode(predictor: Predictor, answers: Sequence[Any]) -> dict[str, Any]:
     """Return the answer to a request: one entry of ``predictions`` for each example.
 
     Examples
     --------
-    >>> from mlops_lab.signature import OutputSpec, Signature
-    >>> signature = Signature((InputSpec((2,)),), (OutputSpec("price", "regression", (1,), role="value"),))
-    >>> model = Predictor("price", 1, InputSpec((2,)), (), engine=None, signature=signature)
-    >>> encode(model, {"price": np.array([[23.4]], np.float32)})
+    >>> from mlops_lab.answers import Value
+    >>> encode(Predictor("price", 1, InputSpec((2,)), (), engine=None), [Value(23.4)])
     {'model': 'price', 'version': 'v1', 'predictions': [{'value': 23.4}]}
     """
-    predictions = [answer.to_dict() for answer in from_outputs(outputs, predictor.signature)]
+    predictions = [answer.to_dict() for answer in answers]
     return {"model": predictor.name, "version": f"v{predictor.version}", "predictions": predictions}

@@ -6,7 +6,7 @@ A request is routed, admitted, decoded, computed, checked and reported here, and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import image, tensors
-from mlops_lab.answers import summary_rows
+from mlops_lab.answers import from_outputs, summary_rows
 from mlops_lab.errors import BadRequest, LabError, TooLarge
 from mlops_lab.predict import PredictionEvent, Predictor
 from mlops_lab.serve.core import timing
@@ -77,6 +77,8 @@ class Inference:
         Time of the engine.
     inputs, outputs
         The named inputs and outputs of a model that is not a plain classifier; ``None`` for one that is.
+    answers
+        What those outputs say of each example, as :func:`mlops_lab.answers.from_outputs` returns it; else empty.
     """
 
     request_id: str
@@ -86,6 +88,7 @@ class Inference:
     seconds: float
     inputs: Tensors | None = None
     outputs: Tensors | None = None
+    answers: Sequence[Any] = ()
 
     def to_event(self) -> PredictionEvent:
         """Return the answer as logs keep it."""
@@ -241,7 +244,9 @@ class InferenceService:
             route.record(inputs, outputs, 1000 * seconds)
         first = predictor.signature.outputs[0]
         rows = class_rows(outputs[first.name].reshape(len(batch), -1), first)
-        return self._report(Inference(context.request_id, predictor, batch, rows, seconds, inputs, outputs), context)
+        answers = from_outputs(outputs, predictor.signature)  # once, for the metrics and for the routes of the course
+        found = Inference(context.request_id, predictor, batch, rows, seconds, inputs, outputs, answers)
+        return self._report(found, context)
 
     def _report(self, inference: Inference, context: RequestContext) -> Inference:
         context.predictor = inference.predictor

@@ -70,7 +70,7 @@ def respond(
     try:
         found = service.infer(request.name, request.version, decode, context, ticket)
         if found.outputs is not None:
-            return json_reply(tasks.encode(found.predictor, found.outputs))
+            return json_reply(tasks.encode(found.predictor, found.answers))
         return Reply(200, [("Content-Type", JSON)], images.encode(found.predictor, found.rows))
     except Exception as error:
         return failed(error, context)
