@@ -91,7 +91,6 @@ def guard_for(
     host: str,
     allowed_hosts: Collection[str] = (),
     origins: Callable[[], Collection[str]] = tuple,
-    public_hosts: Collection[str] = (),
 ) -> BrowserGuard:
     """Return the guard of a server.
 
@@ -100,15 +99,14 @@ def guard_for(
     host
         The address it listens on. On loopback only loopback's names are known; else those of this machine, and every
         IP address.
-    allowed_hosts, public_hosts
+    allowed_hosts
         More names; ``*`` for any.
     origins
         As for :class:`BrowserGuard`.
     """
-    more = {*allowed_hosts, *public_hosts}
-    if ANY in more:
+    if ANY in allowed_hosts:
         return BrowserGuard(None, origins=origins)
-    names = {*LOOPBACK, host, *more}
+    names = {*LOOPBACK, host, *allowed_hosts}
     if host not in LOOPBACK:
         names |= {socket.gethostname(), socket.gethostname().partition(".")[0]}
     known = frozenset(_without_port(name.lower()) for name in names)
