@@ -203,6 +203,9 @@ def test_an_image_of_any_task_may_come_as_a_file_a_form_or_an_array(client):
     form = {"image": [(io.BytesIO(file), "a.png"), (io.BytesIO(file), "b.png")]}
     assert client.post("/models/paint", data=form).json["predictions"] == wanted * 2
     coded = base64.b64encode(file).decode()
+    field = b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n%s\r\n--x--\r\n'
+    texts = {"data": field % coded.encode(), "content_type": "multipart/form-data; boundary=x"}
+    assert client.post("/models/paint", **texts).json["predictions"] == wanted
     assert client.post("/models/paint", json={"image": coded}).json["predictions"] == wanted
     assert client.post("/models/paint", json={"inputs": {"photo": [coded]}}).json["predictions"] == wanted
 

@@ -39,12 +39,14 @@ def decode(kind: str, body: bytes, predictor: Predictor, limits: Limits) -> Batc
     raise UnsupportedMedia(received, f"Send application/json: {form(predictor)}")
 
 
-def decode_form(files: Sequence[bytes], fields: Sequence[str], predictor: Predictor, limits: Limits) -> Batch:
-    """Return the images of a form's ``image`` fields, for a model that takes one image."""
+def decode_form(
+    files: Sequence[bytes], fields: Sequence[str], predictor: Predictor, limits: Limits, texts: Sequence[str] = ()
+) -> Batch:
+    """Return the images of a form's ``image`` fields, for a model that takes one image: files, and texts in base64."""
     specs = predictor.signature.inputs
     if len(specs) > 1 or specs[0].size is None:
         raise UnsupportedMedia(f"{predictor.name} takes no form.", f"Send application/json: {form(predictor)}")
-    return Batch(images.decode_form(files, fields, specs[0], limits))
+    return Batch(images.decode_form(files, fields, specs[0], limits, texts))
 
 
 def decode_json(body: bytes, predictor: Predictor, limits: Limits) -> Batch:
