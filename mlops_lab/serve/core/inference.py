@@ -220,7 +220,7 @@ class InferenceService:
         check_rows(rows, len(tensor), predictor, prepared=batch.tensor is not None)
         context.record_stage("infer")
         if route.record is not None:
-            route.record(tensor, rows, 1000 * seconds)
+            route.record(tensor, rows, 1000 * seconds, ())
         return self._report(Inference(context.request_id, predictor, batch, rows, seconds), context)
 
     def _compute_named(self, route: Route, batch: Batch, context: RequestContext) -> Inference:
@@ -240,11 +240,11 @@ class InferenceService:
             timing.current.reset(token)
         seconds = time.perf_counter() - started
         context.record_stage("infer")
+        answers = from_outputs(outputs, predictor.signature)  # once, for counts and for the routes of the course
         if route.record is not None:
-            route.record(inputs, outputs, 1000 * seconds)
+            route.record(inputs, outputs, 1000 * seconds, answers)
         first = predictor.signature.outputs[0]
         rows = class_rows(outputs[first.name].reshape(len(batch), -1), first)
-        answers = from_outputs(outputs, predictor.signature)  # once, for the metrics and for the routes of the course
         found = Inference(context.request_id, predictor, batch, rows, seconds, inputs, outputs, answers)
         return self._report(found, context)
 
