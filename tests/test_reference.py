@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mlops_lab import cli, serve
+from mlops_lab import cli, monitor, serve
 from mlops_lab.serve import Limits
 from mlops_lab.store.safety.codes import CODES
 
@@ -54,8 +54,10 @@ def test_every_command_is_described(pages):
     assert not missing
 
 
-def test_every_route_is_described(pages):
-    rules = {rule.rule for rule in serve.create_app([]).url_map.iter_rules()}
+def test_every_route_is_described(pages, tmp_path):
+    with monitor.PredictionLog(tmp_path / "predictions.db") as log:
+        rules = {rule.rule for rule in serve.create_app([], log=log).url_map.iter_rules()}
+    assert "/models/<name>/feedback" in rules
     assert not [rule for rule in rules if f"| `{rule}` |" not in pages["routes.md"]]
 
 

@@ -14,6 +14,7 @@ import importlib
 import inspect
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import click
 import mlops_lab
 from mlops_lab import cli, errors
 from mlops_lab.errors import LabError
+from mlops_lab.monitor import PredictionLog
 from mlops_lab.serve.app import create_app
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.store.safety.codes import CODES
@@ -30,21 +32,9 @@ from mlops_lab.store.safety.codes import CODES
 ROOT = Path(mlops_lab.__file__).parent
 # The stages in the order of the life cycle, and the modules that they share.
 MODULES = (
-    *(
-        "data",
-        "train",
-        "store",
-        "client",
-        "serve",
-        "widgets",
-        "validate",
-        "batch",
-        "deploy",
-        "pipeline",
-        "monitor",
-        "grade",
-    ),
-    *("engines", "summary", "predict", "answers", "signature", "tensors", "inputs", "image", "filetype", "errors"),
+    *("data", "train", "store", "client", "serve", "widgets", "validate", "batch", "deploy", "pipeline", "monitor"),
+    *("grade", "engines", "summary", "predict", "answers", "signature", "tensors", "inputs", "image", "filetype"),
+    "errors",
 )
 # Of mlops_lab.serve.core.limits' docstring: names, then what they bound.
 _PARAMETERS = re.compile(r"^    ([\w, ]+)\n((?:        .+\n)+)", re.MULTILINE)
@@ -133,9 +123,10 @@ def _prose(text: str | None) -> list[str]:
 
 
 def routes_page() -> str:
-    """Return every route of the server, with what its OpenAPI document says."""
-    app = create_app([])
-    document = app.test_client().get("/openapi.json").get_json()
+    """Return every route of a server that has a prediction log, with what its OpenAPI document says."""
+    with tempfile.TemporaryDirectory() as made, PredictionLog(Path(made) / "predictions.db") as log:
+        app = create_app([], log=log)
+        document = app.test_client().get("/openapi.json").get_json()
     rows = []
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         for method in sorted((rule.methods or {"any"}) - {"HEAD", "OPTIONS"}):

@@ -12,7 +12,6 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -109,10 +108,10 @@ class Deployments:
         The deadline of a request.
     """
 
-    def __init__(self, store: ModelStore, replicas: Replicas, limits: Limits | None = None) -> None:
+    def __init__(self, store: ModelStore, replicas: Replicas, limits: Limits) -> None:
         self._store = store
         self._replicas = replicas
-        self._seconds = (limits or Limits()).request_seconds
+        self._seconds = limits.request_seconds
 
     def wrap(self, predictor: Predictor) -> Predictor:
         """Deploy a version, and return the predictor that its replicas compute.
@@ -229,15 +228,17 @@ def serve_model(
     address
         Of the Ray cluster; by default that in ``RAY_ADDRESS``, else one is started on this machine.
     settings
-        The other options of ``mlops-lab serve``: ``host``, ``port``, ``grpc_port``, ``api_keys``, ``access_log``.
+        The other options of ``mlops-lab serve``: ``host``, ``port``, ``grpc_port``, ``api_keys``, ``access_log``,
+        ``limits``.
     """
     store = _OneModel(models, name)
     store.get(name)  # a wrong name is better said before Ray starts
     connect(address)
     try:
-        registry = Registry(Deployments(store, replicas or Replicas()).wrap)
+        limits = Limits.of(settings.get("limits", {}))
+        registry = Registry(Deployments(store, replicas or Replicas(), limits).wrap)
         registry.load_store(store)
-        say: Callable[[str], None] = lambda line: print(line, flush=True)  # noqa: E731
+        say = partial(print, flush=True)
         run(Settings(registry, **settings), say, say)
     finally:
         import_ray().shutdown()

@@ -37,7 +37,7 @@ class Hint:
     Parameters
     ----------
     seen
-        What was seen. Braces are filled with the figures that the check passes: ``"right for {share:.0%}"``.
+        What was seen. Braces are filled with the figures that the check passes: ``"right for {rate:.0%}"``.
     means
         What it means.
     read

@@ -46,7 +46,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
 # What a check imports itself, before its time begins: an import that is interrupted halfway leaves a package broken.
 IMPORTS = {
     "onnxruntime": ("onnxruntime",),
-    "sklearn": ("sklearn.linear_model", "sklearn.neighbors", "sklearn.preprocessing", "sklearn.tree"),
+    "sklearn": tuple(f"sklearn.{one}" for one in ("linear_model", "neighbors", "pipeline", "preprocessing", "tree")),
     "scipy": ("scipy.stats",),
     "yaml": ("yaml",),
     "protobuf": ("google.protobuf.text_format",),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,19 +83,11 @@ def run(
         for name, content in {**beside, file.name: source.read(MOST)}.items():
             put(Path(folder), Path(name), content)
         with Sandbox(folder) as sandbox:
-            reading, writing = os.pipe()
-            os.set_inheritable(writing, True)
             order = {
                 "program": "running", "file": file.name, "arguments": list(arguments), "place": place, "port": port,
-                "taken": taken,
-                "seconds": seconds, "settings": dict(settings or {}), "interrupt_at": interrupt_at, "answer": writing,
+                "taken": taken, "seconds": seconds, "settings": dict(settings or {}), "interrupt_at": interrupt_at,
             }  # fmt: skip
-            process = sandbox.start(order, (writing,))
-            os.close(writing)
-            with os.fdopen(reading, "rb") as pipe:
-                process.wait(seconds + START)
-                process.kill()
-                told = pipe.read(MOST)
+            told, process = sandbox.ask(order, seconds + START, MOST)
     try:
         message = json.loads(told)
         status = message["status"]

@@ -10,6 +10,7 @@ from mlops_lab.monitor.database import Database
 
 DAY = 86_400
 PAGE = 2_000
+_FORGET_IMAGE = "UPDATE predictions SET image = NULL WHERE id = ?"
 _DELETE = "DELETE FROM predictions WHERE id = ?"
 
 
@@ -39,10 +40,8 @@ def remove(database: Database, retention: Retention) -> int:
     predictions meanwhile waits for a page at most.
     """
     now, gone = time.time(), 0
-    forget = f"SELECT id FROM predictions WHERE image IS NOT NULL AND time < ? LIMIT {PAGE}"
-    while _do(
-        database, "UPDATE predictions SET image = NULL WHERE id = ?", forget, (now - DAY * retention.image_days,)
-    ):
+    imaged = f"SELECT id FROM predictions WHERE image IS NOT NULL AND time < ? LIMIT {PAGE}"
+    while _do(database, _FORGET_IMAGE, imaged, (now - DAY * retention.image_days,)):
         pass
     oldest = f"SELECT id FROM (SELECT id, time FROM predictions ORDER BY id LIMIT {PAGE}) AS oldest WHERE time < ?"
     while went := _do(database, _DELETE, oldest, (now - DAY * retention.days,)):

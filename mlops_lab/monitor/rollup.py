@@ -1,4 +1,4 @@
-"""Summaries by hour, kept in the log: a report reads some rows a day, however many predictions there were.
+"""Summaries by hour, kept in the log: a report reads a row for each hour and page, and not each prediction.
 
 A kept summary is a part: all predictions up to ``last_id`` are in some part, each once. Feedback on a prediction that
 is in a part adds another, small part; so nothing that was written is ever changed, and merging is addition.

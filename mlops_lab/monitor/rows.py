@@ -68,7 +68,7 @@ def _rows_of_model(events: list[PredictionEvent], with_images: bool) -> list[tup
 
 
 def _has_classes(event: PredictionEvent) -> bool:
-    return getattr(event, "task", "classification") in ("classification", "binary")
+    return event.task in ("classification", "binary")
 
 
 def _describe(events: list[PredictionEvent]) -> NDArray[np.float32]:

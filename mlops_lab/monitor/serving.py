@@ -18,6 +18,7 @@ from mlops_lab.errors import LabError, StoreError, Unavailable, UnknownRoute, Un
 from mlops_lab.monitor.labels import accept_feedback
 from mlops_lab.monitor.live import LiveReports
 from mlops_lab.monitor.log import PredictionLog
+from mlops_lab.monitor.status import OUTCOMES
 from mlops_lab.serve.codecs.body import parse_object
 from mlops_lab.serve.pages import POLICY, TYPES, send_page
 from mlops_lab.serve.rest.images import read_content
@@ -59,7 +60,7 @@ def _details(log: PredictionLog) -> dict[str, Any]:
     """Return what anybody may know: counts, and not where the log lies."""
     found = log.status.to_dict()
     words = "failing" if found["error"] else "writing"
-    counts = {name: found[name] for name in ("written", "repeated", "dropped", "failed", "late", "queued")}
+    counts = {name: found[name] for name in (*OUTCOMES, "queued")}
     return {"state": words, "durable": log.durable, **counts}
 
 
@@ -121,9 +122,9 @@ class LogMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric; ``prometheus_client`` calls this."""
         status = self._log.status
-        meaning = "Predictions by what became of them in the log: written, repeated, dropped, failed, late."
+        meaning = f"Predictions by what became of them in the log: {', '.join(OUTCOMES)}."
         outcomes = CounterMetricFamily("mlops_lab_log_predictions", meaning, labels=("outcome",))
-        for outcome in ("written", "repeated", "dropped", "failed", "late"):
+        for outcome in OUTCOMES:
             outcomes.add_metric((outcome,), getattr(status, outcome))
         yield outcomes
         yield GaugeMetricFamily("mlops_lab_log_queued", "Requests that wait to be logged.", value=status.queued)

@@ -8,6 +8,9 @@ from typing import Any
 
 from mlops_lab import show
 
+# What may become of a prediction.
+OUTCOMES = ("written", "repeated", "dropped", "failed", "late")
+
 
 @dataclass(frozen=True)
 class LogStatus:
@@ -38,7 +41,7 @@ class LogStatus:
 
     def _repr_html_(self) -> str:
         word = "writing" if self.passed else "failing" if self.error else "has lost predictions"
-        numbers = [(name, f"{getattr(self, name):,}") for name in ("written", "repeated", "dropped", "failed", "late")]
+        numbers = [(name, f"{getattr(self, name):,}") for name in OUTCOMES]
         error = [("last error", self.error)] if self.error else []
         state = show.state("ok" if self.passed else "error", word)
         return show.card(f"Prediction log {self.target}", state, show.table([*numbers, *error]))

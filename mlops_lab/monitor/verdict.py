@@ -165,19 +165,19 @@ def compare(reference: Reference, observed: Window | Summary | Hours, *, alpha: 
     return _verdict(reference, summary, hours, alpha, _estimate_all(reference, [summary])[0])
 
 
-def compare_each(reference: Reference, summaries: Sequence[Summary], *, alpha: float = ALPHA) -> list[Verdict]:
+def compare_each(reference: Reference, summaries: Sequence[Summary]) -> list[Verdict]:
     """Return a verdict on each of many summaries, which takes little longer than one.
 
     Parameters
     ----------
-    reference, alpha
+    reference
         As for :func:`compare`.
     summaries
         None of them empty.
     """
     estimates = _estimate_all(reference, summaries)
     return [
-        _verdict(reference, one, [(0, one)], alpha, estimate)
+        _verdict(reference, one, [(0, one)], ALPHA, estimate)
         for one, estimate in zip(summaries, estimates, strict=True)
     ]
 

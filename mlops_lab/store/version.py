@@ -70,7 +70,7 @@ class ModelVersion:
             ("folder", self.path),
         ]
         ask = show.text(curl(facts))
-        return show.card(f"{self}: {facts.description}", show.table(rows), ask)
+        return show.card(f"{self}: {facts.description}" if facts.description else str(self), show.table(rows), ask)
 
 
 def read_published(folder: Path, name: str, entry: Mapping[str, Any]) -> bytes:

@@ -262,3 +262,9 @@ def test_the_command_publishes_a_file(tmp_path):
     np.save(tmp_path / "x.npy", made.examples)
     done = CliRunner().invoke(commands, [*line, "--examples", str(tmp_path / "x.npy"), *where])
     assert done.exit_code == 0 and "mine v2" in done.output
+
+
+def test_the_card_of_a_version_without_a_description_bears_its_name_alone(store):
+    made = KINDS["sklearn_pipeline"]()
+    card = store.publish(made.model, "iris", examples=made.examples)._repr_html_()
+    assert ">iris v1<" in card

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from mlops_lab import deploy
+from mlops_lab.deploy import ray_front
 from mlops_lab.deploy.ray_front import Replicas
 from mlops_lab.errors import WrongUsage
 
@@ -47,3 +49,23 @@ def test_the_options_of_a_deployment():
     assert Replicas(3, per_machine=1).options()["max_replicas_per_node"] == 1
     scaling = Replicas(1, most=4, in_flight=6).options()
     assert "num_replicas" not in scaling and scaling["autoscaling_config"]["target_ongoing_requests"] == 3
+
+
+def test_the_deadline_of_the_server_is_that_of_the_replicas(monkeypatch, shared_models):
+    found = {}
+
+    class Recorded(ray_front.Deployments):
+        def __init__(self, store, replicas, limits):
+            found["replicas"] = limits.request_seconds
+
+        def wrap(self, predictor):
+            return predictor
+
+    monkeypatch.setattr(ray_front, "Deployments", Recorded)
+    monkeypatch.setattr(ray_front, "connect", lambda address: None)
+    monkeypatch.setattr(ray_front, "import_ray", lambda: SimpleNamespace(shutdown=lambda: None))
+    monkeypatch.setattr(
+        ray_front, "run", lambda settings, *say: found.update(server=settings.make_limits().request_seconds)
+    )
+    ray_front.serve_model(shared_models.root, "digits", limits={"request_seconds": 30.0})
+    assert found == {"server": 30.0, "replicas": 30.0}

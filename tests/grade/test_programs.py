@@ -35,6 +35,11 @@ def test_this_library_is_there_and_settings_too(run):
     assert (ended.status, ended.printed.strip()) == (0, "8123")
 
 
+def test_what_it_prints_may_be_longer_in_the_answer_than_a_pipe_holds(run):
+    ended = run("import os\nos.write(1, bytes([255]) * 16_000)\n", seconds=5)
+    assert (ended.status, len(ended.printed)) == (0, 16_000)
+
+
 def test_one_that_does_not_end_is_ended(run):
     ended = run("import time\nprint('here')\ntime.sleep(99)\n", seconds=0.5)
     assert (ended.status, ended.printed.strip()) == (None, "here")

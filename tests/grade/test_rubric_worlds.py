@@ -3,10 +3,39 @@
 import numpy as np
 import pytest
 
+from mlops_lab.grade.exercises import find
 from mlops_lab.grade.rubric.train_curves import EPOCHS, best, overfits, recorded
 from mlops_lab.grade.rubric.train_search import SPLITS, World
+from mlops_lab.grade.running import Settings, run_exercise
+from mlops_lab.grade.session import local_answer
 
 SEEDS = range(60)
+
+
+def eight(*given):
+    return np.arange(8)
+
+
+def described(split):
+    figures = {"count": len(split), "shape": (28, 28), "dtype": "uint8", "lowest": 0, "highest": 255, "per_class": []}
+    return {**figures, "zeros": "46 %"}
+
+
+UNREADABLE = {
+    "data-2": described,
+    "train-3": (eight, eight),
+    "train-5": lambda configs, train, score: (configs[0], None),
+    "monitor-2": (lambda *given: 10**400, eight),
+    "monitor-3": eight,
+}
+
+
+@pytest.mark.parametrize("id", UNREADABLE)
+def test_an_answer_that_cannot_be_compared_is_wrong_and_breaks_no_check(id):
+    exercise = find(id)
+    result = run_exercise(exercise, local_answer(exercise, UNREADABLE[id]), Settings())
+    states = {part.state for part in result.parts}
+    assert "failed" in states and "error" not in states, str(result)
 
 
 @pytest.mark.parametrize("turns", [12, 14, 22, 31, 39])

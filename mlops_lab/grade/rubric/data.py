@@ -16,6 +16,7 @@ from mlops_lab.grade.rubric.data_gate import exercise as gate
 from mlops_lab.grade.rubric.data_labels import exercise as labels
 from mlops_lab.grade.rubric.data_split import exercise as split
 from mlops_lab.grade.rubric.images import garments
+from mlops_lab.grade.rubric.returned import single
 from mlops_lab.grade.rubric.shared import RAISES
 from mlops_lab.grade.rubric.shop_year import ACTIVITIES, AUTOMATED, EVENTS, STAGES, stage_of
 
@@ -42,8 +43,9 @@ def events(answer: Answer, case: Case) -> None:
     said = answer.value("stage")
     said = said if isinstance(said, dict) else {}
     absent = [event for event in EVENTS if event not in said]
-    case.expect(not absent, f"{len(absent)} of {len(EVENTS)} events have no stage.", hint="not-all", event=absent[:1],
-                expected="a dict of all events", received=f"{len(said)} entries")  # fmt: skip
+    case.expect(not absent, f"{len(absent)} of {len(EVENTS)} events have no stage.", hint="not-all",
+                event=(absent or [""])[0], expected="a dict of all events",
+                received=f"{len(said)} entries")  # fmt: skip
     given = {event: stage_of(said[event]) for event in EVENTS}
     strange = next((event for event, stage in given.items() if not stage), None)
     case.expect(strange is None, "One event is in no stage of the life cycle.", hint="no-stage",
@@ -86,6 +88,8 @@ def _described(answer: Answer, case: Case, given: Split) -> dict[str, Any]:
     case.expect(isinstance(said, dict) and set(KEYS) <= set(said), "describe gives no dict of the seven figures.",
                 hint="keys", expected=", ".join(KEYS),
                 received=list(said) if isinstance(said, dict) else said)  # fmt: skip
+    for name in ("count", "lowest", "highest", "zeros"):
+        single(case, said[name], f"What stands under {name}")
     return dict(said)
 
 
@@ -128,6 +132,8 @@ def figures(answer: Answer, case: Case) -> None:
             case.expect(said[name] == right, f"The {name} value is another.", expected=right, received=said[name],
                         hint=key)  # fmt: skip
         zeros = float(np.mean(images == 0))
+        figure = isinstance(said["zeros"], int | float | np.number | np.ndarray)
+        case.expect(figure, "The share of zeros is no number.", expected=round(zeros, 4), received=said["zeros"])
         key = "percent" if np.isclose(said["zeros"], 100 * zeros, atol=0.51) else ""
         case.expect(np.isclose(said["zeros"], zeros, atol=1e-3), "The share of zeros is another.", hint=key,
                     expected=round(zeros, 4), received=said["zeros"])  # fmt: skip

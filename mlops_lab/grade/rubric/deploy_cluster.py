@@ -108,10 +108,10 @@ def same(answer: Answer, case: Case) -> None:
     image = str(now.get("Deployment clothes: spec/template/spec/containers/0/image", ""))
     kept = image.partition("@")[0].rpartition("/")[2].partition(":")[0] == "clothes"
     wrong = [path for path in differ if not MAY_CHANGE.fullmatch(path)]
-    case.expect(not wrong, f"{len(wrong)} other values changed.", hint=_kind(wrong, now), what=(wrong or [""])[0],
-                share=0.5 if _kind(wrong, now) == "other" and len(wrong) < 3 else 0,
-                expected=f"{(wrong or [''])[0]}: {before.get((wrong or [''])[0], '(none)')}",
-                received=str(now.get((wrong or [""])[0], "(none)")))  # fmt: skip
+    first, key = (wrong or [""])[0], _kind(wrong, now)
+    case.expect(not wrong, f"{len(wrong)} other values changed.", hint=key, what=first,
+                share=0.5 if key == "other" and len(wrong) < 3 else 0,
+                expected=f"{first}: {before.get(first, '(none)')}", received=str(now.get(first, "(none)")))  # fmt: skip
     case.expect(kept, "The image is another one.", hint="image", what=image, expected="clothes of a version",
                 received=image)  # fmt: skip
 

@@ -88,8 +88,9 @@ def door(answer: Answer, case: Case) -> None:
     services = _services(answer, case)
     for name, one in _servers(services).items():
         ports = one.get("ports")
-        case.expect(not ports, f"{name} has a port of the machine.", hint="port", name=name, port=ports,
-                    expected="no ports", received=ports)  # fmt: skip
+        case.expect(not ports, f"{name} has a port of the machine.", hint="port", name=name,
+                    port=ports[0] if isinstance(ports, list) and ports else ports, expected="no ports",
+                    received=ports)  # fmt: skip
     case.expect(any(one.get("ports") for one in _proxies(services).values()), "The proxy has no ports.", hint="closed")
 
 

@@ -9,7 +9,8 @@ from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.rubric.dockerfile import Instruction, Stage, pinned, read
 
-exercise = Exercise("deploy-1", "A Dockerfile", kind="file", names=("Dockerfile",), section="Notebook 6, section 1")
+exercise = Exercise("deploy-1", "A Dockerfile", kind="file", names=("Dockerfile",), section="Notebook 6, section 1",
+                    hints={"no-from": Hint("There is no FROM.", "Every image begins with another.")})  # fmt: skip
 INSTALLS = re.compile(r"\b(pip3?|uv|poetry|conda|mamba|micromamba)\b.*\b(install|sync)\b")
 DOWNLOADS = re.compile(r"\b(curl|wget|git clone|pip3? install|uv (pip|sync|run)|apt-get|huggingface)\b")
 PIPED = re.compile(r"\b(curl|wget)\b[^|]*\|\s*(sudo\s+)?\w*sh\b")
@@ -26,7 +27,6 @@ def _stages(answer: Answer, case: Case) -> list[Stage]:
 
 
 @exercise.check("base", "The base is one of a version", points=1, hints={
-    "no-from": Hint("There is no FROM.", "Every image begins with another."),
     "latest": Hint("`FROM {base}`: next month this builds something else.", "Which version did you test?"),
 })  # fmt: skip
 def base(answer: Answer, case: Case) -> None:
@@ -48,7 +48,6 @@ def _is_code(source: str) -> bool:
 
 
 @exercise.check("layers", "What changes seldom is installed first", points=1, hints={
-    "no-from": Hint("There is no FROM.", "Every image begins with another."),
     "copy-first": Hint("`COPY {source}` stands before the install.",
                        "Change one letter of api.py and all is installed anew. Copy the list of packages first."),
     "no-install": Hint("Nothing is installed.", "The base has Python, and none of the packages that api.py imports."),
@@ -68,7 +67,6 @@ def layers(answer: Answer, case: Case) -> None:
 
 
 @exercise.check("user", "It does not run as root", points=1, hints={
-    "no-from": Hint("There is no FROM.", "Every image begins with another."),
     "root": Hint("The server runs as {user}.", "Whoever breaks it is root inside, one fault away from the host."),
 })  # fmt: skip
 def user(answer: Answer, case: Case) -> None:
@@ -90,7 +88,6 @@ def _command(answer: Answer, stage: Stage) -> str:
 
 
 @exercise.check("start", "A real server starts, hears from outside, and hears SIGTERM", points=3, hints={
-    "no-from": Hint("There is no FROM.", "Every image begins with another."),
     "no-start": Hint("Nothing is started.", "CMD or ENTRYPOINT says what the container runs."),
     "shell-form": Hint("`{received}` is the shell form.", "The shell in front swallows SIGTERM: the container is "
                        "killed after ten seconds, with every request in it."),
@@ -118,7 +115,6 @@ def start(answer: Answer, case: Case) -> None:
 
 
 @exercise.check("health", "Its port is named, and its health can be asked", points=1, hints={
-    "no-from": Hint("There is no FROM.", "Every image begins with another."),
     "no-port": Hint("There is no EXPOSE.", "Whoever runs the image looks there for its port."),
     "no-health": Hint("There is no HEALTHCHECK.", "A process that runs is not yet one that answers."),
 })  # fmt: skip
@@ -132,7 +128,6 @@ def health(answer: Answer, case: Case) -> None:
 
 @exercise.check("contents", "The model is inside, training data are not, and nothing is fetched at the start", points=1,
                 hints={
-    "no-from": Hint("There is no FROM.", "Every image begins with another."),
     "no-model": Hint("No COPY brings the models.", "An image without its model serves nothing elsewhere."),
     "ignored": Hint(".dockerignore leaves the models out.", "COPY sees only what it lets through."),
     "data": Hint("{name} comes into the image.", "Training data are large, and often about people."),

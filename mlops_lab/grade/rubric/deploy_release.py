@@ -99,7 +99,6 @@ def _refused(done: Call) -> bool:
 
 @exercise.check("good", "A good version goes through every step, in order", points=2, held_out=1,
                 covers="other versions", hints={
-    **RAISES,
     "switch-first": Hint("{steps}: customers asked an untested version.", "Test in staging; then switch."),
     "skipped": Hint("{step} was never done.", "Each step finds what the others cannot."),
     "order": Hint("The steps came as {steps}.", "stage, integration, acceptance, load, switch, verify."),
@@ -123,7 +122,6 @@ def good(answer: Answer, case: Case) -> None:
 
 
 BROKEN = (*TESTS, "switch", "verify", "interrupt")
-FIRST = {"interrupt": "load"}
 
 
 @exercise.check("stops", "It stops at the first test that fails", points=1, held_out=3, covers="other versions", hints={
@@ -184,7 +182,6 @@ def says(answer: Answer, case: Case) -> None:
         case.expect(not breaks or _refused(done), "A failure was not told.", hint="swallowed", breaks=breaks,
                     value=done.value, expected="False, or an error", received=done.value)  # fmt: skip
         case.expect(world.notes, "The record is empty.", hint="no-note", breaks=breaks or "a good release")
-        step = FIRST.get(breaks, breaks)
-        told = not breaks or breaks == "interrupt" or any(step in note for note in world.notes)
+        told = not breaks or breaks == "interrupt" or any(breaks in note for note in world.notes)
         case.expect(told, "The record does not name the step.", hint="no-step", note=world.notes[-1], breaks=breaks,
-                    share=0.5, expected=step, received=world.notes[-1])  # fmt: skip
+                    share=0.5, expected=breaks, received=world.notes[-1])  # fmt: skip

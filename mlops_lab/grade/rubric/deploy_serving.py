@@ -12,7 +12,7 @@ from mlops_lab.errors import WrongUsage
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
-from mlops_lab.grade.rubric.images import garments, model
+from mlops_lab.grade.rubric.images import answers, garments, model
 from mlops_lab.grade.rubric.shared import RAISES
 
 exercise = Exercise("deploy-5", "TensorFlow Serving, the same folder", names=("config", "ask"),
@@ -116,7 +116,7 @@ def request(answer: Answer, case: Case) -> None:
 def answered(answer: Answer, case: Case) -> None:
     server, images, address = _asked(answer, case)
     said = answer.ask(address, images, server.post)
-    rows = model("clothes").predict((images / 255).astype(np.float32)[..., np.newaxis])
+    rows = answers(images, only=("right",))["right"]
     case.expect(not isinstance(said, dict), "ask gives the dict as it came.", hint="whole", received=str(said)[:60])
     try:
         close = np.allclose(np.asarray(said, np.float64), rows, atol=1e-4)

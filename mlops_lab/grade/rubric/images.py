@@ -59,7 +59,7 @@ def answers(
     images: NDArray[np.uint8], name: str = "clothes", only: tuple[str, ...] = ()
 ) -> dict[str, NDArray[np.float32]]:
     """Return what the shipped model says to images by each preparation: ``right`` and others, or ``only`` some."""
-    return {how: model(name).predict(batch) for how, batch in prepared(images).items() if not only or how in only}
+    return {how: model(name).predict(batch) for how, batch in prepared(images, only).items()}
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def _judge(
     reference, day = _reference(case), make(case.rng)
     alarms = _alarms(answer, case, reference, day)
     early = [place for place, _ in alarms if place < onset]
-    case.expect(not early, "It rang before anything had changed.", hint="early", place=early[:1], onset=onset,
+    case.expect(not early, "It rang before anything had changed.", hint="early", place=(early or [0])[0], onset=onset,
                 expected=f"after {onset}", received=alarms[:3])  # fmt: skip
     case.expect(alarms, "It never rang.", hint="never", onset=onset, expected=f"an alarm soon after {onset}",
                 received="none")  # fmt: skip

@@ -12,6 +12,7 @@ from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.rubric.monitor_worlds import changed, draw, eight, known_eight, places
+from mlops_lab.grade.rubric.returned import single
 from mlops_lab.grade.rubric.shared import RAISES
 
 measure = Exercise("monitor-2", "Measure the difference", names=("psi", "ks"), section="Notebook 7, section 2",
@@ -53,7 +54,7 @@ def distance(first: Sample, second: Sample) -> float:
 def _number(case: Case, value: Any, name: str) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         case.fail(f"{name} gives no number.", hint="number", expected="a number", received=value)
 
 
@@ -153,10 +154,14 @@ RINGS = {
 }  # fmt: skip
 
 
+def _rings(answer: Answer, case: Case, reference: Sample, window: Sample) -> bool:
+    return bool(single(case, answer.alarm(reference, window), "What alarm returned"))
+
+
 def _quiet_share(answer: Answer, case: Case, count: int) -> float:
     reference = known_eight(places(case.rng, 2000, reference=True))
     windows = QUIET if case.held_out else QUIET // 2
-    rung = sum(bool(answer.alarm(reference, known_eight(places(case.rng, count)))) for _ in range(windows))
+    rung = sum(_rings(answer, case, reference, known_eight(places(case.rng, count))) for _ in range(windows))
     return rung / windows
 
 
@@ -184,7 +189,7 @@ def found(answer: Answer, case: Case) -> None:
     rung = 0
     for kind, strength in cells:
         window = eight(changed(draw(case.rng, 200), kind, strength, case.rng))
-        rung += bool(answer.alarm(reference, window))
+        rung += _rings(answer, case, reference, window)
     share = rung / len(cells)
     case.expect(share >= FOUND, "It misses too much.", hint="deaf", rate=share, total=len(cells),
                 expected=f"at least {FOUND}", received=round(share, 3))  # fmt: skip

@@ -32,7 +32,7 @@ def _estimated(answer: Answer, case: Case, reference: dict[str, Any], window: An
     said = answer.estimate(reference, window.confidence)
     try:
         value = float(said)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         case.fail("estimate gives no number.", hint="number", expected="a number", received=said)
     return value, float(window.right.mean())
 

@@ -66,6 +66,19 @@ def array(case: Case, value: Any, what: str, shape: tuple[int, ...]) -> NDArray[
     return found
 
 
+def single(case: Case, value: Any, what: str) -> Any:
+    """Return a value as it is, or fail the check where it is an array of several: that is neither true nor false.
+
+    Examples
+    --------
+    >>> single(Case("train-3"), 14, "The epoch"), single(Case("train-3"), np.array([14]), "The epoch")
+    (14, array([14]))
+    """
+    several = isinstance(value, np.ndarray) and value.size != 1
+    case.expect(not several, f"{what} is not one value.", expected="one value", received=value)
+    return value
+
+
 def number(case: Case, value: Any, what: str) -> float:
     """Return one number, or fail the check."""
     return float(array(case, value, what, ()))

@@ -203,7 +203,7 @@ def prepare(server: Server, case: Case) -> None:
     numbers = rows(found)
     case.expect(len(numbers), "There are no ten probabilities to compare.")
     key = fingerprint(server, numbers, images)
-    right = answers(images)["right"]
+    right = answers(images, only=("right",))["right"]
     worst = int(np.abs(numbers - right).max(axis=1).argmax())
     case.expect(not key, "The probabilities are not those of the model.", hint=key,
                 expected=_listed(right[worst]), received=_listed(numbers[worst]))  # fmt: skip

@@ -8,6 +8,7 @@ from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.desk import Desk
 from mlops_lab.grade.exercises import Exercise, Hint
+from mlops_lab.grade.rubric.returned import single
 from mlops_lab.grade.rubric.shared import RAISES
 
 exercise = Exercise("store-6", "Publish whole or not at all", names=("publish", "verify"), core=False,
@@ -140,6 +141,7 @@ def verifies(answer: Answer, case: Case) -> None:
         elif kind != "accused":
             desk.put(f"store/{version}/{name}", damaged)
         done = answer.verify.call(desk.path(f"store/{version}"))
-        said = done.error or ("" if done.value is True else "not whole" if done.value is False else done.value or "")
+        value = single(case, done.value, "What verify returned")
+        said = done.error or ("" if value is True else "not whole" if value is False else value or "")
         case.expect(bool(said) == (kind != "accused"), "verify says something else.", hint=kind, said=said,
                     expected="nothing" if kind == "accused" else f"{name} is damaged", received=said)  # fmt: skip

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
+from mlops_lab.grade.rubric.returned import single
 from mlops_lab.grade.rubric.shared import RAISES
 
 exercise = Exercise("train-3", "Read the curves", names=("best_epoch", "overfits_from"),
@@ -42,10 +43,10 @@ def best(history: History) -> int:
     return int(np.argmin(history["val_loss"])) + 1
 
 
-def overfits(history: History) -> int | None:
-    """Return the first epoch that is followed by five, each worse than the one before; from 1 on."""
+def overfits(history: History, count: int = WORSE) -> int | None:
+    """Return the first epoch that is followed by some, each worse than the one before; from 1 on."""
     worse = np.diff(history["val_loss"]) > 0
-    runs = (place + 1 for place in range(len(worse) - WORSE + 1) if worse[place : place + WORSE].all())
+    runs = (place + 1 for place in range(len(worse) - count + 1) if worse[place : place + count].all())
     return next(runs, None)
 
 
@@ -71,7 +72,7 @@ def _array(history: History, name: str) -> NDArray[np.float64]:
 })  # fmt: skip
 def best_epoch(answer: Answer, case: Case) -> None:
     for history in _trainings(case):
-        said, right = answer.best_epoch(history), best(history)
+        said, right = single(case, answer.best_epoch(history), "The epoch"), best(history)
         likely = {
             "training": int(_array(history, "accuracy").argmax()) + 1,
             "last": EPOCHS,
@@ -81,11 +82,6 @@ def best_epoch(answer: Answer, case: Case) -> None:
         key = next((name for name, epoch in likely.items() if said == epoch), "")
         case.expect(said == right, "Another epoch is the best.", hint=key, right=right, expected=right, received=said,
                     ratio=history["val_loss"][-1] / min(history["val_loss"]))  # fmt: skip
-
-
-def _first_worse(history: History, count: int) -> int | None:
-    worse = np.diff(history["val_loss"]) > 0
-    return next((place + 1 for place in range(len(worse)) if worse[place : place + count].all()), None)
 
 
 @exercise.check("overfits", "From where validation only gets worse", points=2, held_out=2,
@@ -98,9 +94,9 @@ def _first_worse(history: History, count: int) -> int | None:
 })  # fmt: skip
 def overfits_from(answer: Answer, case: Case) -> None:
     for history in _trainings(case):
-        said: Any = answer.overfits_from(history)
+        said = single(case, answer.overfits_from(history), "The epoch")
         right = overfits(history)
         likely: dict[str, Any] = {"from-zero": (right or 0) - 1, "first-worse": (right or 0) + 1,
-                                  "once": _first_worse(history, 1)}  # fmt: skip
+                                  "once": overfits(history, 1)}  # fmt: skip
         key = "never" if right is None else next((name for name, epoch in likely.items() if said == epoch), "")
         case.expect(said == right, "It is another epoch.", hint=key, expected=right, received=said)

@@ -12,7 +12,10 @@ from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.rubric.shared import RAISES
 
 exercise = Exercise("train-5", "Search, and keep the test set clean", names=("search",),
-                    section="Notebook 2, section 5", hints=RAISES)  # fmt: skip
+                    section="Notebook 2, section 5", hints={
+    **RAISES,
+    "form": Hint("Something else came back.", "Two things: the setting that won, and the accuracy you report."),
+})  # fmt: skip
 CONFIGS = [{"width": width, "learning_rate": rate} for width in (8, 32, 128) for rate in (0.001, 0.01)]
 SPLITS = ("train", "validation", "test")
 
@@ -60,17 +63,16 @@ def _searched(answer: Answer, case: Case) -> tuple[World, int, float]:
     said = answer.search([dict(one) for one in CONFIGS], world.train, world.score)
     if isinstance(said, dict) and {"best", "accuracy"} <= set(said):
         said = (said["best"], said["accuracy"])
-    whole = isinstance(said, tuple | list) and len(said) == 2 and said[0] in CONFIGS
+    whole = isinstance(said, tuple | list) and len(said) == 2 and isinstance(said[0], dict) and said[0] in CONFIGS
     case.expect(whole, "search gives no setting with its accuracy.", hint="form", expected="a setting and its accuracy",
                 received=said)  # fmt: skip
-    return world, CONFIGS.index(said[0]), float(said[1])
-
-
-FORM = {"form": Hint("Something else came back.", "Two things: the setting that won, and the accuracy you report.")}
+    try:
+        return world, CONFIGS.index(said[0]), float(said[1])
+    except (TypeError, ValueError, OverflowError):
+        case.fail("search gives no accuracy.", hint="form", expected="a setting and its accuracy", received=said)
 
 
 @exercise.check("all", "All six are tried", points=1, held_out=1, covers="other scores", hints={
-    **FORM,
     "not-all": Hint("{n} of six settings were trained.", "What was not tried cannot win."),
 })  # fmt: skip
 def all_tried(answer: Answer, case: Case) -> None:
@@ -81,7 +83,6 @@ def all_tried(answer: Answer, case: Case) -> None:
 
 
 @exercise.check("winner", "The best by validation wins", points=2, held_out=1, covers="other scores", hints={
-    **FORM,
     "test": Hint("You looked at the test images {looks} times and kept the best look.",
                  "The figure is too good by luck: it was chosen for being high."),
     "train": Hint("Your winner is the best on the images that it was trained on.",
@@ -98,7 +99,6 @@ def winner(answer: Answer, case: Case) -> None:
 
 @exercise.check("clean", "The test split is looked at once, after the choice", points=2, held_out=1,
                 covers="other scores", hints={
-    **FORM,
     "many": Hint("The test images were looked at {looks} times.", "Each look is a chance to be lucky. Look once."),
     "early": Hint("The test images were looked at before the last choice.", "Choose first; then look once."),
     "never": Hint("The test images were never looked at.", "The validation's figure was chosen for being high."),
@@ -113,7 +113,6 @@ def clean(answer: Answer, case: Case) -> None:
 
 @exercise.check("figure", "The figure that is reported is the winner's on the test split", points=1, held_out=1,
                 covers="other scores", hints={
-    **FORM,
     "validation": Hint("{received} is the validation's figure.",
                        "It was chosen for being high. Which images were never used to choose?"),
     "train": Hint("{received} is the figure of the training images.", "Which images were never used to choose?"),

@@ -158,7 +158,8 @@ def verdicts(answer: Answer, case: Case) -> None:
 
 
 @compare.check("luck", "Of 200 pairs that differ by chance alone, at most 8% are called different", points=2,
-               held_out=PAIRS, covers="other pairs that are alike", after="difference", timeout=90)  # fmt: skip
+               held_out=PAIRS, covers="other pairs that are alike", after="difference", timeout=90,
+               needs="scipy")  # fmt: skip
 def luck(answer: Answer, case: Case) -> None:
     different, n, apart = 0, 300, 60
     last = (0.0, 0.0)

@@ -65,8 +65,8 @@ def _asked(
     case.expect(isinstance(found, Mapping), "The groups are no dict.", hint="shape", what="A dict of the groups",
                 keys=", ".join(PARTS), expected="a dict by group", received=found)  # fmt: skip
     found = {str(name): value for name, value in found.items()}
-    missing = [name for name in names if str(name) not in found]
-    case.expect(not missing, f"The group {missing[:1]} is not shown.", hint="shape", what=f"The group {missing[:1]}",
+    missing = next((name for name in names if str(name) not in found), None)
+    case.expect(missing is None, f"The group {missing} is not shown.", hint="shape", what=f"The group {missing}",
                 keys=", ".join(PARTS), expected=names, received=list(found))  # fmt: skip
     each = {name: fields(case, found[str(name)], ONE) for name in names}
     return Told(
@@ -191,7 +191,7 @@ def admissions() -> tuple[Array, Array, Array, Array]:
 
 
 @groups.check("admissions", "The gate of 0.1 stops the unfair model, and lets the mitigated one through", points=1,
-              after="values", timeout=90)  # fmt: skip
+              after="values", timeout=90, needs="sklearn")  # fmt: skip
 def gate(answer: Answer, case: Case) -> None:
     labels, schools, unfair, fairer = admissions()
     chosen = np.sort(np.random.default_rng(4).permutation(len(labels))[:1500])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import select
 import shutil
 import signal
 import subprocess
@@ -76,6 +77,38 @@ class Sandbox:
         process = SandboxProcess(self, order, fds)
         self._running.append(process)
         return process
+
+    def ask(self, order: Mapping[str, Any], seconds: float, most: int) -> tuple[bytes, SandboxProcess]:
+        """Start a program of ``inside/`` that writes one answer; return what it wrote, and the program, ended.
+
+        Parameters
+        ----------
+        order
+            What it is told. ``answer`` is added: the descriptor that it writes to.
+        seconds
+            After which it is ended.
+        most
+            Bytes that are read. They are read while it writes: a pipe holds few, and whoever fills it waits.
+        """
+        reading, writing = os.pipe()
+        os.set_inheritable(writing, True)
+        process = self.start({**order, "answer": writing}, (writing,))
+        os.close(writing)
+        told, deadline = b"", time.monotonic() + seconds
+        try:
+            while len(told) < most and time.monotonic() < deadline:
+                alive = process.alive  # asked first: what it wrote before it ended is read
+                if select.select([reading], [], [], 0.05)[0]:
+                    data = os.read(reading, most - len(told))
+                    if not data:
+                        break
+                    told += data
+                elif not alive:
+                    break
+        finally:
+            os.close(reading)
+        process.kill()
+        return told, process
 
     def close(self) -> None:
         """End what runs, and remove the copy."""
