@@ -34,7 +34,6 @@ from mlops_lab import show
 from mlops_lab.errors import LabError, ServerError, WrongUsage
 from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.command import Print, Settings, build, make_guard, warn_if_open
-from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.memory import keep_little
 from mlops_lab.serve.core.watchdog import WATCHDOG
 from mlops_lab.serve.core.watcher import StoreWatcher
@@ -50,7 +49,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 BEAT_SECONDS = 1.0
 # A worker is stuck, and replaced, when its loop has not run for so long, or a call is so far past its deadline.
 STUCK_SECONDS = 30.0
-ENDING_SECONDS = Limits.drain_seconds + 5
+AFTER_DRAIN_SECONDS = 5.0
 
 
 class Worker:
@@ -76,6 +75,7 @@ class Worker:
         self._listener = listener
         self._settings = settings
         self._module = module
+        self._ending_seconds = ending_seconds(settings)
         self._socket = folder / f"{number}.sock"
         self._deaths = 0
         self._next_start = 0.0
@@ -131,14 +131,14 @@ class Worker:
             if self._channel.recv(4096, socket.MSG_DONTWAIT):
                 self._beat = now
         if self._told_to_end:
-            if now - self._told_to_end > ENDING_SECONDS:
+            if now - self._told_to_end > self._ending_seconds:
                 self.process.kill()
         elif now - self._beat > STUCK_SECONDS:
             self._told_to_end = now
             self.end()
             return (
                 f"warning: worker {self.number} (process {self.process.pid}) is stuck;"
-                f" it has {ENDING_SECONDS:g} s to answer what it can, then another takes its place"
+                f" it has {self._ending_seconds:g} s to answer what it can, then another takes its place"
             )
         return None
 
@@ -208,7 +208,7 @@ def supervise(settings: Settings, announce: Print, warn: Print, module: str = "m
                 workers.append(Worker(number, listener, settings, folder, module))
             _watch(workers, asked_to_end, lambda: announce(f"serving {url}"), warn)
         finally:
-            _end(workers, listener, settings.make_limits().drain_seconds)
+            _end(workers, listener, ending_seconds(settings))
 
 
 def _refuse(settings: Settings) -> None:
@@ -250,12 +250,17 @@ def _watch(workers: list[Worker], asked_to_end: threading.Event, announce: Any, 
         asked_to_end.wait(TICK)
 
 
-def _end(workers: list[Worker], listener: socket.socket, drain_seconds: float) -> None:
+def ending_seconds(settings: Settings) -> float:
+    """Return how long a worker may take that has been told to end: it drains, and closes its log."""
+    return settings.make_limits().drain_seconds + AFTER_DRAIN_SECONDS
+
+
+def _end(workers: list[Worker], listener: socket.socket, seconds: float) -> None:
     """Have everyone drain. What waits in the queue goes to those who still accept; the last one closes it."""
     for worker in workers:
         worker.end()
     listener.close()
-    deadline = time.monotonic() + drain_seconds + 5
+    deadline = time.monotonic() + seconds
     for worker in workers:
         worker.wait(deadline)
 

@@ -76,7 +76,10 @@ class AskForm(ipywidgets.VBox):  # type: ignore[misc]
             return
         self.result.value = fragments.exchange(self.answer) + self.answer[0]._repr_html_()
         self.texts[0].value = fragments.code(fragments.pretty(self.answer.response))
-        body = {"inputs": encode_inputs(values, self.specs)}
+        encoded = encode_inputs(values, self.specs)
+        # A model of one image takes it by the name that classifiers know, too.
+        one_image = len(self.specs) == 1 and self.specs[0].size
+        body = {"images": encoded[self.specs[0].name]} if one_image else {"inputs": encoded}
         self.texts[1].value = fragments.code(snippets.json_as_curl(self.url, body))
         self.texts[2].value = fragments.code(snippets.json_as_requests(self.url, body))
 

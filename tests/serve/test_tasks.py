@@ -203,8 +203,31 @@ def test_an_image_of_any_task_may_come_as_a_file_a_form_or_an_array(client):
     form = {"image": [(io.BytesIO(file), "a.png"), (io.BytesIO(file), "b.png")]}
     assert client.post("/models/paint", data=form).json["predictions"] == wanted * 2
     coded = base64.b64encode(file).decode()
+    field = b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n%s\r\n--x--\r\n'
+    texts = {"data": field % coded.encode(), "content_type": "multipart/form-data; boundary=x"}
+    assert client.post("/models/paint", **texts).json["predictions"] == wanted
     assert client.post("/models/paint", json={"image": coded}).json["predictions"] == wanted
     assert client.post("/models/paint", json={"inputs": {"photo": [coded]}}).json["predictions"] == wanted
+
+
+def test_an_encoded_image_may_be_dark_and_one_of_several_is_named(client):
+    dark, grey = (base64.b64encode(encode_png(np.full((4, 4), value, np.uint8))).decode() for value in (1, 9))
+    for body in ({"images": [dark, grey]}, {"inputs": [dark, grey]}, {"inputs": {"scan": [dark, grey]}}):
+        assert client.post("/models/sum", json=body).json["predictions"] == [{"tensor": 16}, {"tensor": 144}]
+        refused = client.post("/models/sum", json={key: [grey, "AAAA"] for key in body})
+        assert refused.status_code == 400 and refused.json["error"].startswith("Image 2 of 2: ")
+    mask = client.post("/models/sum", json={"inputs": [[[1] * 4] * 4]})
+    assert mask.status_code == 400 and "like a mask" in mask.json["error"]
+
+
+@pytest.mark.parametrize("key", ["images", "inputs"])
+def test_many_small_images_may_not_cost_more_than_a_large_one(key):
+    client = create_app(MODELS, limits=Limits(request_pixels=32)).test_client()
+    coded = base64.b64encode(encode_png(np.full((4, 4), 9, np.uint8))).decode()
+    assert client.post("/models/sum", json={key: [coded] * 2}).status_code == 200
+    answer = client.post("/models/sum", json={key: [coded] * 3})
+    assert answer.status_code == 413 and "Image 3 of 3: " in answer.json["error"]
+    assert "48 pixels; the limit is request_pixels=32" in answer.json["error"]
 
 
 @pytest.mark.parametrize(

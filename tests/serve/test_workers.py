@@ -175,13 +175,14 @@ IMPATIENT = """
 from mlops_lab.cli import main
 from mlops_lab.serve import workers
 
-workers.STUCK_SECONDS, workers.ENDING_SECONDS = 4.0, 1.0
+workers.STUCK_SECONDS, workers.AFTER_DRAIN_SECONDS = 4.0, 0.5
 raise SystemExit(main())
 """
 
 
 def test_a_stuck_worker_is_replaced(shared_models, image):
-    with started(shared_models, python=("-c", IMPATIENT)) as (process, port):
+    limit = ("--limit", "drain_seconds=0.5")
+    with started(shared_models, *limit, python=("-c", IMPATIENT)) as (process, port):
         first = {child.pid for child in children(process)}
         stuck = min(first)
         os.kill(stuck, signal.SIGSTOP)  # it runs no more, but its process is there
@@ -189,7 +190,7 @@ def test_a_stuck_worker_is_replaced(shared_models, image):
         assert until(lambda: len({w for w, *_ in samples(port, "mlops_lab_build")}) == 2)
         process.terminate()
         errors = process.communicate(timeout=20)[1]
-    assert f"process {stuck}) is stuck" in errors
+    assert f"process {stuck}) is stuck; it has 1 s to answer" in errors
     assert f"process {stuck}) ended with -9; another starts in" in errors
 
 

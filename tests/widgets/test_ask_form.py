@@ -5,11 +5,14 @@ from html import unescape
 
 import numpy as np
 import pytest
+import requests
 from task_models import CASES, MODELS, PIXELS
 
 from mlops_lab import serve, widgets
+from mlops_lab.engines.python import PythonEngine
 from mlops_lab.errors import ServerError, UnknownModel, WrongUsage
-from mlops_lab.image import encode_png
+from mlops_lab.image import InputSpec, encode_png
+from mlops_lab.predict import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +33,10 @@ def test_a_table_has_a_number_for_each_column(tasks):
     form.button.click()
     assert form.answer[0].value == 80.0 and "80" in text(form.result.value)
     assert "POST /models/price/v1" in text(form.result.value)
-    answer, curl, requests = (text(tab.value) for tab in form.texts)
+    answer, curl, code = (text(tab.value) for tab in form.texts)
     assert json.loads(answer) == form.answer.response
     assert """-d '{"inputs": {"house": [[3.0, 100.0]]}}'""" in curl
-    assert "json={'inputs': {'house': [[3.0, 100.0]]}}" in requests
+    assert "json={'inputs': {'house': [[3.0, 100.0]]}}" in code
 
 
 def test_text_has_a_box(tasks):
@@ -65,6 +68,19 @@ def test_an_image_is_a_file_and_a_mask_is_drawn(tasks):
     form.send()
     assert form.answer[0].mask.tolist() == CASES["paint"][1][0]["mask"]
     assert form.result.value.count("data:image/png") == 4 and "blue" in text(form.result.value)
+
+
+@pytest.mark.parametrize("name, field", [("paint", "photo"), ("coin", "image")])
+def test_the_command_for_an_image_is_one_that_its_model_takes(name, field):
+    coin = Predictor("coin", 1, InputSpec((4, 4, 1), size=(4, 4)), ("a", "b"), PythonEngine(lambda x: np.eye(2)[:1]))
+    with serve.start([coin, *MODELS], name="image commands") as running:
+        form = widgets.ask(running, name)
+        content = memoryview(encode_png(np.full((4, 4), 9, np.uint8)))
+        file = {"name": "a.png", "type": "image/png", "size": 1, "last_modified": datetime.now(UTC)}
+        form.fields[field][0].value = ({**file, "content": content},)
+        form.send()
+        body = json.loads(re.search("-d '(.*?)' http", text(form.texts[1].value))[1])
+        assert requests.post(form.url, json=body, timeout=5).json() == form.answer.response
 
 
 def test_what_the_server_refuses_is_said(tasks):

@@ -137,8 +137,7 @@ def decode_json(body: bytes, spec: InputSpec, limits: Limits) -> Images:
         received = f"an object with {named}" if isinstance(message, dict) else f"a {type(message).__name__}"
         raise BadRequest(f"The JSON body is {received}.", 'Send {"image": …} or {"images": [ … ]}.')
     check_batch(len(items), limits)
-    budget = PixelBudget(limits)
-    return _each(items, lambda item: json_image(item, spec, limits, budget))
+    return read_images(items, spec, limits, PixelBudget(limits))
 
 
 def only_rows(content: Any, spec: InputSpec) -> list[Any]:
@@ -171,7 +170,12 @@ def _each(items: Sequence[Any], read: Callable[[Any], NDArray[Any]]) -> list[NDA
     return images
 
 
-def json_image(item: Any, spec: InputSpec, limits: Limits, budget: PixelBudget | None = None) -> NDArray[Any]:
+def read_images(items: Sequence[Any], spec: InputSpec, limits: Limits, budget: PixelBudget) -> list[NDArray[Any]]:
+    """Return the images in a list of JSON; the budget is that of the whole request."""
+    return _each(items, lambda item: _json_image(item, spec, limits, budget))
+
+
+def _json_image(item: Any, spec: InputSpec, limits: Limits, budget: PixelBudget) -> NDArray[Any]:
     """Return one image, or one array for a model that takes no images: base64 of a file, or nested lists."""
     if isinstance(item, str):
         return decode_image(decode_base64(item), spec, limits, budget)

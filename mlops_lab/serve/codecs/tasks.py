@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import image
-from mlops_lab.answers import from_outputs
 from mlops_lab.errors import BadRequest, UnsupportedMedia
 from mlops_lab.inputs import InputSpec
 from mlops_lab.predict import Predictor
@@ -40,12 +39,14 @@ def decode(kind: str, body: bytes, predictor: Predictor, limits: Limits) -> Batc
     raise UnsupportedMedia(received, f"Send application/json: {form(predictor)}")
 
 
-def decode_form(files: Sequence[bytes], fields: Sequence[str], predictor: Predictor, limits: Limits) -> Batch:
-    """Return the images of a form's ``image`` fields, for a model that takes one image."""
+def decode_form(
+    files: Sequence[bytes], fields: Sequence[str], predictor: Predictor, limits: Limits, texts: Sequence[str] = ()
+) -> Batch:
+    """Return the images of a form's ``image`` fields, for a model that takes one image: files, and texts in base64."""
     specs = predictor.signature.inputs
     if len(specs) > 1 or specs[0].size is None:
         raise UnsupportedMedia(f"{predictor.name} takes no form.", f"Send application/json: {form(predictor)}")
-    return Batch(images.decode_form(files, fields, specs[0], limits))
+    return Batch(images.decode_form(files, fields, specs[0], limits, texts))
 
 
 def decode_json(body: bytes, predictor: Predictor, limits: Limits) -> Batch:
@@ -53,7 +54,7 @@ def decode_json(body: bytes, predictor: Predictor, limits: Limits) -> Batch:
     message = images.parse_json(body, limits)
     specs = predictor.signature.inputs
     if isinstance(message, dict) and list(message) == ["inputs"]:
-        return Batch(inputs=named_inputs(message["inputs"], predictor, limits))
+        return Batch(inputs=named_inputs(message["inputs"], predictor, limits), decoded=True)
     if len(specs) == 1 and specs[0].size:
         return Batch(images.decode_json(body, specs[0], limits))
     keys = ", ".join(sorted(key[:40] for key in message)[:8]) if isinstance(message, dict) else ""
@@ -98,7 +99,8 @@ def named_inputs(content: Any, predictor: Predictor, limits: Limits) -> Tensors:
         sent = ", ".join(sorted(name[:40] for name in columns)[:8]) or "none"
         message = f"The model {predictor.name!r} takes the inputs {', '.join(names)}; received {sent}."
         raise BadRequest(message, f"Send {form(predictor)}")
-    return {spec.name: to_array(columns[spec.name], spec, limits) for spec in specs}
+    budget = images.PixelBudget(limits)
+    return {spec.name: to_array(columns[spec.name], spec, limits, budget) for spec in specs}
 
 
 def _by_name(rows: Any, names: list[str], predictor: Predictor) -> dict[str, list[Any]]:
@@ -108,14 +110,14 @@ def _by_name(rows: Any, names: list[str], predictor: Predictor) -> dict[str, lis
     return {name: [row[name] for row in rows] for name in names}
 
 
-def to_array(items: Any, spec: InputSpec, limits: Limits) -> NDArray[Any]:
-    """Return the examples of one input as the model takes them."""
+def to_array(items: Any, spec: InputSpec, limits: Limits, budget: images.PixelBudget | None = None) -> NDArray[Any]:
+    """Return the examples of one input as the model takes them; the budget is that of the whole request."""
     if not isinstance(items, list):
         message = f"The input {spec.name!r} is a {type(items).__name__}, and not a list of examples."
         raise BadRequest(message, f"Send a list, each {tensors.one(spec)}.")
     check_length(len(items), limits)
     if spec.size:
-        return image.to_input([images.json_image(item, spec, limits) for item in items], spec)
+        return image.to_input(images.read_images(items, spec, limits, budget or images.PixelBudget(limits)), spec)
     if spec.columns and all(isinstance(item, dict) for item in items):
         items = [_in_order(item, spec) for item in items]
     return with_batch(tensors.from_lists(items, spec), spec)
@@ -146,16 +148,14 @@ def with_batch(array: NDArray[Any], spec: InputSpec) -> NDArray[Any]:
     return array
 
 
-def encode(predictor: Predictor, outputs: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+def encode(predictor: Predictor, answers: Sequence[Any]) -> dict[str, Any]:
     """Return the answer to a request: one entry of ``predictions`` for each example.
 
     Examples
     --------
-    >>> from mlops_lab.signature import OutputSpec, Signature
-    >>> signature = Signature((InputSpec((2,)),), (OutputSpec("price", "regression", (1,), role="value"),))
-    >>> model = Predictor("price", 1, InputSpec((2,)), (), engine=None, signature=signature)
-    >>> encode(model, {"price": np.array([[23.4]], np.float32)})
+    >>> from mlops_lab.answers import Value
+    >>> encode(Predictor("price", 1, InputSpec((2,)), (), engine=None), [Value(23.4)])
     {'model': 'price', 'version': 'v1', 'predictions': [{'value': 23.4}]}
     """
-    predictions = [answer.to_dict() for answer in from_outputs(outputs, predictor.signature)]
+    predictions = [answer.to_dict() for answer in answers]
     return {"model": predictor.name, "version": f"v{predictor.version}", "predictions": predictions}

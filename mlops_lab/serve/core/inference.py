@@ -6,7 +6,7 @@ A request is routed, admitted, decoded, computed, checked and reported here, and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import image, tensors
-from mlops_lab.answers import summary_rows
+from mlops_lab.answers import from_outputs, summary_rows
 from mlops_lab.errors import BadRequest, LabError, TooLarge
 from mlops_lab.predict import PredictionEvent, Predictor
 from mlops_lab.serve.core import timing
@@ -36,14 +36,16 @@ Result = TypeVar("Result")
 class Batch:
     """The examples of one request: images, or the tensors that a client prepared itself.
 
-    ``inputs`` are those tensors by name, for a model that is not a plain classifier. ``message`` is what the protocol
-    needs of the request to encode the answer.
+    ``inputs`` are those tensors by name, for a model that is not a plain classifier; ``decoded`` tells that the images
+    among them came as pixels 0–255, so that their scale is right. ``message`` is what the protocol needs of the request
+    to encode the answer.
     """
 
     images: Images | None = None
     tensor: NDArray[Any] | None = None
     message: Any = None
     inputs: Tensors | None = None
+    decoded: bool = False
 
     def __len__(self) -> int:
         examples = self.images if self.tensor is None else self.tensor
@@ -75,6 +77,8 @@ class Inference:
         Time of the engine.
     inputs, outputs
         The named inputs and outputs of a model that is not a plain classifier; ``None`` for one that is.
+    answers
+        What those outputs say of each example, as :func:`mlops_lab.answers.from_outputs` returns it; else empty.
     """
 
     request_id: str
@@ -84,6 +88,7 @@ class Inference:
     seconds: float
     inputs: Tensors | None = None
     outputs: Tensors | None = None
+    answers: Sequence[Any] = ()
 
     def to_event(self) -> PredictionEvent:
         """Return the answer as logs keep it."""
@@ -215,14 +220,14 @@ class InferenceService:
         check_rows(rows, len(tensor), predictor, prepared=batch.tensor is not None)
         context.record_stage("infer")
         if route.record is not None:
-            route.record(tensor, rows, 1000 * seconds)
+            route.record(tensor, rows, 1000 * seconds, ())
         return self._report(Inference(context.request_id, predictor, batch, rows, seconds), context)
 
     def _compute_named(self, route: Route, batch: Batch, context: RequestContext) -> Inference:
         """Compute the named outputs of a model that is more than one row of probabilities for one input."""
         predictor = route.predictor
         inputs = tensors.check_inputs(to_inputs(batch, predictor), predictor)
-        if batch.images is None:
+        if batch.images is None and not batch.decoded:
             for spec in predictor.signature.inputs:
                 check_tensor_scale(inputs[spec.name], spec)
         context.record_stage("decode")
@@ -237,11 +242,13 @@ class InferenceService:
             timing.current.reset(token)
         seconds = time.perf_counter() - started
         context.record_stage("infer")
+        answers = from_outputs(outputs, predictor.signature)  # once, for counts and for the routes of the course
         if route.record is not None:
-            route.record(inputs, outputs, 1000 * seconds)
+            route.record(inputs, outputs, 1000 * seconds, answers)
         first = predictor.signature.outputs[0]
         rows = class_rows(outputs[first.name].reshape(len(batch), -1), first)
-        return self._report(Inference(context.request_id, predictor, batch, rows, seconds, inputs, outputs), context)
+        found = Inference(context.request_id, predictor, batch, rows, seconds, inputs, outputs, answers)
+        return self._report(found, context)
 
     def _report(self, inference: Inference, context: RequestContext) -> Inference:
         context.predictor = inference.predictor

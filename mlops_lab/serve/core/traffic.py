@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from os import PathLike
@@ -59,17 +59,16 @@ class VersionStats:
     milliseconds: float = 0.0
     labels: Counter[str] = field(default_factory=Counter)
 
-    def add(self, rows: Answered, predictor: Predictor, milliseconds: float) -> None:
-        """Count one request."""
+    def add(self, rows: Answered, predictor: Predictor, milliseconds: float, answers: Sequence[Any]) -> None:
+        """Count one request; ``answers`` are what the rows of any other model than a plain classifier say."""
         self.requests += 1
         self.milliseconds += milliseconds
         if isinstance(rows, dict):
-            found = from_outputs(rows, predictor.signature)
-            self.images += len(found)
-            confidences = [answer.confidence for answer in found if isinstance(answer, Prediction)]
+            self.images += len(answers)
+            confidences = [answer.confidence for answer in answers if isinstance(answer, Prediction)]
             self.classified += len(confidences)
             self.confidence += sum(confidences)
-            names = (name for answer in found for name in classes_of(answer))
+            names = (name for answer in answers for name in classes_of(answer))
             self.labels.update(name for name in names if name in self.labels or len(self.labels) < MAX_LABELS)
             return
         self.images += len(rows)
@@ -122,7 +121,7 @@ class Route(NamedTuple):
     """The version that answers one request, and a function that records its answer, if anything is to be recorded."""
 
     predictor: Predictor
-    record: Callable[[Any, Any, float], None] | None = None
+    record: Callable[[Any, Any, float, Sequence[Any]], None] | None = None
 
 
 class TrafficRouter:
@@ -170,9 +169,9 @@ class TrafficRouter:
         shadow = entry.loaded.get(settings.shadow or 0)
         stats = self._stats_of(name, settings)
 
-        def record(tensor: Asked, rows: Answered, milliseconds: float) -> None:
+        def record(tensor: Asked, rows: Answered, milliseconds: float, answers: Sequence[Any]) -> None:
             with self._lock:
-                stats.served.setdefault(chosen.version, VersionStats()).add(rows, chosen, milliseconds)
+                stats.served.setdefault(chosen.version, VersionStats()).add(rows, chosen, milliseconds, answers)
             if shadow is not None and shadow is not chosen:
                 self._submit(ShadowRequest(stats, shadow, chosen, tensor, rows, milliseconds, request_id))
 

@@ -67,7 +67,8 @@ class Watchdog:
     Attributes
     ----------
     calls
-        The calls under way. Whoever computes adds its call, and removes it while holding ``lock``.
+        The calls under way. Whoever computes adds its call, and removes it while holding ``lock``: in place, since each
+        request of one image does so.
     parked
         Whether the thread sleeps, so that :meth:`wake` must be called.
 
@@ -94,20 +95,20 @@ class Watchdog:
         self._wake.set()
 
     @contextmanager
-    def watching(self, predictor: Predictor, seconds: float) -> Iterator[Call]:
+    def watching(self, predictor: Predictor, seconds: float) -> Iterator[None]:
         """Watch what is computed for nobody who waits, such as a shadow.
 
         Raises
         ------
         DeadlineExceeded
-            It took longer than so many seconds.
+            It took longer than so many seconds, and was interrupted; a call that returns late raises nothing.
         """
         call = Call(predictor, ModelQueue(), time.perf_counter() + seconds, seconds)
         self.calls[id(call)] = call
         if self.parked:
             self.wake()
         try:
-            yield call
+            yield
         except Exception as error:
             if call.overdue:
                 raise call.error() from error

@@ -220,7 +220,7 @@ def status(context: ServiceContext, request: Any) -> Any:
     """Answer ``GetModelStatus``."""
     spec = request.model_spec
     version = str(spec.version.value) if spec.HasField("version") else ""
-    listed = tfserving.states(context.service.registry, spec.name, version.lstrip("-"), spec.version_label)
+    listed = tfserving.states(context.service.registry, spec.name, version, spec.version_label)
     answer = tensorflow_serving_pb2.GetModelStatusResponse()
     for item in listed:
         entry = answer.model_version_status.add(version=int(item["version"]))

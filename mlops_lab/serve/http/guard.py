@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from mlops_lab.errors import ForeignPage, LabError, Misdirected
 from mlops_lab.serve.ports import LOOPBACK
+from mlops_lab.serve.rest.cors import ANY, is_allowed
 
-ANY = "*"
 SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
 # What a browser says of a request that the visitor began, or a page of the same site; pages cannot forge it.
 OWN_SITES = (b"same-origin", b"same-site", b"none")
@@ -76,8 +76,7 @@ class BrowserGuard:
 
     def _is_cross_site(self, fields: dict[bytes, bytes], host: bytes) -> bool:
         origin, site = fields.get(b"origin"), fields.get(b"sec-fetch-site")
-        allowed = self.origins()
-        if origin is not None and (ANY in allowed or origin.decode("latin-1") in allowed):
+        if origin is not None and is_allowed(self.origins(), origin.decode("latin-1")):
             return False
         if site is not None:
             return site not in OWN_SITES
@@ -91,7 +90,6 @@ def guard_for(
     host: str,
     allowed_hosts: Collection[str] = (),
     origins: Callable[[], Collection[str]] = tuple,
-    public_hosts: Collection[str] = (),
 ) -> BrowserGuard:
     """Return the guard of a server.
 
@@ -100,15 +98,14 @@ def guard_for(
     host
         The address it listens on. On loopback only loopback's names are known; else those of this machine, and every
         IP address.
-    allowed_hosts, public_hosts
+    allowed_hosts
         More names; ``*`` for any.
     origins
         As for :class:`BrowserGuard`.
     """
-    more = {*allowed_hosts, *public_hosts}
-    if ANY in more:
+    if ANY in allowed_hosts:
         return BrowserGuard(None, origins=origins)
-    names = {*LOOPBACK, host, *more}
+    names = {*LOOPBACK, host, *allowed_hosts}
     if host not in LOOPBACK:
         names |= {socket.gethostname(), socket.gethostname().partition(".")[0]}
     known = frozenset(_without_port(name.lower()) for name in names)

@@ -10,18 +10,17 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 import mlops_lab
-from mlops_lab.answers import classes_of, from_outputs
+from mlops_lab.answers import classes_of
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.core.admission import AdmissionController
 from mlops_lab.serve.core.inference import Inference
@@ -107,7 +106,7 @@ class Metrics:
     def predicted(self, inference: Inference) -> None:
         """Count the classes that a version answered; a model that answers numbers alone has none."""
         if inference.outputs is not None:
-            return self._count_answers(inference.predictor, inference.outputs)
+            return self._count_answers(inference.predictor, inference.answers)
         labels = inference.predictor.labels
         with self._lock:
             classes = self._of(inference.predictor).classes
@@ -115,8 +114,8 @@ class Metrics:
                 known = index < min(MAX_CLASSES, len(labels))
                 classes[labels[index] if known else str(index) if index < MAX_CLASSES else "(other)"] += 1
 
-    def _count_answers(self, predictor: Predictor, outputs: Mapping[str, NDArray[Any]]) -> None:
-        names = [name for answer in from_outputs(outputs, predictor.signature) for name in classes_of(answer)]
+    def _count_answers(self, predictor: Predictor, answers: Iterable[Any]) -> None:
+        names = [name for answer in answers for name in classes_of(answer)]
         with self._lock:
             classes = self._of(predictor).classes
             for name in names:

@@ -55,6 +55,17 @@ def _parse(origin: str) -> str:
     return _DEFAULT_PORT.sub(r"\1\2", text)
 
 
+def is_allowed(allowed: Collection[str], origin: str) -> bool:
+    """Return whether pages of an origin may send requests and read the answers.
+
+    Examples
+    --------
+    >>> is_allowed({"*"}, "https://example.org"), is_allowed(set(), "https://example.org")
+    (True, False)
+    """
+    return ANY in allowed or origin in allowed
+
+
 def cors_headers(allowed: frozenset[str], origin: str) -> Headers:
     """Return the header fields of an answer to a page of an origin; none where no origin is allowed.
 
@@ -74,4 +85,4 @@ def cors_headers(allowed: frozenset[str], origin: str) -> Headers:
 
 def preflight_headers(allowed: frozenset[str], origin: str) -> Headers | None:
     """Return what an allowed page is told before it sends a request; None where its origin is not allowed."""
-    return list(_PREFLIGHT) if origin and (ANY in allowed or origin in allowed) else None
+    return list(_PREFLIGHT) if origin and is_allowed(allowed, origin) else None

@@ -70,7 +70,7 @@ def respond(
     try:
         found = service.infer(request.name, request.version, decode, context, ticket)
         if found.outputs is not None:
-            return json_reply(tasks.encode(found.predictor, found.outputs))
+            return json_reply(tasks.encode(found.predictor, found.answers))
         return Reply(200, [("Content-Type", JSON)], images.encode(found.predictor, found.rows))
     except Exception as error:
         return failed(error, context)
@@ -78,22 +78,26 @@ def respond(
 
 def decode_images(request: ImageRequest, spec: InputSpec, limits: Limits) -> Images:
     """Return the images in a request, whatever its content type."""
-    content = request.read()
+    content = read_whole(request, limits)
     if isinstance(content, Form):
         return images.decode_form(content.files, content.fields, spec, limits, content.texts)
-    if request.content_encoding:
-        content = body.decompress(content, request.content_encoding, limits)
     return images.decode(request.content_type, content, spec, limits)
 
 
 def decode_examples(request: ImageRequest, predictor: Predictor, limits: Limits) -> Batch:
     """Return the examples in a request to a model that is not a plain classifier."""
-    content = request.read()
+    content = read_whole(request, limits)
     if isinstance(content, Form):
-        return tasks.decode_form(content.files, content.fields, predictor, limits)
-    if request.content_encoding:
-        content = body.decompress(content, request.content_encoding, limits)
+        return tasks.decode_form(content.files, content.fields, predictor, limits, content.texts)
     return tasks.decode(request.content_type, content, predictor, limits)
+
+
+def read_whole(request: ImageRequest, limits: Limits) -> bytes | Form:
+    """Return the parts of a form, or the body of a request, decompressed."""
+    content = request.read()
+    if isinstance(content, Form) or not request.content_encoding:
+        return content
+    return body.decompress(content, request.content_encoding, limits)
 
 
 def current_request(limits: Limits, name: str = "", version: str = "") -> ImageRequest:

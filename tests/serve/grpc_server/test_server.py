@@ -232,6 +232,8 @@ def test_model_status_tells_what_answers_and_why_the_rest_does_not(call):
     assert [(item.version, item.state, item.status.error_code) for item in listed] == [(2, 50, 2), (1, 30, 0)]
     request.model_spec.version.value = 9
     assert call.refusal(path, request) == ("NOT_FOUND", "Could not find version 9 of model bright")
+    request.model_spec.version.value = -1
+    assert call.refusal(path, request) == ("NOT_FOUND", "Could not find version -1 of model bright")
 
 
 def test_the_models_cannot_be_replaced_from_outside(call):
