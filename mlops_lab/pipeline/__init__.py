@@ -19,14 +19,16 @@ from mlops_lab.pipeline.running import release
 if TYPE_CHECKING:
     from mlops_lab.pipeline.loop.canary import run_canary
     from mlops_lab.pipeline.loop.config import LoopConfig, read_config
-    from mlops_lab.pipeline.loop.day_report import Day
+    from mlops_lab.pipeline.loop.day_report import Day, Hour
     from mlops_lab.pipeline.loop.history import LoopHistory, LoopRun, read_history
     from mlops_lab.pipeline.loop.running import run_loop
     from mlops_lab.pipeline.loop.simulation import day
+    from mlops_lab.pipeline.loop.workflow import render_workflow
 
 # The loop is imported on first use: a release needs neither training nor monitoring.
 _LOOP = {
     "Day": "day_report",
+    "Hour": "day_report",
     "LoopConfig": "config",
     "LoopHistory": "history",
     "LoopRun": "history",
@@ -34,12 +36,14 @@ _LOOP = {
     "read_config": "config",
     "read_history": "history",
     "run_canary": "canary",
+    "render_workflow": "workflow",
     "run_loop": "running",
 }
 
 __all__ = [
     "ConsoleReporter",
     "Day",
+    "Hour",
     "LoopConfig",
     "LoopHistory",
     "LoopRun",
@@ -53,6 +57,7 @@ __all__ = [
     "read_history",
     "release",
     "releases",
+    "render_workflow",
     "run_canary",
     "run_loop",
 ]

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from mlops_lab import show
-from mlops_lab.pipeline.loop.history import LoopRun
+from mlops_lab.pipeline.loop.history import PAGE, LoopRun
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,10 @@ class Day:
         """Return the picture as SVG, in the colours of the page that it stands on."""
         return draw(self)
 
+    def page(self) -> str:
+        """Return one HTML file for light and dark."""
+        return PAGE.format(title=escape(f"Two days in production of {self.name}"), body=self._repr_html_())
+
     def _repr_html_(self) -> str:
         asked = sum(one.requests for one in self.hours)
         state = show.state("error" if self.failed else "ok", f"{self.failed} of {asked:,} images got no answer")
@@ -149,22 +153,38 @@ FILLS = (show.MUTED, show.BAR, show.STATES["ok"][1])
 def draw(day: Day) -> str:
     """Return the accuracy by hour, what the monitor made of it, the versions that answered, and the events."""
     step = (WIDTH - LEFT - RIGHT) / max(1, len(day.hours))
-    places = {one.start: LEFT + place * step for place, one in enumerate(day.hours)}
-    parts = [*_worlds(day, step), *_axes(day, step), *_bands(day, step), *_line(day, step), *_events(day, places, step)]
+    parts = [*_worlds(day, step), *_axes(day, step), *_versions(day, step), *_legend(day), *_line(day, step)]
+    body = "".join([*parts, *_events(day, step)])
     height = TOP + PLOT + BAND + BOTTOM
     words = escape("; ".join(f"{one.clock} {one.kind}" for one in day.events), quote=True)
-    style = f"max-width: 100%; height: auto; {show.FONT}; color: {show.TEXT}"
     label = f"Accuracy of {day.name} by hour over two days. {words}"
-    return f'<svg role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" style="{style}">{"".join(parts)}</svg>'
+    style = f"max-width: 100%; height: auto; {show.FONT}; color: {show.TEXT}"
+    box = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}"'
+    return f'<svg role="img" aria-label="{label}" {box} style="{style}">{body}</svg>'
 
 
 def _y(value: float) -> float:
     return TOP + PLOT * (1 - value)
 
 
-def _text(x: float, y: float, words: str, *, anchor: str = "middle", colour: str = show.MUTED, more: str = "") -> str:
-    style = f"fill: {colour}; font-size: 12px; {more}"
+def _text(x: float, y: float, words: str, *, anchor: str = "middle", colour: str = show.MUTED, size: int = 12) -> str:
+    style = f"fill: {colour}; font-size: {size}px"
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" style="{style}">{escape(words)}</text>'
+
+
+def _rule(start: tuple[float, float], end: tuple[float, float], colour: str, more: str = "") -> str:
+    (x1, y1), (x2, y2) = start, end
+    places = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'<line {places} style="stroke: {colour}; {more}"/>'
+
+
+def _box(x: float, y: float, width: float, height: float, colour: str, opacity: float) -> str:
+    places = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'<rect {places} style="fill: {colour}; opacity: {opacity}"/>'
+
+
+def _dot(x: float, y: float) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" style="fill: {show.BAR}"/>'
 
 
 def _worlds(day: Day, step: float) -> list[str]:
@@ -175,10 +195,8 @@ def _worlds(day: Day, step: float) -> list[str]:
             continue
         if day.hours and day.hours[start].world in WORLDS:
             colour, words = WORLDS[day.hours[start].world]
-            x, width = LEFT + start * step, (place - start) * step
-            parts.append(
-                f'<rect x="{x:.1f}" y="{TOP}" width="{width:.1f}" height="{PLOT}" style="fill: {colour}; opacity: 0.12"/>'
-            )
+            x = LEFT + start * step
+            parts.append(_box(x, TOP, (place - start) * step, PLOT, colour, 0.12))
             parts.append(_text(x + 4, TOP + PLOT - 6, words, anchor="start", colour=colour))
         start = place
     return parts
@@ -187,56 +205,46 @@ def _worlds(day: Day, step: float) -> list[str]:
 def _axes(day: Day, step: float) -> list[str]:
     parts = []
     for value in (0.0, 0.25, 0.5, 0.75, 1.0):
-        parts.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_y(value)}" y2="{_y(value)}" style="stroke: {show.LINE}"/>'
-        )
+        parts.append(_rule((LEFT, _y(value)), (WIDTH - RIGHT, _y(value)), show.LINE))
         parts.append(_text(LEFT - 6, _y(value) + 4, f"{value:g}", anchor="end"))
+    bottom, before = TOP + PLOT + BAND, -1
     for place, hour in enumerate(day.hours):
-        clock = time.gmtime(hour.start)
-        x = LEFT + place * step
+        clock, x = time.gmtime(hour.start), LEFT + place * step
         if clock.tm_hour % 2 == 0:
-            parts.append(_text(x, TOP + PLOT + BAND + 20, str(clock.tm_hour)))
-        if place == 0 or clock.tm_yday != time.gmtime(day.hours[place - 1].start).tm_yday:
-            parts.append(_text(x, TOP + PLOT + BAND + 38, time.strftime("%A", clock), anchor="start", colour=TEXT))
-            parts.append(
-                f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{TOP + PLOT + BAND + 26}" style="stroke: {show.LINE}"/>'
-            )
+            parts.append(_text(x, bottom + 20, str(clock.tm_hour)))
+        if clock.tm_yday != before:
+            parts.append(_text(x, bottom + 38, time.strftime("%A", clock), anchor="start", colour=TEXT))
+            parts.append(_rule((x, TOP), (x, bottom + 26), show.LINE))
+        before = clock.tm_yday
     return parts
 
 
-def _bands(day: Day, step: float) -> list[str]:
+def _colour(number: int) -> str:
+    return FILLS[(number - 1) % len(FILLS)]
+
+
+def _versions(day: Day, step: float) -> list[str]:
     """Return, below the plot, which version answered what part of each hour."""
-    parts = []
+    parts = [_text(LEFT - 6, TOP + PLOT + 15, "version", anchor="end", size=10)]
     for place, hour in enumerate(day.hours):
-        total, x = max(1, sum(hour.served.values())), LEFT + place * step
-        top = float(TOP + PLOT + 3)
+        top, total = float(TOP + PLOT + 3), max(1, sum(hour.served.values()))
         for number, count in sorted(hour.served.items()):
             height = BAND * count / total
-            fill = FILLS[(number - 1) % len(FILLS)]
-            parts.append(
-                f'<rect x="{x:.1f}" y="{top:.1f}" width="{step - 0.5:.1f}" height="{height:.1f}" style="fill: {fill}; opacity: 0.75"/>'
-            )
+            parts.append(_box(LEFT + place * step, top, step - 0.5, height, _colour(number), 0.75))
             top += height
-    parts.append(_text(LEFT - 6, TOP + PLOT + 15, "version", anchor="end", more="font-size: 10px"))
-    x = float(WIDTH - RIGHT)
-    legend = TOP + PLOT + BAND + 58
-    for number in reversed(day.versions):
-        fill = FILLS[(number - 1) % len(FILLS)]
-        parts.append(_text(x, legend, f"v{number}", anchor="end"))
-        parts.append(
-            f'<rect x="{x - 32:.1f}" y="{legend - 9}" width="11" height="11" style="fill: {fill}; opacity: 0.75"/>'
-        )
-        x -= 48
-    parts.append(
-        f'<line x1="{LEFT}" x2="{LEFT + 22}" y1="{legend - 4}" y2="{legend - 4}" style="stroke: {TEXT}; stroke-width: 2"/>'
-    )
-    parts.append(_text(LEFT + 28, legend, "true accuracy", anchor="start"))
-    parts.append(
-        f'<line x1="{LEFT + 130}" x2="{LEFT + 130}" y1="{legend - 12}" y2="{legend + 2}" style="stroke: {show.BAR}; opacity: 0.6"/>'
-    )
-    parts.append(f'<circle cx="{LEFT + 130}" cy="{legend - 5}" r="3.5" style="fill: {show.BAR}"/>')
-    parts.append(_text(LEFT + 140, legend, "what the monitor knew, with its interval", anchor="start"))
     return parts
+
+
+def _legend(day: Day) -> list[str]:
+    y, x = TOP + PLOT + BAND + 58, float(WIDTH - RIGHT)
+    parts = []
+    for number in reversed(day.versions):
+        parts += [_text(x, y, f"v{number}", anchor="end"), _box(x - 32, y - 9, 11, 11, _colour(number), 0.75)]
+        x -= 48
+    parts += [_rule((LEFT, y - 4), (LEFT + 22, y - 4), TEXT, "stroke-width: 2")]
+    parts += [_text(LEFT + 28, y, "true accuracy", anchor="start")]
+    parts += [_rule((LEFT + 130, y - 12), (LEFT + 130, y + 2), show.BAR, "opacity: 0.6"), _dot(LEFT + 130, y - 5)]
+    return [*parts, _text(LEFT + 140, y, "what the monitor knew, with its interval", anchor="start")]
 
 
 def _line(day: Day, step: float) -> list[str]:
@@ -244,28 +252,22 @@ def _line(day: Day, step: float) -> list[str]:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     parts = [f'<polyline points="{path}" style="fill: none; stroke: {TEXT}; stroke-width: 2"/>']
     for (x, _), hour in zip(points, day.hours, strict=True):
-        if hour.estimate is None or hour.low is None or hour.high is None:
-            continue
-        low, high = _y(hour.low), _y(hour.high)
-        parts.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{high:.1f}" y2="{low:.1f}" style="stroke: {show.BAR}; opacity: 0.6"/>'
-        )
-        parts.append(f'<circle cx="{x:.1f}" cy="{_y(hour.estimate):.1f}" r="3.5" style="fill: {show.BAR}"/>')
+        if hour.estimate is not None and hour.low is not None and hour.high is not None:
+            parts.append(_rule((x, _y(hour.high)), (x, _y(hour.low)), show.BAR, "opacity: 0.6"))
+            parts.append(_dot(x, _y(hour.estimate)))
     return parts
 
 
-def _events(day: Day, places: Mapping[float, float], step: float) -> list[str]:
+def _events(day: Day, step: float) -> list[str]:
     """Return a numbered mark for each event; the numbers are those of the table below the picture."""
-    parts, taken = [], []
+    parts: list[str] = []
+    taken: list[float] = []
     for number, event in enumerate(day.events, start=1):
-        x = places.get(event.time, LEFT + step * sum(hour.start < event.time for hour in day.hours))
+        x = LEFT + step * sum(hour.start < event.time for hour in day.hours)
         level = sum(abs(x - other) < 17 for other in taken)
         taken.append(x)
-        y = TOP - 10 - 18 * (level % 2)
-        x += 18 * (level // 2)
-        parts.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y + 8}" y2="{TOP + PLOT}" stroke-dasharray="3 3" style="stroke: {show.MUTED}"/>'
-        )
+        x, y = x + 18 * (level // 2), TOP - 10 - 18 * (level % 2)
+        parts.append(_rule((x, y + 8), (x, TOP + PLOT), show.MUTED, "stroke-dasharray: 3 3"))
         parts.append(f'<circle cx="{x:.1f}" cy="{y}" r="8.5" style="fill: none; stroke: {TEXT}"/>')
         parts.append(_text(x, y + 4, str(number), colour=TEXT))
     return parts

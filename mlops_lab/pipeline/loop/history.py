@@ -147,17 +147,33 @@ class LoopHistory:
 
     def page(self) -> str:
         """Return one HTML file for light and dark, with every run in detail."""
-        body = self._repr_html_() + "".join(run._repr_html_() for run in reversed(self.runs))
-        style = "body { font-family: system-ui, sans-serif; margin: 16px; background: Canvas; color: CanvasText }"
-        head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(self.name)}</title>'
-        return f'<!doctype html><html lang="en"><head>{head}<meta name="color-scheme" content="light dark"><style>{style}{DARK}</style></head><body>{body}</body></html>\n'
+        runs = "".join(
+            f"<details{' open' if run is self.runs[-1] else ''}><summary>{html.escape(run.started)}: "
+            f"{html.escape(run.state)}</summary>{run._repr_html_()}</details>"
+            for run in reversed(self.runs)
+        )
+        body = self._repr_html_() + runs
+        return PAGE.format(title=html.escape(f"The loop of {self.name}"), body=body)
 
 
-DARK = (
-    ":root { --jp-content-font-color2: #5f6368; --jp-border-color2: #bdbdbd } @media (prefers-color-scheme: dark) { :root {"
-    " --jp-content-font-color2: #b0b0b0; --jp-border-color2: #5f6368; --jp-success-color1: #81c784; --jp-warn-color1: #ffb74d;"
-    " --jp-error-color1: #ef9a9a; --jp-brand-color1: #64b5f6 } }"
-)
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>
+body {{ font-family: system-ui, sans-serif; margin: 16px; background: Canvas; color: CanvasText }}
+@media (prefers-color-scheme: dark) {{ :root {{
+  --jp-content-font-color2: #b0b0b0; --jp-border-color2: #5f6368; --jp-brand-color1: #64b5f6;
+  --jp-success-color1: #81c784; --jp-warn-color1: #ffb74d; --jp-error-color1: #ef9a9a }} }}
+</style>
+</head>
+<body>{body}</body>
+</html>
+"""
+TEXT = "var(--jp-content-font-color1, currentColor)"
 LEFT, TOP, CELL, ROW, SHOWN = 132, 84, 26, 24, 60
 KINDS = {"passed": "ok", "cached": "info", "failed": "error", "running": "info"}
 
@@ -165,10 +181,7 @@ KINDS = {"passed": "ok", "cached": "info", "failed": "error", "running": "info"}
 def _drawing(history: LoopHistory) -> str:
     runs = history.runs[-SHOWN:]
     right = LEFT + CELL * len(STEPS)
-    parts = [
-        f'<text transform="translate({LEFT + CELL * place + 17} {TOP - 10}) rotate(-52)" style="fill: var(--jp-content-font-color1, currentColor)">{step}</text>'
-        for place, step in enumerate(STEPS)
-    ]
+    parts = [_head(LEFT + CELL * place + 17, step) for place, step in enumerate(STEPS)]
     for row, run in enumerate(runs):
         y, states = TOP + ROW * row + 12, run.states()
         parts.append(f'<text x="0" y="{y + 4}" style="fill: {show.MUTED}">{run.started[:16].replace("T", " ")}</text>')
@@ -188,6 +201,10 @@ def _drawing(history: LoopHistory) -> str:
     style = f"max-width: 100%; height: auto; {show.FONT}; color: {show.TEXT}"
     box = f'viewBox="0 0 {width} {height}" width="{width}"'
     return f'<svg role="img" aria-label="History of the loop. {words}" {box} style="{style}">{"".join(parts)}</svg>'
+
+
+def _head(x: float, step: str) -> str:
+    return f'<text transform="translate({x} {TOP - 10}) rotate(-52)" style="fill: {TEXT}">{step}</text>'
 
 
 def _mark(x: float, y: float, state: str) -> str:

@@ -51,12 +51,21 @@ def _expect_canary(target: Target, number: int) -> None:
     expect(f"v{number}" in shared, f"production does not share its requests with v{number}")
 
 
+def _expect_no_canary(target: Target) -> None:
+    """Raise while production shares its requests."""
+    shared = target.get(f"/models/{target.name}/traffic")["canary"]
+    expect(not shared, f"production still shares its requests: {shared}")
+
+
 def _go_back(loop: Loop, candidate: Candidate, before: int | None) -> None:
     """End the canary, and check that production answers as before."""
 
     def make(folder: Path) -> StepResult:
         context = loop.context(candidate.number, before)
         assert context.before is not None, "a canary needs another version in production"
+        target = Target(loop.url, context.before, "production")
+        # The share has ended on the disk, which production looks at once a second.
+        wait_until(lambda: _expect_no_canary(target), loop.config.release.switch_seconds)
         found = stages.check_production(context, context.before)
         return StepResult(found.message, {}, plain(found.evidence))
 

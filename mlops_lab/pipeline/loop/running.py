@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mlops_lab.files import write_atomically
 from mlops_lab.pipeline.local import Start
 from mlops_lab.pipeline.loop import candidate as making
 from mlops_lab.pipeline.loop import production, watching
@@ -73,11 +74,33 @@ def run_loop(
 
 def _run(loop: Loop) -> None:
     """Run every step in order; whatever ends the loop is raised."""
-    first = making.build(loop, making.prepare_data(loop), first=True)
+    first = making.build(loop, making.prepare_data(loop))
     production.promote(loop, first)
-    _, seen = watching.look(loop)
-    watching.judge(loop, seen)
-    better = making.build(loop, watching.collect(loop, seen), first=False)
-    production.try_canary(loop, better)
-    production.promote(loop, better)
-    raise Ended("released", f"v{better.number} is in production, trained on old and new data")
+    fresh = _unfinished(loop)
+    if not fresh:
+        _, seen = watching.look(loop)
+        watching.judge(loop, seen)
+        fresh = watching.collect(loop, seen)
+    # Noted before production is touched: after a kill the same version is brought to its end before anything else.
+    write_atomically(_note(loop), fresh.encode())
+    try:
+        better = making.build(loop, fresh)
+        production.try_canary(loop, better)
+        production.promote(loop, better)
+        raise Ended("released", f"v{better.number} is in production, trained on old and new data")
+    except Ended as end:
+        if end.state != "stopped":
+            _note(loop).unlink(missing_ok=True)
+        raise
+
+
+def _note(loop: Loop) -> Path:
+    return loop.config.work / "unfinished"
+
+
+def _unfinished(loop: Loop) -> str:
+    """Return the checksum of the data of a better version that was being made when the loop was killed."""
+    try:
+        return _note(loop).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""

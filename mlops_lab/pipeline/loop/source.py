@@ -95,11 +95,17 @@ def _frozen(window: Window) -> float:
 
 
 def _dead_lines(images: NDArray[Any], known: NDArray[Any]) -> float:
-    """Return the share of rows, or of columns, that are one value in all images while most known images vary there."""
+    """Return the share of rows, or of columns, that are one value in all images while most known images vary there.
+
+    Only lines between others that live are counted: objects that are farther away leave the rim empty.
+    """
     shares = []
     for along in (2, 1):
-        across = 3 - along
         constant = images.max(axis=(0, along)) == images.min(axis=(0, along))
         alive = (known.max(axis=along) != known.min(axis=along)).mean(axis=0) >= 0.5
-        shares.append(float((constant & alive).sum() / images.shape[across]))
+        living = np.flatnonzero(~constant)
+        inside = np.zeros(len(constant), bool)
+        if len(living):
+            inside[living[0] : living[-1]] = True
+        shares.append(float((constant & alive & inside).mean()))
     return max(shares)
