@@ -1,7 +1,8 @@
-"""monitor-1 to monitor-5: the world moves."""
+"""monitor-2 to monitor-6: the world moves."""
 
 from mlops_lab.grade.rubric.monitor_day import exercise as day
 from mlops_lab.grade.rubric.monitor_drift import measure, ring
 from mlops_lab.grade.rubric.monitor_estimate import exercise as estimate
+from mlops_lab.grade.rubric.monitor_loop import exercise as loop
 
-__all__ = ["day", "estimate", "measure", "ring"]
+__all__ = ["day", "estimate", "loop", "measure", "ring"]
