@@ -163,6 +163,6 @@ def test_until(tmp_path):
     run = worlds.play(tmp_path, until="train")
     assert (run.state, names(run), run.production) == ("stopped", ["data", "train"], None)
     with pytest.raises(WrongUsage, match="no step"):
-        worlds.play(tmp_path, until="trian")
+        worlds.play(tmp_path, until="tran")
     # The number is kept for it, and is not a version that a server would see.
     assert "1" in os.listdir(tmp_path / "models" / "digits") and store_of(tmp_path).versions("digits") == []
