@@ -195,7 +195,7 @@ def _drawing(history: LoopHistory) -> str:
             f'<text x="{right + 10}" y="{y + 4}" style="fill: {colour}; font-weight: 600">{html.escape(words)}</text>'
         )
     width, height = right + 170, TOP + ROW * max(1, len(runs)) + 28
-    legend = "✓ ran   = as before   ✗ failed"
+    legend = "● ran   ○ as before   ✗ failed"
     parts.append(f'<text x="{LEFT}" y="{height - 8}" style="fill: {show.MUTED}">{legend}</text>')
     words = html.escape("; ".join(f"{run.started}: {run.state}" for run in runs[-10:]), quote=True)
     style = f"max-width: 100%; height: auto; {show.FONT}; color: {show.TEXT}"
