@@ -229,14 +229,17 @@ def from_log(log: str | Path, name: str, versions: Sequence[int], *, pause: floa
     pause
         Seconds between two looks.
     """
-    start, seen = time.time(), set()
+    start = time.time()
+    seen: set[tuple[int, float, bytes]] = set()
 
     def wait() -> list[Answered]:
         time.sleep(pause)
         found: list[Answered] = []
         for version in versions:
             window = _judged_since(log, name, version, start)
-            for place in range(len(window) if window is not None else 0):
+            if window is None:
+                continue
+            for place in range(len(window)):
                 key = (version, float(window.times[place]), window.probabilities[place].tobytes())
                 if key not in seen:
                     right = bool(window.classes[place] == window.truth[place])

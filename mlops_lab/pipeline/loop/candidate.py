@@ -65,7 +65,7 @@ def build(loop: Loop, data: str) -> Candidate:
     package(loop, candidate, validated)
     release = asdict(loop.config.release)
     inputs = {"digest": candidate.digest, "release": {key: release[key] for key in sorted(release) if key != "url"}}
-    tests = {
+    tests: dict[str, Callable[[ReleaseContext], stages.StageResult]] = {
         "stage": _stage,
         "integration": stages.integration,
         "acceptance": partial(_acceptance, loop, candidate),
