@@ -58,8 +58,9 @@ def image_files(folder: Path) -> list[Path]:
     What is hidden is left out: macOS writes ``._photo.png`` beside ``photo.png``, and Jupyter copies of what was open
     into ``.ipynb_checkpoints``.
     """
-    found = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.parts))
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+    inside = (path.relative_to(folder) for path in files)
+    return sorted(path for path in inside if not any(part.startswith(".") for part in path.parts))
 
 
 def _read(path: Path, inside: Path, mode: str) -> ImageFile:
