@@ -11,6 +11,17 @@ import click
 from mlops_lab.cli.options import prints
 
 
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@prints
+def start(folder: Path) -> tuple[Any, str]:
+    """Make FOLDER: the notebooks, models of your own, and an api.py and a Dockerfile to go on with."""
+    from mlops_lab import course as room
+
+    started = room.start(folder)
+    return started.to_dict(), str(started)
+
+
 @click.group()
 def course() -> None:
     """Build the notebooks from their sources, and make assignments of them; in a clone of the project."""

@@ -10,3 +10,5 @@ from mlops_lab.course.drawing import Lifecycle as Lifecycle
 from mlops_lab.course.drawing import lifecycle as lifecycle
 from mlops_lab.course.guesses import Revealed as Revealed
 from mlops_lab.course.guesses import reveal as reveal
+from mlops_lab.course.starting import Started as Started
+from mlops_lab.course.starting import start as start
