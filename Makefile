@@ -57,6 +57,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mlops-lab course build --check
 	$(BIN)/codespell mlops_lab tests docs tools benchmarks README.md CONTRIBUTING.md CHANGELOG.md
 
 # Speed and memory beside what others reach, as ratios; wrk must be installed. BENCH="--quick --only fastapi" for a part.
@@ -67,8 +68,9 @@ bench: setup
 soak: setup
 	$(BIN)/python benchmarks/soak.py $(SOAK)
 
+# Students' notebooks and solutions, from notebooks/src.
 notebooks: setup
-	$(BIN)/python tools/notebooks.py
+	$(BIN)/mlops-lab course build
 
 # The site, with the reference made from the code; a warning is an error. Then open build/docs/index.html.
 docs: .venv/docs

@@ -1,7 +1,6 @@
 """Every notebook runs from top to bottom, twice in one kernel, without a network, and says nothing on stderr."""
 
 import re
-import runpy
 from pathlib import Path
 
 import nbformat
@@ -11,7 +10,6 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TRAINS = {"03_store"}
 RUN = [pytest.param(path, marks=[pytest.mark.tensorflow] * (path.stem in TRAINS), id=path.stem) for path in NOTEBOOKS]
-SOURCES = sorted((ROOT / "notebooks" / "src").glob("*.py"))
 
 # Runs before the notebook: only this machine can be reached.
 NO_NETWORK = """
@@ -87,10 +85,3 @@ def test_it_is_stored_without_outputs(path):
 def test_cells_are_short(path):
     cells = nbformat.read(path, as_version=4).cells
     assert max(len(cell.source.splitlines()) for cell in cells if cell.cell_type == "code") <= 12
-
-
-@pytest.mark.parametrize("source", SOURCES, ids=by_name)
-def test_it_is_what_its_source_gives(source):
-    tool = runpy.run_path(str(ROOT / "tools" / "notebooks.py"))
-    path, text = tool["built"](source)
-    assert path.read_text(encoding="utf-8") == text, "run python tools/notebooks.py"
