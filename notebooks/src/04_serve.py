@@ -34,9 +34,10 @@ import requests
 
 from mlops_lab import data, grade, serve, store, widgets
 from mlops_lab.image import encode_png
+from mlops_lab.store.shipped import shipped_models
 
 if not Path("models").is_dir():  # beside this notebook, where your own server will look for them
-    shutil.copytree("../models", "models")
+    shutil.copytree(shipped_models(), "models")
 dataset = data.load("fashion-mnist")
 models = store.ModelStore("models")
 models
@@ -109,21 +110,9 @@ paper
 # > `number_of_parameters` (the course says 133280; why 44426 is right as well you saw in stage 3). Everything else gets 404.
 
 # %% tags=["stub"] mlops_lab={"exercise": "serve-1"}
-START = """from flask import Flask
-
-app = Flask(__name__)
-
-
-@app.route("/models/clothes/v1", methods=["GET"])
-def info():
-    return str({"name": "clothes", "version": "v1"})
-
-
-if __name__ == "__main__":
-    app.run(debug=True)
-"""
+starter = Path(course.__file__).parent / "starter" / "api.py.txt"
 if not Path("api.py").exists():  # what you have written stays
-    Path("api.py").write_text(START)
+    shutil.copyfile(starter, "api.py")
 print(Path("api.py").read_text())
 
 # %% tags=["solution"] mlops_lab={"exercise": "serve-1"}
@@ -172,15 +161,12 @@ guess = ...  # a number, such as 200
 # %% tags=["predict", "solution"]
 guess = 405
 
-
 # %%
 def posted():
     return requests.post(f"{own.url}/models/clothes/v1", data=image, headers={"Content-Type": "image/png"}).status_code
 
 
-course.reveal(
-    guess, posted, "405, method not allowed: the address is right, the method is not. (Until serve-2 is done.)"
-)
+course.reveal(guess, posted, "405, method not allowed: the address is right, the method is not. (Until serve-2 is done.)")
 
 # %% [markdown]
 # ## 2. POST: the five duties
@@ -231,7 +217,6 @@ def classify():
     row = model.run(None, {model.get_inputs()[0].name: batch})[0][0]  # 3 apply the model
     answer = {"label": LABELS[int(row.argmax())], "probabilities": row.tolist()}  # 4 package
     return answer  # 5 send it: Flask makes JSON of a dict
-
 
 # %% tags=["check"]
 grade.check("serve-2", "api.py")
@@ -315,7 +300,6 @@ def decode(data, size):
     except ERRORS as error:
         raise BadImage(f"This is no image that can be read: {error}") from error
 
-
 # %% tags=["solution"] mlops_lab={"exercise": "serve-3"}
 lines = Path("api.py").read_text().replace("import io, json", "import json").splitlines()
 start = next(number for number, line in enumerate(lines) if "pixels = " in line)
@@ -350,7 +334,6 @@ print(Path("api.py").read_text())
 @app.get("/readyz")
 def ready():
     return {"ready": True}  # the model was loaded when this file was imported
-
 
 # %% tags=["check"]
 grade.check("serve-4", "api.py")
@@ -404,7 +387,6 @@ def load(folder):
     for path in Path(folder).glob("*/*/manifest.json"):
         found.setdefault(path.parts[-3], {})[int(path.parts[-2])] = Model(path.parent)
     return found
-
 
 # %% tags=["solution"] mlops_lab={"part_of": "serve-5"}
 # %%writefile api.py
@@ -463,7 +445,6 @@ def classify(name, version):
     row = model.predict(decode(file.read() if file else request.get_data(), model.size))
     return {"label": model.labels[int(row.argmax())], "probabilities": row.tolist()}
 
-
 # %% tags=["check"]
 grade.check("serve-5", "api.py")
 
@@ -517,7 +498,6 @@ def number():
         return {"number": "".join(read(pixels[:, a:b]) for a, b in zip(edges[::2], edges[1::2]))}
     except requests.RequestException as error:
         return {"error": f"The digits model did not answer: {error}"}, 502
-
 
 # %% tags=["solution"] mlops_lab={"exercise": "serve-6"}
 # %%writefile -a api.py

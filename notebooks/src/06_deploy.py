@@ -32,9 +32,10 @@ from pathlib import Path
 
 from mlops_lab import data, deploy, grade, pipeline, serve, store, train, validate
 from mlops_lab.deploy import lint
+from mlops_lab.store.shipped import shipped_models
 
 if not Path("models").is_dir():
-    shutil.copytree("../models", "models")
+    shutil.copytree(shipped_models(), "models")
 folder = Path(tempfile.mkdtemp()) / "models"
 shutil.copytree("models/digits", folder / "digits")
 models = store.ModelStore(folder)
@@ -136,13 +137,9 @@ course.reveal(guess, statuses.count(200), f"It takes no new ones, answers those,
 # > 0.0.0.0; `EXPOSE`; a health check; the model inside, the training data not; `CMD` in exec form.
 
 # %% tags=["stub"] mlops_lab={"exercise": "deploy-1"}
-START = """FROM python
-COPY . .
-RUN pip install flask numpy onnxruntime pillow requests
-CMD flask --app api run
-"""
+starter = Path(course.__file__).parent / "starter" / "Dockerfile.txt"
 if not Path("Dockerfile").exists():  # what you have written stays
-    Path("Dockerfile").write_text(START)
+    shutil.copyfile(starter, "Dockerfile")
 print(Path("Dockerfile").read_text())
 
 # %% tags=["solution"] mlops_lab={"exercise": "deploy-1"}
@@ -214,7 +211,6 @@ def problem(server):
             return f"The server was not ready within {WAIT:g} s."
         time.sleep(0.1)
     return "" if server.poll() is None else "Another server answers at this port."
-
 
 # %% tags=["solution"] mlops_lab={"exercise": "deploy-2"}
 # %%writefile -a run.py
@@ -373,7 +369,6 @@ def ask(url, images, post):
     answer = post(f"{url}/v1/models/clothes:predict", {"instances": images.tolist()})
     return answer["predictions"]
 
-
 # %% tags=["solution"] mlops_lab={"exercise": "deploy-5"}
 config = """
 model_config_list {
@@ -393,7 +388,6 @@ def ask(url, images, post):
     rows = (images / 255).reshape(-1, 28, 28, 1).tolist()
     answer = post(f"{url}/v1/models/clothes/labels/stable:predict", {"instances": rows})
     return answer["predictions"]
-
 
 # %% tags=["check"]
 grade.check("deploy-5", (config, ask))
@@ -431,13 +425,11 @@ client.classify("digits", "production", digits.test.images[0])
 # > `integration()`, `acceptance()`, `load()`, `switch(version)` and `verify()` raise where they fail; `production()` gives the
 # > version there, `clear()` ends staging, `note(text)` writes the record. Return `True` where it is released, else `False`.
 
-
 # %% tags=["stub"] mlops_lab={"exercise": "deploy-6"}
 def release(version, actions):
     actions["switch"](version)
     actions["verify"]()
     return True
-
 
 # %% tags=["solution"] mlops_lab={"exercise": "deploy-6"}
 def release(version, actions):
@@ -461,7 +453,6 @@ def release(version, actions):
         actions["clear"]()
     actions["note"](f"version {version} is in production; before it was {before}")
     return True
-
 
 # %% tags=["check"]
 grade.check("deploy-6", release)
@@ -539,9 +530,7 @@ from importlib.util import find_spec
 on_ray = deploy.files(spec, "ray")
 print("\n".join(on_ray), "\n")
 if find_spec("ray") is None:
-    print(
-        "Ray is not installed here (pip install 'mlops-lab[ray]', some 1.1 GB). It would start a head on this machine,"
-    )
+    print("Ray is not installed here (pip install 'mlops-lab[ray]', some 1.1 GB). It would start a head on this machine,")
     print("two replicas of digits in processes of their own, and our server in front, at http://127.0.0.1:8000;")
     print("a replica that dies costs one retry and no request, and `node.sh` adds another machine.")
 else:
