@@ -1,15 +1,32 @@
-"""Every notebook runs from top to bottom, twice in one kernel, without a network, and says nothing on stderr."""
+"""The notebooks as learners meet them: in a folder that ``mlops-lab start`` made, offline, first unanswered, then answered.
+
+Both versions run in one kernel, one after the other, as when a student goes back to the top and runs all again.
+"""
 
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from mlops_lab import course
+from mlops_lab.course.sources import read
+from mlops_lab.grade.exercises import all_exercises
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TRAINS = {"03_store"}
+SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
+TRAINS = {"02_train", "03_store"}
 RUN = [pytest.param(path, marks=[pytest.mark.tensorflow] * (path.stem in TRAINS), id=path.stem) for path in NOTEBOOKS]
+LESSONS = [
+    path for path in sorted((ROOT / "notebooks" / "src").glob("*.py")) if "grade.check(" in path.read_text("utf-8")
+]
+
+# What a solution must show, because the text beside it says so.
+KEY_OUTPUTS = {
+    "01_data": [r"the answer</td><td[^>]*>0\.502", r"the answer</td><td[^>]*>Pullover", r"not divided +0\.83\d"],
+}
 
 # Runs before the notebook: only this machine can be reached.
 NO_NETWORK = """
@@ -28,52 +45,102 @@ def by_name(path):
 
 
 @pytest.fixture(scope="module", params=RUN)
-def executed(request):
-    """Return the cells of a notebook after a first and a second run in the same kernel."""
+def executed(request, tmp_path_factory):
+    """Return the name of a notebook, and the cells of the student's and of the solution after running in one kernel."""
     from nbclient import NotebookClient
 
-    once = nbformat.read(request.param, as_version=4).cells
-    again = nbformat.read(request.param, as_version=4).cells
+    folder = course.start(tmp_path_factory.mktemp(request.param.stem) / "mine").folder
+    student = nbformat.read(folder / request.param.name, as_version=4).cells
+    solution = nbformat.read(request.param.parent / "solutions" / request.param.name, as_version=4).cells
     guard = nbformat.v4.new_code_cell(NO_NETWORK)
-    for place, cell in enumerate([*once, *again]):
-        cell.id = f"cell-{place}"  # the same notebook twice would have each id twice
-    both = nbformat.v4.new_notebook(cells=[guard, *once, *again])
-    client = NotebookClient(both, timeout=120, resources={"metadata": {"path": str(request.param.parent)}})
+    for place, cell in enumerate([*student, *solution]):
+        cell.id = f"cell-{place}"  # both notebooks have ids in common
+    both = nbformat.v4.new_notebook(cells=[guard, *student, *solution])
+    client = NotebookClient(both, timeout=120, resources={"metadata": {"path": str(folder)}})
     client.execute()
-    return [*once, *again]
+    yield request.param.stem, student, solution
+    shutil.rmtree(folder)
 
 
 def outputs(cells):
     return [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
 
 
+def html(cells):
+    return "".join(output.data.get("text/html", "") for output in outputs(cells) if "data" in output)
+
+
+def checks(cells):
+    """Return for each check the exercise, and how its card is written as text and as HTML."""
+    found = {}
+    for cell in cells:
+        if "check" in cell.metadata.get("tags", ()):
+            (output,) = [output for output in cell.outputs if "data" in output]
+            id = re.search(r'grade\.check\("([\w-]+)"', cell.source)[1]
+            found[id] = output.data["text/plain"], output.data["text/html"]
+    return found
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_it_runs_twice_in_one_kernel(executed):
-    ran = [cell.execution_count for cell in executed if cell.cell_type == "code"]
+    _, student, solution = executed
+    ran = [cell.execution_count for cell in [*student, *solution] if cell.cell_type == "code"]
     assert ran == list(range(2, len(ran) + 2))
-    assert not [output for output in outputs(executed) if output.output_type == "error"]
+    assert not [output for output in outputs([*student, *solution]) if output.output_type == "error"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_it_says_nothing_on_standard_error(executed):
-    assert not [output.text for output in outputs(executed) if output.get("name") == "stderr"]
+    _, student, solution = executed
+    assert not [output.text for output in outputs([*student, *solution]) if output.get("name") == "stderr"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_every_image_has_alt_text(executed):
-    html = "".join(output.data.get("text/html", "") for output in outputs(executed) if "data" in output)
-    images = re.findall(r"<img [^>]*>", html)
+    _, student, solution = executed
+    images = re.findall(r"<img [^>]*>", html([*student, *solution]))
     assert images
     assert not [tag[:80] for tag in images if not re.search(r'alt="[^"]+"', tag)]
+    drawn = [output for output in outputs([*student, *solution]) if "image/png" in output.get("data", {})]
+    assert not drawn, "show a figure with its alt text"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_no_output_loads_anything_from_elsewhere(executed):
-    html = "".join(output.data.get("text/html", "") for output in outputs(executed) if "data" in output)
-    assert not re.findall(r"<script|(?:src|href)=\"https?:", html)
+    _, student, solution = executed
+    assert not re.findall(r"<script|(?:src|href)=\"https?:", html([*student, *solution]))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=by_name)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_solution_gets_full_marks(executed):
+    _, _, solution = executed
+    exercises = all_exercises()
+    wrong = [
+        text
+        for id, (text, _) in checks(solution).items()
+        if text != f"<{id} passed: {exercises[id].max_points:g} points>"
+    ]
+    assert not wrong
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_untouched_it_shows_hints_and_no_traceback(executed):
+    _, student, _ = executed
+    for id, (text, card) in checks(student).items():
+        assert re.match(rf"<{id} (failed|partial)", text), text
+        assert "hint" in card.lower(), card
+    assert "Traceback" not in html(student) + "".join(output.get("text", "") for output in outputs(student))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_it_shows_what_its_text_says(executed):
+    name, _, solution = executed
+    shown = html(solution) + "".join(output.get("text", "") for output in outputs(solution))
+    missing = [pattern for pattern in KEY_OUTPUTS.get(name, []) if not re.search(pattern, shown)]
+    assert not missing
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *SOLUTIONS], ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_it_is_stored_without_outputs(path):
     book = nbformat.read(path, as_version=4)
     nbformat.validate(book)
@@ -81,7 +148,33 @@ def test_it_is_stored_without_outputs(path):
     assert not re.search(r"/(home|root|tmp|work)/", path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=by_name)
-def test_cells_are_short(path):
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *SOLUTIONS], ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_cells_are_short_and_images_in_text_have_alt_text(path):
     cells = nbformat.read(path, as_version=4).cells
-    assert max(len(cell.source.splitlines()) for cell in cells if cell.cell_type == "code") <= 12
+    assert max(len(cell.source.splitlines()) for cell in cells if cell.cell_type == "code") <= 30
+    assert not [cell.source for cell in cells if cell.cell_type == "markdown" and "![](" in cell.source]
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=by_name)
+def test_a_lesson_has_all_its_parts(path):
+    cells = read(path)
+    stage = path.stem.partition("_")[2]
+    headings = re.findall(r"^#+ (.+)$", "\n".join(c.text for c in cells if c.kind == "markdown"), re.MULTILINE)
+    wanted = [one.id for one in all_exercises().values() if one.stage == stage]
+    assert [cell.exercise for cell in cells if "check" in cell.tags] == wanted
+    assert [f"{id.split('-')[1]}." for id in wanted] == [h.split()[0] for h in headings if h[0].isdigit()]
+    for heading in ("Run and look", "Where it goes wrong", "The same from a terminal", "What you have seen"):
+        assert heading in headings
+    assert any(
+        heading.partition(". ")[2].startswith("Stretch") or heading.startswith("Stretch") for heading in headings
+    )
+    assert "you will be able to" in cells[0].text
+    assert f'course.lifecycle("{stage}")' in next(cell.text for cell in cells if cell.kind == "code")
+    assert sum("course.reveal(" in cell.text for cell in cells) >= 2
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=by_name)
+def test_at_most_a_third_is_run_and_look(path):
+    cells = [cell for cell in read(path) if "solution" not in cell.tags]
+    starts = [n for n, cell in enumerate(cells) if re.search(r"^## (Run and look|1\. )", cell.text, re.MULTILINE)]
+    assert (starts[1] - starts[0]) <= len(cells) / 3
