@@ -20,7 +20,7 @@ from mlops_lab import course
 course.lifecycle("serve")
 
 # %% [markdown]
-# ## Run and look: a server
+# ## Run and look
 #
 # Fashion-MNIST comes with the package; here we need its 10,000 *test* images, which the model has never seen. A server
 # serves a *models folder*: `models/clothes/1` is version 1 of the model `clothes`. Two trained models are included.
@@ -76,7 +76,7 @@ print(answer.status_code, answer.json()["predictions"][0]["label"])
 # %%
 client = serve.Client(server)
 predictions = client.classify("clothes", "v1", dataset.test.images[:200])
-right = sum(one.class_index == label for one, label in zip(predictions, dataset.test.labels))
+right = sum(one.class_index == label for one, label in zip(predictions, dataset.test.labels[:200], strict=True))
 print(f"{right} of {len(predictions)} are right")
 predictions[0]
 
@@ -161,12 +161,15 @@ guess = ...  # a number, such as 200
 # %% tags=["predict", "solution"]
 guess = 405
 
+
 # %%
 def posted():
     return requests.post(f"{own.url}/models/clothes/v1", data=image, headers={"Content-Type": "image/png"}).status_code
 
 
-course.reveal(guess, posted, "405, method not allowed: the address is right, the method is not. (Until serve-2 is done.)")
+course.reveal(
+    guess, posted, "405, method not allowed: the address is right, the method is not. (Until serve-2 is done.)"
+)
 
 # %% [markdown]
 # ## 2. POST: the five duties
@@ -188,7 +191,8 @@ print(Path("api.py").read_text())
 
 # %% tags=["solution"] mlops_lab={"exercise": "serve-2"}
 # %%writefile api.py
-import io, json
+import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -215,8 +219,9 @@ def classify():
     pixels = np.asarray(Image.open(io.BytesIO(data)).convert("L"), np.float32)
     batch = pixels.reshape(1, 28, 28, 1) / 255  # 2 prepare it, as in training
     row = model.run(None, {model.get_inputs()[0].name: batch})[0][0]  # 3 apply the model
-    answer = {"label": LABELS[int(row.argmax())], "probabilities": row.tolist()}  # 4 package
-    return answer  # 5 send it: Flask makes JSON of a dict
+    # 4 package, 5 send: Flask makes JSON of a dict
+    return {"label": LABELS[int(row.argmax())], "probabilities": row.tolist()}
+
 
 # %% tags=["check"]
 grade.check("serve-2", "api.py")
@@ -300,6 +305,7 @@ def decode(data, size):
     except ERRORS as error:
         raise BadImage(f"This is no image that can be read: {error}") from error
 
+
 # %% tags=["solution"] mlops_lab={"exercise": "serve-3"}
 lines = Path("api.py").read_text().replace("import io, json", "import json").splitlines()
 start = next(number for number, line in enumerate(lines) if "pixels = " in line)
@@ -334,6 +340,7 @@ print(Path("api.py").read_text())
 @app.get("/readyz")
 def ready():
     return {"ready": True}  # the model was loaded when this file was imported
+
 
 # %% tags=["check"]
 grade.check("serve-4", "api.py")
@@ -388,11 +395,11 @@ def load(folder):
         found.setdefault(path.parts[-3], {})[int(path.parts[-2])] = Model(path.parent)
     return found
 
+
 # %% tags=["solution"] mlops_lab={"part_of": "serve-5"}
 # %%writefile api.py
-from flask import Flask, request
-
 import registry
+from flask import Flask, request
 from images import BadImage, decode
 
 app = Flask(__name__)
@@ -445,6 +452,7 @@ def classify(name, version):
     row = model.predict(decode(file.read() if file else request.get_data(), model.size))
     return {"label": model.labels[int(row.argmax())], "probabilities": row.tolist()}
 
+
 # %% tags=["check"]
 grade.check("serve-5", "api.py")
 
@@ -469,9 +477,8 @@ print(Path("api.py").read_text())
 
 # %% tags=["solution"] mlops_lab={"part_of": "serve-6"}
 # %%writefile chains.py
-"""Numbers of several digits: cut here, read by the digits model, over HTTP."""
-
-import io, os
+import io
+import os
 
 import numpy as np
 import requests
@@ -495,9 +502,10 @@ def number():
     pixels = np.asarray(Image.open(io.BytesIO(request.get_data())).convert("L"))
     edges = np.flatnonzero(np.diff(pixels.any(axis=0), prepend=False, append=False))  # from left to right
     try:
-        return {"number": "".join(read(pixels[:, a:b]) for a, b in zip(edges[::2], edges[1::2]))}
+        return {"number": "".join(read(pixels[:, a:b]) for a, b in zip(edges[::2], edges[1::2], strict=True))}
     except requests.RequestException as error:
         return {"error": f"The digits model did not answer: {error}"}, 502
+
 
 # %% tags=["solution"] mlops_lab={"exercise": "serve-6"}
 # %%writefile -a api.py
@@ -553,7 +561,7 @@ for instance in instances:
 # %% [markdown]
 # > Write `ask` for POST. Then stop one instance in the middle of a hundred requests, and let `ask` try the other one.
 #
-# ## Where it goes wrong, and how to tell
+# ## Where it goes wrong
 #
 # | what you see | what it is |
 # |---|---|

@@ -20,13 +20,15 @@ from mlops_lab import course
 course.lifecycle("validate")
 
 # %% [markdown]
-# ## Run and look: what 0.908 hides
+# ## Run and look
 #
 # `evaluate` asks a model about all 10,000 test images. Each figure has an interval: with other test images it would have
 # been another number.
 
 # %%
-import json, shutil, threading, time
+import shutil
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -291,6 +293,7 @@ grade.check("validate-4", (invariance, minimum_functionality, direction))
 
 # %% tags=["stub"] mlops_lab={"exercise": "validate-5"}
 import requests
+
 from mlops_lab.image import encode_png
 
 
@@ -303,6 +306,7 @@ def test_server(url):
 
 # %% tags=["solution"] mlops_lab={"part_of": "validate-5"}
 import requests
+
 from mlops_lab import data
 from mlops_lab.image import encode_png
 
@@ -332,7 +336,7 @@ def test_server(url):
     contract(address)
     garments = data.load("fashion-mnist")
     right, rounded, waits = 0, 0, []
-    for pixels, label in zip(garments.test.images[:100], garments.test.labels[:100]):
+    for pixels, label in zip(garments.test.images[:100], garments.test.labels[:100], strict=True):
         one, seconds = asked(address, pixels)
         right += one["label"] == garments.classes[label]
         rounded += set(one["probabilities"]) <= {0, 1}
@@ -407,7 +411,9 @@ def highest_rate(send, limit, seconds):
 
 
 # %% tags=["solution"] mlops_lab={"part_of": "validate-6"}
-import threading, time
+import threading
+import time
+
 import numpy as np
 
 
@@ -471,7 +477,7 @@ assessed
 #   whether that is worth it?
 # * `mlops-lab load-test URL --saturation --p99 50` finds the highest rate of a real server. Try it on your `api.py`.
 #
-# ## Where it goes wrong, and how to tell
+# ## Where it goes wrong
 #
 # | what you see | what it is |
 # |---|---|

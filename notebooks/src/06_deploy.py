@@ -21,13 +21,18 @@ from mlops_lab import course
 course.lifecycle("deploy")
 
 # %% [markdown]
-# ## Run and look: files first
+# ## Run and look
 #
 # We copy the model of the handwritten digits into a folder of its own, so that nothing we break matters. A deployment is
 # described by files; the lab fills them in for your model and *shows* them. Nothing is written or run. Click on a name.
 
 # %%
-import os, shutil, subprocess, sys, tempfile, time
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 from mlops_lab import data, deploy, grade, pipeline, serve, store, train, validate
@@ -91,7 +96,10 @@ guess = ...  # 0 to 8
 guess = 8
 
 # %%
-import http.client, signal, socket
+import http.client
+import signal
+import socket
+
 from mlops_lab.image import encode_png
 
 digits = data.load("digits")
@@ -187,7 +195,11 @@ print(Path("run.py").read_text())
 
 # %% tags=["solution"] mlops_lab={"part_of": "deploy-2"}
 # %%writefile run.py
-import os, socket, subprocess, sys, time
+import os
+import socket
+import subprocess
+import sys
+import time
 import urllib.request
 
 PORT, WAIT = os.environ.get("PORT", "8000"), float(os.environ.get("WAIT", 30))
@@ -211,6 +223,7 @@ def problem(server):
             return f"The server was not ready within {WAIT:g} s."
         time.sleep(0.1)
     return "" if server.poll() is None else "Another server answers at this port."
+
 
 # %% tags=["solution"] mlops_lab={"exercise": "deploy-2"}
 # %%writefile -a run.py
@@ -369,6 +382,7 @@ def ask(url, images, post):
     answer = post(f"{url}/v1/models/clothes:predict", {"instances": images.tolist()})
     return answer["predictions"]
 
+
 # %% tags=["solution"] mlops_lab={"exercise": "deploy-5"}
 config = """
 model_config_list {
@@ -388,6 +402,7 @@ def ask(url, images, post):
     rows = (images / 255).reshape(-1, 28, 28, 1).tolist()
     answer = post(f"{url}/v1/models/clothes/labels/stable:predict", {"instances": rows})
     return answer["predictions"]
+
 
 # %% tags=["check"]
 grade.check("deploy-5", (config, ask))
@@ -425,11 +440,13 @@ client.classify("digits", "production", digits.test.images[0])
 # > `integration()`, `acceptance()`, `load()`, `switch(version)` and `verify()` raise where they fail; `production()` gives the
 # > version there, `clear()` ends staging, `note(text)` writes the record. Return `True` where it is released, else `False`.
 
+
 # %% tags=["stub"] mlops_lab={"exercise": "deploy-6"}
 def release(version, actions):
     actions["switch"](version)
     actions["verify"]()
     return True
+
 
 # %% tags=["solution"] mlops_lab={"exercise": "deploy-6"}
 def release(version, actions):
@@ -453,6 +470,7 @@ def release(version, actions):
         actions["clear"]()
     actions["note"](f"version {version} is in production; before it was {before}")
     return True
+
 
 # %% tags=["check"]
 grade.check("deploy-6", release)
@@ -530,7 +548,9 @@ from importlib.util import find_spec
 on_ray = deploy.files(spec, "ray")
 print("\n".join(on_ray), "\n")
 if find_spec("ray") is None:
-    print("Ray is not installed here (pip install 'mlops-lab[ray]', some 1.1 GB). It would start a head on this machine,")
+    print(
+        "Ray is not installed here (pip install 'mlops-lab[ray]', some 1.1 GB). It would start a head on this machine,"
+    )
     print("two replicas of digits in processes of their own, and our server in front, at http://127.0.0.1:8000;")
     print("a replica that dies costs one retry and no request, and `node.sh` adds another machine.")
 else:
@@ -549,7 +569,7 @@ print(workflow[workflow.index("      - name: Build, stage") : workflow.index("  
 # > *A canary.* `deploy.files(spec, "kubernetes")` has `overlays/canary`: one pod of the candidate in ten. Which label tells the
 # > Service to send it requests, and what would you look at before you give it all of them?
 #
-# ## Where it goes wrong, and how to tell
+# ## Where it goes wrong
 #
 # | what you see | what it is |
 # |---|---|

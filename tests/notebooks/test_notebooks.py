@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
 TRAINS = {"02_train", "03_store"}
-RUN = [pytest.param(path, marks=[pytest.mark.tensorflow] * (path.stem in TRAINS), id=path.stem) for path in NOTEBOOKS]
+ASKS_SERVERS = {"04_serve", "05_validate", "06_deploy", "07_monitor", "08_grade"}  # a minute each, with their checks
+MARKS = {**dict.fromkeys(TRAINS, pytest.mark.tensorflow), **dict.fromkeys(ASKS_SERVERS, pytest.mark.slow)}
+RUN = [pytest.param(path, marks=MARKS.get(path.stem, ()), id=path.stem) for path in NOTEBOOKS]
 LESSONS = [
     path for path in sorted((ROOT / "notebooks" / "src").glob("*.py")) if "grade.check(" in path.read_text("utf-8")
 ]
@@ -26,6 +28,16 @@ LESSONS = [
 # What a solution must show, because the text beside it says so.
 KEY_OUTPUTS = {
     "01_data": [r"the answer</td><td[^>]*>0\.502", r"the answer</td><td[^>]*>Pullover", r"not divided +0\.83\d"],
+    "04_serve": [r"182 of 200 are right", r"the answer</td><td[^>]*>405", r"the answer</td><td[^>]*>0\.834", r"Did you mean"],
+    "05_validate": [r"the answer</td><td[^>]*>Shirt", r"0\.738; the best has 0\.985", r"on a clock: p99 [3-9]\d\d ms", r"0\.548"],
+    "06_deploy": [
+        r"the answer</td><td[^>]*>No pod has the labels app\.kubernetes\.io/name=digit\.",
+        r"service-selects-nothing",
+        r"the answer</td><td[^>]*>8<",
+        r"the answer</td><td[^>]*>acceptance, build, load",
+        r"of which 0 failed at the server\nproduction is v2",
+        r"serve_on_ray\.py",
+    ],
 }
 
 # Runs before the notebook: only this machine can be reached.
