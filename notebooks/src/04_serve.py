@@ -219,8 +219,7 @@ def classify():
     pixels = np.asarray(Image.open(io.BytesIO(data)).convert("L"), np.float32)
     batch = pixels.reshape(1, 28, 28, 1) / 255  # 2 prepare it, as in training
     row = model.run(None, {model.get_inputs()[0].name: batch})[0][0]  # 3 apply the model
-    # 4 package, 5 send: Flask makes JSON of a dict
-    return {"label": LABELS[int(row.argmax())], "probabilities": row.tolist()}
+    return {"label": LABELS[int(row.argmax())], "probabilities": row.tolist()}  # 4 package it, 5 send it as JSON
 
 
 # %% tags=["check"]
