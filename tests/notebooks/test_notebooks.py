@@ -38,6 +38,12 @@ KEY_OUTPUTS = {
         r"of which 0 failed at the server\nproduction is v2",
         r"serve_on_ray\.py",
     ],
+    "07_monitor": [
+        r"the answer</td><td[^>]*>0\.5\d, 0\.87",
+        r"the answer</td><td[^>]*>0\.33\d",
+        r"changed True · harmful True · estimate to be trusted False",
+        r"11:00  harmful: no   accuracy 0\.9\d\n12:00  harmful: yes  accuracy 0\.[45]",
+    ],
 }
 
 # Runs before the notebook: only this machine can be reached.
