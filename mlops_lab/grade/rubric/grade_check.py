@@ -117,7 +117,8 @@ MUTANTS = (
            lambda images: (_batch(images) / 127.5 - 1).astype(np.float32)),
     Mutant("forgets the channel", "", lambda images: _divided(images)[..., 0],
            lambda images: np.moveaxis(_divided(images), -1, 1)),
-    Mutant("gives float64", "", lambda images: _batch(images) / 255, lambda images: _divided(images).astype(np.float16)),
+    Mutant("gives another type than float32", "", lambda images: _batch(images) / 255,
+           lambda images: _divided(images).astype(np.float16)),
     Mutant("loses the batch of a single image", "", lambda images: _divided(images)[0 if images.ndim == 2 else ...],
            lambda images: _divided(images).squeeze(0) if len(_batch(images)) == 1 else _divided(images)),
 )  # fmt: skip
@@ -243,19 +244,21 @@ def _twice_wrong(images: Array) -> Array:
     return batch
 
 
+def _rounded_and_emptied(images: Array) -> Array:
+    batch = np.round(_divided(images))
+    if images.dtype.kind == "f":
+        images[...] = 0
+    return batch
+
+
 @exercise.check("several", "What is wrong twice is told twice", points=1, held_out=1, timeout=30, after="right",
                 covers="two other mistakes", hints={
     "first-only": Hint("Two things were wrong, and your card says {said}.",
                        "The student repairs one, runs again, finds the next. Say all that one card could say."),
 })  # fmt: skip
 def several(answer: Answer, case: Case) -> None:
-    def rounded(images: Array) -> Array:
-        batch = np.round(_divided(images))
-        if images.dtype.kind == "f":
-            images[...] = 0
-        return batch
-
-    prepare, words = (rounded, {"whole-numbers", "changed"}) if case.held_out else (_twice_wrong, {"maximum", "changed"})
+    prepare, word = (_rounded_and_emptied, "whole-numbers") if case.held_out else (_twice_wrong, "maximum")
+    words = {word, "changed"}
     said = _said(answer, case, prepare, "has two mistakes")
     case.expect(words <= set(said), "One of two mistakes was not told.", hint="first-only",
                 said=", ".join(said) or "nothing", expected=" and ".join(sorted(words)),

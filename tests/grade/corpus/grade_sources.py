@@ -1,6 +1,6 @@
 """Reference answers to grade-1 to grade-5, and other ways to write the same."""
 
-CHECK = '''
+CHECK = """
 import numpy as np
 
 HINTS = {
@@ -53,6 +53,8 @@ def check_prepare(prepare):
     given = [images, images[0], images[:1], images.astype(np.float32)]
     said = [word for one in given for word in words(prepare, one)]
     return {word: HINTS[word] for word in said}
-'''
+"""
 
-CHECK_IN_PAIRS = CHECK.replace("return {word: HINTS[word] for word in said}", "return [(word, HINTS[word]) for word in set(said)]")
+CHECK_IN_PAIRS = CHECK.replace(
+    "return {word: HINTS[word] for word in said}", "return [(word, HINTS[word]) for word in set(said)]"
+)
