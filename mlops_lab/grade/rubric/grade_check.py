@@ -65,7 +65,7 @@ EXACT = ("divides by 255", "uses np.true_divide", "prepares image after image")
 def _in_place(images: Array) -> Array:
     batch = np.asarray(images, dtype=np.float32)
     batch /= 255
-    return batch.reshape(-1, 28, 28, 1)
+    return _batch(batch)
 
 
 def _written_back(images: Array) -> Array:
@@ -78,7 +78,7 @@ def _written_back(images: Array) -> Array:
 def _by_maximum(axis: tuple[int, ...] | None) -> Prepare:
     def prepare(images: Array) -> Array:
         batch = _batch(images)
-        return (batch / np.maximum(batch.max(axis=axis, keepdims=True), 1)).astype(np.float32)
+        return np.asarray(batch / np.maximum(batch.max(axis=axis, keepdims=True), 1), np.float32)
 
     return prepare
 

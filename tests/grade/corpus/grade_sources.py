@@ -1,5 +1,7 @@
 """Reference answers to grade-1 to grade-5, and other ways to write the same."""
 
+import json
+
 CHECK = """
 import numpy as np
 
@@ -58,3 +60,110 @@ def check_prepare(prepare):
 CHECK_IN_PAIRS = CHECK.replace(
     "return {word: HINTS[word] for word in said}", "return [(word, HINTS[word]) for word in set(said)]"
 )
+
+QUALITY = {
+    "data": "fashion-mnist, test",
+    "count": 10000,
+    "accuracy": 0.9081,
+    "precision": 0.9080983197633493,
+    "recall": 0.9081,
+    "f1": 0.9080410538545876,
+    "intervals": {"accuracy": [0.9022801720667188, 0.913606408463135]},
+    "classes": {
+        "Trouser": {
+            "support": 1000,
+            "precision": 0.9928934,
+            "recall": 0.978,
+            "recall_interval": [0.9669143, 0.9854273],
+        },
+        "Coat": {"support": 1000, "precision": 0.8493151, "recall": 0.868, "recall_interval": [0.8456051, 0.8875784]},
+        "Shirt": {"support": 1000, "precision": 0.75, "recall": 0.738, "recall_interval": [0.7098724, 0.7643061]},
+        "Bag": {"support": 1000, "precision": 0.9723593, "recall": 0.985, "recall_interval": [0.9753990, 0.9908890]},
+    },
+}
+GROUPS = {
+    "coverage": {
+        "overall": 0.9081,
+        "difference": 0.10124682544227703,
+        "groups": {"1 of 3 (lowest)": {"value": 0.9679736, "count": 3341}, "3 of 3 (highest)": {"value": 0.8667268, "count": 3324}},
+    }
+}  # fmt: skip
+MODEL = {"name": "clothes", "version": 1, "versions": {"keras": "3.15.1", "python": "3.11.7"}, "number_of_parameters": 133280,
+         "data": {"name": "fashion-mnist", "train": 60000, "test": 10000}}  # fmt: skip
+EVIDENCE = {
+    f"evidence/{name}.json": json.dumps(one)
+    for name, one in {"quality": QUALITY, "groups": GROUPS, "model": MODEL}.items()
+}
+
+CARD = """# clothes v1
+
+A network that names a garment on a small grey image.
+
+## Purpose
+
+It shows students how a model is served. It is not meant for a shop.
+
+## Data
+
+Trained on 60,000 images of Fashion-MNIST, 28×28 and grey; measured on the 10,000 of its test split.
+
+## Figures
+
+The accuracy is 0.908, and lies between 0.902 and 0.914 with 95% confidence.
+
+## Groups
+
+Shirts are the worst: of each class so many are found.
+
+| class | recall | interval |
+|---|---|---|
+| Shirt | 0.738 | 0.710 to 0.764 |
+| Bag | 0.985 | 0.975 to 0.991 |
+
+Where little of the image is garment the accuracy is 96.8%, where much is, 86.7%.
+
+## Limits
+
+It has never seen a photograph in colour, a garment that is worn, or anything that is no garment.
+
+## Versions
+
+These are the figures of v1, with 133,280 numbers, made with Keras 3.15 and Python 3.11 in 2026.
+
+## How to ask it
+
+Send one image:
+
+```console
+$ curl --data-binary @image.png -H "Content-Type: image/png" http://127.0.0.1:8000/models/clothes/v1
+```
+"""
+
+OTHER_CARD = """---
+library_name: keras
+---
+# Garments
+
+One of ten names for a grey image of 28 by 28 pixels, version 1.
+
+## What it does
+It names the garment on an image, and says how sure it is.
+
+## Training data
+Fashion-MNIST: 60000 images to learn from.
+
+## Quality
+Of 100 images 90.8 % are named rightly (± 0.6 %), on images that it did not learn from.
+
+### By class
+The recall of Shirt is 0.74, and that of Trouser 0.98.
+
+## What it cannot do
+Only the ten kinds of Fashion-MNIST are known to it: a hat becomes a bag.
+
+## History
+Version 1 is the first that was published.
+
+## Usage
+Ask the server with `curl --data-binary @shirt.png http://127.0.0.1:8000/models/clothes/v1`.
+"""
