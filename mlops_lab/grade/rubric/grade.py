@@ -2,5 +2,6 @@
 
 from mlops_lab.grade.rubric.grade_card import exercise as card
 from mlops_lab.grade.rubric.grade_check import exercise as check
+from mlops_lab.grade.rubric.grade_repair import exercise as repair
 
-__all__ = ["card", "check"]
+__all__ = ["card", "check", "repair"]

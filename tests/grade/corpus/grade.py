@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from corpus.grade_sources import CARD, CHECK, CHECK_IN_PAIRS, EVIDENCE, OTHER_CARD
+from corpus.serve_sources import REFERENCE
 from corpus_types import Answers, Wrong, edited
+
+from mlops_lab.grade.handout import CLASSMATE, files_of
 
 BY_STYLE = (
     "def check_prepare(prepare):\n    import inspect\n    try:\n        text = inspect.getsource(prepare)\n"
@@ -15,10 +18,49 @@ def card(*pairs: tuple[str, str]) -> dict[str, str | bytes]:
     return {"README.md": edited(CARD, *pairs), **EVIDENCE}
 
 
+def repaired(*pairs: tuple[str, str]) -> dict[str, str | bytes]:
+    """Return the folder as the reference repairs it, with some more text replaced."""
+    files = {f"repair/{name}": content.decode() for name, content in files_of(CLASSMATE).items()}
+    for old, new in (*REPAIRS, *pairs):
+        name = next(name for name, text in files.items() if old in text and not name.endswith(".md"))
+        files[name] = files[name].replace(old, new)
+    return files
+
+
+GUARDED = 'if __name__ == "__main__":\n    app.run(port=5000)\n'
+REPAIRS = (
+    ("133278", "133280"),
+    ("\napp.run(port=5000)\n", f"\n{GUARDED}"),
+    (".reshape(1, 28, 28, 1)\n", ".reshape(1, 28, 28, 1) / 255\n"),
+    ("    image = Image.open(io.BytesIO(data))\n",
+     "    if not data:\n        return jsonify(error='No image: send a PNG or JPEG.'), 400\n    try:\n"
+     "        image = Image.open(io.BytesIO(data))\n        image.load()\n    except ERRORS as error:\n"
+     "        return jsonify(error=f'The body is not an image: {error}'), 400\n"),
+    ("127.0.0.1:5000\", \"api:app", "0.0.0.0:5000\", \"api:app"),
+    ("right / 40 >= 0.8\n", "right / 40 >= 0.84\n"),
+)  # fmt: skip
+NOT_CAUGHT = ("    except ERRORS as error:\n        return jsonify(error=f'The body is not an image: {error}'), 400\n",
+              "    except Exception:\n        return jsonify(label='', probabilities=[])\n")  # fmt: skip
+ANEW = {**repaired(), "repair/api.py": REFERENCE}
+
 SHIRT = "| Shirt | 0.738 | 0.710 to 0.764 |\n"
 SEEN = "It has never seen a photograph in colour, a garment that is worn, or anything that is no garment."
 
 CORPUS = {
+    "grade-1": Answers(
+        right=[repaired()],
+        wrong=[
+            Wrong({**ANEW, "repair/test_api.py": BY_STYLE * 3 + str(ANEW["repair/test_api.py"])}, "grade-1.lines", "rewritten"),
+            Wrong({f"repair/{name}": content for name, content in files_of(CLASSMATE).items()}, "grade-1.lines", "untouched"),
+            Wrong(repaired(("assert 400 <= status < 500", "assert status == 500")), "grade-1.tests", "test-repaired"),
+            Wrong(repaired(("assert 400 <= status < 500", "assert status")), "grade-1.tests", "test-repaired"),
+            Wrong(repaired((">= 0.84", ">= 0.8")), "grade-1.tests", "passes"),
+            Wrong(repaired(NOT_CAUGHT), "grade-1.refuses", "silenced"),
+            Wrong(repaired((GUARDED, "app.run(port=5000)\n")), "grade-1.describes", "fault"),
+            Wrong(repaired((" / 255", "")), "grade-1.answers", "fault"),
+            Wrong(repaired(("0.0.0.0:5000", "127.0.0.1:5000")), "grade-1.image", "fault"),
+        ],
+    ),
     "grade-2": Answers(
         right=[CHECK, CHECK_IN_PAIRS],
         wrong=[
