@@ -60,6 +60,11 @@ class Cell:
             return found[1] if found else ""
         return str(self.metadata.get("mlops_lab", {}).get("exercise", ""))
 
+    @property
+    def part_of(self) -> str:
+        """The exercise whose answer in another cell begins here; else nothing."""
+        return str(self.metadata.get("mlops_lab", {}).get("part_of", ""))
+
 
 def read(path: str | Path) -> list[Cell]:
     """Return the cells of a source file.
@@ -127,9 +132,9 @@ def _text(kind: str, lines: list[str]) -> str:
 
 
 def _complete(cells: list[Cell], name: str) -> None:
-    """Hold that every exercise has a stub, a solution and a check, once each."""
+    """Hold that every exercise has a stub, a solution and a check, once each; parts of a long answer stand beside."""
     parts = {
-        tag: [cell.exercise for cell in cells if tag in cell.tags and "predict" not in cell.tags]
+        tag: [cell.exercise for cell in cells if tag in cell.tags and "predict" not in cell.tags and not cell.part_of]
         for tag in ("stub", "solution", "check")
     }
     for tag, ids in parts.items():

@@ -75,6 +75,12 @@ def test_an_exercise_that_lacks_a_part_is_named(missing, tmp_path):
         read(tmp_path / "01_data.py")
 
 
+def test_a_long_answer_may_stand_in_several_cells(tmp_path):
+    part = '# %% tags=["solution"] mlops_lab={"part_of": "data-2"}\nimport os\n\n'
+    (tmp_path / "01_data.py").write_text(part + SOURCE, encoding="utf-8")
+    assert [cell.part_of for cell in read(tmp_path / "01_data.py")][0] == "data-2"
+
+
 @pytest.mark.slow
 def test_it_is_the_dialect_of_jupytext(tmp_path):
     """Whoever prefers jupytext edits the same files: it finds the same cells, text and metadata."""

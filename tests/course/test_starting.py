@@ -47,10 +47,10 @@ def test_what_was_installed_read_only_is_writable_here(tmp_path, monkeypatch):
     installed.chmod(0o755)
 
 
-def test_the_starter_code_answers_as_the_course_says(folder):
-    code = "import api; print(api.app.test_client().get('/models/clothes/v1').json['number_of_parameters'])"
+def test_the_starter_code_answers_and_leaves_serve_1_to_the_student(folder):
+    code = "import api; print(sorted(api.app.test_client().get('/models/clothes/v1').json))"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
-    assert done.stdout == "133280\n"
+    assert done.stdout == "['description', 'name', 'version']\n"
 
 
 def test_nothing_is_overwritten(folder):

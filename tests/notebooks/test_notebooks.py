@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))
 TRAINS = {"02_train", "03_store"}
-RUN = [pytest.param(path, marks=[pytest.mark.tensorflow] * (path.stem in TRAINS), id=path.stem) for path in NOTEBOOKS]
+ASKS_SERVERS = {"04_serve", "05_validate", "06_deploy", "07_monitor", "08_grade"}  # a minute each, with their checks
+MARKS = {**dict.fromkeys(TRAINS, pytest.mark.tensorflow), **dict.fromkeys(ASKS_SERVERS, pytest.mark.slow)}
+RUN = [pytest.param(path, marks=MARKS.get(path.stem, ()), id=path.stem) for path in NOTEBOOKS]
 LESSONS = [
     path for path in sorted((ROOT / "notebooks" / "src").glob("*.py")) if "grade.check(" in path.read_text("utf-8")
 ]
@@ -33,6 +35,32 @@ KEY_OUTPUTS = {
         r"winners 0\.92\d",
         r"val_accuracy: 0\.[3-9]",
         r"the answer</td><td[^>]*>0</td>",
+    ],
+    "04_serve": [
+        r"182 of 200 are right",
+        r"the answer</td><td[^>]*>405",
+        r"the answer</td><td[^>]*>0\.834",
+        r"Did you mean",
+    ],
+    "05_validate": [
+        r"the answer</td><td[^>]*>Shirt",
+        r"0\.738; the best has 0\.985",
+        r"on a clock: p99 [3-9]\d\d ms",
+        r"0\.548",
+    ],
+    "06_deploy": [
+        r"the answer</td><td[^>]*>No pod has the labels app\.kubernetes\.io/name=digit\.",
+        r"service-selects-nothing",
+        r"the answer</td><td[^>]*>8<",
+        r"the answer</td><td[^>]*>acceptance, build, load",
+        r"of which 0 failed at the server\nproduction is v2",
+        r"serve_on_ray\.py",
+    ],
+    "07_monitor": [
+        r"the answer</td><td[^>]*>0\.5\d, 0\.87",
+        r"the answer</td><td[^>]*>0\.33\d",
+        r"changed True · harmful True · estimate to be trusted False",
+        r"11:00  harmful: no   accuracy 0\.9\d\n12:00  harmful: yes  accuracy 0\.[45]",
     ],
 }
 

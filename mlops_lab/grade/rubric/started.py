@@ -1,0 +1,69 @@
+"""For one check: start the server of a folder in a sandbox, or define the functions of one of its files there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from mlops_lab.grade.calls import Answer
+from mlops_lab.grade.cases import Failed
+from mlops_lab.grade.live import SandboxServer
+from mlops_lab.grade.remote import RemoteTarget
+from mlops_lab.grade.sandbox import Sandbox
+from mlops_lab.grade.sandbox.tree import put
+from mlops_lab.store.reading import read_below
+
+MOST = 200_000  # bytes of a program
+
+
+@contextmanager
+def server(folder: Path | None, models: Mapping[str, bytes] | None = None) -> Iterator[SandboxServer]:
+    """Give the running ``api.py`` of a folder, which is copied.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    models
+        Files that are put in ``models``, by their names, where the folder brings none.
+
+    Raises
+    ------
+    Failed
+        There is none, or it did not start.
+    """
+    if folder is None or not (folder / "api.py").is_file():
+        raise Failed("There is no api.py.", hint="missing", expected="api.py", received="nothing")
+    with Sandbox(folder) as sandbox:
+        if models and not os.path.lexists(sandbox.folder / "models"):
+            for name, content in models.items():
+                put(sandbox.folder, Path("models", name), content)
+            sandbox.give_to_user()
+        with closing(SandboxServer(sandbox, "api.py")) as started:
+            yield started
+
+
+@contextmanager
+def functions(folder: Path | None, file: str, *names: str) -> Iterator[Answer]:
+    """Give what a file of a folder defines, called in a sandbox.
+
+    Raises
+    ------
+    Failed
+        There is no such file, or it cannot be run.
+    """
+    text = text_of(folder, file)
+    if folder is None or not text:
+        raise Failed(f"There is no {file}.", hint="missing", expected=file, received="nothing")
+    with RemoteTarget(folder, [(file, text)]) as target:
+        yield Answer(target, names, folder / file)
+
+
+def text_of(folder: Path | None, name: str) -> str:
+    """Return the text of a file of a folder; empty where there is no plain file of that name."""
+    try:
+        return read_below(folder, name, MOST).decode("utf-8", "replace") if folder is not None else ""
+    except OSError:
+        return ""
