@@ -38,7 +38,7 @@ KEY_OUTPUTS = {
     ],
     "03_store": [
         r"the answer</td><td[^>]*>576",
-        r"✗</?.*does not load",
+        r"✗ does not load",
         r"'optimizer': 88854, 'total': 133280",
         r"os\.system",
         r"'builtins\.print'",
@@ -151,7 +151,6 @@ def test_it_says_nothing_on_standard_error(executed):
 def test_every_image_has_alt_text(executed):
     _, student, solution = executed
     images = re.findall(r"<img [^>]*>", html([*student, *solution]))
-    assert images
     assert not [tag[:80] for tag in images if not re.search(r'alt="[^"]+"', tag)]
     drawn = [output for output in outputs([*student, *solution]) if "image/png" in output.get("data", {})]
     assert not drawn, "show a figure with its alt text"

@@ -252,11 +252,4 @@ def _forms(image: Any) -> list[bytes]:
     scaled = [(row / np.float64(255)).astype(kind).tobytes() for kind in (np.float32, np.float64)]
     whole = base64.b64encode(image.tobytes())
     listed = [sep.join(map(str, row.tolist())).encode() for sep in (", ", ",", " ")]
-    return [
-        row.tobytes(),
-        row.astype(np.float32).tobytes(),
-        *scaled,
-        whole[200:260],
-        row.tobytes().hex().encode(),
-        *listed,
-    ]
+    return [row.tobytes(), row.astype(np.float32).tobytes(), *scaled, whole[200:260], row.tobytes().hex().encode(), *listed]
