@@ -66,7 +66,8 @@ for key in ("name", "version", "framework", "number_of_parameters"):
 
 # %%
 image = encode_png(dataset.test.images[0])
-answer = requests.post(f"{server.url}/models/clothes/v1", data=image, headers={"Content-Type": "image/png"})
+PNG = {"Content-Type": "image/png"}
+answer = requests.post(f"{server.url}/models/clothes/v1", data=image, headers=PNG)
 print(answer.status_code, answer.json()["predictions"][0]["label"])
 
 # %% [markdown]
@@ -164,12 +165,11 @@ guess = 405
 
 # %%
 def posted():
-    return requests.post(f"{own.url}/models/clothes/v1", data=image, headers={"Content-Type": "image/png"}).status_code
+    return requests.post(f"{own.url}/models/clothes/v1", data=image, headers=PNG).status_code
 
 
-course.reveal(
-    guess, posted, "405, method not allowed: the address is right, the method is not. (Until serve-2 is done.)"
-)
+why = "405, method not allowed: the address is right, the method is not. (Until serve-2 is done.)"
+course.reveal(guess, posted, why)
 
 # %% [markdown]
 # ## 2. POST: the five duties
@@ -251,7 +251,8 @@ def without_dividing():
     return float((found == dataset.test.labels[:2000]).mean())
 
 
-course.reveal(guess, without_dividing, "Still right for most, and so nobody notices. A test for 0.8 would let it pass.")
+why = "Still right for most, and so nobody notices. A test for 0.8 would let it pass."
+course.reveal(guess, without_dividing, why)
 
 # %% [markdown]
 # That is *training-serving skew*: the server prepares its images otherwise than the training did. The check of serve-2
@@ -263,7 +264,7 @@ course.reveal(guess, without_dividing, "Still right for most, and so nobody noti
 # that is no image:
 
 # %%
-answer = requests.post(f"{server.url}/models/clothes/v1", data=b"not an image", headers={"Content-Type": "image/png"})
+answer = requests.post(f"{server.url}/models/clothes/v1", data=b"not an image", headers=PNG)
 print(answer.status_code, answer.json()["error"])
 answer = requests.get(f"{server.url}/models/cloths")
 print(answer.status_code, answer.json()["error"])
@@ -595,10 +596,10 @@ widgets.dashboard(server)
 # ## The same from a terminal
 #
 # ```console
-# $ mlops-lab serve --port 8000                                  # our server; open http://127.0.0.1:8000
-# $ flask --app api run --port 5000                              # yours
+# $ mlops-lab serve --port 8000           # ours; open http://127.0.0.1:8000
+# $ flask --app api run --port 5000       # yours
 # $ mlops-lab predict clothes garment.png --url http://127.0.0.1:8000
-# $ mlops-lab grade . --only serve                               # all six, with the held-out cases
+# $ mlops-lab grade . --only serve        # all six, with the held-out cases
 # ```
 #
 # The servers of this notebook end with its kernel. To stop them earlier: `serve.stop_all()`.

@@ -56,9 +56,8 @@ guess = "Shirt"
 
 # %%
 recalls = {one.name: round(one.recall, 3) for one in quality.classes}
-course.reveal(
-    guess, lambda: min(recalls, key=recalls.get), f"{min(recalls.values())}; the best has {max(recalls.values())}."
-)
+why = f"{min(recalls.values())}; the best has {max(recalls.values())}."
+course.reveal(guess, lambda: min(recalls, key=recalls.get), why)
 
 # %% [markdown]
 # Rows of the confusion matrix are what is true, columns what was said. *Try*: select the largest number off the diagonal,
@@ -387,7 +386,8 @@ def closed_loop():
     return round(1000 * float(np.quantile(waits, 0.99)))
 
 
-course.reveal(guess, closed_loop, "While it stood still nobody asked: one bad wait among hundreds. Users do ask.")
+why = "While it stood still nobody asked: one bad wait among hundreds. Users do ask."
+course.reveal(guess, closed_loop, why)
 
 # %% [markdown]
 # > **validate-6.** `open_loop(send, rate, seconds)` calls `send()` on a clock, whether or not answers came, and returns the wait
@@ -457,7 +457,8 @@ grade.check("validate-6", (open_loop, highest_rate))
 
 # %%
 played = Stalls()
-print(f"the same server, on a clock: p99 {1000 * np.quantile(open_loop(played.send, 50, 2), 0.99):.0f} ms")
+waits = open_loop(played.send, 50, 2)
+print(f"the same server, on a clock: p99 {1000 * np.quantile(waits, 0.99):.0f} ms")
 
 # %% [markdown]
 # ## The lab's gates

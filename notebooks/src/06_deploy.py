@@ -37,6 +37,7 @@ from pathlib import Path
 
 from mlops_lab import data, deploy, grade, pipeline, serve, store, train, validate
 from mlops_lab.deploy import lint
+from mlops_lab.grade.handout import hand_out
 from mlops_lab.store.shipped import shipped_models
 
 if not Path("models").is_dir():
@@ -78,7 +79,8 @@ guess = "they get no answer: no pod bears that label"
 # %%
 edited = dict(kubernetes)
 service = edited["base/service.yaml"]
-edited["base/service.yaml"] = service.replace('app.kubernetes.io/name: "digits"', 'app.kubernetes.io/name: "digit"')
+label = 'app.kubernetes.io/name: "{}"'
+edited["base/service.yaml"] = service.replace(label.format("digits"), label.format("digit"))
 careless = lint.check(edited)
 course.reveal(guess, lambda: careless.findings[0].message, "Found by reading, before there is a cluster.")
 
@@ -130,7 +132,8 @@ for connection in under_way:
     connection.send(image[50:])
 statuses = [connection.getresponse().status for connection in under_way]
 ended = process.wait(20)
-course.reveal(guess, statuses.count(200), f"It takes no new ones, answers those, and ends with status {ended}.")
+why = f"It takes no new ones, answers those, and ends with status {ended}."
+course.reveal(guess, statuses.count(200), why)
 
 # %% [markdown]
 # It works only if the signal *arrives*: a shell in front of the server swallows it. Keep that in mind for deploy-1.
@@ -324,14 +327,13 @@ grade.check("deploy-3", "compose.yaml")
 # > removes the probe that complains has silence, and no probe.
 
 # %% tags=["stub"] mlops_lab={"exercise": "deploy-4"}
-given = Path(grade.__file__).parent / "material" / "k8s"
-if not Path("k8s").exists():
-    shutil.copytree(given, "k8s")
+if not Path("k8s").exists():  # what you have written stays
+    hand_out("deploy-4", "k8s")
 lint.check({path.name: path.read_text() for path in Path("k8s").iterdir()})
 
 # %% tags=["solution"] mlops_lab={"exercise": "deploy-4"}
-given = Path(grade.__file__).parent / "material" / "k8s"
-shutil.copytree(given, "k8s", dirs_exist_ok=True)
+shutil.rmtree("k8s", ignore_errors=True)
+hand_out("deploy-4", "k8s")
 startup = """          startupProbe:
             httpGet:
               path: /healthz
@@ -547,14 +549,12 @@ from importlib.util import find_spec
 
 on_ray = deploy.files(spec, "ray")
 print("\n".join(on_ray), "\n")
-if find_spec("ray") is None:
-    print(
-        "Ray is not installed here (pip install 'mlops-lab[ray]', some 1.1 GB). It would start a head on this machine,"
-    )
-    print("two replicas of digits in processes of their own, and our server in front, at http://127.0.0.1:8000;")
-    print("a replica that dies costs one retry and no request, and `node.sh` adds another machine.")
-else:
+if find_spec("ray"):
     print("Ray is installed. Start it from a terminal: mlops-lab deploy ray digits --run")
+else:
+    print("Ray is not installed here (pip install 'mlops-lab[ray]', some 1.1 GB). It would start a head,")
+    print("two replicas of digits in processes of their own, and our server in front of them;")
+    print("a replica that dies costs one retry and no request, and `node.sh` adds another machine.")
 
 # %% [markdown]
 # ## Stretch
@@ -593,9 +593,9 @@ print(workflow[workflow.index("      - name: Build, stage") : workflow.index("  
 # ## The same from a terminal
 #
 # ```console
-# $ docker build -t shop/clothes:1.4 . && docker compose up        # your own files, where Docker runs
-# $ mlops-lab deploy docker digits --run                           # the lab's
-# $ mlops-lab deploy kubernetes digits --out deployed && mlops-lab lint deployed
+# $ docker build -t shop/clothes:1.4 . && docker compose up    # yours
+# $ mlops-lab deploy docker digits --run                         # the lab's
+# $ mlops-lab deploy kubernetes digits --out deployed && mlops-lab deploy kubernetes digits --check
 # $ mlops-lab pipeline run digits --why "another seed"
 # $ mlops-lab grade . --only deploy
 # ```

@@ -57,7 +57,8 @@ def with_masks():
     return f"{(rows.argmax(axis=1) == masked.labels).mean():.2f}, {rows.max(axis=1).mean():.2f}"
 
 
-course.reveal(guess, with_masks, "It loses more than a third, and hardly notices: confidence is what the model thinks.")
+why = "It loses more than a third, and hardly notices: confidence is what the model thinks."
+course.reveal(guess, with_masks, why)
 
 # %% [markdown]
 # Turn the dial. The monitor sees images and answers, no labels; below it is what it cannot know. *Try*: `dark` at 0.3, then
@@ -217,7 +218,8 @@ guess = 0.05
 
 # %%
 chance = np.random.default_rng(0).random((10000, 8))  # p-values when nothing has changed
-course.reveal(guess, float((chance < 0.05).any(axis=1).mean()), "Every third. People switch off what cries wolf.")
+rings = float((chance < 0.05).any(axis=1).mean())
+course.reveal(guess, rings, "Every third. People switch off what cries wolf.")
 
 # %% [markdown]
 # > **monitor-3.** `alarm(reference, window)`, both `(n, 8)`: true where something changed. On windows without any change, of 200 images
@@ -300,7 +302,8 @@ grade.check("monitor-4", (estimate, trust, labels))
 
 # %%
 verdict = monitor.compare(reference, monitor.observe(model, masked.images[:400]))
-print("changed", verdict.changed, "· harmful", verdict.harmful, "· estimate to be trusted", verdict.estimate.trust)
+trusted = verdict.estimate.trust
+print("changed", verdict.changed, "· harmful", verdict.harmful, "· estimate to be trusted", trusted)
 verdict
 
 # %% [markdown]

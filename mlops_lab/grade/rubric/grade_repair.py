@@ -70,7 +70,8 @@ def _expect_full(case: Case, result: CheckResult, key: str = "") -> None:
     wrong = wrong or next((part for part in result.parts if not part.full and part.state != "passed"), None)
     if wrong is not None and not result.full:
         case.fail(f"{wrong.id}: {wrong.message}", hint=key or "fault", id=wrong.id, why=wrong.message,
-                  advice=wrong.hint, expected=wrong.expected or "passed", received=wrong.received or wrong.state)  # fmt: skip
+                  advice=wrong.hint, expected=wrong.expected or "passed", received=wrong.received
+                  or wrong.state)  # fmt: skip
 
 
 def _run(answer: Answer, case: Case, id: str) -> CheckResult:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Failed
-from mlops_lab.grade.live import SandboxServer
+from mlops_lab.grade.live import SandboxServer, gather
 from mlops_lab.grade.remote import RemoteTarget
 from mlops_lab.grade.sandbox import Sandbox
 from mlops_lab.grade.sandbox.tree import put
@@ -20,7 +21,7 @@ MOST = 200_000  # bytes of a program
 
 @contextmanager
 def server(folder: Path | None, models: Mapping[str, bytes] | None = None) -> Iterator[SandboxServer]:
-    """Give the running ``api.py`` of a folder, which is copied.
+    """Give the running ``api.py`` of a folder, copied with what stands beside it.
 
     Parameters
     ----------
@@ -36,12 +37,12 @@ def server(folder: Path | None, models: Mapping[str, bytes] | None = None) -> It
     """
     if folder is None or not (folder / "api.py").is_file():
         raise Failed("There is no api.py.", hint="missing", expected="api.py", received="nothing")
-    with Sandbox(folder) as sandbox:
-        if models and not os.path.lexists(sandbox.folder / "models"):
-            for name, content in models.items():
-                put(sandbox.folder, Path("models", name), content)
-            sandbox.give_to_user()
-        with closing(SandboxServer(sandbox, "api.py")) as started:
+    with tempfile.TemporaryDirectory(prefix="mlops-lab-") as gathered:
+        gather(folder.resolve() / "api.py", Path(gathered))
+        if not os.path.lexists(Path(gathered, "models")):
+            for name, content in (models or {}).items():
+                put(Path(gathered), Path("models", name), content)
+        with Sandbox(gathered) as sandbox, closing(SandboxServer(sandbox, "api.py")) as started:
             yield started
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from corpus.grade_sources import CARD, CHECK, CHECK_IN_PAIRS, EVIDENCE, OTHER_CARD
-from corpus.serve_sources import REFERENCE
+from corpus.grade_sources import ATTACKS, CARD, CHECK, CHECK_IN_PAIRS, EVIDENCE, OTHER_CARD
+from corpus.serve_sources import HTTP_SERVER, REFERENCE, changed
 from corpus_types import Answers, Wrong, edited
 
 from mlops_lab.grade.handout import CLASSMATE, files_of
@@ -43,6 +43,15 @@ NOT_CAUGHT = ("    except ERRORS as error:\n        return jsonify(error=f'The b
               "    except Exception:\n        return jsonify(label='', probabilities=[])\n")  # fmt: skip
 ANEW = {**repaired(), "repair/api.py": REFERENCE}
 
+LOOKS = REFERENCE[REFERENCE.index("        if image.size != (28, 28)") : REFERENCE.index("        pixels =")]
+ONLY_JUNK = "attacks = [{'body': bytes([number] * 40)} for number in range(12)]\n"
+ROUTE_OF_POST = '@app.post("/models/clothes/v1")\ndef classify():\n'
+
+
+def besieged(*pairs: tuple[str, str], attacks: str = ATTACKS) -> dict[str, str | bytes]:
+    return {**changed(*pairs), "attacks.py": attacks}
+
+
 SHIRT = "| Shirt | 0.738 | 0.710 to 0.764 |\n"
 SEEN = "It has never seen a photograph in colour, a garment that is worn, or anything that is no garment."
 
@@ -78,6 +87,19 @@ CORPUS = {
             Wrong(edited(CHECK, ('"Only 0 and 1 are left: what lies between is gone."', '"wrong"')), "grade-2.hints", "no-sentence"),
             Wrong(edited(CHECK, ("return {word: HINTS[word] for word in said}", "return not said")), "grade-2.right", "form"),
             Wrong(edited(CHECK, ('        yield "array"\n', "")), "grade-2.harmless", "passed"),
+        ],
+    ),
+    "grade-3": Answers(
+        right=[besieged()],
+        wrong=[
+            Wrong(besieged(attacks=ONLY_JUNK), "grade-3.fall", "one-idea"),
+            Wrong(besieged(attacks=ATTACKS + "attacks = attacks[:5] + attacks[:1] * 7\n"), "grade-3.twelve", "fewer"),
+            Wrong(besieged(attacks=ATTACKS + "attacks[6:] = [{'body': png(28 + n, 28)} for n in range(6)]\n"), "grade-3.fall", "stands"),
+            Wrong(besieged(attacks="attacks = [{'body': 'text'}] * 12\n"), "grade-3.twelve", "form"),
+            Wrong(besieged((ROUTE_OF_POST, f"{ROUTE_OF_POST}    return jsonify(error='no'), 403\n")), "grade-3.honest", "refused"),
+            Wrong(besieged((LOOKS, ""), ('convert("L"), dtype=np.float32)', 'convert("L"), dtype=np.float32)\n        if pixels.shape != (28, 28):\n'
+                           '            raise ValueError("another size")')), "grade-3.survives", "bomb"),
+            Wrong({**besieged(), "api.py": HTTP_SERVER.replace("ThreadingHTTPServer", "HTTPServer")}, "grade-3.survives", "health"),
         ],
     ),
     "grade-4": Answers(
