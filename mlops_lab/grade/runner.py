@@ -77,7 +77,8 @@ class Grading:
             if word not in known and word not in {one.stage for one in known.values()} | set(STAGES):
                 raise WrongUsage(f"There is no stage or exercise {word!r}.", f"Stages: {', '.join(STAGES)}.")
         chosen = [one for one in known.values() if not self.only or {one.id, one.stage} & set(self.only)]
-        return [one for one in chosen if not self.check or self.check.split(".")[0] == one.id]
+        chosen = [one for one in chosen if not self.check or self.check.split(".")[0] == one.id]
+        return [one.with_docker() if self.docker else one for one in chosen]
 
 
 def grade_submission(folder: str | Path, grading: Grading | None = None) -> Report:
@@ -169,6 +170,10 @@ def digest(folder: Path) -> str:
     return whole.hexdigest()
 
 
+def _with_docker(exercise: Exercise) -> set[str]:
+    return {check.id for check in exercise.checks if "docker" in check.needs}
+
+
 class Submission:
     """A submission that is being graded: its server and its functions are started once, when they are first needed."""
 
@@ -217,7 +222,9 @@ class Submission:
             return unanswered(exercise, "timeout", message)
         began = time.monotonic()
         result = self._result(exercise)
-        self._lost += 0 if result.full else time.monotonic() - began
+        # Building an image installs packages, and has its own limit.
+        built = sum(part.seconds for part in result.leaves() if part.id in _with_docker(exercise))
+        self._lost += 0 if result.full else time.monotonic() - began - built
         return result
 
     def _result(self, exercise: Exercise) -> CheckResult:

@@ -12,7 +12,7 @@ COPY api.py .
 USER 10001
 EXPOSE 8000
 HEALTHCHECK CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/readyz')"]
-CMD ["waitress-serve", "--listen=0.0.0.0:8000", "api:app"]
+CMD ["gunicorn", "--bind=0.0.0.0:8000", "api:app"]
 """
 
 TWO_STAGES = """\
