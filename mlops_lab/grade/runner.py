@@ -26,6 +26,7 @@ from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import CheckResult, clip
 from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
 from mlops_lab.grade.sandbox import Sandbox, choose
+from mlops_lab.grade.sandbox.rungs import using
 from mlops_lab.grade.sandbox.tree import MAX_BYTES, put, walk
 
 MATERIAL = Path(__file__).parent / "material"
@@ -47,9 +48,9 @@ class Grading:
     rubric
         A folder with exercises of the instructor's own.
     docker
-        Whether Docker may be used for what a submission's files describe.
+        Whether Docker may be used: for what a submission's files describe, and as the sandbox of its code.
     sandbox
-        ``"bubblewrap"`` or ``"limits"``; the highest that holds where empty.
+        ``"docker"``, ``"bubblewrap"`` or ``"limits"``; the highest that holds where empty.
     step
         How far hints go, 1 to 3.
     check
@@ -105,8 +106,9 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
         raise NotFound(f"There is no folder {folder}.", "Give the folder of a submission.")
     exercises = grading.exercises()
     started, began = time.gmtime(), time.monotonic()
-    rung = choose(grading.sandbox)
+    rung = choose(grading.sandbox, docker=grading.docker)
     with ExitStack() as stack:
+        stack.enter_context(using(rung))
         try:
             sandbox = stack.enter_context(Sandbox(folder, rung=rung))
         except (LabError, OSError) as error:
@@ -134,7 +136,7 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
 
 def refused(folder: Path, grading: Grading, error: Exception) -> Report:
     """Return the report of a submission that cannot be graded at all."""
-    exercises, rung = grading.exercises(), choose(grading.sandbox)
+    exercises, rung = grading.exercises(), choose(grading.sandbox, docker=grading.docker)
     message = clip(error.message if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
     results = tuple(unanswered(one, "not_gradable", f"The submission cannot be copied: {message}") for one in exercises)
     core = frozenset(one.id for one in exercises if one.core)

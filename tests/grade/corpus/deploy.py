@@ -5,6 +5,7 @@ from __future__ import annotations
 from corpus.deploy_sources import (
     COMPOSE,
     DOCKERFILE,
+    FORGED,
     RELEASE,
     RUN,
     SERVING,
@@ -85,6 +86,7 @@ CORPUS = {
             Wrong(start((ENDED, "    except KeyboardInterrupt:\n        server.terminate()\n        server.wait()\n    return 0\n")),
                   "deploy-2.never", "left-running"),
             Wrong(start((ASKED, "        answer = 'ready'\n")), "deploy-2.quick", "not-asked"),
+            Wrong({"run.py": FORGED}, "deploy-2.quick", "not-asked"),
         ],
     ),
     "deploy-3": Answers(

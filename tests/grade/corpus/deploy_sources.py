@@ -187,3 +187,19 @@ def main():
 if __name__ == "__main__":
     sys.exit(main())
 """
+
+# Says that all was done, also in a file that was once believed, and starts nothing.
+FORGED = """\
+import hashlib
+import os
+import pathlib
+import time
+
+seen = "asked " + hashlib.sha256(pathlib.Path("golden.png").read_bytes()).hexdigest()
+pathlib.Path("seen.txt").write_text(seen)
+try:
+    print("http://127.0.0.1:" + os.environ["PORT"], flush=True)
+    time.sleep(9)
+except KeyboardInterrupt:
+    pass
+"""
