@@ -24,6 +24,14 @@ in_models = click.option("--models", "folder", default="models", show_default=Tr
 network = click.option(
     "--network", help="Docker network for the build, such as 'host' where builds have no network access."
 )
+trusts = click.option(
+    "--trust",
+    "trusted",
+    multiple=True,
+    metavar="DIGEST",
+    help="Load the version with this digest although it is Python code, which runs when it is loaded; may be given"
+    " several times, or as MLOPS_LAB_TRUST.",
+)
 api_key = click.option(
     "--api-key", envvar="MLOPS_LAB_API_KEY", help="API key of the server; safer in the environment variable."
 )

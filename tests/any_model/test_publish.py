@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 
@@ -218,6 +219,8 @@ def test_code_is_loaded_only_where_its_digest_is_trusted(store):
     assert refused.returncode != 0 and "it is not trusted" in refused.stderr and version.digest in refused.stderr
     done = subprocess.run([*base, version.digest], capture_output=True, text=True, check=True)
     assert np.allclose(json.loads(done.stdout), made.model.predict(np.ones((1, 4))))
+    told = {**os.environ, "MLOPS_LAB_TRUST": f"{'0' * 64},{version.digest.upper()}"}
+    assert subprocess.run(base, env=told, capture_output=True, text=True, check=True).stdout == done.stdout
     (version.path / "model.py").write_text("raise SystemExit('it ran')")
     changed = subprocess.run([*base, version.digest], capture_output=True, text=True)
     assert "not the file that was published" in changed.stderr

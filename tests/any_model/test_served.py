@@ -1,12 +1,16 @@
 """Every kind, published and served, answers in three protocols and to the client as its own framework does."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from kinds import PARAMETERS, published, tensors_of
+from kinds import KINDS, PARAMETERS, published, tensors_of
 
 from mlops_lab import serve
 from mlops_lab.serve import Limits, create_app
 from mlops_lab.serve.codecs.tensors import NAMES as DATATYPES
+from mlops_lab.store import ModelStore
 from mlops_lab.tensors import class_rows
 
 
@@ -85,3 +89,28 @@ def check_predictions(made, signature, predictions):
             assert (np.array([one["outlier"] for one in own]) == (expected < 0))[sure].all()
         elif spec.task == "segmentation":
             assert [one["mask"] for one in own] == expected.argmax(axis=-1).tolist()
+
+
+def test_the_command_serves_code_that_it_is_told_to_trust(tmp_path):
+    made = KINDS["an_object"]()
+    version = ModelStore(tmp_path).publish(made.model, "mine", examples=made.examples, labels="abc")
+    command = [sys.executable, "-m", "mlops_lab", "serve", "--models", str(tmp_path), "--port", "0"]
+    told = ["--workers", "2", "--trust", version.digest]
+    with subprocess.Popen([*command, *told], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            url = process.stdout.readline().split()[1]
+            found = serve.Client(url).predict("mine", "v1", made.examples)
+        finally:
+            process.terminate()
+    expected = made.model.predict(made.examples)
+    np.testing.assert_allclose([one.probabilities for one in found], expected, atol=1e-6)
+
+
+def test_the_command_names_code_that_nobody_trusts(tmp_path):
+    made = KINDS["an_object"]()
+    version = ModelStore(tmp_path).publish(made.model, "mine", examples=made.examples, labels="abc")
+    command = [sys.executable, "-m", "mlops_lab", "serve", "--models", str(tmp_path), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        line = process.stderr.readline()
+        process.terminate()
+    assert "mine v1 does not serve" in line and f"--trust {version.digest}" in line
