@@ -55,12 +55,13 @@ def describe_output(spec: OutputSpec) -> str:
     >>> describe_output(OutputSpec("y", "binary", (1,), labels=("no", "yes")))
     'binary: the probability of one of 2 classes: no, yes'
     """
+    first = ", which are the first axis" if spec.classes_first else ""
     if spec.labels:
         names = ", ".join(spec.labels[:20]) + (", …" if len(spec.labels) > 20 else "")
         each = "each" if spec.task == "multilabel" else "one"
         applied = f", by the {spec.activation} of its logits" if spec.activation != "none" else ""
-        return f"{spec.task}: the probability of {each} of {len(spec.labels)} classes: {names}{applied}"
-    return f"{spec.task}: {spec.dtype} of shape {sides(spec.shape)}"
+        return f"{spec.task}: the probability of {each} of {len(spec.labels)} classes{first}: {names}{applied}"
+    return f"{spec.task}: {spec.dtype} of shape {sides(spec.shape)}{first}"
 
 
 def curl(manifest: ModelManifest) -> str:
