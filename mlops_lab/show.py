@@ -131,7 +131,7 @@ def figure_png(drawing: Figure) -> bytes:
 
 
 def drawing(drawn: Figure, alt: str) -> str:
-    """Return a matplotlib figure as SVG in the text colour of the page, so in a light and a dark theme, with its alt text.
+    """Return a matplotlib figure as SVG in the text colour of the page, be it light or dark, with its alt text.
 
     What is black becomes the text colour, and the background shows the page.
     """
