@@ -26,7 +26,11 @@ def readme(manifest: ModelManifest) -> str:
     notes = "".join(f"\n- {note.removesuffix('.')}." for note in told)
     batch = manifest.signature.max_batch
     fixed = f"\nThe model computes {batch} at a time; the server splits and joins other batches.\n" if batch else ""
-    trained = manifest.data.get("name", "unnamed data")
+    data, settings = manifest.data.get("name"), json.dumps(manifest.training)
+    made = f"Made with {manifest.framework}{data and f', and measured on {data}' or ''}: `{settings}`"
+    if manifest.seed is not None:  # trained by this library, and the data are those that it was trained on
+        made = f"Trained with {manifest.framework} on {data or 'unnamed data'}, seed {manifest.seed}: `{settings}`"
+    versions = ", ".join(f"{name} {number}" for name, number in manifest.versions.items())
     return f"""# {manifest.name} v{manifest.version}
 
 {manifest.description or f"A model for {manifest.signature.task}."}
@@ -41,8 +45,9 @@ and answers
 {fixed}{notes and f"{notes}" + chr(10)}
 {table}
 {manifest.number_of_parameters:,} parameters, of which {manifest.trainable_parameters:,} are weights that training
-moves and {manifest.optimizer_parameters:,} belong to the optimizer. Trained with {manifest.framework} on
-{trained}, seed {manifest.seed}: `{json.dumps(manifest.training)}`.
+moves and {manifest.optimizer_parameters:,} belong to the optimizer. {made}.
+
+Written by {versions}.
 
 Ask it: `{curl(manifest)}`
 """

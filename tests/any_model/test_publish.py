@@ -265,13 +265,16 @@ def test_a_version_that_does_not_load_is_never_published(store, monkeypatch):
     assert store.names() == []
 
 
-def test_the_run_of_a_forest_is_published(store, digits):
+@pytest.mark.parametrize("kind", ["forest", "support vectors"])
+def test_the_run_of_any_classifier_is_published(store, digits, kind):
     from sklearn.ensemble import RandomForestClassifier
+    from sklearn.svm import SVC
 
     from mlops_lab import train
 
-    run = train.fit_sklearn(digits, RandomForestClassifier(10, random_state=0))
-    version = store.publish(run, "forest")
+    # The second has no predict_proba.
+    run = train.fit_sklearn(digits, RandomForestClassifier(10, random_state=0) if kind == "forest" else SVC())
+    version = store.publish(run, "mine")
     assert version.manifest.engine == "onnx" and version.manifest.metrics["test_accuracy"] > 0.8
     assert dataclasses.replace(version.manifest.input, name="image") == digits.input
 
