@@ -27,7 +27,7 @@ def readme(manifest: ModelManifest) -> str:
     batch = manifest.signature.max_batch
     fixed = f"\nThe model computes {batch} at a time; the server splits and joins other batches.\n" if batch else ""
     data, settings = manifest.data.get("name"), json.dumps(manifest.training)
-    made = f"Made with {manifest.framework}{data and f', and measured on {data}' or ''}: `{settings}`"
+    made = f"Made with {manifest.framework}{(data and f', and measured on {data}') or ''}: `{settings}`"
     if manifest.seed is not None:  # trained by this library, and the data are those that it was trained on
         made = f"Trained with {manifest.framework} on {data or 'unnamed data'}, seed {manifest.seed}: `{settings}`"
     versions = ", ".join(f"{name} {number}" for name, number in manifest.versions.items())
