@@ -119,8 +119,8 @@ def _positive(truth: Arrays, said: Arrays) -> tuple[Arrays, Arrays]:
 
 def _masks(truth: Arrays, said: Arrays) -> tuple[Arrays, Arrays]:
     """Return for each image the confusion of its pixels, which every figure of a mask depends on alone."""
-    if said.ndim == truth.ndim + 1:
-        said = said.argmax(axis=-1)
+    if said.ndim == truth.ndim + 1:  # a number for each class, which may be the first axis of an example
+        said = said.argmax(axis=-1 if said.shape[:-1] == truth.shape else 1)
     truth, said = _same_shape(truth.astype(np.int64), said.astype(np.int64))
     classes = int(max(truth.max(initial=0), said.max(initial=0))) + 1
     pairs = (truth * classes + said).reshape(len(truth), -1)
