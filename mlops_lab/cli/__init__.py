@@ -17,6 +17,7 @@ from mlops_lab.cli.lab import demo, doctor, train
 from mlops_lab.cli.monitoring import monitor
 from mlops_lab.cli.options import echo
 from mlops_lab.cli.releasing import measure, pipeline, validate
+from mlops_lab.cli.teaching import course, start
 from mlops_lab.cli.versions import models
 from mlops_lab.errors import LabError, NotFound, WrongUsage
 
@@ -62,6 +63,7 @@ def _report(error: LabError) -> int:
 
 
 for command in (
+    start,
     demo,
     doctor,
     train,
@@ -76,5 +78,6 @@ for command in (
     monitor,
     pipeline,
     grade,
+    course,
 ):
     commands.add_command(command)

@@ -13,11 +13,11 @@ import numpy as np
 from mlops_lab.client import Client
 from mlops_lab.data import Split
 from mlops_lab.errors import GateFailed, LabError, NotFound, StoreError
-from mlops_lab.monitor import PredictionLog, Window
+from mlops_lab.monitor.log import PredictionLog
 from mlops_lab.pipeline.loop.config import CanarySettings
 from mlops_lab.store import ModelStore
 from mlops_lab.store.routing import split_traffic
-from mlops_lab.summary.window import UNKNOWN
+from mlops_lab.summary.window import UNKNOWN, Window
 
 # A worse version is noticed at any look, and looking often is testing often.
 WORSE = 0.01
