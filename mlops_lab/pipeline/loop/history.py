@@ -6,7 +6,7 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class LoopRun:
     state: str = "running"
     reason: str = ""
     production: int | None = None
-    outcomes: tuple[StageOutcome, ...] = ()
+    outcomes: tuple[StageOutcome, ...] = field(default=(), repr=False)
 
     @property
     def passed(self) -> bool:
@@ -127,7 +127,7 @@ class LoopHistory:
     """
 
     name: str
-    runs: tuple[LoopRun, ...]
+    runs: tuple[LoopRun, ...] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
