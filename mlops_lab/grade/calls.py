@@ -83,6 +83,10 @@ class Target(Protocol):
         """Call the function of that name until just before one of its file operations; see :mod:`.interrupt`."""
         ...
 
+    def crowd(self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int) -> Any:
+        """Call what the function of that name makes from several threads; see :mod:`.crowd`."""
+        ...
+
     def desk(self) -> Desk:
         """Return a new folder that the functions can reach."""
         ...
@@ -121,6 +125,14 @@ class Function:
         Parameters and words are those of :func:`mlops_lab.grade.interrupt.run`.
         """
         return self._target.until(self.name, arguments, before, others)
+
+    def crowd(self, *arguments: Any, given: list[Any], threads: int = 8, pages: int = 0) -> dict[str, Any]:
+        """Make an object, and call it with each of what is given, from several threads at once.
+
+        Parameters and what comes back are those of :func:`mlops_lab.grade.crowd.run`.
+        """
+        found: dict[str, Any] = self._target.crowd(self.name, arguments, given, threads, pages)
+        return found
 
     def __repr__(self) -> str:
         return f"<{self.name}, written by the student>"
@@ -203,6 +215,17 @@ class Here:
         from mlops_lab.grade import interrupt
 
         return interrupt.run(self._namespace[name], arguments, before, others)
+
+    def crowd(self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int) -> Any:
+        """Make an object and call it from several threads at once."""
+        from mlops_lab.grade import crowd
+
+        try:
+            return crowd.run(self._namespace[name], arguments, given, threads, pages)
+        except (Overtime, Failed):
+            raise
+        except Exception as error:
+            raise Failed(f"{name} raised {describe(error)}", hint="raises", received=describe(error)) from None
 
     def desk(self) -> Desk:
         """Return a new folder, which is removed with this answer."""
