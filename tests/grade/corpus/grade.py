@@ -150,6 +150,7 @@ CORPUS = {
             Wrong(capstone(("python:3.11-slim", "python:latest")), "grade-5.files", "rule"),
             Wrong(capstone(("found[name] * len(found) < RISK", "found[name] * len(found) < 0.9")), "grade-5.drift", "rule"),
             Wrong(capstone(('            actions["switch"](before)\n', "            pass\n")), "grade-5.release", "rule"),
+            Wrong(capstone(('.glob("*/weights.npz")', '.glob("1/weights.npz")')), "grade-5.release", "not-served"),
             Wrong(capstone(**{"capstone.json": "{}"}), "grade-5.whole", "form"),
             Wrong(capstone(**{"data/heldout.npz": TRAIN[:50]}), "grade-5.whole", "form"),
         ],
