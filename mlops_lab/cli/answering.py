@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlops_lab.cli.options import api_key, echo, in_models, prints, trusts
+from mlops_lab.cli.options import api_key, echo, prints, reads_models, trusts
 from mlops_lab.errors import BadRequest, WrongUsage
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--name", default="clothes", show_default=True, help="Name of the model.")
 @click.option("--version", default="latest", show_default=True, help="Version: v3, an alias, or latest.")
-@in_models
+@reads_models
 @trusts
 @click.option("--url", help="Send the images to the server at this URL instead of loading the model.")
 @api_key
@@ -98,7 +98,7 @@ def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
 
 
 @click.command()
-@in_models
+@reads_models
 @trusts
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
