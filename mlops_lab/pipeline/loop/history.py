@@ -35,6 +35,14 @@ RESULTS = {
 }
 
 
+class Ended(Exception):
+    """The loop has nothing more to do, or a step failed: the state, and why."""
+
+    def __init__(self, state: str, reason: str = "") -> None:
+        super().__init__(state)
+        self.state, self.reason = state, reason
+
+
 @dataclass(frozen=True)
 class LoopRun:
     """One run of the loop.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlops_lab.errors import LabError
 from mlops_lab.pipeline import stages
@@ -11,10 +12,13 @@ from mlops_lab.pipeline.environment import wait_until
 from mlops_lab.pipeline.loop.cache import StepResult, intend
 from mlops_lab.pipeline.loop.canary import replay, run_canary
 from mlops_lab.pipeline.loop.datasets import joined
-from mlops_lab.pipeline.loop.engine import Ended, Loop
+from mlops_lab.pipeline.loop.history import Ended
 from mlops_lab.pipeline.loop.versions import Candidate, plain
 from mlops_lab.pipeline.stages import StageFailed
 from mlops_lab.validate.target import Target, expect
+
+if TYPE_CHECKING:
+    from mlops_lab.pipeline.loop.engine import Loop
 
 
 def try_canary(loop: Loop, candidate: Candidate) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,12 +18,15 @@ from mlops_lab.files import write_atomically
 from mlops_lab.monitor import Reference, Window
 from mlops_lab.pipeline.loop.cache import StepResult
 from mlops_lab.pipeline.loop.decision import MEND, NOTHING, WAIT, Decision, decide
-from mlops_lab.pipeline.loop.engine import Ended, Loop
+from mlops_lab.pipeline.loop.history import Ended
 from mlops_lab.pipeline.loop.retraining import mix, refuse_own_answers
 from mlops_lab.pipeline.loop.source import examine_source
 from mlops_lab.store import ModelVersion
 from mlops_lab.summary.held_out import LEAST
 from mlops_lab.summary.window import UNKNOWN
+
+if TYPE_CHECKING:
+    from mlops_lab.pipeline.loop.engine import Loop
 
 COLUMNS = ("times", "probabilities", "inputs", "truth", "seconds")
 MOST_EXAMPLES = 5000
