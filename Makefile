@@ -25,8 +25,9 @@ test: setup
 setup: .venv/ready
 .venv/ready: requirements/lab.txt pyproject.toml
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or newer is needed, this is ' + sys.version"
+	@echo "Setting up .venv, once: about 3.6 GB, of which TensorFlow is half; minutes, by your network and disk."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/lab.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements/lab.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -c "open('.venv/ready', 'w')"
 

@@ -10,7 +10,7 @@ from mlops_lab import serve
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = ["any_model.md", "engines.md", "monitor.md", "validate.md"]
+PAGES = ["any_model.md", "api.md", "engines.md", "monitor.md", "validate.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)

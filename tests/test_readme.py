@@ -53,14 +53,13 @@ def test_it_is_short_and_has_blocks_of_both_kinds():
 
 
 @pytest.mark.tensorflow
-def test_the_python_blocks_run_in_order(workplace, monkeypatch):
+def test_each_python_block_runs_by_itself(workplace, monkeypatch):
     from mlops_lab import serve
 
     monkeypatch.chdir(workplace)
-    namespace = {"__name__": "readme"}
     try:
         for number, block in enumerate(PYTHON, start=1):
-            exec(compile(block, f"README.md, python block {number}", "exec"), namespace)
+            exec(compile(block, f"README.md, python block {number}", "exec"), {"__name__": "readme"})
     finally:
         serve.stop_all()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlops_lab.cli.options import Command, as_json, echo, in_models, network, trusts
+from mlops_lab.cli.options import Command, as_json, echo, in_models, network, to_change, trusts
 from mlops_lab.errors import WrongUsage
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def compose(
         engine.down(Path(str(out)))
         return echo(json.dumps({"folder": out, "running": False}) if as_json else f"stopped {out}")
     settings: dict[str, Any] = {"port": port, "app": app, "mount": mount, "trusted": trusted, "replicas": replicas}
+    folder = to_change(folder) if "tfserving" in profiles and (up or check) else folder
     spec = _plan(folder, name, version, alias, image=image, **settings)
     files = render.files(spec, "compose")
     if "tfserving" in profiles:
@@ -228,7 +229,7 @@ def tfserving(
         return
     if start and not out:
         raise WrongUsage("--run requires a folder.", "Add --out tfserving.")
-    spec = _plan(folder, name, version, alias, port=port)
+    spec = _plan(to_change(folder) if out else folder, name, version, alias, port=port)
     files = render.files(spec, "tfserving")
     _before_tfserving(spec, write=out is not None)
     if out:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mlops_lab.cli.options import as_json, echo, in_models, prints
+from mlops_lab.cli.options import as_json, echo, in_models, prints, to_change
 from mlops_lab.errors import WrongUsage
 
 
@@ -85,7 +85,7 @@ def train(
             f"--save {save}: only a Keras model can be saved as a file.", "Pass a path that ends in .keras."
         )
     images = data.load(dataset, limit=limit, seed=seed)
-    models = store.ModelStore(folder)
+    models = store.ModelStore(to_change(folder))
     models.prepare(name)
     if dataset == "digits":
         run = training.fit_sklearn(images, seed=seed)

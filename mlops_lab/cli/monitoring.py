@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mlops_lab.cli.options import in_models, prints
+from mlops_lab.cli.options import in_models, prints, to_change
 
 LOG = click.option("--log", required=True, help="The prediction log: a file, or a postgresql:// address.")
 MODEL = click.option("--model", help="Which model, where the log knows several.")
@@ -83,7 +83,7 @@ def reference(name: str, folder: str, version: str, data_set: str | None) -> tup
     from mlops_lab import data, store
     from mlops_lab import monitor as stage
 
-    models = store.ModelStore(folder)
+    models = store.ModelStore(to_change(folder))
     if data_set:
         found = stage.store_reference(models, name, version, data.load(data_set).test)
     else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from mlops_lab import show
 
@@ -21,13 +22,40 @@ def echo(text: str, *, err: bool = False) -> None:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-in_models = click.option("--models", "folder", default="models", show_default=True, help="Models folder.")
+# The copy of the shipped models that commands change in a clone, whose own folder models/ is the shipped one.
+OWN = "my-models"
+
+
+def _is_shipped(folder: str) -> bool:
+    from mlops_lab.store.shipped import PLACES
+
+    return Path(folder).resolve() in PLACES
+
+
+def _folder_here() -> str:
+    """Return the models folder where none is named: 'models', or in a clone the copy that was made of it."""
+    return OWN if Path(OWN).is_dir() and _is_shipped("models") else "models"
+
+
+in_models = click.option("--models", "folder", default=_folder_here, show_default="models", help="Models folder.")
+
+
+def to_change(folder: str) -> str:
+    """Return the models folder that a command may write into; the shipped one is copied, unless --models names it."""
+    source = click.get_current_context().get_parameter_source("folder")
+    if source is not ParameterSource.DEFAULT or not _is_shipped(folder):
+        return folder
+    from mlops_lab.store.shipped import copy_models
+
+    copy_models(Path(folder), Path(OWN))
+    echo(f"{folder} came with the lab, and stays as it is: from now on commands take {OWN}, a copy of it.", err=True)
+    return OWN
 
 
 def _or_shipped(context: click.Context, _: click.Parameter, value: str | None) -> str:
     """Return the models folder to read: without --models and a folder 'models' here, the shipped one."""
     if value is not None or Path("models").exists():
-        return value or "models"
+        return value or _folder_here()
     from mlops_lab.store.shipped import shipped_models
 
     echo(

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from mlops_lab.cli.options import api_key, as_json, echo, in_models, network
+from mlops_lab.cli.options import api_key, as_json, echo, in_models, network, to_change
 from mlops_lab.errors import WrongUsage
 
 NAME = click.argument("name")
@@ -61,7 +61,7 @@ def validate(
     from mlops_lab import store
     from mlops_lab import validate as stage
 
-    models = store.ModelStore(folder)
+    models = store.ModelStore(to_change(folder))
     published = models.get(target, version)
     number = models.aliases(target).get("production")
     baseline = None if number is None else models.get(target, number)
@@ -183,8 +183,8 @@ def run_pipeline(
     from mlops_lab.validate import Expected, LoadTestConfig
 
     plan = ReleasePlan(
-        folder, name, version, environment, url.rstrip("/"), api_key, port, replicas, deployed, network, why=why,
-        expected=Expected(accuracy=accuracy, milliseconds=budget),
+        to_change(folder), name, version, environment, url.rstrip("/"), api_key, port, replicas, deployed, network,
+        why=why, expected=Expected(accuracy=accuracy, milliseconds=budget),
         load=LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second, rate=rate),
         data=data, new_signature=new_signature,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import click
 
-from mlops_lab.cli.options import in_models, prints, reads_models
+from mlops_lab.cli.options import in_models, prints, reads_models, to_change
 from mlops_lab.errors import WrongUsage
 from mlops_lab.show import plain
 from mlops_lab.signature import Task
@@ -55,7 +55,7 @@ def publish(
 
     names = [label.strip() for label in labels.split(",")] if labels else None
     given: dict[str, Any] = {"data": data, "examples": read_arrays(examples), "labels": names, "task": task}
-    found = ModelStore(folder).publish(file, name, **given, description=description, trust=trust)
+    found = ModelStore(to_change(folder)).publish(file, name, **given, description=description, trust=trust)
     return found.to_dict(), f"published {found} in {found.path}\n\n{(found.path / 'README.md').read_text('utf-8')}"
 
 
@@ -84,7 +84,7 @@ def promote(name: str, version: str, alias: str, why: str, force: bool, folder: 
     """Point an alias at a version, unless it was validated and a gate failed."""
     from mlops_lab.store import ModelStore
 
-    number = ModelStore(folder).promote(name, version, alias, why=why, force=force)
+    number = ModelStore(to_change(folder)).promote(name, version, alias, why=why, force=force)
     return {"name": name, "alias": alias, "version": f"v{number}"}, f"{alias} of {name} is v{number} now"
 
 
@@ -98,7 +98,7 @@ def rollback(name: str, alias: str, why: str, folder: str) -> tuple[Any, str]:
     """Point an alias at its previous version."""
     from mlops_lab.store import ModelStore
 
-    number = ModelStore(folder).rollback(name, alias, why=why)
+    number = ModelStore(to_change(folder)).rollback(name, alias, why=why)
     return {"name": name, "alias": alias, "version": f"v{number}"}, f"{alias} of {name} is v{number} again"
 
 
@@ -113,7 +113,7 @@ def split(name: str, shares: tuple[str, ...], why: str, folder: str) -> tuple[An
     from mlops_lab.store import ModelStore
     from mlops_lab.store.routing import read_shares, split_traffic
 
-    settings = split_traffic(ModelStore(folder), name, read_shares(shares), why=why).to_dict()
+    settings = split_traffic(ModelStore(to_change(folder)), name, read_shares(shares), why=why).to_dict()
     targets = " ".join(shares) or "production only"
     return {"name": name, **settings}, f"traffic of {name}: {targets}"
 
@@ -129,7 +129,7 @@ def shadow(name: str, version: str | None, why: str, folder: str) -> tuple[Any, 
     from mlops_lab.store import ModelStore
     from mlops_lab.store.routing import shadow_traffic
 
-    settings = shadow_traffic(ModelStore(folder), name, version, why=why).to_dict()
+    settings = shadow_traffic(ModelStore(to_change(folder)), name, version, why=why).to_dict()
     return {"name": name, **settings}, f"shadow version of {name}: {settings.get('shadow', 'none')}"
 
 

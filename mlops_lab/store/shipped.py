@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 from mlops_lab.errors import NotFound
+from mlops_lab.files import TEMPORARY, explained
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # In a wheel it lies in the package; in a clone beside it.
@@ -28,3 +32,16 @@ def shipped_models() -> Path:
         if (folder / "clothes").is_dir():
             return folder
     raise NotFound(f"There are no shipped models in {PLACES[0]}.", "Install mlops-lab again.")
+
+
+def copy_models(folder: Path, target: Path) -> None:
+    """Copy a models folder, whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        The copy cannot be written, or is there already.
+    """
+    with explained(target), tempfile.TemporaryDirectory(dir=target.parent, prefix=TEMPORARY) as place:
+        made = shutil.copytree(folder, Path(place, "models"))
+        os.rename(made, target)

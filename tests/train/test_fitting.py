@@ -89,7 +89,7 @@ def test_the_learning_rate_falls_within_an_epoch(tiny_fashion):
 @tensorflow
 def test_the_curves_are_drawn(run):
     assert run.curves_png().startswith(b"\x89PNG")
-    assert 'alt="Accuracy and loss by epoch.' in run._repr_html_()
+    assert 'aria-label="Accuracy and loss by epoch.' in run._repr_html_()
 
 
 @tensorflow
