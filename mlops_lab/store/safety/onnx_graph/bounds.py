@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 MANY = 2.0**100  # larger than any size
 EXACT = 2.0**24  # the operators compute whole numbers below it exactly, in every type
-MAX_NUMBERS = 64  # of a tensor, each of which is followed
+MAX_NUMBERS = 32  # of a tensor, each of which is followed
 Symbols = tuple[tuple[str, int], ...]
 
 

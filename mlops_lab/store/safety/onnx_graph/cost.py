@@ -65,7 +65,7 @@ class _Run:
     def count(self, times: int) -> None:
         self.nodes += times
         self.followed += 1
-        if self.nodes > MAX_NODES or self.followed > 2 * MAX_NODES:
+        if self.nodes > MAX_NODES or self.followed > MAX_NODES:
             message = f"Functions and loops come to more than {MAX_NODES:,} operators."
             raise AuditRefusal("onnx_unbounded", message)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlops_lab.store.safety.onnx_graph.bounds import (
     EXACT,
+    MAX_NUMBERS,
     ONE,
     UNIT,
     ZERO,
@@ -52,7 +53,7 @@ def calculated(node: Node, inputs: Inputs) -> Tensor:
         _divided(node, given[0], given[1])
     width = max([1, *[value.width for value in known]])
     grids = [value.grid() for value in known]
-    if all(grid is not None for grid in grids) and found.dims is not None and found.count.most <= 256:
+    if all(grid is not None for grid in grids) and found.dims is not None and found.count.most <= MAX_NUMBERS:
         shape = [size.number for size in found.dims]
         if None not in shape:
             spread = [np.broadcast_to(g, [int(s or 0) for s in shape]).ravel() for g in grids if g is not None]
