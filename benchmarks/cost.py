@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import base64
+import ctypes
+import gc
 import gzip
 import io
 import json
@@ -20,6 +22,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -207,6 +210,7 @@ class Lab:
         if sent is None:
             return None
         headers = {"Content-Encoding": "gzip"} if settings["zip"] else {}
+        give_back()
         before, _ = resident()
         reset_peak()
         began = time.process_time()
@@ -229,6 +233,13 @@ def resident() -> tuple[int, int]:
     found = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     now, peak = (1024 * int(found[name].split()[0]) for name in ("VmRSS", "VmHWM"))
     return now, peak
+
+
+def give_back() -> None:
+    """Return what earlier requests left to the system: the next one would take it again, and seem to cost nothing."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def reset_peak() -> None:
