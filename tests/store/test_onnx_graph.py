@@ -188,6 +188,15 @@ PROGRAMS = {
     ),
     "sizes by the data": lambda: model("Cast x > s to=7; ConstantOfShape s > y", shape=(2,)),
     "steps of any length": lambda: model("Range zero,one,d > y", shape=(), more=[info("d", [])], zero=0.0, one=1.5),
+    "a quotient by nothing": lambda: model(
+        "NonZero x > n; Shape n > s; Gather s,one > c; Cast c > f to=1; Div half,f > d; Cast d > i to=7; Div i,low > m;"
+        "ConstantOfShape m > y",
+        one=[1], half=[0.5], low=[-(2**36)],
+    ),
+    "the root of what may be below nothing": lambda: model(
+        "Cast x > p to=7; Gather table,p > g; Sqrt g > d; Cast d > i to=7; Div i,low > m; ConstantOfShape m > y",
+        shape=(1,), table=[-4.0, 0.5], low=[-(2**36)],
+    ),
     "power of the shape": lambda: model(
         "Shape x > s; Mul s,s > a; Mul a,a > b; Mul b,b > c; Mul c,c > d; ConstantOfShape d > y", shape=(None,)
     ),
@@ -349,6 +358,11 @@ HONEST = {
     "a counted loop": lambda: loop(100, "Mul v,c > z", c=[0.5]),
     "sizes chosen within a bound": lambda: model(
         "Cast x > p to=7; Clip p,zero,ten > q; ConstantOfShape q > e; ReduceSum e > y", shape=(2,), zero=0, ten=10,
+    ),
+    "fitted to a side": lambda: model(
+        "Shape x > s; Slice s,two,four > w; Cast w > f to=1; ReduceMin f > m keepdims=0; Div side,m > r; Mul f,r > g;"
+        "Floor g > h; Cast h > i to=7; Slice s,zero,two > n; Concat n,i > sizes axis=0; Resize x,,,sizes > y",
+        shape=(None, 3, None, None), zero=[0], two=[2], four=[4], side=np.array(800, "float32"),
     ),
     "boxes": lambda: model(
         "NonMaxSuppression x,scores,most > n; Cast n > y to=1",

@@ -122,6 +122,15 @@ class Watchdog:
         deadlines = [call.deadline for call in list(self.calls.values()) if call.overdue]
         return time.perf_counter() - min(deadlines) if deadlines else 0.0
 
+    def end(self, seconds: float) -> bool:
+        """Give up every call that is under way, and return whether none is left within so many seconds."""
+        ended = time.monotonic() + seconds
+        while self.calls and time.monotonic() < ended:
+            for key, call in list(self.calls.items()):
+                self._expire(key, call)
+            time.sleep(0.01)
+        return not self.calls
+
     def _run(self) -> None:
         quiet = 0
         while True:

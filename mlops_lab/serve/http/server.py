@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 import weakref
@@ -18,6 +21,7 @@ import uvicorn
 
 from mlops_lab.errors import WrongUsage
 from mlops_lab.serve.core.limits import Limits
+from mlops_lab.serve.core.watchdog import WATCHDOG
 from mlops_lab.serve.http.guard import BrowserGuard
 from mlops_lab.serve.http.protocol import StrictProtocol
 from mlops_lab.serve.ports import LOOPBACK
@@ -25,6 +29,8 @@ from mlops_lab.serve.ports import LOOPBACK
 # A drain is over when, so many times in a row 10 ms apart, there was nothing to read, to answer or to send.
 QUIET_LOOKS = 20
 TICK_SECONDS = 1.0
+# What computes when the drain is over is told to end, and has so long.
+GIVE_UP_SECONDS = 2.0
 # Open files that are left to models, logs and threads, and connections that are taken whatever is left.
 FILES_BESIDE, FEWEST_CONNECTIONS = 24, 4
 _servers: weakref.WeakSet[HttpServer] = weakref.WeakSet()
@@ -272,6 +278,17 @@ def serve_until(
     server.drain()
     if finish is not None:
         finish()
+    if not WATCHDOG.end(GIVE_UP_SECONDS):
+        atexit.register(_leave)
+
+
+def _leave() -> None:
+    """End the process as it is: an engine still computes, and to take its library down would end it with SIGABRT."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(0)
 
 
 def end_on_signals() -> threading.Event:

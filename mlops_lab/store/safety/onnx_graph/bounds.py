@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 MANY = 2.0**100  # larger than any size
 EXACT = 2.0**24  # the operators compute whole numbers below it exactly, in every type
-MAX_NUMBERS = 64  # of a tensor, each of which is followed
+MAX_NUMBERS = 32  # of a tensor, each of which is followed
 Symbols = tuple[tuple[str, int], ...]
 
 
@@ -112,10 +112,10 @@ def least(a: Bound, b: Bound) -> Bound:
     return b if (b.degree, abs(b.most)) < (a.degree, abs(a.most)) else a
 
 
-def divide(a: Bound, b: Bound, whole: bool = False) -> Bound | None:
-    """Return a quotient; None where the divisor may be as small as it likes. ``whole`` divisors are at least one."""
+def divide(a: Bound, b: Bound, positive: bool = False) -> Bound | None:
+    """Return a quotient; None where the divisor may be as small as it likes, or nothing, unless it is ``positive``."""
     if b.exact is None:
-        return a.loose if whole else None
+        return a.loose if positive else None
     if not b.most:
         return None
     most, powers = a.most / b.most, dict(a.exact or ())
@@ -143,6 +143,8 @@ class Tensor:
     """Its numbers, where they are few; its sizes are numbers of the file then."""
     whole: bool = False
     """Whether its numbers are whole."""
+    positive: bool = False
+    """Whether its numbers are one or more, so that a quotient by them is no larger; no input is empty."""
     width: float = 1.0
     """How long its longest text is, against those of the input."""
     fixed: bool = False
@@ -163,7 +165,7 @@ class Tensor:
 
     def sized(self, dims: Iterable[Bound] | None, count: Bound | None = None) -> Tensor:
         """Return the same values in other sizes; ``count`` where it is known better than by the sizes."""
-        return tensor(dims, count, most=self.most, whole=self.whole, width=self.width)
+        return tensor(dims, count, most=self.most, whole=self.whole, positive=self.positive, width=self.width)
 
 
 def tensor(dims: Iterable[Bound] | None, count: Bound | None = None, **more: Any) -> Tensor:
@@ -179,7 +181,9 @@ def of_numbers(numbers: NDArray[Any], *, whole: bool) -> Tensor:
     """Return a tensor of which every number is known; of too many only their bound is kept."""
     dims, flat = tuple(Bound(size) for size in numbers.shape), numbers.ravel().tolist()
     most = reduce(union, flat, ZERO)
-    return tensor(dims, most=most, numbers=tuple(flat) if len(flat) <= MAX_NUMBERS else None, whole=whole)
+    positive = all(number.exact is not None and number.most >= 1 for number in flat)
+    kept = tuple(flat) if len(flat) <= MAX_NUMBERS else None
+    return tensor(dims, most=most, numbers=kept, whole=whole, positive=positive)
 
 
 def join(a: Tensor, b: Tensor) -> Tensor:
@@ -191,7 +195,7 @@ def join(a: Tensor, b: Tensor) -> Tensor:
         numbers = tuple(map(union, a.numbers, b.numbers))
     most = None if a.most is None or b.most is None else union(a.most, b.most)
     joined = tensor(dims, union(a.count, b.count), most=most, numbers=numbers, width=max(a.width, b.width))
-    return replace(joined, whole=a.whole and b.whole)
+    return replace(joined, whole=a.whole and b.whole, positive=a.positive and b.positive)
 
 
 def sizes(value: Tensor | None) -> list[Bound] | None:

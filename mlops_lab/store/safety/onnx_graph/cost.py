@@ -65,7 +65,7 @@ class _Run:
     def count(self, times: int) -> None:
         self.nodes += times
         self.followed += 1
-        if self.nodes > MAX_NODES or self.followed > 2 * MAX_NODES:
+        if self.nodes > MAX_NODES or self.followed > MAX_NODES:
             message = f"Functions and loops come to more than {MAX_NODES:,} operators."
             raise AuditRefusal("onnx_unbounded", message)
 
@@ -167,7 +167,11 @@ def _answers(node: Node, inputs: Sequence[Tensor | None], known: Known, run: _Ru
         return _call(node, inputs, run, times)
     if node.operator in operators.CONTROL:
         return CONTROLS[node.operator](node, inputs, known, run, times)
-    answers = operators.answers_of(node, inputs)
+    try:
+        answers = operators.answers_of(node, inputs)
+    except (IndexError, ValueError, ZeroDivisionError, OverflowError):
+        message = f"The inputs or settings of {node.operator} do not fit each other."
+        raise AuditRefusal("onnx_structure", message, node.where) from None
     for answer in answers:
         _check(node, answer)
     steps = multiply(operators.steps_of(node, inputs, answers), times.bound)

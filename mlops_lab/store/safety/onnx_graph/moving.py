@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlops_lab.store.safety.onnx_graph.bounds import (
     ONE,
@@ -66,7 +68,7 @@ def reshape(node: Node, inputs: Inputs) -> Tensor:
         else:
             dims.append(size if size.most >= 0 else size.loose)
     others = product(size for size in dims if size is not None)
-    rest = divide(x.count, others, whole=True) or x.count.loose
+    rest = divide(x.count, others, positive=True) or x.count.loose
     known = tuple(rest if size is None else size for size in dims)
     if any(wanted_size.exact is None for wanted_size in wanted):  # one of them may be -1
         known = tuple(size if size.exact is not None else union(size, x.count).loose for size in known)
@@ -135,17 +137,34 @@ def concat(node: Node, inputs: Inputs) -> Tensor:
     """Answer with the inputs side by side."""
     given = [value for value in inputs if value is not None]
     whole, width = all(value.whole for value in given), max([1.0, *[value.width for value in given]])
-    beside = Tensor(None, reduce(add, (value.count for value in given), ZERO), union_of(given), None, whole, width)
+    beside = tensor(
+        None,
+        reduce(add, (value.count for value in given), ZERO),
+        most=union_of(given),
+        whole=whole,
+        positive=all(value.positive for value in given),
+        width=width,
+    )
     ranks = {None if value.dims is None else len(value.dims) for value in given}
     rank, axis = ranks.pop() if len(ranks) == 1 else None, node.number("axis", 1)
     if not rank or node.operator == "SequenceConstruct":
         return beside
     axis %= rank
-    grids = [grid for value in given if (grid := value.grid()) is not None]
+    grids = [grid for value in given if (grid := _spread(value)) is not None]
     if len(grids) == len(given) and beside.count.most <= 1024:
         return of_numbers(np.concatenate(grids, axis), whole=whole)
     columns = [[value.dims[place] for value in given if value.dims] for place in range(rank)]
     return beside.sized(reduce(add if place == axis else _agreed, column) for place, column in enumerate(columns))
+
+
+def _spread(value: Tensor) -> NDArray[Any] | None:
+    """Return the numbers of a tensor of few, each with the bound of all where no more is known."""
+    shape = [size.number for size in value.dims or ()]
+    if value.numbers is not None or value.most is None or value.dims is None or None in shape or value.count.most > 32:
+        return value.grid()
+    found = np.empty([int(size or 0) for size in shape], object)
+    found[...] = value.most.loose
+    return found
 
 
 def _agreed(a: Bound, b: Bound) -> Bound:
@@ -297,7 +316,7 @@ def ranged(node: Node, inputs: Inputs) -> Tensor:
     start, limit, delta = ((stated(node, at(inputs, place)) or [ONE])[0] for place in (0, 1, 2))
     whole = all(need(inputs, place).whole for place in (0, 1, 2))
     reach = add(limit, start, -1)
-    many = divide(reach, delta, whole=need(inputs, 2).whole)
+    many = divide(reach, delta, need(inputs, 2).positive)
     if many is None:
         stated(node, Tensor())  # its steps may be as short as the data says
     if reach.number is not None and delta.number:

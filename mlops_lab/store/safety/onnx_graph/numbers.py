@@ -52,7 +52,8 @@ def of_tensor(message: Message) -> Tensor:
         return tensor(dims, fixed=True)
     known = _known(values.reshape(shape))
     if kind in NARROW and known.most is not None:
-        return replace(known, numbers=None, most=at_most(max(abs(known.most.most), UNSIGNED.get(kind, 0))))
+        most = at_most(max(abs(known.most.most), UNSIGNED.get(kind, 0)))
+        return replace(known, numbers=None, most=most, positive=False)
     return known
 
 
@@ -80,7 +81,7 @@ def _known(values: np.ndarray) -> Tensor:
     with np.errstate(invalid="ignore"):
         most = max(abs(float(values.max())), abs(float(values.min())))
     dims = [Bound(size) for size in values.shape]
-    return tensor(dims, most=at_most(most), whole=whole, fixed=True)
+    return tensor(dims, most=at_most(most), whole=whole, positive=bool(values.min() >= 1), fixed=True)
 
 
 class Node:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlops_lab.store.safety.onnx_graph.bounds import (
     EXACT,
+    MAX_NUMBERS,
     ONE,
     UNIT,
     ZERO,
@@ -30,6 +31,8 @@ from mlops_lab.store.safety.report import AuditRefusal
 
 Calculation = Callable[[Node, list[Bound], bool], Bound | None]
 EXACT_TYPES = {1, 6, 7, 11}  # float32, int32, int64 and float64 hold whole numbers below 2 ** 24 as they are
+# Of numbers that are one or more, these answer such numbers.
+POSITIVE = {"Add", "Sum", "Mul", "Max", "Min", "Identity", "Where", "Floor", "Ceil", "Round", "Abs", "Cast", "Relu"}
 WHOLE = {"Add", "Sub", "Mul", "Neg", "Abs", "Max", "Min", "Identity", "Where", "Relu", "Sum", "Clip", "Mod"}
 
 
@@ -47,24 +50,27 @@ def calculated(node: Node, inputs: Inputs) -> Tensor:
     calculation = CALCULATIONS.get(operator)
     if calculation is None:
         return found
-    divides_whole = operator != "Div" or need(inputs, 1).whole
+    positive = bool(given and given[-1].positive)
     if operator == "Div" and len(given) == 2:
         _divided(node, given[0], given[1])
     width = max([1, *[value.width for value in known]])
     grids = [value.grid() for value in known]
-    if all(grid is not None for grid in grids) and found.dims is not None and found.count.most <= 256:
+    if all(grid is not None for grid in grids) and found.dims is not None and found.count.most <= MAX_NUMBERS:
         shape = [size.number for size in found.dims]
         if None not in shape:
             spread = [np.broadcast_to(g, [int(s or 0) for s in shape]).ravel() for g in grids if g is not None]
-            each = [calculation(node, list(numbers), divides_whole) for numbers in zip(*spread, strict=True)]
+            each = [calculation(node, list(numbers), positive) for numbers in zip(*spread, strict=True)]
             if all(number is not None for number in each):
                 filled = np.empty(len(each), object)
                 filled[:] = each
                 return of_numbers(filled.reshape([int(s or 0) for s in shape]), whole=whole)
     most = None
     if all(value.most is not None for value in known):
-        most = calculation(node, [value.most.loose if value.most else ZERO for value in known], divides_whole)
-    return tensor(found.dims, found.count, most=None if most is None else most.loose, whole=whole, width=width)
+        most = calculation(node, [value.most.loose if value.most else ZERO for value in known], positive)
+    stays = operator in POSITIVE and all(value.positive for value in known) and most is not None and most.most <= EXACT
+    stays &= operator != "Cast" or node.number("to") in EXACT_TYPES
+    most = None if most is None else most.loose
+    return tensor(found.dims, found.count, most=most, whole=whole, positive=stays, width=width)
 
 
 def _divided(node: Node, left: Tensor, right: Tensor) -> None:
@@ -82,27 +88,27 @@ def cast_like(node: Node, inputs: Inputs) -> Tensor:
     return tensor(x.dims, x.count, most=most, width=x.width)
 
 
-def _sum(node: Node, given: list[Bound], whole: bool) -> Bound | None:
+def _sum(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     return reduce(add, given, ZERO)
 
 
-def _difference(node: Node, given: list[Bound], whole: bool) -> Bound | None:
+def _difference(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     return add(given[0], given[1], -1) if len(given) == 2 else None
 
 
-def _product(node: Node, given: list[Bound], whole: bool) -> Bound | None:
+def _product(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     return reduce(multiply, given, ONE)
 
 
-def _quotient(node: Node, given: list[Bound], whole: bool) -> Bound | None:
-    return divide(given[0], given[1], whole) if len(given) == 2 else None
+def _quotient(node: Node, given: list[Bound], positive: bool) -> Bound | None:
+    return divide(given[0], given[1], positive) if len(given) == 2 else None
 
 
-def _remainder(node: Node, given: list[Bound], whole: bool) -> Bound | None:
-    return given[-1].loose
+def _remainder(node: Node, given: list[Bound], positive: bool) -> Bound | None:
+    return given[-1].loose if positive or given[-1].number else None
 
 
-def _largest(node: Node, given: list[Bound], whole: bool) -> Bound | None:
+def _largest(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     """Return the larger of numbers, the smaller, or one of them."""
     numbers = [bound.number for bound in given]
     if None not in numbers and node.operator in ("Max", "Min"):
@@ -111,41 +117,41 @@ def _largest(node: Node, given: list[Bound], whole: bool) -> Bound | None:
     return reduce(union, given) if given else None
 
 
-def _kept(node: Node, given: list[Bound], whole: bool) -> Bound | None:
+def _kept(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     return given[0] if given else None
 
 
-def _positive(node: Node, given: list[Bound], whole: bool) -> Bound | None:
+def _positive(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     bound = given[0]
     return bound if bound.exact is not None and bound.most >= 0 else ZERO if bound.number is not None else bound.loose
 
 
-def _negated(node: Node, given: list[Bound], whole: bool) -> Bound | None:
+def _negated(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     return multiply(given[0], Bound(-1)) if given else None
 
 
-def _magnitude(node: Node, given: list[Bound], whole: bool) -> Bound | None:
+def _magnitude(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     bound = given[0]
     return Bound(abs(bound.most), bound.degree, bound.exact)
 
 
-def _rounded(node: Node, given: list[Bound], whole: bool) -> Bound | None:
+def _rounded(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     bound = given[0]
     if bound.exact is not None and bound.most == int(bound.most):
         return bound
     if bound.number is not None:
         return at_most(abs(bound.most) + 1)
-    return at_most(bound.most + (0 if node.operator == "Floor" and bound.degree == 0 else 1), bound.degree)
+    return at_most(bound.most + (0 if node.operator == "Floor" and positive else 1), bound.degree)
 
 
-def _cast(node: Node, given: list[Bound], whole: bool) -> Bound | None:
+def _cast(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     bound = given[0]
     if node.number("to") in EXACT_TYPES:
         return bound if abs(bound.most) <= EXACT and bound.most == int(bound.most) else bound.loose
     return union(bound, at_most(UNSIGNED.get(node.number("to"), 0))).loose  # below zero they begin again at the end
 
 
-def _clipped(node: Node, given: list[Bound], whole: bool) -> Bound | None:
+def _clipped(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     if len(given) < 2:
         return given[0].loose
     limit = union(given[-2], given[-1]).loose
@@ -154,11 +160,11 @@ def _clipped(node: Node, given: list[Bound], whole: bool) -> Bound | None:
     return limit if (limit.degree, limit.most) < (given[0].degree, abs(given[0].most)) else given[0].loose
 
 
-def _root(node: Node, given: list[Bound], whole: bool) -> Bound | None:
-    return union(given[0], ONE).loose
+def _root(node: Node, given: list[Bound], positive: bool) -> Bound | None:
+    return union(given[0], ONE).loose if positive or (given[0].exact is not None and given[0].most >= 0) else None
 
 
-def _power(node: Node, given: list[Bound], whole: bool) -> Bound | None:
+def _power(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     exponent = given[-1].number if len(given) == 2 else None
     if exponent is None or not 0 <= exponent <= 64:
         return None
@@ -168,7 +174,7 @@ def _power(node: Node, given: list[Bound], whole: bool) -> Bound | None:
     return at_most(min(max(abs(base.most), 1.0), 2.0**32) ** min(exponent + 1, 32), base.degree * 64)
 
 
-def _unit(node: Node, given: list[Bound], whole: bool) -> Bound | None:
+def _unit(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     return UNIT
 
 
@@ -218,4 +224,5 @@ def reduced(node: Node, inputs: Inputs) -> Tensor:
         found[...] = reduce(multiply, x.numbers, ONE)
         return of_numbers(found, whole=x.whole)
     dims = [ONE if axis in gone else size for axis, size in enumerate(x.dims) if keep or axis not in gone]
-    return tensor(dims, most=most, whole=x.whole or node.operator.startswith("Arg"))
+    positive = x.positive and most is not None and node.operator in ("ReduceMax", "ReduceMin")
+    return tensor(dims, most=most, whole=x.whole or node.operator.startswith("Arg"), positive=positive)
