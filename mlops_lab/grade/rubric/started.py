@@ -20,7 +20,9 @@ MOST = 200_000  # bytes of a program
 
 
 @contextmanager
-def server(folder: Path | None, models: Mapping[str, bytes] | None = None) -> Iterator[SandboxServer]:
+def server(
+    folder: Path | None, models: Mapping[str, bytes] | None = None, *, always: bool = False
+) -> Iterator[SandboxServer]:
     """Give the running ``api.py`` of a folder, copied with what stands beside it.
 
     Parameters
@@ -29,6 +31,8 @@ def server(folder: Path | None, models: Mapping[str, bytes] | None = None) -> It
         Where it is.
     models
         Files that are put in ``models``, by their names, where the folder brings none.
+    always
+        Put them there in any case.
 
     Raises
     ------
@@ -39,7 +43,7 @@ def server(folder: Path | None, models: Mapping[str, bytes] | None = None) -> It
         raise Failed("There is no api.py.", hint="missing", expected="api.py", received="nothing")
     with tempfile.TemporaryDirectory(prefix="mlops-lab-") as gathered:
         gather(folder.resolve() / "api.py", Path(gathered))
-        if not os.path.lexists(Path(gathered, "models")):
+        if always or not os.path.lexists(Path(gathered, "models")):
             for name, content in (models or {}).items():
                 put(Path(gathered), Path("models", name), content)
         with Sandbox(gathered) as sandbox, closing(SandboxServer(sandbox, "api.py")) as started:

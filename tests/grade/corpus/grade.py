@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corpus.capstone_sources import CAPSTONE, LEAKED, TRAIN
 from corpus.grade_sources import ATTACKS, CARD, CHECK, CHECK_IN_PAIRS, EVIDENCE, OTHER_CARD
 from corpus.serve_sources import HTTP_SERVER, REFERENCE, changed
 from corpus_types import Answers, Wrong, edited
@@ -50,6 +51,14 @@ ROUTE_OF_POST = '@app.post("/models/clothes/v1")\ndef classify():\n'
 
 def besieged(*pairs: tuple[str, str], attacks: str = ATTACKS) -> dict[str, str | bytes]:
     return {**changed(*pairs), "attacks.py": attacks}
+
+
+def capstone(*pairs: tuple[str, str], **more: str | bytes) -> dict[str, str | bytes]:
+    files = {f"capstone/{name}": content for name, content in {**CAPSTONE, **more}.items()}
+    for old, new in pairs:
+        name = next(name for name, text in files.items() if isinstance(text, str) and old in text)
+        files[name] = str(files[name]).replace(old, new)
+    return files
 
 
 SHIRT = "| Shirt | 0.738 | 0.710 to 0.764 |\n"
@@ -124,6 +133,25 @@ CORPUS = {
             Wrong({"README.md": CARD}, "grade-4.evidence", "no-evidence"),
             Wrong({**card(), "evidence/quality.json": '{"accuracy": [1], "classes": {"a": 1}}'}, "grade-4.evidence", "no-classes"),
             Wrong({**card(), "evidence/groups.json": '{"coverage": {"groups": [1]}, "b": 2}', "evidence/model.json": "[]"}, "grade-4.figures", "memory"),
+        ],
+    ),
+    "grade-5": Answers(
+        right=[capstone()],
+        wrong=[
+            Wrong(capstone(("Path(__file__).parent / 'models'", "Path('/home/ada/models')")), "grade-5.serve", "own-path"),
+            Wrong(capstone(**{"data/train.npz": LEAKED}), "grade-5.train", "leak"),
+            Wrong(capstone(("default_rng(version)", "default_rng(1)")), "grade-5.release", "renamed"),
+            Wrong(capstone(("import numpy as np  # trains", "import nothing_like_it")), "grade-5.train", "no-train"),
+            Wrong(capstone(("import numpy as np  # trains", "import nothing_like_it")), "grade-5.models", "no-model"),
+            Wrong(capstone(("target.mkdir(parents=True)", "raise SystemExit(0)")), "grade-5.train", "no-version"),
+            Wrong(capstone(("/ 255  # as in training", "/ -255")), "grade-5.serve", "wrong"),
+            Wrong(capstone(('data["images"][:20], data["labels"][:20]', 'data["images"][:5], data["labels"][:5]')), "grade-5.tests", "missed"),
+            Wrong(capstone(("assert right >= 0.8", "assert right > 1")), "grade-5.tests", "accused"),
+            Wrong(capstone(("python:3.11-slim", "python:latest")), "grade-5.files", "rule"),
+            Wrong(capstone(("found[name] * len(found) < RISK", "found[name] * len(found) < 0.9")), "grade-5.drift", "rule"),
+            Wrong(capstone(('            actions["switch"](before)\n', "            pass\n")), "grade-5.release", "rule"),
+            Wrong(capstone(**{"capstone.json": "{}"}), "grade-5.whole", "form"),
+            Wrong(capstone(**{"data/heldout.npz": TRAIN[:50]}), "grade-5.whole", "form"),
         ],
     ),
 }  # fmt: skip
