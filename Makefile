@@ -83,6 +83,7 @@ docs: .venv/docs
 # Needs uv (pip install uv). The files hold a hash for every wheel of every platform.
 lock:
 	uv pip compile pyproject.toml --extra dev --extra browser --extra draw --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/lab.txt
+	uv pip compile pyproject.toml --extra draw --extra grpc -c requirements/lab.txt --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/student.txt
 	uv pip compile requirements/ray.in -c requirements/lab.txt --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/ray.txt
 	uv pip compile pyproject.toml --extra dev --extra browser --extra draw --extra docs -c requirements/lab.txt --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/docs.txt
 	for name in serve keras sklearn app; do uv pip compile mlops_lab/deploy/requirements/$$name.in --universal --python-version 3.11 --generate-hashes --quiet --no-header -o mlops_lab/deploy/requirements/$$name.txt; done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,34 @@ def build(check: bool, out: Path | None, pages: Path | None, full: bool) -> tupl
 
     if full and out is None:
         raise WrongUsage("--full needs --out: the notebooks of the clone are the fast ones.", "Add --out FOLDER.")
-    built = room.build(out=out, pages=pages, check=check, full=full)
+    built = room.build(out=out, check=check, full=full)
+    if pages is not None and not check:
+        built = replace(built, files=(*built.files, *room.build_pages(pages).files))
     if check and built.stale:
         click.get_current_context().call_on_close(lambda: sys.exit(1))
     word = "is not what its source gives: run mlops-lab course build" if check else "written"
     lines = [f"{path.name} {word}" for path in built.stale] or [f"{len(built.files)} files are up to date"]
     return built.to_dict(), "\n".join(lines)
+
+
+@course.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--for",
+    "kind",
+    default="plain",
+    show_default=True,
+    type=click.Choice(["otter", "nbgrader", "plain"]),
+    help="The grader that takes it.",
+)
+@click.option("--only", default="", help="Notebooks, with commas: 01_data,03_store.")
+@click.option("--secret", type=click.Path(path_type=Path, exists=True), help="Draw held-out cases from this file.")
+@click.option("--rubric", type=click.Path(path_type=Path, exists=True), help="A folder of exercises of your own.")
+@prints
+def release(out: Path, kind: str, only: str, secret: Path | None, rubric: Path | None) -> tuple[Any, str]:
+    """Write assignments into OUT: for students, and what only you may have."""
+    from mlops_lab import course as room
+
+    chosen = [word.strip() for word in only.split(",") if word.strip()]
+    released = room.release(out, kind, only=chosen, secret=secret, rubric=rubric)
+    return released.to_dict(), str(released)

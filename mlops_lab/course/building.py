@@ -55,10 +55,9 @@ def sources(folder: Path | None = None) -> dict[str, list[Cell]]:
 
 
 def build(
-    folder: str | Path | None = None, *, out: str | Path | None = None, pages: str | Path | None = None,
-    check: bool = False, full: bool = False,
-) -> Built:  # fmt: skip
-    """Write the student's notebook and the solution of every source, and the site's pages where they are asked for.
+    folder: str | Path | None = None, *, out: str | Path | None = None, check: bool = False, full: bool = False
+) -> Built:
+    """Write the student's notebook and the solution of every source.
 
     Parameters
     ----------
@@ -66,8 +65,6 @@ def build(
         What holds ``src``; by default ``notebooks`` in the clone.
     out
         Where the notebooks go; by default into ``folder``.
-    pages
-        Where the pages of the site go; they are made of the student's notebooks.
     check
         Write nothing, only compare.
     full
@@ -82,11 +79,28 @@ def build(
     out = Path(out) if out is not None else folder
     texts: dict[Path, str] = {}
     for name, cells in sources(folder).items():
-        places = {"student": out / f"{name}.ipynb", "solution": out / "solutions" / f"{name}.ipynb"}
-        if pages is not None:
-            places["docs"] = Path(pages) / f"{name}.ipynb"
-        for version, path in places.items():
-            texts[path] = as_text(as_notebook(cells, version, full=full))
+        texts[out / f"{name}.ipynb"] = as_text(as_notebook(cells, "student", full=full))
+        texts[out / "solutions" / f"{name}.ipynb"] = as_text(as_notebook(cells, "solution", full=full))
+    return _written(texts, check)
+
+
+def build_pages(pages: str | Path, folder: str | Path | None = None) -> Built:
+    """Write the pages of the site: the student's notebooks, with the life cycle drawn.
+
+    Parameters
+    ----------
+    pages
+        Where they go.
+    folder
+        What holds ``src``; by default ``notebooks`` in the clone.
+    """
+    lessons = sources(Path(folder) if folder is not None else None)
+    return _written(
+        {Path(pages) / f"{name}.ipynb": as_text(as_notebook(cells, "docs")) for name, cells in lessons.items()}
+    )
+
+
+def _written(texts: dict[Path, str], check: bool = False) -> Built:
     stale = tuple(path for path, text in texts.items() if not _holds(path, text))
     for path in () if check else stale:
         with explained(path):

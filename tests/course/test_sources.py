@@ -78,7 +78,7 @@ def test_an_exercise_that_lacks_a_part_is_named(missing, tmp_path):
 def test_a_long_answer_may_stand_in_several_cells(tmp_path):
     part = '# %% tags=["solution"] mlops_lab={"part_of": "data-2"}\nimport os\n\n'
     (tmp_path / "01_data.py").write_text(part + SOURCE, encoding="utf-8")
-    assert [cell.part_of for cell in read(tmp_path / "01_data.py")][0] == "data-2"
+    assert read(tmp_path / "01_data.py")[0].part_of == "data-2"
 
 
 @pytest.mark.slow
