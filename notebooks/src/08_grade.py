@@ -631,7 +631,7 @@ grade.check("grade-5", "capstone")
 # | all twelve attacks do the same | one idea: think of size, number, slowness, names, types |
 # | the honest client is refused as well | a server that says no to all is safe, and useless |
 # | 0.99 on the card, 0.97 in the evidence | from memory: which images? |
-# | it starts only on your machine | `/home/…` in a file |
+# | it starts only on your machine | a path of your own disk stands in a file |
 # | version 2 is version 1 | the same digest of weights under a new number |
 
 # %% [markdown]
