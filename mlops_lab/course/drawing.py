@@ -65,7 +65,7 @@ class Lifecycle:
         here = stage == self.stage
         line = f"2px solid {show.BAR}" if here else f"1px solid {show.LINE}"
         place = f"position: absolute; left: {STEP * number}px; top: {TOP}px; width: {BOX}px; height: 40px"
-        box = f"box-sizing: border-box; border: {line}; border-radius: 6px; padding: 2px; text-align: center"
+        box = f"box-sizing: border-box; border: {line}; border-radius: 6px; padding: 2px; text-align: center; line-height: 17px"
         weight = "font-weight: 700" if here else "font-weight: 400"
         panel = (
             "position: absolute; left: 0; top: 156px; box-sizing: border-box; height: 58px; padding: 8px 10px; "

@@ -41,7 +41,7 @@ print(dataset.classes[dataset.train.labels[0]], first.shape, first.dtype)
 print(first[12:16, 2:16])
 
 # %% [markdown]
-# Leaf through the test images. The buttons filter by class.
+# Leaf through the test images; *Class* shows those of one class.
 
 # %%
 widgets.gallery(dataset, count=12)

@@ -353,7 +353,8 @@ grade.check("serve-4", "api.py")
 # ## 5. Many models, many versions
 #
 # The address names the model and its version, so a new version breaks nobody who asks for the old one, and a model is
-# exchanged for another by changing an address.
+# exchanged for another by changing an address. Behind the same route `clothes` is a Keras network and `digits` a scikit-learn model:
+# a server is *framework agnostic*, and its clients need not know.
 #
 # > **serve-5.** `GET` and `POST /models/<name>/<version>` for whatever lies in `models/`: look names up in what you loaded,
 # > also `latest`. `GET /models` lists them. An unknown name gets 404 and a list of what there is. Each version has a

@@ -290,6 +290,9 @@ grade.check("validate-4", (invariance, minimum_functionality, direction))
 # %% [markdown]
 # ## 5. Tests of a server
 #
+# In a test environment a server gets two kinds of tests: *integration* (do its clients find what they rely on?) and *acceptance*
+# (does it do its job?).
+#
 # > **validate-5.** `test_server(url)`: what clients of `/models/clothes/v1` rely on (GET and POST, status, JSON, a wrong request),
 # > and whether it does its job (accuracy over HTTP as promised, about 0.91; a second at most for an image). It must pass on two
 # > good servers, and catch eight broken ones; one of them forgets to divide, one loses every tenth request.
