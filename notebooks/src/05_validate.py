@@ -43,7 +43,8 @@ dataset = data.load("fashion-mnist")
 model = models.load("clothes", "v1")
 images, labels = dataset.test.images, dataset.test.labels
 quality = validate.evaluate(model, dataset)
-quality
+low, high = quality.accuracy_interval
+print(f"accuracy {quality.accuracy:.4f}, and with other test images between {low:.3f} and {high:.3f}")
 
 # %% [markdown]
 # **Predict, then run.** Recall: of all images of a class, how many were found? Which class has the lowest?
@@ -58,6 +59,9 @@ guess = "Shirt"
 recalls = {one.name: round(one.recall, 3) for one in quality.classes}
 why = f"{min(recalls.values())}; the best has {max(recalls.values())}."
 course.reveal(guess, lambda: min(recalls, key=recalls.get), why)
+
+# %%
+quality
 
 # %% [markdown]
 # Rows of the confusion matrix are what is true, columns what was said. *Try*: select the largest number off the diagonal,

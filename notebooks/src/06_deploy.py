@@ -520,10 +520,12 @@ broken.write_bytes(broken.read_bytes()[:1000])
 models.publish(run, "digits")
 refused = [pipeline.release(replace(plan, version=number)) for number in (3, 4)]
 refused.append(pipeline.release(replace(plan, version=5, load=replace(plan.load, milliseconds=0.01))))
-for one in refused:
-    print(one.summary)
 stages = [next(part.name for part in one.outcomes if part.state == "failed") for one in refused]
 course.reveal(guess, ", ".join(stages))
+
+# %%
+for one in refused:
+    print(one.summary)
 
 # %% [markdown]
 # And production, all the while?

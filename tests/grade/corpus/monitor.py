@@ -1,8 +1,8 @@
-"""The corpus of monitor-1 to monitor-5."""
+"""The corpus of monitor-1 to monitor-6."""
 
 from __future__ import annotations
 
-from corpus.monitor_sources import ALARM, ESTIMATE, MEASURES, QUEUED, RECORDER, WATCH
+from corpus.monitor_sources import ALARM, ESTIMATE, MEASURES, QUEUED, RECORDER, RESPOND, WATCH
 from corpus_types import Answers, Wrong, edited
 
 QUANTILES = "np.quantile(reference, np.linspace(0, 1, bins + 1))"
@@ -89,6 +89,23 @@ CORPUS = {
             Wrong(edited(WATCH, ("values[end - WINDOW : end]", "values[end : end + WINDOW]"), ("len(stream[\"class\"]) + 1", "len(stream[\"class\"]) - 100")), "monitor-5.in-order", "ahead"),
             Wrong(edited(WATCH, ("alarms.append((end, name))", "alarms.append((end, 'drift'))")), "monitor-5.sudden", "reason"),
             Wrong(edited(WATCH, ("return alarms", "return len(alarms)")), "monitor-5.quiet", "form"),
+        ],
+    ),
+    "monitor-6": Answers(
+        right=[RESPOND, edited(RESPOND, ('images = np.concatenate([old.images, new.images[judged]])', 'images = np.concatenate([old.images, *[new.images[judged]] * 2])'), ('labels = np.concatenate([old.labels, new.labels[judged]])', 'labels = np.concatenate([old.labels, *[new.labels[judged]] * 2])'), ("0.1)", "10)"))],
+        wrong=[
+            Wrong(edited(RESPOND, ("[old.images, new.images[judged]]", "[new.images[judged]]"), ("[old.labels, new.labels[judged]]", "[new.labels[judged]]")), "monitor-6.masks", "forgot"),
+            Wrong(edited(RESPOND, ("new.labels[judged]])", 'models["ask"](models["production"](), new.images[judged])])')), "monitor-6.masks", "own-answers"),
+            Wrong(edited(RESPOND, ("np.mean(images.std(axis=(1, 2)) < 1) > 0.2", "False")), "monitor-6.camera", "camera"),
+            Wrong(edited(RESPOND, ('return "source"', 'return "nothing"')), "monitor-6.camera", "silent"),
+            Wrong(edited(RESPOND, ("old.images, new.images[judged]", "old.images"), ("old.labels, new.labels[judged]", "old.labels")), "monitor-6.masks", "unused"),
+            Wrong(edited(RESPOND, ("judged.sum() < 200", "True")), "monitor-6.masks", "passive"),
+            Wrong(edited(RESPOND, ('not alarm["harmful"]', "False")), "monitor-6.quiet", "restless"),
+            Wrong(edited(RESPOND, ("judged = new.labels >= 0", 'judged = new.labels > -2'), ("new.labels[judged]])", 'models["ask"](models["production"](), new.images[judged])])')), "monitor-6.labels", "no-labels"),
+            Wrong(edited(RESPOND, ('models["gates"](version) and', 'models["gates"](version) is not None and')), "monitor-6.release", "ungated"),
+            Wrong(edited(RESPOND, ('models["gates"](version) and models["canary"](version, 0.1)', 'models["gates"](version)')), "monitor-6.release", "canary"),
+            Wrong(edited(RESPOND, ("(version, 0.1)", "(version, 0.9)")), "monitor-6.release", "share"),
+            Wrong(edited(RESPOND, ('return "kept"', "return None")), "monitor-6.release", "word"),
         ],
     ),
 }  # fmt: skip

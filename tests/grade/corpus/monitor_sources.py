@@ -1,4 +1,4 @@
-"""Reference answers to monitor-1 to monitor-5."""
+"""Reference answers to monitor-1 to monitor-6."""
 
 RECORDER = """
 import sqlite3
@@ -169,4 +169,28 @@ def watch(reference, stream):
             ringing = True
         ringing, before = ringing and rings, rings
     return alarms
+"""
+
+RESPOND = """
+import numpy as np
+
+def shows_nothing(images):
+    return np.mean(images.std(axis=(1, 2)) < 1) > 0.2
+
+def respond(alarm, models, data):
+    if shows_nothing(alarm["images"]):
+        return "source"
+    if not alarm["harmful"]:
+        return "nothing"
+    old, new = data["old"], data["new"]
+    judged = new.labels >= 0
+    if judged.sum() < 200:
+        return "wait"
+    images = np.concatenate([old.images, new.images[judged]])
+    labels = np.concatenate([old.labels, new.labels[judged]])
+    version = models["train"](images, labels)
+    if models["gates"](version) and models["canary"](version, 0.1):
+        models["promote"](version)
+        return "retrained"
+    return "kept"
 """
