@@ -202,12 +202,12 @@ class PredictionLog:
             wanted = database.run(sql, (model, found.version, since, until))
         return rows.to_window(found, wanted[::-1])
 
-    def examples(self, model: str, version: int | None = None, *, last: int | None = None) -> Split:
+    def examples(self, model: str, version: int | None = None, *, since: float = 0.0, last: int | None = None) -> Split:
         """Return the images that people have judged, with what was right, oldest first.
 
         Parameters
         ----------
-        model, version
+        model, version, since
             As for :meth:`read`.
         last
             Only so many, the newest.
@@ -227,10 +227,10 @@ class PredictionLog:
             found = find_version(database, model, version)
             limit = "" if last is None else f" LIMIT {int(last)}"
             sql = (
-                "SELECT image, truth FROM predictions WHERE model = ? AND version = ? AND truth >= 0 "
+                "SELECT image, truth FROM predictions WHERE model = ? AND version = ? AND time >= ? AND truth >= 0 "
                 f"AND image IS NOT NULL ORDER BY time DESC, id DESC{limit}"
             )
-            wanted = database.run(sql, (model, found.version))
+            wanted = database.run(sql, (model, found.version, since))
         return rows.to_split(wanted[::-1])
 
     def summaries(

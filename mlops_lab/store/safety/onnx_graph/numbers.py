@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from math import prod
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -20,10 +21,12 @@ from mlops_lab.store.safety.onnx_graph.bounds import (
     sizes,
     tensor,
 )
-from mlops_lab.store.safety.protobuf import Message
 from mlops_lab.store.safety.report import AuditRefusal
 
-Attributes = Mapping[str, Message]
+if TYPE_CHECKING:
+    from mlops_lab.store.safety.protobuf import Message
+
+Attributes: TypeAlias = "Mapping[str, Message]"
 Inputs = Sequence[Tensor | None]
 UNKNOWN = Tensor()
 STRING = 8
