@@ -62,7 +62,7 @@ def test_metrics_tell_harm_change_accuracy_and_labels(app, log, clothes, halves,
     assert (found[f"estimated_accuracy{of}"] < found[f"expected_accuracy{of}"] - 0.03) == bool(harmful)
 
 
-def test_only_a_version_that_answers_and_has_a_reference_is_watched(app, log, clothes, digits, halves):
+def test_only_a_version_that_answers_and_has_a_reference_is_watched(app, log, clothes, halves):
     fill(log, clothes, halves[1].images[:100], age=2 * verdicts.QUIET_SECONDS)
     collector = verdicts.LogVerdicts(log, MODELS)
     collector.look()
