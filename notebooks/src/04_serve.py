@@ -168,8 +168,10 @@ def posted():
     return requests.post(f"{own.url}/models/clothes/v1", data=image, headers=PNG).status_code
 
 
-why = "405, method not allowed: the address is right, the method is not. (Until serve-2 is done.)"
-course.reveal(guess, posted, why)
+course.reveal(guess, posted)
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# 405, *method not allowed*: the address is right, the method is not. (Until serve-2 is done.)
 
 # %% [markdown]
 # ## 2. POST: the five duties
@@ -251,8 +253,10 @@ def without_dividing():
     return float((found == dataset.test.labels[:2000]).mean())
 
 
-why = "Still right for most, and so nobody notices. A test for 0.8 would let it pass."
-course.reveal(guess, without_dividing, why)
+course.reveal(guess, without_dividing)
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# Still right for most, and so nobody notices. A test that asks for 0.8 would let it pass.
 
 # %% [markdown]
 # That is *training-serving skew*: the server prepares its images otherwise than the training did. The check of serve-2

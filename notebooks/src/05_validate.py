@@ -136,7 +136,10 @@ guess = 0.5
 # %%
 rng = np.random.default_rng(0)
 first, second = rng.binomial(500, 0.908, (2, 2000))
-course.reveal(guess, float((second > first).mean()), "Whoever asks only which is larger promotes a coin.")
+course.reveal(guess, float((second > first).mean()))
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# Whoever asks only which is larger promotes a coin. (It is not quite a half: the two may be equal.)
 
 # %% [markdown]
 # > **validate-2.** `compare(labels, first, second)`, where `first` and `second` are predictions for the same images, returns
@@ -393,8 +396,10 @@ def closed_loop():
     return round(1000 * float(np.quantile(waits, 0.99)))
 
 
-why = "While it stood still nobody asked: one bad wait among hundreds. Users do ask."
-course.reveal(guess, closed_loop, why)
+course.reveal(guess, closed_loop)
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# While it stood still nobody asked: one bad wait among hundreds. Users do ask.
 
 # %% [markdown]
 # > **validate-6.** `open_loop(send, rate, seconds)` calls `send()` on a clock, whether or not answers came, and returns the wait

@@ -57,8 +57,10 @@ def with_masks():
     return f"{(rows.argmax(axis=1) == masked.labels).mean():.2f}, {rows.max(axis=1).mean():.2f}"
 
 
-why = "It loses more than a third, and hardly notices: confidence is what the model thinks."
-course.reveal(guess, with_masks, why)
+course.reveal(guess, with_masks)
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# It loses more than a third, and hardly notices: confidence is what the model thinks.
 
 # %% [markdown]
 # Turn the dial. The monitor sees images and answers, no labels; below it is what it cannot know. *Try*: `dark` at 0.3, then
@@ -219,7 +221,10 @@ guess = 0.05
 # %%
 chance = np.random.default_rng(0).random((10000, 8))  # p-values when nothing has changed
 rings = float((chance < 0.05).any(axis=1).mean())
-course.reveal(guess, rings, "Every third. People switch off what cries wolf.")
+course.reveal(guess, rings)
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# Every third window rings: eight chances to be unlucky. People switch off what cries wolf.
 
 # %% [markdown]
 # > **monitor-3.** `alarm(reference, window)`, both `(n, 8)`: true where something changed. On windows without any change, of 200 images

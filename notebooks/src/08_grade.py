@@ -30,6 +30,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from IPython.display import Markdown
 
 from mlops_lab import data, grade, store, validate
 from mlops_lab.grade.handout import hand_out
@@ -64,7 +65,10 @@ guess = 0
 # %%
 pixels = np.arange(256)
 accused = (pixels.astype("float32") / np.float32(255) != pixels / 255).sum()
-course.reveal(guess, int(accused), "They differ by at most 0.00000003: compare to a tolerance.")
+course.reveal(guess, int(accused))
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# The two differ by at most 0.00000003: compare numbers with a point to a tolerance.
 
 # %% [markdown]
 # **Predict, then run.** A PNG of 12 kB may hold 100 million pixels. How many megabytes does a server need that decodes it as float32?
@@ -76,9 +80,11 @@ guess = ...  # megabytes
 guess = 400
 
 # %%
-course.reveal(
-    guess, 10_000 * 10_000 * 4 // 10**6, "The body's size says nothing: look at the header before you decode."
-)
+side, bytes_each = 10_000, 4
+course.reveal(guess, side * side * bytes_each // 10**6)
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# The size of the body says nothing: look at the header before you decode.
 
 # %% [markdown]
 # ## 1. Read a report and repair
@@ -89,7 +95,7 @@ course.reveal(
 # %% tags=["stub"] mlops_lab={"exercise": "grade-1"}
 if not Path("repair").exists():
     hand_out("grade-1", "repair")
-print(Path("repair/report.md").read_text())
+Markdown(Path("repair/report.md").read_text())
 
 # %% tags=["solution"] mlops_lab={"part_of": "grade-1"}
 if not Path("repair").exists():
