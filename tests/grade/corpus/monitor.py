@@ -21,7 +21,10 @@ def alarm(reference, window):
     return False
 """
 
-EACH = ("with self.lock, self.database:\n                self.database.execute(", "with sqlite3.connect(self.path) as database:\n                database.execute(")
+EACH = (
+    "with self.lock, self.database:\n                self.database.execute(",
+    "with sqlite3.connect(self.path) as database:\n                database.execute(",
+)
 OPENED = ("self.lost, self.lock = 0, threading.Lock()", "self.path, self.lost, self.lock = path, 0, threading.Lock()")
 FLASK = "__import__('flask').request.remote_addr"
 
