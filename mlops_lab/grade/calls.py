@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -241,7 +241,7 @@ class Here:
 
 def observe(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
     """Call a function, and see what it did beside returning."""
-    before, random_before = [_digest(one) for one in arguments], random_state()
+    which_changed, random_before = changes(arguments), random_state()
     started = time.perf_counter()
     value, error, kind = None, "", ""
     try:
@@ -251,9 +251,22 @@ def observe(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: 
     except BaseException as caught:  # SystemExit and KeyboardInterrupt are answers as well
         error, kind = describe(caught), type(caught).__name__
     seconds = time.perf_counter() - started
-    after = [_digest(one) for one in arguments]
-    changed = tuple(place for place, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1])
-    return Call(value, error, kind, changed, random_state() != random_before, seconds)
+    return Call(value, error, kind, which_changed(), random_state() != random_before, seconds)
+
+
+def changes(arguments: Sequence[Any]) -> Callable[[], tuple[int, ...]]:
+    """Return a function that says which of some arguments are not what they are now.
+
+    Examples
+    --------
+    >>> given = [1], [2]
+    >>> which_changed = changes(given)
+    >>> given[1].append(3)
+    >>> which_changed()
+    (1,)
+    """
+    before = [_digest(one) for one in arguments]
+    return lambda: tuple(place for place, one in enumerate(arguments) if _digest(one) != before[place])
 
 
 def describe(error: BaseException) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_lab.grade import patience
 from mlops_lab.grade.cases import Failed
+from mlops_lab.grade.played import Play, PlayedServer, silent
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Sandbox
 from mlops_lab.grade.sandbox.tree import put
@@ -32,21 +34,18 @@ class Ended:
         How long it ran.
     held
         Whether the port that it was given was still held after it had ended.
-    written
-        The text of ``seen.txt``, where programs beside it write down what they saw.
     """
 
     status: int | None
     printed: str
     seconds: float
     held: bool
-    written: str
 
 
 def run(
     file: Path | None, beside: Mapping[str, bytes], *, arguments: tuple[str, ...] = (), seconds: float = 60.0,
     place: str = ".", port: int = 0, taken: bool = False, settings: Mapping[str, str] | None = None,
-    interrupt_at: str = "",
+    interrupt_at: str = "", play: Play = silent, relay_in: str = "",
 ) -> Ended:  # fmt: skip
     """Run a program once, in a copy of its own.
 
@@ -70,6 +69,10 @@ def run(
         Variables of its environment.
     interrupt_at
         When this text is printed, Ctrl-C is sent.
+    play
+        What answers at the relay, a port of the loopback inside.
+    relay_in
+        The file beside it in which ``RELAY`` becomes that port.
 
     Raises
     ------
@@ -82,18 +85,20 @@ def run(
     with tempfile.TemporaryDirectory(prefix="mlops-lab-") as folder, open(file, "rb") as source:
         for name, content in {**beside, file.name: source.read(MOST)}.items():
             put(Path(folder), Path(name), content)
-        with Sandbox(folder) as sandbox:
+        with Sandbox(folder) as sandbox, closing(PlayedServer()) as server:
+            server.play = play
             order = {
                 "program": "running", "file": file.name, "arguments": list(arguments), "place": place, "port": port,
                 "taken": taken, "seconds": seconds, "settings": dict(settings or {}), "interrupt_at": interrupt_at,
+                "inner": server.descriptor, "relay_in": relay_in,
             }  # fmt: skip
-            told, process = sandbox.ask(order, seconds + START, MOST)
+            told, process = sandbox.ask(order, seconds + START, MOST, (server.descriptor,))
     try:
         message = json.loads(told)
         status = message["status"]
         return Ended(
             status if type(status) is int else None, clip(str(message["printed"]), 20_000),
-            float(message["seconds"]), message["held"] is True, clip(str(message["written"]), 4000),
+            float(message["seconds"]), message["held"] is True,
         )  # fmt: skip
     except (ValueError, TypeError, KeyError, RecursionError):
         why = f": it used too much {process.ended_by}" if process.ended_by else ""

@@ -68,7 +68,8 @@ def encode(value: Any, special: Special | None = None, depth: int = 0) -> Any:
         array = np.asarray(value)
         packed = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
         kind = "array" if isinstance(value, np.ndarray) else "number"
-        return {kind: packed, "dtype": array.dtype.str, "shape": list(array.shape)}
+        fixed = {"fixed": True} if kind == "array" and not array.flags.writeable else {}
+        return {kind: packed, "dtype": array.dtype.str, "shape": list(array.shape), **fixed}
     if isinstance(value, list):
         return [inner(one) for one in value]
     if isinstance(value, tuple | set | frozenset):
@@ -153,4 +154,27 @@ def _array(value: dict[str, Any]) -> Any:
         raise ValueError(f"arrays of {dtype}")
     packed = base64.b64decode(value.get("array", value.get("number", "")))
     array = np.frombuffer(packed, dtype).reshape(value["shape"]).copy()
-    return array if "array" in value else array[()]
+    if "array" not in value:
+        return array[()]
+    array.flags.writeable = value.get("fixed") is not True  # who changes one that cannot be written learns it here too
+    return array
+
+
+def copy_back(argument: Any, after: Any) -> None:
+    """Change an argument here as it was changed there, so that whoever passed it sees the same in both places.
+
+    Examples
+    --------
+    >>> images = np.array([1, 2])
+    >>> copy_back(images, np.array([3, 4]))
+    >>> images
+    array([3, 4])
+    """
+    if isinstance(argument, np.ndarray) and isinstance(after, np.ndarray) and argument.shape == after.shape:
+        if argument.flags.writeable and argument.dtype == after.dtype:
+            argument[...] = after
+    elif isinstance(argument, list) and isinstance(after, list):
+        argument[:] = after
+    elif isinstance(argument, dict) and isinstance(after, dict):
+        argument.clear()
+        argument.update(after)

@@ -147,6 +147,8 @@ class Caller:
             reply = self.channel.ask({**message, "kwargs": self.pack(keywords)})
             if "raise" in reply:
                 raise BUILTIN.get(reply["raise"], RuntimeError)(reply["text"])
+            for place, after in reply["after"].items():
+                self.wire.copy_back(arguments[int(place)], self.wire.decode(after, self.unpack))
             return self.wire.decode(reply["value"], self.unpack)
 
         return call_back
