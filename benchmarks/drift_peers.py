@@ -104,7 +104,8 @@ def _looks(
 
 def _join(first: monitor.Window, second: monitor.Window) -> monitor.Window:
     columns = ("times", "probabilities", "inputs", "truth", "seconds")
-    return replace(first, **{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in columns})
+    joined: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in (first, second)]) for name in columns}
+    return replace(first, **joined)
 
 
 def _frame(window: monitor.Window) -> Any:
@@ -115,8 +116,8 @@ def tables(datasets: list[str]) -> str:
     """Return what the peers said, at their defaults and calibrated to 5% quiet alarms, and the delays on streams."""
     head = ("who", "data", "windows", "quiet alarms", "harmful found", "harmless alarmed", "error")
     lines = [f"| {' | '.join(head)} |", "|---" * 7 + "|"]
-    head = ("who", "data", "quiet images", "false alarms", "streams", "found", "median delay", "mean delay")
-    slow = [f"| {' | '.join(head)} |", "|---" * 8 + "|"]
+    delays = ("who", "data", "quiet images", "false alarms", "streams", "found", "median delay", "mean delay")
+    slow = [f"| {' | '.join(delays)} |", "|---" * 8 + "|"]
     for dataset in datasets:
         for name, rows, score, default in _answers(dataset):
             windows = [row for row in rows if row["use"] == "window"]

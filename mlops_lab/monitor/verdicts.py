@@ -61,7 +61,7 @@ class LogVerdicts(Collector):
         self._looked: float | None = None
         self._known: dict[tuple[str, int], Verdict] = {}
 
-    def describe(self) -> Iterator[Metric]:
+    def describe(self) -> Iterator[GaugeMetricFamily]:
         """Yield every metric without a value; ``prometheus_client`` calls this when it is told of this collector."""
         return (GaugeMetricFamily(f"mlops_lab_monitor_{name}", text, labels=LABELS) for name, text, _ in GAUGES)
 
