@@ -40,7 +40,7 @@ test-browser: setup
 	$(BIN)/python -m pytest -q -m "browser"
 
 test-slow: setup
-	$(BIN)/python -m pytest -q -m "slow and not (browser or docker or ray)" --timeout 1200
+	$(BIN)/python -m pytest -q -m "slow and not (browser or docker or ray)" --timeout 1200 --durations 15
 
 test-docker: setup
 	$(BIN)/python -m pytest -q -m "docker" --timeout 1200

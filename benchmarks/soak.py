@@ -34,6 +34,7 @@ RUNS: dict[str, tuple[str, str]] = {
     "overload-slow": ("pressure.py overload --slow --seconds 60", "pressure.py overload --slow --seconds 5"),
     "threads": ("pressure.py threads --each 5000", "pressure.py threads --each 250"),
     "growth": ("pressure.py soak --requests 200000", "pressure.py soak --requests 10000"),
+    "day": ("day.py --times 3", "day.py --fast"),
     "ray": ("ray_cluster.py --seconds 60", "ray_cluster.py --seconds 0"),
     "unloading": ("unloading.py --versions 10", "unloading.py --versions 2 --megabytes 20"),
 }

@@ -40,6 +40,8 @@ from mlops_lab.findings import Finding
 from mlops_lab.grade.record import Standing
 from mlops_lab.monitor.drift import Difference
 from mlops_lab.monitor.timeline import Hour
+from mlops_lab.pipeline.loop.day_report import Event
+from mlops_lab.pipeline.loop.history import LoopHistory, LoopRun
 from mlops_lab.pipeline.outcome import Release, StageOutcome
 from mlops_lab.predict import Prediction
 from mlops_lab.serve.background import RecordedRequest
@@ -114,6 +116,7 @@ def examples(digits, digits_run, shared_models, bright):
             *(check, validate.Report(HOSTILE, "http://127.0.0.1", (check,), 0.1)),
             LoadResult("http://127.0.0.1", LoadTestConfig(), 5.0, {"200": 9, "503": 1}, 4.0, 9.0, 20.0, 31.0),
             BatchReport(HOSTILE, "m", 1, 3, 1, 1, 0.5),
+            *loops(outcome),
             *(outcome, Release("m", 2, HOSTILE, 1, 1, "now", HOSTILE, state="refused", outcomes=(outcome,))),
             doctor.Finding(True, HOSTILE, HOSTILE),
             doctor.Checkup((doctor.Finding(False, HOSTILE, HOSTILE, HOSTILE, HOSTILE),)),
@@ -183,6 +186,19 @@ def judged(models, digits, check):
         *(gate, validate.Assessment(HOSTILE, 2, (gate,), {}), validate.assess(models.get("digits", 1), server=False)),
         *(found, validate.Saturation(0.0, 100.0, (found,))),
     ]
+
+
+def loops(outcome):
+    run = LoopRun(HOSTILE, "2026-06-01T08:00:00Z", "refused", HOSTILE, 1, (outcome,))
+    hours = (
+        pipeline.Hour(0.0, "as before", 9, 8, 0, {1: 9}, 0.9, 0.8, 1.0),
+        pipeline.Hour(3600.0, "black", 9, 1, 1, {2: 8}),
+    )
+    return (
+        run,
+        LoopHistory(HOSTILE, (run,)),
+        pipeline.Day(HOSTILE, hours, (Event(3600.0, HOSTILE, HOSTILE),), (run,), 3.0),
+    )
 
 
 def imported(digits):

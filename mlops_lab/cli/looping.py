@@ -33,7 +33,7 @@ def show_file(path: str, html: str | None, as_json: bool) -> None:
     if html:
         _write(html, found.page())
     echo(json.dumps(found.to_dict(), ensure_ascii=False) if as_json else str(found))
-    if found.runs and not found.runs[-1].passed:
+    if found.runs and found.runs[-1].state != "running" and not found.runs[-1].passed:
         sys.exit(1)
 
 

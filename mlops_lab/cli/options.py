@@ -43,6 +43,14 @@ reads_models = click.option(
 network = click.option(
     "--network", help="Docker network for the build, such as 'host' where builds have no network access."
 )
+trusts = click.option(
+    "--trust",
+    "trusted",
+    multiple=True,
+    metavar="DIGEST",
+    help="Load the version with this digest although it is Python code, which runs when it is loaded; may be given"
+    " several times, or as MLOPS_LAB_TRUST.",
+)
 api_key = click.option(
     "--api-key", envvar="MLOPS_LAB_API_KEY", help="API key of the server; safer in the environment variable."
 )

@@ -169,6 +169,8 @@ def run_pipeline(
     A FILE that ends in .toml runs the whole life cycle: data, train, validate, release, monitor, and, where it hurts,
     retrain on old and new data, canary, promote or roll back. Steps whose inputs are as before are not run again.
     """
+    # A program that is terminated, such as a cancelled CI job, restores production first.
+    signal.signal(signal.SIGTERM, _interrupted)
     if name.endswith(".toml"):
         from mlops_lab.cli.looping import only_a_file, run_file
 
@@ -186,8 +188,6 @@ def run_pipeline(
         load=LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second, rate=rate),
         data=data, new_signature=new_signature,
     )  # fmt: skip
-    # A program that is terminated, such as a cancelled CI job, restores production first.
-    signal.signal(signal.SIGTERM, _interrupted)
     if until:
         raise WrongUsage("--until is for a file of settings.", "mlops-lab pipeline run pipeline.toml --until train")
     done = release(plan, ConsoleReporter(Console(stderr=as_json)))

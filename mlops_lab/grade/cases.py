@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -80,6 +81,7 @@ class Case:
         self.evidence: list[str] = []
         self.warnings: list[str] = []
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._after = ExitStack()
 
     @cached_property
     def seed(self) -> int:
@@ -155,8 +157,13 @@ class Case:
         """Return some of the items, drawn without repetition."""
         return [items[int(place)] for place in self.rng.permutation(len(items))[:count]]
 
+    def afterwards(self, function: Callable[[], object]) -> None:
+        """Call a function when the check has ended, however it ends: there its time limit interrupts nothing."""
+        self._after.callback(function)
+
     def close(self) -> None:
-        """Remove the scratch folder."""
+        """Do what was left for afterwards, the last first, and remove the scratch folder."""
+        self._after.close()
         if self._scratch is not None:
             self._scratch.cleanup()
             self._scratch = None

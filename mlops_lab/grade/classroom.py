@@ -21,6 +21,7 @@ from mlops_lab.grade.exercises import Exercise
 from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import amount
 from mlops_lab.grade.runner import Grading, digest, grade_submission, refused
+from mlops_lab.grade.sandbox import choose
 
 SECRET = ".secret"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -48,7 +49,7 @@ def grade_class(
 ) -> list[Report]:  # fmt: skip
     """Grade every folder of a class.
 
-    What was graded already with the same secret and the same files is not graded again, so a class that was
+    What was graded already with the same secret, files and sandbox is not graded again, so a class that was
     interrupted goes on where it stood.
 
     Parameters
@@ -120,6 +121,7 @@ def _graded_before(out: Path, folder: Path, grading: Grading) -> Report | None:
         return None
     exercises = grading.exercises()
     same = report.secret == secret.digest(grading.secret) and list(report.asked) == [one.id for one in exercises]
+    same = same and report.sandbox.get("rung") == choose(grading.sandbox, docker=grading.docker).rung
     if not (same and report.sha256 and report.sha256 == files):
         return None
     return replace(report, core=frozenset(one.id for one in exercises if one.core))  # the file does not hold it

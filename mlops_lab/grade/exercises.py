@@ -12,11 +12,12 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -97,6 +98,9 @@ class Check:
     again
         Whether it depends on time, so that the grader calls it again where it failed; two calls that disagree are
         ``flaky``.
+    with_docker
+        What it is worth where Docker is used. A check that needs Docker is worth nothing elsewhere, so that no total
+        holds points which nobody can reach.
     """
 
     id: str
@@ -110,6 +114,7 @@ class Check:
     hints: Mapping[str, Hint] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     again: bool = False
+    with_docker: float = 0.0
 
 
 class Exercise:
@@ -190,7 +195,7 @@ class Exercise:
                     f"{self.id}.{name}",
                     title,
                     function,
-                    points,
+                    0.0 if "docker" in needed else points,
                     held_out,
                     covers,
                     timeout,
@@ -198,11 +203,18 @@ class Exercise:
                     known,
                     needed,
                     again,
+                    points,
                 )
             )
             return function
 
         return mark
+
+    def with_docker(self) -> Exercise:
+        """Return the same exercise as it counts where Docker is used."""
+        counted = copy.copy(self)
+        counted.checks = [replace(check, points=check.with_docker) for check in self.checks]
+        return counted
 
     def __repr__(self) -> str:
         return f"<Exercise {self.id} {self.title!r}: {len(self.checks)} checks, {self.max_points:g} points>"

@@ -39,6 +39,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "sklearn": (_package("sklearn"), "scikit-learn is not installed"),
     "scipy": (_package("scipy"), "SciPy is not installed"),
     "yaml": (_package("yaml"), "PyYAML is not installed"),
+    "h5py": (_package("h5py"), "h5py is not installed"),
     "protobuf": (_package("google.protobuf"), "protobuf is not installed"),
     "node": (lambda: shutil.which("node") is not None, "node is not installed"),
 }
@@ -48,6 +49,7 @@ IMPORTS = {
     "onnxruntime": ("onnxruntime",),
     "sklearn": tuple(f"sklearn.{one}" for one in ("linear_model", "neighbors", "pipeline", "preprocessing", "tree")),
     "scipy": ("scipy.stats",),
+    "h5py": ("h5py",),
     "yaml": ("yaml",),
     "protobuf": ("google.protobuf.text_format",),
 }

@@ -6,13 +6,14 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlops_lab.grade import patience
 from mlops_lab.grade.cases import Failed
+from mlops_lab.grade.played import Play, PlayedServer, silent
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Sandbox
 from mlops_lab.grade.sandbox.tree import plain_files, put
@@ -37,21 +38,18 @@ class Ended:
         How long it ran.
     held
         Whether the port that it was given was still held after it had ended.
-    written
-        The text of ``seen.txt``, where programs beside it write down what they saw.
     """
 
     status: int | None
     printed: str
     seconds: float
     held: bool
-    written: str
 
 
 def run(
     file: Path | None, beside: Mapping[str, bytes], *, arguments: tuple[str, ...] = (), seconds: float = 60.0,
     place: str = ".", port: int = 0, taken: bool = False, settings: Mapping[str, str] | None = None,
-    interrupt_at: str = "",
+    interrupt_at: str = "", play: Play = silent, relay_in: str = "",
 ) -> Ended:  # fmt: skip
     """Run a program once, in a copy of its own.
 
@@ -75,6 +73,10 @@ def run(
         Variables of its environment.
     interrupt_at
         When this text is printed, Ctrl-C is sent.
+    play
+        What answers at the relay, a port of the loopback inside.
+    relay_in
+        The file beside it in which ``RELAY`` becomes that port.
 
     Raises
     ------
@@ -88,10 +90,12 @@ def run(
         for name, content in {**beside, file.name: source.read(MOST)}.items():
             put(Path(folder), Path(name), content)
         with Sandbox(folder) as sandbox:
-            return _ended(sandbox, {
+            order = {
                 "file": file.name, "arguments": list(arguments), "place": place, "port": port, "taken": taken,
                 "seconds": seconds, "settings": dict(settings or {}), "interrupt_at": interrupt_at,
-            })  # fmt: skip
+                "relay_in": relay_in,
+            }  # fmt: skip
+            return _ended(sandbox, order, play)
 
 
 def leaves(
@@ -121,7 +125,7 @@ def leaves(
         shutil.rmtree(sandbox.folder / below, ignore_errors=True)  # nothing of the submission has run in this copy
         ended = _ended(sandbox, {
             "file": file, "arguments": list(arguments), "place": ".", "port": 0, "taken": False, "seconds": seconds,
-            "settings": dict(settings or {}), "interrupt_at": "",
+            "settings": dict(settings or {}), "interrupt_at": "", "relay_in": "",
         })  # fmt: skip
         left, found = MOST_LEFT, {}
         for path in plain_files(sandbox.folder / below):
@@ -132,15 +136,18 @@ def leaves(
     return ended, found
 
 
-def _ended(sandbox: Sandbox, order: Mapping[str, Any]) -> Ended:
-    """Run a program in a sandbox, and return how it ended."""
-    told, process = sandbox.ask({"program": "running", **order}, order["seconds"] + START, MOST)
+def _ended(sandbox: Sandbox, order: Mapping[str, Any], play: Play = silent) -> Ended:
+    """Run a program in a sandbox, beside a server that answers as the check says, and return how it ended."""
+    with closing(PlayedServer()) as server:
+        server.play = play
+        whole = {"program": "running", "inner": server.descriptor, **order}
+        told, process = sandbox.ask(whole, order["seconds"] + START, MOST, (server.descriptor,))
     try:
         message = json.loads(told)
         status = message["status"]
         return Ended(
             status if type(status) is int else None, clip(str(message["printed"]), 20_000),
-            float(message["seconds"]), message["held"] is True, clip(str(message["written"]), 4000),
+            float(message["seconds"]), message["held"] is True,
         )  # fmt: skip
     except (ValueError, TypeError, KeyError, RecursionError):
         why = f": it used too much {process.ended_by}" if process.ended_by else ""

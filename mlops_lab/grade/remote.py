@@ -142,7 +142,7 @@ class RemoteTarget:
 
     def desk(self) -> Desk:
         """Return a new folder in the sandbox's copy."""
-        inside = self._sandbox.rung.rung == "bubblewrap"
+        inside = self._sandbox.rung.apart
         seen = SUBMISSION if inside else str(self._sandbox.folder)
         return Desk(self._sandbox.folder, seen, self._sandbox.give_to_user)
 

@@ -26,6 +26,7 @@ from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import CheckResult, clip
 from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
 from mlops_lab.grade.sandbox import Sandbox, choose
+from mlops_lab.grade.sandbox.rungs import using
 from mlops_lab.grade.sandbox.tree import MAX_BYTES, put, walk
 
 MATERIAL = Path(__file__).parent / "material"
@@ -47,9 +48,9 @@ class Grading:
     rubric
         A folder with exercises of the instructor's own.
     docker
-        Whether Docker may be used for what a submission's files describe.
+        Whether Docker may be used: for what a submission's files describe, and as the sandbox of its code.
     sandbox
-        ``"bubblewrap"`` or ``"limits"``; the highest that holds where empty.
+        ``"docker"``, ``"bubblewrap"`` or ``"limits"``; the highest that holds where empty.
     step
         How far hints go, 1 to 3.
     check
@@ -77,7 +78,8 @@ class Grading:
             if word not in known and word not in {one.stage for one in known.values()} | set(STAGES):
                 raise WrongUsage(f"There is no stage or exercise {word!r}.", f"Stages: {', '.join(STAGES)}.")
         chosen = [one for one in known.values() if not self.only or {one.id, one.stage} & set(self.only)]
-        return [one for one in chosen if not self.check or self.check.split(".")[0] == one.id]
+        chosen = [one for one in chosen if not self.check or self.check.split(".")[0] == one.id]
+        return [one.with_docker() if self.docker else one for one in chosen]
 
 
 def grade_submission(folder: str | Path, grading: Grading | None = None) -> Report:
@@ -104,8 +106,9 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
         raise NotFound(f"There is no folder {folder}.", "Give the folder of a submission.")
     exercises = grading.exercises()
     started, began = time.gmtime(), time.monotonic()
-    rung = choose(grading.sandbox)
+    rung = choose(grading.sandbox, docker=grading.docker)
     with ExitStack() as stack:
+        stack.enter_context(using(rung))
         try:
             sandbox = stack.enter_context(Sandbox(folder, rung=rung))
         except (LabError, OSError) as error:
@@ -133,7 +136,7 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
 
 def refused(folder: Path, grading: Grading, error: Exception) -> Report:
     """Return the report of a submission that cannot be graded at all."""
-    exercises, rung = grading.exercises(), choose(grading.sandbox)
+    exercises, rung = grading.exercises(), choose(grading.sandbox, docker=grading.docker)
     message = clip(error.message if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
     results = tuple(unanswered(one, "not_gradable", f"The submission cannot be copied: {message}") for one in exercises)
     core = frozenset(one.id for one in exercises if one.core)
@@ -167,6 +170,10 @@ def digest(folder: Path) -> str:
             with open(path, "rb") as file:
                 whole.update(os.fsencode(inside.as_posix()) + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return whole.hexdigest()
+
+
+def _with_docker(exercise: Exercise) -> set[str]:
+    return {check.id for check in exercise.checks if "docker" in check.needs}
 
 
 class Submission:
@@ -217,7 +224,9 @@ class Submission:
             return unanswered(exercise, "timeout", message)
         began = time.monotonic()
         result = self._result(exercise)
-        self._lost += 0 if result.full else time.monotonic() - began
+        # Building an image installs packages, and has its own limit.
+        built = sum(part.seconds for part in result.leaves() if part.id in _with_docker(exercise))
+        self._lost += 0 if result.full else time.monotonic() - began - built
         return result
 
     def _result(self, exercise: Exercise) -> CheckResult:

@@ -127,7 +127,14 @@ def decode(value: Any, special: Special | None = None, depth: int = 0) -> Any:
 
 
 def prediction_event(
-    request_id: str, time: float, seconds: float, images: Any, rows: Any, name: str, version: int, labels: tuple[str, ...]
+    request_id: str,
+    time: float,
+    seconds: float,
+    images: Any,
+    rows: Any,
+    name: str,
+    version: int,
+    labels: tuple[str, ...],
 ) -> Any:
     """Return an answered request of a classifier, as a server's hook is given it; its model can answer nothing else."""
     from mlops_lab.engines.python import PythonEngine

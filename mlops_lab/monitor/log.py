@@ -86,6 +86,7 @@ class PredictionLog:
         self._known: set[tuple[str, int]] = set()
         self._trimmed = time.monotonic()
         self._trimming = threading.Lock()
+        self.checked = False  # whether somebody has looked if it can be written, whatever came of that
         self._writer: GroupWriter[PredictionEvent] = GroupWriter(
             self._write, self._failures, max_items=20_000, max_bytes=64 << 20, linger=0 if durable else LINGER
         )
@@ -130,6 +131,7 @@ class PredictionLog:
         StoreError
             It cannot be written, or a newer release wrote it; while that is so, predictions are counted as failed.
         """
+        self.checked = True
         with self._opened(make=True):
             pass
 
@@ -202,12 +204,12 @@ class PredictionLog:
             wanted = database.run(sql, (model, found.version, since, until))
         return rows.to_window(found, wanted[::-1])
 
-    def examples(self, model: str, version: int | None = None, *, last: int | None = None) -> Split:
+    def examples(self, model: str, version: int | None = None, *, since: float = 0.0, last: int | None = None) -> Split:
         """Return the images that people have judged, with what was right, oldest first.
 
         Parameters
         ----------
-        model, version
+        model, version, since
             As for :meth:`read`.
         last
             Only so many, the newest.
@@ -227,10 +229,10 @@ class PredictionLog:
             found = find_version(database, model, version)
             limit = "" if last is None else f" LIMIT {int(last)}"
             sql = (
-                "SELECT image, truth FROM predictions WHERE model = ? AND version = ? AND truth >= 0 "
+                "SELECT image, truth FROM predictions WHERE model = ? AND version = ? AND time >= ? AND truth >= 0 "
                 f"AND image IS NOT NULL ORDER BY time DESC, id DESC{limit}"
             )
-            wanted = database.run(sql, (model, found.version))
+            wanted = database.run(sql, (model, found.version, since))
         return rows.to_split(wanted[::-1])
 
     def summaries(

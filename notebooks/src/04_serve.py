@@ -571,7 +571,7 @@ for instance in instances:
 # | `Address already in use` | the same, seen from the other side: take another port, or end the old one |
 # | 405 | the right address, another method |
 # | 415, or *not an image* | the header `Content-Type`, or what stands in the body |
-# | 500 with a page of HTML | your function raised; `own.log`, or the terminal, has the traceback |
+# | 500 with a page of HTML | your function raised; `own.output`, or the terminal, has the traceback |
 # | right for 83 of 100 | another preparation than in training |
 # | somebody else's answer | a global variable between two threads |
 # | fine here, nobody else reaches it | it listens on 127.0.0.1; and `debug=True` on `0.0.0.0` gives everybody a Python prompt |

@@ -38,6 +38,13 @@ def test_a_version_that_was_handed_in_is_served_where_training_fails(tmp_path):
     assert found == {"whole": "passed", "models": "passed", "serve": "partial"}
 
 
+@pytest.mark.slow
+def test_a_server_that_does_not_start_costs_once(tmp_path):
+    files = {**CAPSTONE, "api.py": "raise SystemExit('no')\n"}
+    assert states(write(tmp_path, files), "grade-5.serve")["serve"] == "failed"
+    assert states(tmp_path, "grade-5.release")["release"] == states(tmp_path, "grade-5.tests")["tests"] == "passed"
+
+
 def test_an_array_is_read():
     images = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
     assert (capstone_files.arrays(packed(images, np.arange(2)), "images") == images).all()

@@ -20,6 +20,11 @@ def test_a_slow_machine_gets_up_to_three_times_as_long(times, expected, measured
     assert patience.factor() == expected
 
 
+def test_what_is_measured_is_the_reference_answer():
+    assert patience.reference()() == 200
+    assert patience._seconds() > 0
+
+
 def test_a_measurement_counts_for_a_while(measured):
     measured(2 * patience.NORMAL)
     assert patience.factor() == 2

@@ -24,6 +24,30 @@ def port():
         return free.getsockname()[1]
 
 
+def test_it_cannot_tell_in_our_place_how_it_ended(run):
+    text = (
+        "import glob, os\nopened = 0\nfor path in glob.glob(f'/proc/{os.getppid()}/fd/*'):\n"
+        "    try:\n        os.open(path, os.O_WRONLY)\n        opened += 1\n    except OSError:\n        pass\n"
+        "print(opened)\n"
+    )
+    ended = run(text)
+    assert (ended.status, ended.printed.strip()) == (0, "0")
+
+
+def test_a_file_beside_it_learns_where_the_grader_answers(run):
+    text = (
+        "import http.client\nport = int(open('port.txt').read())\n"
+        "connection = http.client.HTTPConnection('127.0.0.1', port)\nconnection.request('GET', '/one')\n"
+        "print(connection.getresponse().read().decode())\n"
+    )
+
+    def play(asked):
+        return 200, "text/plain", asked.path.encode()
+
+    ended = run(text, {"port.txt": b"RELAY"}, play=play, relay_in="port.txt")
+    assert ended.printed.strip() == "/one"
+
+
 def test_its_status_and_what_it_printed(run):
     ended = run("import sys, pathlib\nprint(sys.argv[1:], pathlib.Path('a.txt').read_text())\nsys.exit(3)\n",
                 {"inner/a.txt": b"beside"}, arguments=("one",), place="inner")  # fmt: skip

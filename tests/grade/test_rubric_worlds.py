@@ -23,10 +23,14 @@ def described(split):
 
 UNREADABLE = {
     "data-2": described,
+    "data-3": lambda images: np.array([None, *images], dtype=object)[:1],
+    "data-4": lambda *given: ([[1], [1, 2]], [3]),
+    "data-6": lambda *given: [[1], [1, 2]],
     "train-3": (eight, eight),
     "train-5": lambda configs, train, score: (configs[0], None),
     "monitor-2": (lambda *given: 10**400, eight),
     "monitor-3": eight,
+    "validate-3": (eight, lambda *given: [[1], [1, 2]]),
 }
 
 
@@ -36,6 +40,13 @@ def test_an_answer_that_cannot_be_compared_is_wrong_and_breaks_no_check(id):
     result = run_exercise(exercise, local_answer(exercise, UNREADABLE[id]), Settings())
     states = {part.state for part in result.parts}
     assert "failed" in states and "error" not in states, str(result)
+
+
+@pytest.mark.parametrize("id", ["data-3", "data-6", "validate-3"])
+def test_rows_of_different_lengths_have_their_hint(id):
+    exercise = find(id)
+    result = run_exercise(exercise, local_answer(exercise, UNREADABLE[id]), Settings())
+    assert "ragged" in {part.key for part in result.parts}, str(result)
 
 
 @pytest.mark.parametrize("turns", [12, 14, 22, 31, 39])

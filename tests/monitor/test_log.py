@@ -326,3 +326,25 @@ def test_a_password_is_never_shown():
     assert "secret" not in repr(PredictionLog("postgresql://lab:secret@db/lab")) + str(
         PredictionLog("postgresql://lab:secret@db/lab").status
     )
+
+
+def test_the_examples_that_people_have_judged(tmp_path, models, digits):
+    predictor, images = models.load("digits", 1), digits.test.images[:6]
+    with PredictionLog(tmp_path / "log.db", images=True) as log:
+        rows = predictor.probabilities(images)
+        log.append(PredictionEvent("a", 1.0, predictor, images[:4], rows[:4], 0.0))
+        log.append(PredictionEvent("b", 2.0, predictor, images[4:], rows[4:], 0.0))
+        assert len(log.examples("digits", 1)) == 0
+        for request, place, label in (("b", 1, "7"), ("a", 2, "3"), ("a", 0, "1")):
+            log.feedback(request, label, place=place)
+        found = log.examples("digits", 1)
+        assert np.array_equal(found.images, images[[0, 2, 5]]) and found.labels.tolist() == [1, 3, 7]
+        assert log.examples("digits", last=1).labels.tolist() == [7]
+
+
+def test_a_log_without_images_has_no_examples(tmp_path, models, digits):
+    predictor, images = models.load("digits", 1), digits.test.images[:2]
+    with PredictionLog(tmp_path / "log.db") as log:
+        log.append(PredictionEvent("a", 1.0, predictor, images, predictor.probabilities(images), 0.0))
+        log.feedback("a", "1")
+        assert len(log.examples("digits")) == 0

@@ -16,7 +16,7 @@ from mlops_lab.grade.rubric.data_gate import exercise as gate
 from mlops_lab.grade.rubric.data_labels import exercise as labels
 from mlops_lab.grade.rubric.data_split import exercise as split
 from mlops_lab.grade.rubric.images import garments
-from mlops_lab.grade.rubric.returned import single
+from mlops_lab.grade.rubric.returned import single, table
 from mlops_lab.grade.rubric.shared import RAISES
 from mlops_lab.grade.rubric.shop_year import ACTIVITIES, AUTOMATED, EVENTS, STAGES, stage_of
 
@@ -175,9 +175,12 @@ pixels = Exercise("data-3", "Prepare pixels", names=("prepare",), section="Noteb
 
 def _prepared(answer: Answer, case: Case, images: NDArray[Any]) -> NDArray[Any]:
     batch = answer.prepare(images)
-    case.expect(isinstance(batch, np.ndarray), "prepare gives no array.", expected="an array",
+    case.expect(isinstance(batch, np.ndarray), "prepare gives no array.", hint="ragged", expected="an array",
                 received=type(batch).__name__)  # fmt: skip
-    return np.asarray(batch)
+    found = table(case, batch, "prepare")
+    case.expect(found.size, "prepare gives an empty array.", hint="ragged", expected="an array of numbers",
+                received=found.shape)  # fmt: skip
+    return found
 
 
 @pixels.check("shape", "Any number of images, with a channel at the end", points=1, held_out=2, covers="other numbers",

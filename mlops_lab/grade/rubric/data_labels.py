@@ -9,6 +9,7 @@ from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.rubric.images import answers, garments
+from mlops_lab.grade.rubric.returned import table
 from mlops_lab.grade.rubric.shared import RAISES
 
 exercise = Exercise("data-6", "Where does a label come from?", names=("suspects",), core=False,
@@ -39,7 +40,7 @@ def _given(case: Case) -> tuple[NDArray[np.float64], NDArray[np.int64], set[int]
 def found(answer: Answer, case: Case) -> None:
     probabilities, labels, changed = _given(case)
     wanted = LOOK_AT if case.held_out else LOOK_AT // 3
-    said = np.asarray(answer.suspects(probabilities, labels, wanted)).ravel()
+    said = table(case, answer.suspects(probabilities, labels, wanted), "suspects").ravel()
     case.expect(said.dtype.kind in "iu", "suspects gives no places.", hint="count", expected=f"{wanted} places",
                 received=said.dtype.name)  # fmt: skip
     case.expect(said.max(initial=0) > 9, "These are classes.", hint="classes", expected="places", received=said[:5])

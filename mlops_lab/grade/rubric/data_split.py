@@ -11,6 +11,7 @@ from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.rubric.images import garments
+from mlops_lab.grade.rubric.returned import table
 from mlops_lab.grade.rubric.shared import RAISES
 
 exercise = Exercise("data-4", "Split without cheating", names=("split",), section="Notebook 1, section 4", hints=RAISES)
@@ -32,7 +33,7 @@ def _parts(answer: Answer, case: Case, *given: Any) -> Parts:
     said = answer.split(*given)
     case.expect(isinstance(said, tuple | list) and len(said) == 2, "split gives no two arrays.", hint="two",
                 expected="two arrays of places", received=type(said).__name__)  # fmt: skip
-    first, second = (np.asarray(one) for one in said)
+    first, second = (table(case, one, "split") for one in said)
     whole = first.ndim == second.ndim == 1 and all(one.dtype.kind in "iu" or not one.size for one in (first, second))
     case.expect(whole, "The two arrays are no places of images.", hint="two", expected="whole numbers, one axis",
                 received=f"{first.dtype} {first.shape} and {second.dtype} {second.shape}")  # fmt: skip

@@ -1,4 +1,4 @@
-"""deploy-3: several servers behind a proxy, as Compose reads them. Read by rules and not run."""
+"""deploy-3: several servers behind a proxy, as Compose reads them: by rules, and running where there is an engine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
+from mlops_lab.grade.live import Server
+from mlops_lab.grade.rubric import built
 from mlops_lab.grade.rubric.dockerfile import read
 from mlops_lab.grade.rubric.shared import of_a_persons_size
 
@@ -180,3 +182,76 @@ def models(answer: Answer, case: Case) -> None:
         writable = next((mount for mount, only_read in mounts if not only_read), "")
         case.expect(not writable, "The models can be written.", hint="writable", mount=writable, received=writable,
                     expected="only to be read")  # fmt: skip
+
+
+REQUESTS = 200  # after one server is killed
+BEFORE = 40  # that tell which server is asked most
+
+
+@exercise.check("runs", "One server is killed, and no request fails", points=3, needs=("docker", "yaml"), timeout=600,
+                after="servers", hints={
+    **built.HINTS,
+    "compose": Hint("Compose does not take the file.", "Its last line says why: docker compose config."),
+    "not-ready": Hint("A service was not ready in time, or is ill.", "Its health check runs inside: is its program "
+                      "there, and is the port the right one?"),
+    "no-file": Hint("{what} is not in your folder.", "What is mounted or built must be handed in beside it."),
+    "single": Hint("{n} server runs.", "Look at what each of them printed: docker compose logs."),
+    "hangs": Hint("{lost} of {count} requests waited for more than {seconds:.0f} s after one server was killed.",
+                  "The proxy was still trying to reach the dead one: how long may connecting take?"),
+    "lost": Hint("{lost} of {count} requests failed after one server was killed.",
+                 "The proxy knows only that one, or goes on asking it: where is the other one in its file?"),
+})  # fmt: skip
+def runs(answer: Answer, case: Case) -> None:
+    from mlops_lab.grade import stack
+
+    if not stack.program():
+        case.skip("Docker Compose is not installed")
+    services, top = _services(answer, case), _whole(answer)
+    proxy = next(iter(_proxies(services).items()), None)
+    case.expect(proxy, "There is no proxy.", hint="unreached", ports="the proxy")
+    name, front = proxy or ("", {})
+    servers = _servers(services)
+    kept = {each: services[each] for each in (*servers, name, *_waited_for(services, (*servers, name)))}
+    folder, engine = built.context(answer, case), built.engine(case)
+    case.note("docker compose up --detach")
+    running = stack.Stack(engine, folder, kept, {each: _copies(one) for each, one in kept.items()}, top)
+    server = Server(running.door(name, _inner_ports(front)))
+    built.answers(server, case)
+    containers = [one for each in servers for one in running.containers(each)]
+    case.expect(len(containers) > 1, "There are no two servers that run.", hint="single", n=len(containers))
+    before = [stack.received(one) for one in containers]
+    for _ in range(BEFORE):
+        built.ask(server)
+    grown = [stack.received(one) - was for one, was in zip(containers, before, strict=True)]
+    busiest = containers[grown.index(max(grown))]
+    busiest.kill()
+    ends = [built.ask(server) for _ in range(REQUESTS)]
+    failed, late = sum(map(bool, ends)), ends.count("late")
+    case.note(f"docker kill {busiest.name}", f"→ {failed} of {REQUESTS} requests failed, {late} of them late")
+    case.expect(not failed, "Requests failed after one server was killed.", hint="hangs" if late == failed else "lost",
+                lost=failed, count=REQUESTS, seconds=built.LATE_SECONDS, expected="0 failed", received=failed,
+                share=1 / 3)  # fmt: skip
+
+
+def _whole(answer: Answer) -> Service:
+    import yaml
+
+    whole = yaml.safe_load(answer.text())
+    return whole if isinstance(whole, dict) else {}
+
+
+def _waited_for(services: dict[str, Service], names: tuple[str, ...]) -> list[str]:
+    """Return what services wait for, and what that waits for, beside themselves."""
+    found = list(names)
+    for name in found:
+        found += [each for each in services[name].get("depends_on") or () if each in services and each not in found]
+    return found[len(names) :]
+
+
+def _inner_ports(service: Service) -> list[int]:
+    """Return the ports inside of a proxy to which its doors lead."""
+    found = []
+    for one in service.get("ports") or ():
+        port = one.get("target") if isinstance(one, dict) else str(one).rpartition(":")[2].partition("/")[0]
+        found += [int(port)] if str(port).isdigit() else []
+    return found or [80]

@@ -1,4 +1,4 @@
-"""deploy-1: a Dockerfile, read by rules and not run."""
+"""deploy-1: a Dockerfile, read by rules; with a Docker engine it is built, started, asked and stopped as well."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import re
 
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
+from mlops_lab.grade.containers import START_SECONDS, STOP_SECONDS
 from mlops_lab.grade.exercises import Exercise, Hint
+from mlops_lab.grade.live import Server
+from mlops_lab.grade.rubric import built
 from mlops_lab.grade.rubric.dockerfile import Instruction, Stage, pinned, read
 
 exercise = Exercise("deploy-1", "A Dockerfile", kind="file", names=("Dockerfile",), section="Notebook 6, section 1",
@@ -17,6 +20,7 @@ PIPED = re.compile(r"\b(curl|wget)\b[^|]*\|\s*(sudo\s+)?\w*sh\b")
 DEVELOPMENT = re.compile(r"flask( --\S+( \S+)?)* run|fastapi dev|--reload|--debug")
 EVERYWHERE = re.compile(r"0\.0\.0\.0|\[::\]|(?<![\w.])\*:")
 BINDS_EVERYWHERE = re.compile(r"\b(waitress-serve|fastapi run)\b")
+KILLED = 137  # the exit status after SIGKILL
 LOOPBACK = re.compile(r"127\.0\.0\.1|localhost")
 
 
@@ -154,3 +158,27 @@ def contents(answer: Answer, case: Case) -> None:
     case.expect(not data, "Training data come into the image.", hint="data", name=data)
     found = DOWNLOADS.search(_command(answer, stages[-1]))
     case.expect(not found, "Something is fetched at each start.", hint="downloads", found=found[0] if found else "")
+
+
+@exercise.check("runs", "It is built, answers, and ends when it is told to", points=3, needs="docker", timeout=480,
+                after="start", hints={
+    **built.HINTS,
+    "killed": Hint("After {seconds:.0f} s it had to be killed.", "SIGTERM went to a process that does not pass it on, "
+                   "or has no handler: every request in it was lost."),
+    "unhealthy": Hint("It answers, and its own health check says that it is ill.", "The check runs inside: is its "
+                      "program there, and is the port the right one?"),
+})  # fmt: skip
+def runs(answer: Answer, case: Case) -> None:
+    folder, engine = built.context(answer, case), built.engine(case)
+    case.note("docker build --tag image .", "docker run --detach --name server image")
+    container = engine.start(engine.build(folder))
+    port = container.await_port(container.ports(), START_SECONDS)
+    built.answers(Server(f"http://{container.address}:{port}"), case)
+    healthy = container.healthy()
+    seconds, status = container.stop()
+    case.note(f"docker stop --time {STOP_SECONDS:.0f} server", f"→ {seconds:.1f} s, exit status {status}")
+    killed = status == KILLED and seconds >= STOP_SECONDS - 1
+    wrong = [name for name, met in (("killed", killed), ("unhealthy", healthy is False)) if met]
+    if wrong:
+        case.fail("It answers, but: " + " and ".join(wrong) + ".", hint=wrong[0], share=1 - len(wrong) / 3,
+                  seconds=seconds, expected="healthy, ended by SIGTERM", received=f"exit status {status}")  # fmt: skip

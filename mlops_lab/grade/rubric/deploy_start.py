@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
+import time
 from functools import cache
 
 from mlops_lab.grade import programs
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
+from mlops_lab.grade.inner import body_image
+from mlops_lab.grade.played import Asked, Reply
 from mlops_lab.grade.rubric.images import MATERIAL, all_tested
 from mlops_lab.image import encode_png
 
@@ -23,21 +25,54 @@ def _golden() -> bytes:
     return encode_png(all_tested()[0][7])
 
 
-def _played(answer: Answer, case: Case, world: str, wait: float) -> programs.Ended:
+class World:
+    """What the server of a world answers, and what it saw: here, where no student's code can write.
+
+    Attributes
+    ----------
+    asked : bool
+        Whether the golden image was asked, and answered.
+    early : bool
+        Whether something was asked before the server was ready.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name, self._started = name, 0.0
+        self.asked = self.early = False
+
+    @property
+    def _ready(self) -> bool:
+        waits = SLOW if self._name == "slow" else 0.0
+        return self._name != "never" and self._started > 0 and time.monotonic() - self._started > waits
+
+    def play(self, asked: Asked) -> Reply:
+        """Answer one request."""
+        if (asked.method, asked.path) == ("POST", "/started"):
+            self._started = self._started or time.monotonic()
+        ready = self._ready
+        if asked.method == "POST" and asked.path != "/started":
+            self.early |= not ready
+            self.asked |= ready and body_image(asked.kind, asked.body) == _golden()
+        content = b'{"ready": true, "label": "Shirt"}' if ready else b'{"error": "loading"}'
+        return 200 if ready else 503, "application/json", content
+
+
+def _played(answer: Answer, case: Case, name: str, wait: float) -> tuple[programs.Ended, World]:
     """Run a student's program once in a world."""
+    world = World(name)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    server = (MATERIAL / "played_server.txt").read_text(encoding="utf-8").replace("WORLD", world)
+    server = (MATERIAL / "played_server.txt").read_text(encoding="utf-8").replace("WORLD", name)
     beside = {"api.py": server.encode(), "golden.png": _golden()}
     ended = programs.run(
-        answer.path, beside, seconds=wait + 2 * PATIENCE, port=port, taken=world == "taken",
+        answer.path, beside, seconds=wait + 2 * PATIENCE, port=port, taken=name == "taken",
         settings={"PORT": str(port), "WAIT": f"{wait:g}"},
-        interrupt_at=f":{port}" if world in ("quick", "slow") else "",
+        interrupt_at=f":{port}" if name in ("quick", "slow") else "", play=world.play, relay_in="api.py",
     )  # fmt: skip
     case.note(f"PORT={port} WAIT={wait:g} python run.py", f"exit status {ended.status} after {ended.seconds:.1f} s",
               ended.printed[-300:])  # fmt: skip
-    return ended
+    return ended, world
 
 
 HINTS = {
@@ -68,11 +103,10 @@ def _expect_ended(case: Case, ended: programs.Ended, status: int, late: str = "l
     "not-asked": Hint("The golden image was not asked.", "POST golden.png to /models/clothes/v1: ready is not right."),
 })  # fmt: skip
 def quick(answer: Answer, case: Case) -> None:
-    ended = _played(answer, case, "quick", LONG)
-    asked = hashlib.sha256(_golden()).hexdigest() in ended.written
-    case.expect(ended.status is not None or asked, "Nothing was asked, and it did not end.", hint="late",
+    ended, world = _played(answer, case, "quick", LONG)
+    case.expect(ended.status is not None or world.asked, "Nothing was asked, and it did not end.", hint="late",
                 seconds=ended.seconds)  # fmt: skip
-    case.expect(asked, "The golden image was not asked.", hint="not-asked", received=ended.printed[-200:])
+    case.expect(world.asked, "The golden image was not asked.", hint="not-asked", received=ended.printed[-200:])
     case.expect("http" in ended.printed, "The address was not printed.", hint="silent", received=ended.printed[-200:])
     _expect_ended(case, ended, 0)
 
@@ -83,14 +117,14 @@ def quick(answer: Answer, case: Case) -> None:
                   "quick one: ask /readyz until it says so."),
 })  # fmt: skip
 def slow(answer: Answer, case: Case) -> None:
-    ended = _played(answer, case, "slow", LONG)
-    case.expect("early" not in ended.written, "It was asked too early.", hint="early", expected=f"after {SLOW} s")
+    ended, world = _played(answer, case, "slow", LONG)
+    case.expect(not world.early, "It was asked too early.", hint="early", expected=f"after {SLOW} s")
     _expect_ended(case, ended, 0)
 
 
 @exercise.check("never", "One that is never ready is given up, and ended", points=1, timeout=30, hints=HINTS)
 def never(answer: Answer, case: Case) -> None:
-    _expect_ended(case, _played(answer, case, "never", WAIT), 1)
+    _expect_ended(case, _played(answer, case, "never", WAIT)[0], 1)
 
 
 @exercise.check("dies", "One that died is not waited for", points=1, timeout=40, hints={
@@ -99,7 +133,7 @@ def never(answer: Answer, case: Case) -> None:
                   "Look at both: the door and the process."),
 })  # fmt: skip
 def dies(answer: Answer, case: Case) -> None:
-    ended = _played(answer, case, "dies", LONG)
+    ended, _ = _played(answer, case, "dies", LONG)
     case.expect(ended.status is not None and ended.seconds < LONG - 1, "It waited for one that had died.", hint="waits",
                 seconds=ended.seconds, expected="a second or two", received=f"{ended.seconds:.1f} s")  # fmt: skip
     _expect_ended(case, ended, 1)
@@ -111,7 +145,7 @@ def dies(answer: Answer, case: Case) -> None:
                   "Your process had died: look at both, the door and the process."),
 })  # fmt: skip
 def taken(answer: Answer, case: Case) -> None:
-    ended = _played(answer, case, "taken", WAIT)
+    ended, _ = _played(answer, case, "taken", WAIT)
     case.expect(ended.status not in (0, None), "Another server was taken for one's own.", hint="other",
                 expected="exit status 1", received=f"exit status {ended.status}")  # fmt: skip
     _expect_ended(case, ended, 1)

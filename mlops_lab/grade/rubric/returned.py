@@ -66,6 +66,26 @@ def array(case: Case, value: Any, what: str, shape: tuple[int, ...]) -> NDArray[
     return found
 
 
+def table(case: Case, value: Any, what: str) -> NDArray[Any]:
+    """Return numbers as an array of whatever shape and type they have, or fail the check.
+
+    Examples
+    --------
+    >>> table(Case("data-6"), [3, 1], "suspects").dtype.kind
+    'i'
+    >>> table(Case("data-6"), [[3], [1, 2]], "suspects")
+    Traceback (most recent call last):
+    mlops_lab.grade.cases.Failed: suspects gives no array of numbers.
+    """
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError):  # rows of different lengths
+        found = np.empty(0, object)
+    case.expect(found.dtype.kind in "biuf", f"{what} gives no array of numbers.", hint="ragged",
+                expected="an array of numbers", received=value)  # fmt: skip
+    return found
+
+
 def single(case: Case, value: Any, what: str) -> Any:
     """Return a value as it is, or fail the check where it is an array of several: that is neither true nor false.
 

@@ -9,6 +9,7 @@ from mlops_lab.grade.exercises import Hint
 RAISES = {
     "raises": Hint("Your function stopped with an error.", "The error says what, and the line in brackets says where."),
     "library": Hint("This is a function of the library.", "It would pass, and you would have learned its name."),
+    "ragged": Hint("What came back is no table of numbers.", "Its rows differ in length, or hold something else."),
     "missing": Hint("There is nothing of that name.", "Look at the name in the exercise, and run its cell again."),
 }
 

@@ -85,7 +85,7 @@ def _counts(said: Any, case: Case) -> Counts:
 
 
 @exercise.check("counts", "Weights, the optimizer's variables, and their sum", points=3, held_out=2,
-                covers="files of other models", hints={
+                covers="files of other models", needs="h5py", hints={
     "form": Hint("Something else than three numbers came back.", "Weights, the optimizer's variables, and the total."),
     "weights-only": Hint("{received} for {file}. Right for predicting.",
                          "The file holds more: what does Adam remember per weight?"),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
-from mlops_lab.grade.rubric.returned import SHAPE, fields, number
+from mlops_lab.grade.rubric.returned import SHAPE, fields, number, table
 from mlops_lab.grade.rubric.shared import RAISES
 
 PARTS = {"groups": ("bygroup", "group", "values"), "difference": ("maxdifference", "largestdifference"),
@@ -219,7 +219,7 @@ def representative(answer: Answer, case: Case) -> None:
     call = answer.holdout.call(by, wanted, 1)
     case.expect(not call.error, f"holdout raised {call.error}", hint="raises", received=call.error)
     case.expect(not call.random_changed, "The global random state was changed.", hint="global")
-    drawn = np.asarray(call.value)
+    drawn = table(case, call.value, "holdout")
     usable = drawn.ndim == 1 and drawn.dtype.kind in "iu" and len(drawn) and 0 <= drawn.min() <= drawn.max() < len(by)
     case.expect(usable, "holdout returned no row numbers.", hint="shape", what="A list of row numbers", keys="as asked",
                 expected="whole numbers", received=call.value)  # fmt: skip
@@ -229,6 +229,6 @@ def representative(answer: Answer, case: Case) -> None:
         got = int((by[drawn] == name).sum())
         case.expect(got == wanted, f"{name} has {got} rows.", hint="unequal", name=name, got=got, wanted=wanted,
                     expected=wanted, received=got)  # fmt: skip
-    again, other = answer.holdout(by, wanted, 1), answer.holdout(by, wanted, 2)
-    case.expect(sorted(again) == sorted(drawn.tolist()), "The same seed drew other rows.")
-    case.expect(sorted(other) != sorted(drawn.tolist()), "Another seed drew the same rows.", hint="first")
+    again, other = (set(table(case, answer.holdout(by, wanted, seed), "holdout").ravel().tolist()) for seed in (1, 2))
+    case.expect(again == set(drawn.tolist()), "The same seed drew other rows.")
+    case.expect(other != set(drawn.tolist()), "Another seed drew the same rows.", hint="first")

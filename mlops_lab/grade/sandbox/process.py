@@ -19,6 +19,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from mlops_lab.errors import ServerError
+from mlops_lab.grade.sandbox.container import DESCRIPTORS, ENTRANCE, Container, Entrance, environment, sweep
 from mlops_lab.grade.sandbox.rungs import FIRST_UID, PACKAGE, SUBMISSION, UIDS, Limits, Rung, choose, command
 from mlops_lab.grade.sandbox.tree import copy_submission, owned, size_of, threads_of, usage
 
@@ -78,7 +80,9 @@ class Sandbox:
         self._running.append(process)
         return process
 
-    def ask(self, order: Mapping[str, Any], seconds: float, most: int) -> tuple[bytes, SandboxProcess]:
+    def ask(
+        self, order: Mapping[str, Any], seconds: float, most: int, fds: tuple[int, ...] = ()
+    ) -> tuple[bytes, SandboxProcess]:
         """Start a program of ``inside/`` that writes one answer; return what it wrote, and the program, ended.
 
         Parameters
@@ -89,10 +93,12 @@ class Sandbox:
             After which it is ended.
         most
             Bytes that are read. They are read while it writes: a pipe holds few, and whoever fills it waits.
+        fds
+            Other descriptors that it is passed.
         """
         reading, writing = os.pipe()
         os.set_inheritable(writing, True)
-        process = self.start({**order, "answer": writing}, (writing,))
+        process = self.start({**order, "answer": writing}, (writing, *fds))
         os.close(writing)
         told, deadline = b"", time.monotonic() + seconds
         try:
@@ -114,6 +120,8 @@ class Sandbox:
         """End what runs, and remove the copy."""
         for process in self._running:
             process.kill()
+        if self.rung.rung == "docker":
+            sweep(Path(self._home).name)
         shutil.rmtree(self._home, ignore_errors=True)
 
     def __enter__(self) -> Sandbox:
@@ -126,31 +134,37 @@ class Sandbox:
 class SandboxProcess:
     """A program that runs in the sandbox.
 
-    Attributes
-    ----------
-    ended_by : str
-        Why the grader ended it: ``"memory"``, ``"disk"``, ``"output"``, or empty.
+    Raises
+    ------
+    ServerError
+        Docker makes no container.
     """
 
     def __init__(self, sandbox: Sandbox, order: Mapping[str, Any], fds: tuple[int, ...]) -> None:
-        self._sandbox, self.ended_by = sandbox, ""
+        self._sandbox, self._ended_by = sandbox, ""
         self._token = f"{os.getpid()}-{secrets.token_hex(16)}"
         self._output = bytearray()
         self._printed = 0
         self._killed = threading.Event()
-        inside = sandbox.rung.rung == "bubblewrap"
-        folder = SUBMISSION if inside else str(sandbox.folder)
+        self._container: Container | None = None
+        self._entrance: Entrance | None = None
+        apart = sandbox.rung.apart
+        folder = SUBMISSION if apart else str(sandbox.folder)
         program = [sys.executable, "-I", "-u", str(INSIDE)]
+        if sandbox.rung.rung == "docker":
+            order = self._cross(order, fds, program)
         self._process = subprocess.Popen(
-            command(sandbox.rung, sandbox.folder, program),
+            self._container.command() if self._container else command(sandbox.rung, sandbox.folder, program),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=sandbox.folder,
-            env=self._environment(), pass_fds=fds, start_new_session=True,
+            env=environment() if self._container else self._environment(),
+            pass_fds=() if self._container else fds, start_new_session=True,
         )  # fmt: skip
         limits = asdict(sandbox.limits)
-        if not inside and sandbox.rung.uid is None:  # what our own user runs already counts too
+        if sandbox.rung.rung != "bubblewrap" and sandbox.rung.uid is None:  # what our own user runs already counts too
             limits["processes"] += threads_of(os.getuid())
         line = {
-            "uid": sandbox.rung.uid, "limits": limits, "folder": folder,
+            # In a container the program is that user from its first line on.
+            "uid": None if self._container else sandbox.rung.uid, "limits": limits, "folder": folder,
             "library": str(PACKAGE.parent), **order,
         }  # fmt: skip
         with suppress(OSError):  # it died already: whoever waits for it sees that
@@ -159,6 +173,20 @@ class SandboxProcess:
         self._drainer = threading.Thread(target=self._drain, daemon=True)
         self._drainer.start()
         threading.Thread(target=self._watch, daemon=True).start()
+
+    def _cross(self, order: Mapping[str, Any], fds: tuple[int, ...], program: list[str]) -> dict[str, Any]:
+        """Make the container; return the order with the way on which descriptors reach it."""
+        sandbox, home = self._sandbox, self._sandbox.folder.parent
+        self._entrance = Entrance(home)
+        self._container = Container(
+            sandbox.rung, sandbox.folder, program, sandbox.limits, self._environment(), entrance=self._entrance.folder,
+            label=home.name,
+        )  # fmt: skip
+        if not self._container.made:
+            raise ServerError("Docker makes no container.", "Look at it: docker info, docker ps.")
+        named = [name for name in DESCRIPTORS if order.get(name) in fds]
+        self._entrance.hand(order[name] for name in named)
+        return {**order, "entrance": f"{ENTRANCE}/socket", "descriptors": named}
 
     def _environment(self) -> dict[str, str]:
         """Return a bare environment: nothing of the grader's own goes in."""
@@ -175,6 +203,13 @@ class SandboxProcess:
     def pid(self) -> int:
         """The process as the grader's machine counts it."""
         return self._process.pid
+
+    @property
+    def ended_by(self) -> str:
+        """Why it was ended: ``"memory"``, ``"disk"``, ``"output"``, or empty."""
+        if not self._ended_by and self._container and not self._killed.is_set() and not self.alive:
+            self._ended_by = "memory" if self._container.out_of_memory() else ""
+        return self._ended_by
 
     @property
     def alive(self) -> bool:
@@ -199,13 +234,19 @@ class SandboxProcess:
 
     def kill(self) -> None:
         """End it with everything that it has started, wherever that hides."""
+        _ = self.ended_by  # asked while the container is there
         self._killed.set()
+        if self._entrance:
+            self._entrance.close()
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+        if self._container:  # after its client, which would hold it while nobody reads what it prints
+            self._container.remove()
+            self._container = None
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
-        if self._sandbox.rung.rung != "bubblewrap":  # there, all processes of the namespace end with its first
+        if not self._sandbox.rung.apart:  # there, all processes of the namespace end with its first
             for _ in range(50):
                 left = self._used()
                 if not left:
@@ -241,8 +282,8 @@ class SandboxProcess:
 
     def _used(self) -> dict[int, int]:
         rung = self._sandbox.rung
-        return usage(self._token, rung.uid, self._process.pid, everywhere=rung.rung != "bubblewrap")
+        return usage(self._token, rung.uid, self._process.pid, everywhere=not rung.apart)
 
     def _stop(self, why: str) -> None:
-        self.ended_by = why
+        self._ended_by = why
         self.kill()

@@ -1,4 +1,4 @@
-"""The ladder: bubblewrap where it works, else plain limits. What each rung holds, and what it leaves open, is said."""
+"""The ladder: Docker where it is asked for, bubblewrap, plain limits. What each rung holds and leaves open is said."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -62,7 +64,7 @@ class Rung:
     Parameters
     ----------
     rung
-        ``"bubblewrap"`` or ``"limits"``.
+        ``"docker"``, ``"bubblewrap"`` or ``"limits"``.
     holds
         What is stopped.
     leaves_open
@@ -76,6 +78,11 @@ class Rung:
     leaves_open: tuple[str, ...]
     uid: int | None = None
 
+    @property
+    def apart(self) -> bool:
+        """Whether the code sees other files and processes than the grader does."""
+        return self.rung != "limits"
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as the report holds them."""
         values = asdict(self)
@@ -83,21 +90,45 @@ class Rung:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def choose(name: str = "") -> Rung:
+_used: ContextVar[Rung | None] = ContextVar("_used", default=None)
+
+
+@contextmanager
+def using(rung: Rung) -> Iterator[None]:
+    """Let every sandbox of a grading stand on the rung that its report names."""
+    token = _used.set(rung)
+    try:
+        yield
+    finally:
+        _used.reset(token)
+
+
+def choose(name: str = "", *, docker: bool = False) -> Rung:
     """Return the highest rung that holds here; it is tried, and not concluded from what is installed.
 
     Parameters
     ----------
     name
-        Take this one, ``"bubblewrap"`` or ``"limits"``.
+        Take this one, ``"docker"``, ``"bubblewrap"`` or ``"limits"``.
+    docker
+        Whether Docker may be used: then a container is the first that is tried.
 
     Raises
     ------
     WrongUsage
         The rung that was asked for does not hold on this machine.
     """
-    if name not in ("", "bubblewrap", "limits"):
-        raise WrongUsage(f"There is no sandbox {name!r}.", "There are: bubblewrap, limits.")
+    if name not in ("", "docker", "bubblewrap", "limits"):
+        raise WrongUsage(f"There is no sandbox {name!r}.", "There are: docker, bubblewrap, limits.")
+    used = _used.get()
+    if used is not None and not name and not docker:
+        return used
+    if name == "docker" or (docker and not name):
+        rung = Rung("docker", DOCKER_HOLDS, DOCKER_LEAVES, FIRST_UID if _is_root() else None)
+        if _docker_works(rung):
+            return rung
+        if name:
+            raise WrongUsage("Docker does not work here.", "Start an engine; on this machine, and on Linux.")
     if name != "limits" and _bubblewrap_works():
         return Rung("bubblewrap", BUBBLEWRAP_HOLDS, BUBBLEWRAP_LEAVES, FIRST_UID if _is_root() else None)
     if name == "bubblewrap":
@@ -107,6 +138,15 @@ def choose(name: str = "") -> Rung:
     return Rung("limits", LIMITS_HOLD, leaves, FIRST_UID if other else None)
 
 
+def _docker_works(rung: Rung) -> bool:
+    """Whether the system's own folders can be mounted into a container, which only an engine on this Linux can do."""
+    if sys.platform != "linux" or shutil.which("docker") is None:
+        return False
+    from mlops_lab.grade.sandbox import container
+
+    return container.works(rung, sys.executable)
+
+
 BUBBLEWRAP_HOLDS = (
     "network: none but the one socket that the grader asks through",
     "files: the submission's copy and the system's programs only",
@@ -114,6 +154,12 @@ BUBBLEWRAP_HOLDS = (
     "memory, computing, files, output and number of processes are limited",
 )
 BUBBLEWRAP_LEAVES = ("a fault in the Linux kernel",)
+DOCKER_HOLDS = (
+    *BUBBLEWRAP_HOLDS[:3],
+    "memory and number of processes are limited as a whole by the kernel; computing, files and output are limited",
+    "calls of the kernel that servers do not need are refused",
+)
+DOCKER_LEAVES = ("a fault in the Linux kernel or in Docker",)
 LIMITS_HOLD = ("memory, computing, files, output and number of processes are limited",)
 LIMITS_LEAVE = (
     "the network",
@@ -151,7 +197,7 @@ def _mounts() -> tuple[str, ...]:
     """Return what is seen inside: the system, this interpreter and this package, all read-only."""
     arguments: list[str] = []
     made: set[str] = set()
-    for path in _seen():
+    for path in seen():
         for parent in reversed(Path(path).parents[:-1]):
             if str(parent) not in made and str(parent) not in SYSTEM:
                 arguments += ["--perms", "0755", "--dir", str(parent)]
@@ -163,7 +209,8 @@ def _mounts() -> tuple[str, ...]:
     return tuple(arguments)
 
 
-def _seen() -> Iterator[str]:
+def seen() -> Iterator[str]:
+    """Give the folders and links that are seen inside, beside the submission."""
     yield from (path for path in SYSTEM if os.path.exists(path))
     ours = [Path(sys.prefix), Path(sys.base_prefix), PACKAGE]
     # A folder inside another one that is mounted already needs no mount of its own.

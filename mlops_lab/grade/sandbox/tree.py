@@ -82,6 +82,8 @@ def _copy(path: Path, target: Path, expected: os.stat_result) -> None:
         if stat.S_ISREG(now.st_mode) and now.st_size <= expected.st_size:
             with open(target, "xb") as copy:
                 shutil.copyfileobj(file, copy, 1 << 20)
+            if now.st_mode & stat.S_IXUSR:  # a script that an image starts
+                os.chmod(target, 0o755)
 
 
 def _plain(path: Path) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ class StepCache:
         write_atomically(self.folder(name, key) / RECORD, text.encode() + b"\n")
 
 
-def intend(folder: Path, make: Any) -> dict[str, Any]:
+def intend(folder: Path, make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
     """Return what a step was about to do when it was killed, or note what it is about to do now.
 
     Parameters

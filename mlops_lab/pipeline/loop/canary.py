@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlops_lab.client import Client
 from mlops_lab.data import Split
-from mlops_lab.errors import GateFailed, LabError
+from mlops_lab.errors import GateFailed, LabError, NotFound, StoreError
+from mlops_lab.monitor.log import PredictionLog
 from mlops_lab.pipeline.loop.config import CanarySettings
 from mlops_lab.store import ModelStore
 from mlops_lab.store.routing import split_traffic
+from mlops_lab.summary.window import UNKNOWN, Window
 
 # A worse version is noticed at any look, and looking often is testing often.
 WORSE = 0.01
@@ -212,6 +215,48 @@ def replay(url: str, name: str, split: Split, *, seed: int = 0, batch: int = 20,
         return [_asked(client, name, split, next(places)) for _ in range(batch)]
 
     return send
+
+
+def from_log(log: str | Path, name: str, versions: Sequence[int], *, pause: float = 2.0) -> Traffic:
+    """Return traffic that waits for what users ask, and counts what people judge of it.
+
+    Parameters
+    ----------
+    log
+        The prediction log of production.
+    name, versions
+        The model, and the versions that answer.
+    pause
+        Seconds between two looks.
+    """
+    start = time.time()
+    seen: set[tuple[int, float, bytes]] = set()
+
+    def wait() -> list[Answered]:
+        time.sleep(pause)
+        found: list[Answered] = []
+        for version in versions:
+            window = _judged_since(log, name, version, start)
+            if window is None:
+                continue
+            for place in range(len(window)):
+                key = (version, float(window.times[place]), window.probabilities[place].tobytes())
+                if key not in seen:
+                    right = bool(window.classes[place] == window.truth[place])
+                    found.append(Answered(version, right, 1000 * float(window.seconds[place])))
+                seen.add(key)
+        return found
+
+    return wait
+
+
+def _judged_since(log: str | Path, name: str, version: int, start: float) -> Window | None:
+    try:
+        with PredictionLog(log) as opened:
+            window = opened.read(name, version, since=start)
+    except (NotFound, StoreError):
+        return None
+    return window.take(window.truth != UNKNOWN)
 
 
 def _asked(client: Client, name: str, split: Split, place: int) -> Answered:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from mlops_lab.errors import GateFailed, VersionExists
 from mlops_lab.files import explained, sync_folder, write_atomically
 from mlops_lab.pipeline import stages
 from mlops_lab.pipeline.loop.cache import StepResult
-from mlops_lab.pipeline.loop.engine import Loop
 from mlops_lab.pipeline.loop.versions import Candidate, plain
 from mlops_lab.pipeline.stages import ReleaseContext, StageFailed
 from mlops_lab.store import ModelStore, ModelVersion
@@ -33,6 +32,9 @@ from mlops_lab.store.version import load_version
 from mlops_lab.summary.held_out import LEAST
 from mlops_lab.train import TrainConfig, TrainingRun
 from mlops_lab.validate import Assessment, Gate, assess, keep
+
+if TYPE_CHECKING:
+    from mlops_lab.pipeline.loop.engine import Loop
 
 PURPOSES = {
     "stage": "Serve a copy of it that no client uses",
@@ -65,7 +67,7 @@ def build(loop: Loop, data: str) -> Candidate:
     package(loop, candidate, validated)
     release = asdict(loop.config.release)
     inputs = {"digest": candidate.digest, "release": {key: release[key] for key in sorted(release) if key != "url"}}
-    tests = {
+    tests: dict[str, Callable[[ReleaseContext], stages.StageResult]] = {
         "stage": _stage,
         "integration": stages.integration,
         "acceptance": partial(_acceptance, loop, candidate),

@@ -11,7 +11,7 @@ from mlops_lab.errors import WrongUsage, nearest
 
 FRAMEWORKS = ("keras", "sklearn")
 SOURCES = ("old", "new")
-LABELLERS = ("feedback", "answers")
+TRAFFIC = ("replay", "log")
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,19 @@ class RetrainSettings:
 
 @dataclass(frozen=True)
 class CanarySettings:
-    """``[canary]``: the share of requests in percent, and how many judged answers of it decide within ``seconds``."""
+    """``[canary]``: the share of requests in percent, and how many judged answers of it decide within ``seconds``.
+
+    ``traffic`` is ``"replay"``, where held-out examples are sent, or ``"log"``, where users ask and people judge.
+    """
 
     share: int = 10
     judged: int = 60
     seconds: float = 600.0
+    traffic: str = "replay"
 
     def __post_init__(self) -> None:
+        if self.traffic not in TRAFFIC:
+            raise WrongUsage(f"[canary] traffic = {self.traffic!r} is unknown.", nearest(self.traffic, TRAFFIC))
         if not (0 < self.share < 100 and self.judged >= 1):
             raise WrongUsage(f"[canary] share = {self.share}, judged = {self.judged} is refused.", "Take share = 10.")
 

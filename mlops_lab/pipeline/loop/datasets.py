@@ -64,9 +64,9 @@ class DatasetFolder:
             with np.load(self._path(checksum), allow_pickle=False) as file:
                 found = {name: file[name] for name in file.files}
             about = json.loads(str(found["about"]))
-            splits = [Split(found[f"{part}_images"], found[f"{part}_labels"]) for part in ("train", "test")]
+            train, test = (Split(found[f"{part}_images"], found[f"{part}_labels"]) for part in ("train", "test"))
             spec = InputSpec.from_dict(about.pop("input"))
-            dataset = Dataset(about["name"], tuple(about["classes"]), *splits, spec, about["source"], about["task"])
+            dataset = Dataset(about["name"], tuple(about["classes"]), train, test, spec, about["source"], about["task"])
         except (OSError, ValueError, LookupError, TypeError) as error:
             message = f"The data {checksum[:12]}… are not in {self._folder}: {error}."
             raise GateFailed(message, "Keep the folder of the work between two runs.") from error

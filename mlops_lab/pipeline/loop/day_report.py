@@ -87,8 +87,8 @@ class Day:
     """
 
     name: str
-    hours: tuple[Hour, ...]
-    events: tuple[Event, ...]
+    hours: tuple[Hour, ...] = field(repr=False)
+    events: tuple[Event, ...] = field(repr=False)
     runs: tuple[LoopRun, ...] = field(repr=False)
     seconds: float = 0.0
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlops_lab.monitor import Verdict
 from mlops_lab.pipeline.loop.source import SourceFinding
+
+if TYPE_CHECKING:
+    from mlops_lab.monitor import Verdict
 
 NOTHING, MEND, WAIT, RETRAIN = "nothing", "fix the source", "wait for labels", "retrain"
 

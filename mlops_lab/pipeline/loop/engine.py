@@ -19,7 +19,7 @@ from mlops_lab.pipeline.loop.cache import StepCache, StepResult
 from mlops_lab.pipeline.loop.canary import Traffic
 from mlops_lab.pipeline.loop.config import LoopConfig
 from mlops_lab.pipeline.loop.datasets import DatasetFolder
-from mlops_lab.pipeline.loop.history import LoopRun, next_run, write_run
+from mlops_lab.pipeline.loop.history import Ended, LoopRun, next_run, write_run
 from mlops_lab.pipeline.outcome import StageOutcome
 from mlops_lab.pipeline.plan import ReleasePlan
 from mlops_lab.pipeline.reporter import Reporter
@@ -31,14 +31,6 @@ from mlops_lab.store.version import ModelVersion
 from mlops_lab.validate import Expected, LoadTestConfig
 
 Make = Callable[[Path], StepResult]
-
-
-class Ended(Exception):
-    """The loop has nothing more to do, or a step failed: the state, and why."""
-
-    def __init__(self, state: str, reason: str = "") -> None:
-        super().__init__(state)
-        self.state, self.reason = state, reason
 
 
 class Loop:

@@ -6,7 +6,7 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,14 @@ RESULTS = {
     "stopped": (True, "info"),
     "running": (False, "info"),
 }
+
+
+class Ended(Exception):
+    """The loop has nothing more to do, or a step failed: the state, and why."""
+
+    def __init__(self, state: str, reason: str = "") -> None:
+        super().__init__(state)
+        self.state, self.reason = state, reason
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class LoopRun:
     state: str = "running"
     reason: str = ""
     production: int | None = None
-    outcomes: tuple[StageOutcome, ...] = ()
+    outcomes: tuple[StageOutcome, ...] = field(default=(), repr=False)
 
     @property
     def passed(self) -> bool:
@@ -119,7 +127,7 @@ class LoopHistory:
     """
 
     name: str
-    runs: tuple[LoopRun, ...]
+    runs: tuple[LoopRun, ...] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -195,7 +203,7 @@ def _drawing(history: LoopHistory) -> str:
             f'<text x="{right + 10}" y="{y + 4}" style="fill: {colour}; font-weight: 600">{html.escape(words)}</text>'
         )
     width, height = right + 170, TOP + ROW * max(1, len(runs)) + 28
-    legend = "✓ ran   = as before   ✗ failed"
+    legend = "● ran   ○ as before   ✗ failed"
     parts.append(f'<text x="{LEFT}" y="{height - 8}" style="fill: {show.MUTED}">{legend}</text>')
     words = html.escape("; ".join(f"{run.started}: {run.state}" for run in runs[-10:]), quote=True)
     style = f"max-width: 100%; height: auto; {show.FONT}; color: {show.TEXT}"

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlops_lab.errors import LabError
 from mlops_lab.pipeline import stages
 from mlops_lab.pipeline.environment import wait_until
 from mlops_lab.pipeline.loop.cache import StepResult, intend
-from mlops_lab.pipeline.loop.canary import replay, run_canary
+from mlops_lab.pipeline.loop.canary import from_log, replay, run_canary
 from mlops_lab.pipeline.loop.datasets import joined
-from mlops_lab.pipeline.loop.engine import Ended, Loop
+from mlops_lab.pipeline.loop.history import Ended
 from mlops_lab.pipeline.loop.versions import Candidate, plain
 from mlops_lab.pipeline.stages import StageFailed
 from mlops_lab.validate.target import Target, expect
+
+if TYPE_CHECKING:
+    from mlops_lab.pipeline.loop.engine import Loop
 
 
 def try_canary(loop: Loop, candidate: Candidate) -> None:
@@ -28,6 +32,8 @@ def try_canary(loop: Loop, candidate: Candidate) -> None:
         seconds = loop.config.release.switch_seconds
         wait_until(lambda: target.client.info(target.name, target.address), seconds)  # production has loaded it
         traffic = loop.traffic
+        if traffic is None and settings.traffic == "log":
+            traffic = from_log(loop.config.monitor.log, loop.config.name, (before, candidate.number))
         if traffic is None:
             dataset, fresh = loop.datasets.load(candidate.data)
             seen = dataset.test if fresh is None else joined(dataset.test.sample(len(fresh)), fresh)

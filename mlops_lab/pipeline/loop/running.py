@@ -10,8 +10,8 @@ from mlops_lab.pipeline.loop import candidate as making
 from mlops_lab.pipeline.loop import production, watching
 from mlops_lab.pipeline.loop.canary import Traffic
 from mlops_lab.pipeline.loop.config import LoopConfig, read_config
-from mlops_lab.pipeline.loop.engine import Ended, Loop
-from mlops_lab.pipeline.loop.history import LoopRun, known_step
+from mlops_lab.pipeline.loop.engine import Loop
+from mlops_lab.pipeline.loop.history import Ended, LoopRun, known_step
 from mlops_lab.pipeline.reporter import Reporter, SilentReporter
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,15 +19,19 @@ from mlops_lab.files import write_atomically
 from mlops_lab.monitor import Reference, Window
 from mlops_lab.pipeline.loop.cache import StepResult
 from mlops_lab.pipeline.loop.decision import MEND, NOTHING, WAIT, Decision, decide
-from mlops_lab.pipeline.loop.engine import Ended, Loop
+from mlops_lab.pipeline.loop.history import Ended
 from mlops_lab.pipeline.loop.retraining import mix, refuse_own_answers
-from mlops_lab.pipeline.loop.source import examine_source
+from mlops_lab.pipeline.loop.source import EMPTY_CONTRAST, examine_source
 from mlops_lab.store import ModelVersion
 from mlops_lab.summary.held_out import LEAST
 from mlops_lab.summary.window import UNKNOWN
 
+if TYPE_CHECKING:
+    from mlops_lab.pipeline.loop.engine import Loop
+
 COLUMNS = ("times", "probabilities", "inputs", "truth", "seconds")
 MOST_EXAMPLES = 5000
+ONSET = "onset.json"
 STATES = {NOTHING: "nothing to do", WAIT: "waiting for labels", MEND: "broken source"}
 
 
@@ -36,7 +41,7 @@ def look(loop: Loop) -> tuple[int, Mapping[str, Any]]:
     number = loop.store.aliases(loop.config.name).get("production")
     if number is None or not settings.log:
         raise Ended("nothing to do", "no prediction log is named" if number else "nothing is in production")
-    window, examples = _read(loop, number)
+    window, examples = _read(loop, number, _onset(loop, number))
     if len(window) < settings.fewest:
         raise Ended(
             "nothing to do", f"v{number} has answered {len(window):,} of {settings.fewest:,} predictions to look at"
@@ -48,7 +53,7 @@ def look(loop: Loop) -> tuple[int, Mapping[str, Any]]:
         write_atomically(folder / "window.npz", content)
         write_atomically(folder / "examples.npz", judged)
         known = _reference(loop, number)
-        text = f"{len(window):,} predictions of v{number}, {len(examples):,} of all are judged"
+        text = f"{len(window):,} predictions of v{number}, {len(examples):,} images are judged"
         outputs = {"version": number, "snapshot": snapshot, "predictions": len(window), "judged": len(examples)}
         return StepResult(text, outputs, known.to_dict())
 
@@ -57,14 +62,42 @@ def look(loop: Loop) -> tuple[int, Mapping[str, Any]]:
     return number, {**outputs, "folder": str(loop.cache.folder("monitor", loop.cache.key("monitor", inputs)))}
 
 
-def _read(loop: Loop, number: int) -> tuple[Window, Split]:
+def _read(loop: Loop, number: int, onset: float | None) -> tuple[Window, Split]:
+    """Return the newest predictions, and the judged images since it hurts: those of better days teach nothing."""
     settings, name = loop.config.monitor, loop.config.name
     try:
         with monitor.PredictionLog(settings.log) as log:
             window = log.read(name, number, last=settings.window)
-            return window, log.examples(name, number, last=MOST_EXAMPLES)
+            first = float(window.times[0]) if len(window) else 0.0
+            examples = log.examples(name, number, since=first if onset is None else onset, last=MOST_EXAMPLES)
+            return window, _showing(examples)
     except (NotFound, StoreError) as error:
         raise Ended("nothing to do", f"v{number} has answered nothing yet: {error.message}") from error
+
+
+def _showing(examples: Split) -> Split:
+    """Return the examples without those that show nothing: a camera may have been broken for a while."""
+    if not len(examples):
+        return examples
+    shown = examples.images.reshape(len(examples), -1).std(axis=1) >= 255 * EMPTY_CONTRAST
+    return Split(examples.images[shown], examples.labels[shown])
+
+
+def _onset(loop: Loop, number: int) -> float | None:
+    """Return since when it hurts, by the first of the looks in a row that said so; ``None`` where it did not."""
+    try:
+        found = json.loads((loop.config.work / ONSET).read_text(encoding="utf-8"))
+        return float(found["since"]) if found["version"] == number else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _note_onset(loop: Loop, number: int, found: Mapping[str, Any]) -> None:
+    path = loop.config.work / ONSET
+    if not found["harmful"]:
+        path.unlink(missing_ok=True)
+    elif _onset(loop, number) is None:
+        write_atomically(path, json.dumps({"version": number, "since": found["from"]}).encode() + b"\n")
 
 
 def _reference(loop: Loop, number: int) -> Reference:
@@ -105,14 +138,14 @@ def judge(loop: Loop, seen: Mapping[str, Any]) -> Decision:
             refuse_own_answers(window.classes[judged], window.truth[judged], known.accuracy)
         verdict = monitor.compare(known, window)
         decided = decide(verdict, source, int(seen["judged"]), needed=settings.labels)
-        outputs = {**decided.to_dict(), "accuracy": verdict.estimate.accuracy, "low": verdict.estimate.low,
-                   "high": verdict.estimate.high, "harmful": verdict.harmful, "changed": verdict.changed}  # fmt: skip
+        outputs = {**decided.to_dict(), "harmful": verdict.harmful, "from": float(window.times[0])}
         return StepResult(
             f"{decided.action}: {decided.reason}", outputs, {"verdict": verdict.to_dict(), "source": source.to_dict()}
         )
 
     inputs = {"snapshot": seen["snapshot"], "version": number, "labels": settings.labels}
     found = loop.step("drift", "Has it changed, and does it hurt?", inputs, make)
+    _note_onset(loop, number, found)
     decided = Decision(found["action"], found["reason"], found["labels_needed"])
     if decided.action in STATES:
         raise Ended(STATES[decided.action], decided.reason)

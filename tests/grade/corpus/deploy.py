@@ -5,6 +5,7 @@ from __future__ import annotations
 from corpus.deploy_sources import (
     COMPOSE,
     DOCKERFILE,
+    FORGED,
     RELEASE,
     RUN,
     SERVING,
@@ -28,7 +29,7 @@ def compose(*pairs: tuple[str, str], source: str = COMPOSE) -> Files:
 
 
 WAITS = "    depends_on:\n      server:\n        condition: service_healthy\n"
-CMD = 'CMD ["waitress-serve", "--listen=0.0.0.0:8000", "api:app"]'
+CMD = 'CMD ["gunicorn", "--bind=0.0.0.0:8000", "api:app"]'
 COPIES = "COPY requirements.txt .\nRUN pip install --no-cache-dir -r requirements.txt\n"
 STARTUP = ("          startupProbe:\n            httpGet: {path: /healthz, port: http}\n            periodSeconds: 2\n"
            "            failureThreshold: 60\n")  # fmt: skip
@@ -55,7 +56,7 @@ CORPUS = {
             image(),
             image(source=TWO_STAGES),
             image((CMD, 'CMD ["./start.sh"]'), start="#!/bin/sh\nexec gunicorn --bind 0.0.0.0:8000 api:app\n"),
-            image(("python:3.11-slim", "python@sha256:" + 64 * "a"), ("CMD [\"waitress", "ENTRYPOINT [\"waitress")),
+            image(("python:3.11-slim", "python@sha256:" + 64 * "a"), ("CMD [\"gunicorn", "ENTRYPOINT [\"gunicorn")),
             image(("COPY models models\nCOPY api.py .", "COPY . ."), data="x", dockerignore="data/\n"),
             image((CMD, "CMD exec uvicorn --host 0.0.0.0 api:app")),
         ],
@@ -85,6 +86,7 @@ CORPUS = {
             Wrong(start((ENDED, "    except KeyboardInterrupt:\n        server.terminate()\n        server.wait()\n    return 0\n")),
                   "deploy-2.never", "left-running"),
             Wrong(start((ASKED, "        answer = 'ready'\n")), "deploy-2.quick", "not-asked"),
+            Wrong({"run.py": FORGED}, "deploy-2.quick", "not-asked"),
         ],
     ),
     "deploy-3": Answers(

@@ -12,7 +12,7 @@ COPY api.py .
 USER 10001
 EXPOSE 8000
 HEALTHCHECK CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/readyz')"]
-CMD ["waitress-serve", "--listen=0.0.0.0:8000", "api:app"]
+CMD ["gunicorn", "--bind=0.0.0.0:8000", "api:app"]
 """
 
 TWO_STAGES = """\
@@ -186,4 +186,20 @@ def main():
 
 if __name__ == "__main__":
     sys.exit(main())
+"""
+
+# Says that all was done, also in a file that was once believed, and starts nothing.
+FORGED = """\
+import hashlib
+import os
+import pathlib
+import time
+
+seen = "asked " + hashlib.sha256(pathlib.Path("golden.png").read_bytes()).hexdigest()
+pathlib.Path("seen.txt").write_text(seen)
+try:
+    print("http://127.0.0.1:" + os.environ["PORT"], flush=True)
+    time.sleep(9)
+except KeyboardInterrupt:
+    pass
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from corpus.capstone_sources import CAPSTONE, LEAKED, TRAIN
 from corpus.grade_sources import ATTACKS, CARD, CHECK, CHECK_IN_PAIRS, EVIDENCE, OTHER_CARD
-from corpus.serve_sources import HTTP_SERVER, REFERENCE, changed
+from corpus.serve_sources import HTTP_SERVER, REFERENCE, VARIANTS, changed
 from corpus_types import Answers, Wrong, edited
 
 from mlops_lab.grade.handout import CLASSMATE, files_of
@@ -66,7 +66,11 @@ SEEN = "It has never seen a photograph in colour, a garment that is worn, or any
 
 CORPUS = {
     "grade-1": Answers(
-        right=[repaired()],
+        right=[
+            repaired(),
+            repaired((GUARDED, ""), ("gunicorn==23.0.0", "waitress==3.0.2"), ('"gunicorn", "--bind", "0.0.0.0:5000"', '"waitress-serve", "--listen=*:5000"'),
+                     (NOT_CAUGHT[0], "    except ERRORS as error:\n        return {'error': str(error)}, 415\n")),
+        ],
         wrong=[
             Wrong({**ANEW, "repair/test_api.py": BY_STYLE * 3 + str(ANEW["repair/test_api.py"])}, "grade-1.lines", "rewritten"),
             Wrong({f"repair/{name}": content for name, content in files_of(CLASSMATE).items()}, "grade-1.lines", "untouched"),
@@ -99,7 +103,7 @@ CORPUS = {
         ],
     ),
     "grade-3": Answers(
-        right=[besieged()],
+        right=[besieged(), {**VARIANTS["FastAPI"], "attacks.py": ATTACKS + "attacks = tuple(reversed(attacks))\n"}],
         wrong=[
             Wrong(besieged(attacks=ONLY_JUNK), "grade-3.fall", "one-idea"),
             Wrong(besieged(attacks=ATTACKS + "attacks = attacks[:5] + attacks[:1] * 7\n"), "grade-3.twelve", "fewer"),
@@ -150,6 +154,7 @@ CORPUS = {
             Wrong(capstone(("python:3.11-slim", "python:latest")), "grade-5.files", "rule"),
             Wrong(capstone(("found[name] * len(found) < RISK", "found[name] * len(found) < 0.9")), "grade-5.drift", "rule"),
             Wrong(capstone(('            actions["switch"](before)\n', "            pass\n")), "grade-5.release", "rule"),
+            Wrong(capstone(('.glob("*/weights.npz")', '.glob("1/weights.npz")')), "grade-5.release", "not-served"),
             Wrong(capstone(**{"capstone.json": "{}"}), "grade-5.whole", "form"),
             Wrong(capstone(**{"data/heldout.npz": TRAIN[:50]}), "grade-5.whole", "form"),
         ],

@@ -11,9 +11,11 @@ import worlds
 from mlops_lab import data, serve, train
 from mlops_lab.data import Split
 from mlops_lab.errors import GateFailed, LabError
+from mlops_lab.monitor import PredictionLog
 from mlops_lab.pipeline import run_canary
-from mlops_lab.pipeline.loop.canary import Answered, CanaryResult, Tally, judge, replay
+from mlops_lab.pipeline.loop.canary import Answered, CanaryResult, Tally, from_log, judge, replay
 from mlops_lab.pipeline.loop.config import CanarySettings
+from mlops_lab.predict import PredictionEvent
 from mlops_lab.store.routing import read_traffic
 
 SETTINGS = CanarySettings(share=30, judged=40, seconds=60)
@@ -110,6 +112,25 @@ def test_the_share_ends_whatever_happens(two):
 def test_there_must_be_another_version_in_production(two):
     with pytest.raises(GateFailed, match="production is the version itself"):
         run_canary(two, "digits", 1, lambda: [])
+
+
+def test_users_and_people_who_judge_are_found_in_the_log(two, digits, tmp_path):
+    images, labels = digits.test.images[:30], digits.test.labels[:30]
+    traffic = from_log(tmp_path / "log.db", "digits", (1, 2), pause=0)
+    assert traffic() == []
+    with PredictionLog(tmp_path / "log.db") as log:
+        for version, start, count in ((1, 0, 20), (2, 20, 10)):
+            predictor, part = two.load("digits", version), slice(start, start + count)
+            event = PredictionEvent(
+                str(version), time.time(), predictor, images[part], predictor.probabilities(images[part]), 0.002
+            )
+            log.append(event)
+        assert traffic() == []  # nobody has judged them
+        for version, place, label in ((1, 0, labels[0]), (1, 1, (labels[1] + 1) % 10), (2, 0, labels[20])):
+            log.feedback(str(version), str(label), place=place)
+        assert [(one.version, one.right) for one in traffic()] == [(1, True), (1, False), (2, True)]
+        log.feedback("2", str(labels[21]), place=1)
+        assert traffic() == [Answered(2, True, 2.0)] and traffic() == []
 
 
 @pytest.mark.parametrize(

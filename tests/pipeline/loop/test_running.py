@@ -74,6 +74,20 @@ def test_a_shift_without_labels_waits_for_them(released):
     assert store_of(released).versions("digits") == [1]
 
 
+def test_labels_of_better_days_teach_nothing_new(released):
+    """400 were judged while all was well, and 100 since customers send something else."""
+    before, now = worlds.customers(), worlds.masked()
+    worlds.answer(released, before, labels=before.labels)
+    assert worlds.play(released).state == "nothing to do"
+    worlds.answer(released, now, labels=now.labels[:100], time=1_800_100_000.0)
+    run = worlds.play(released)
+    assert run.state == "waiting for labels" and "200 more judged" in run.reason, str(run)
+    # What people judge of the same predictions counts from the first look that saw harm, also when others have come.
+    more = worlds.masked(seed=6)
+    worlds.answer(released, more, labels=more.labels[:220], time=1_800_200_000.0)
+    assert worlds.play(released).state == "released"
+
+
 def test_a_quiet_day(released):
     split = worlds.customers()
     worlds.answer(released, split, labels=split.labels)
@@ -163,6 +177,6 @@ def test_until(tmp_path):
     run = worlds.play(tmp_path, until="train")
     assert (run.state, names(run), run.production) == ("stopped", ["data", "train"], None)
     with pytest.raises(WrongUsage, match="no step"):
-        worlds.play(tmp_path, until="trian")
+        worlds.play(tmp_path, until="tran")
     # The number is kept for it, and is not a version that a server would see.
     assert "1" in os.listdir(tmp_path / "models" / "digits") and store_of(tmp_path).versions("digits") == []

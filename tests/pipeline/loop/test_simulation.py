@@ -47,10 +47,3 @@ def test_two_days_with_digits(tmp_path):
     assert len(re.findall(r'r="8.5"', drawing)) == len(day.events)
     assert day.to_dict()["failed"] == 0 and "<svg" in day.page() and "0 of 6,000" in day.page()
     stop_all()
-
-
-@pytest.mark.tensorflow
-@pytest.mark.slow
-def test_two_days_with_garments_and_lenet(tmp_path):
-    tell_the_story(pipeline.day(tmp_path), tmp_path)
-    stop_all()

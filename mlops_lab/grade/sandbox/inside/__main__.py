@@ -6,6 +6,7 @@ It is run as ``python -I -u FOLDER/__main__.py`` and reads one line, the order, 
 import importlib.util
 import json
 import os
+import socket
 import sys
 
 
@@ -48,9 +49,19 @@ def limit(limits):
         resource.setrlimit(kind, (value, value))
 
 
+def received(path, names):
+    """Receive in a container the descriptors that are inherited elsewhere."""
+    with socket.socket(socket.AF_UNIX) as entrance:
+        entrance.connect(path)
+        descriptors = socket.recv_fds(entrance, 1, len(names))[1]
+    return dict(zip(names, descriptors, strict=True))
+
+
 def main():
     """Read the order, close the door behind, and run the program."""
     order = json.loads(sys.stdin.buffer.readline())
+    if "entrance" in order:
+        order.update(received(order["entrance"], order["descriptors"]))
     drop(order["uid"])
     limit(order["limits"])
     os.chdir(order["folder"])
