@@ -351,8 +351,8 @@ print(f"true accuracy 0.900, mean figure of the winners {lucky.mean():.3f}")
 # ## The same from a terminal
 #
 # ```console
-# $ mlops-lab train --limit 2000 --epochs 2 --models tried    # trains LeNet-5, and publishes it into the folder tried
-# $ mlops-lab train --recipe course --epochs 20 --models tried     # the course's own settings, on all images
+# $ mlops-lab train --limit 2000 --epochs 2 --models tried          # trains and publishes into tried
+# $ mlops-lab train --recipe course --epochs 20 --models tried    # as the course does
 # $ mlops-lab grade . --only train
 # ```
 #
