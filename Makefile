@@ -13,7 +13,7 @@ endif
 
 FAST := not (tensorflow or browser or docker or ray or slow)
 
-.PHONY: demo test setup serve test-tensorflow test-browser test-slow test-docker test-ray check bench soak notebooks docs lock clean
+.PHONY: demo test setup serve test-tensorflow test-browser test-slow test-docker test-ray check bench soak notebooks course docs lock clean
 
 demo: setup
 	$(BIN)/mlops-lab demo --epochs $(EPOCHS)
@@ -72,6 +72,11 @@ soak: setup
 # Students' notebooks and solutions, from notebooks/src.
 notebooks: setup
 	$(BIN)/mlops-lab course build
+
+# The course as learners meet it: every notebook answered and unanswered, and where each part of the text is taught.
+course: setup
+	$(BIN)/mlops-lab course build --check
+	$(BIN)/python -m pytest -q --timeout 1200 tests/course tests/notebooks
 
 # The site, with the reference made from the code; a warning is an error. Then open build/docs/index.html.
 docs: .venv/docs

@@ -20,6 +20,7 @@ from pathlib import Path
 import anatomy
 import batches
 import footprint
+import log_cost
 import rates
 from results import QUICK, Effort, Result
 
@@ -37,6 +38,7 @@ ROWS: dict[str, Callable[[Effort], Iterator[Result]]] = {
     "versions": footprint.versions,
     "workers": rates.workers,
     "accesslog": rates.access_log,
+    "log": log_cost.prediction_log,
     "connections": rates.connections,
     "anatomy": anatomy.anatomy,
 }

@@ -4,13 +4,14 @@
     python benchmarks/drift.py --sizes 200 --splits 2 # a part of it
     python benchmarks/drift.py --only peers           # ours, peers or tables (which only prints what is there)
 
-Everything it makes lies in `--out` (build/drift): `cells-*.jsonl`, one line for each cell that was judged, which is a data set,
-a model, a fresh split into reference and production, a shift and a window size; models, references and the windows
-that the peers judge. The peers' environments are made on first use (`environments.py`).
+Everything it makes lies in `--out` (build/drift): `cells-*.jsonl`, one line for each cell that was judged, which is a
+data set, a model, a fresh split into reference and production, a shift and a window size; models, references and the
+windows that the peers judge. The peers' environments are made on first use (`environments.py`).
 
 Truth is the accuracy on all production images of the split, shifted in the same way: harmful is more than 5 points
 below the quiet accuracy, harmless less than 1. Three kinds in fourteen were drawn by chance (seed 0) and are held out:
-nothing that is judged on them has rehearsed them, and nothing was tuned on them. Rehearsals do mix classes in shares of their own.
+nothing that is judged on them has rehearsed them, and nothing was tuned on them. Rehearsals do mix classes in shares
+of their own.
 """
 
 from __future__ import annotations

@@ -166,8 +166,9 @@ def split_of(dataset: str, number: int) -> tuple[Split, Split]:
     """Return a fresh split of the held-out images: the reference's and production's."""
     held_out = halves_of(dataset)[1]
     order = np.random.default_rng(1000 + number).permutation(len(held_out))
-    first, second = order[: len(order) // 2], order[len(order) // 2 :]
-    return Split(held_out.images[first], held_out.labels[first]), Split(held_out.images[second], held_out.labels[second])
+    parts = order[: len(order) // 2], order[len(order) // 2 :]
+    first, second = (Split(held_out.images[part], held_out.labels[part]) for part in parts)
+    return first, second
 
 
 @lru_cache(maxsize=4)

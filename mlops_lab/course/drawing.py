@@ -65,7 +65,8 @@ class Lifecycle:
         here = stage == self.stage
         line = f"2px solid {show.BAR}" if here else f"1px solid {show.LINE}"
         place = f"position: absolute; left: {STEP * number}px; top: {TOP}px; width: {BOX}px; height: 40px"
-        box = f"box-sizing: border-box; border: {line}; border-radius: 6px; padding: 2px; text-align: center"
+        box = f"box-sizing: border-box; border: {line}; border-radius: 6px; padding: 2px; line-height: 17px"
+        head = "text-align: center; cursor: pointer; list-style: none; display: block"
         weight = "font-weight: 700" if here else "font-weight: 400"
         panel = (
             "position: absolute; left: 0; top: 156px; box-sizing: border-box; height: 58px; padding: 8px 10px; "
@@ -76,7 +77,7 @@ class Lifecycle:
         link = f'<a href="{NOTEBOOKS[stage]}{ending}">Open notebook {NOTEBOOKS[stage]}</a>'
         return (
             f'<details name="stage"{" open" if here else ""}>'
-            f'<summary style="{place}; {box}; {weight}; cursor: pointer; list-style: none; display: block">{stage}<br>'
+            f'<summary style="{place}; {box}; {weight}; {head}">{stage}<br>'
             f'<span style="font-size: 11px; font-weight: 400">{mark}</span></summary>'
             f'<div style="{panel}"><b>{number + 1} {stage}.</b> {escape(STAGES[stage])} {link}</div></details>'
         )

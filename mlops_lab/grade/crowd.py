@@ -80,7 +80,7 @@ def _full_at(pages: int, make: Callable[..., Any]) -> Iterator[None]:
     connect = sqlite3.connect
 
     def connect_full(*arguments: Any, **keywords: Any) -> sqlite3.Connection:
-        connection = connect(*arguments, **keywords)
+        connection: sqlite3.Connection = connect(*arguments, **keywords)
         connection.execute(f"PRAGMA max_page_count = {pages}").close()
         return connection
 

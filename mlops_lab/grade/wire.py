@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from mlops_lab.errors import LabError
+
 MAX_DEPTH = 40
 DTYPES = "biufUS"  # kinds of arrays that cross
 Special = Callable[[Any], Any]
@@ -119,7 +121,7 @@ def decode(value: Any, special: Special | None = None, depth: int = 0) -> Any:
             return prediction_event(*inner(content))
         if kind == "keras":
             return KerasFile(base64.b64decode(content))
-    except (TypeError, KeyError, StopIteration, OverflowError) as error:
+    except (TypeError, KeyError, StopIteration, OverflowError, AttributeError, LabError) as error:
         raise ValueError(f"not a value: {error}") from error
     if special is None:
         raise ValueError(f"{kind!r} is not a value")
@@ -127,7 +129,14 @@ def decode(value: Any, special: Special | None = None, depth: int = 0) -> Any:
 
 
 def prediction_event(
-    request_id: str, time: float, seconds: float, images: Any, rows: Any, name: str, version: int, labels: tuple[str, ...]
+    request_id: str,
+    time: float,
+    seconds: float,
+    images: Any,
+    rows: Any,
+    name: str,
+    version: int,
+    labels: tuple[str, ...],
 ) -> Any:
     """Return an answered request of a classifier, as a server's hook is given it; its model can answer nothing else."""
     from mlops_lab.engines.python import PythonEngine

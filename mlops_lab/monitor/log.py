@@ -86,6 +86,7 @@ class PredictionLog:
         self._known: set[tuple[str, int]] = set()
         self._trimmed = time.monotonic()
         self._trimming = threading.Lock()
+        self.checked = False  # whether somebody has looked if it can be written, whatever came of that
         self._writer: GroupWriter[PredictionEvent] = GroupWriter(
             self._write, self._failures, max_items=20_000, max_bytes=64 << 20, linger=0 if durable else LINGER
         )
@@ -130,6 +131,7 @@ class PredictionLog:
         StoreError
             It cannot be written, or a newer release wrote it; while that is so, predictions are counted as failed.
         """
+        self.checked = True
         with self._opened(make=True):
             pass
 

@@ -19,6 +19,7 @@ from mlops_lab.monitor.labels import accept_feedback
 from mlops_lab.monitor.live import LiveReports
 from mlops_lab.monitor.log import PredictionLog
 from mlops_lab.monitor.status import OUTCOMES
+from mlops_lab.monitor.verdicts import LogVerdicts
 from mlops_lab.serve.codecs.body import parse_object
 from mlops_lab.serve.pages import POLICY, TYPES, send_page
 from mlops_lab.serve.rest.images import read_content
@@ -47,12 +48,15 @@ def attach_log(app: Flask, log: PredictionLog) -> None:
     state = state_of(app)
     if state is None:
         raise WrongUsage("This is no application of the lab.", "serve.create_app(models, log=log)")
-    with suppress(LabError):  # one that cannot be opened now may be later; until then its losses are counted
-        log.check()
+    if not log.checked:
+        with suppress(LabError):  # one that cannot be opened now may be later; until then its losses are counted
+            log.check()
     app.register_blueprint(_feedback(state, log))
     app.register_blueprint(_page(state, log))
     state.open_endpoints |= {"monitor.home", "monitor.asset"}
     state.metrics.add(LogMetrics(log))
+    if state.registry.store is not None:
+        state.metrics.add(LogVerdicts(log, state.registry.store))
     state.details["log"] = lambda: _details(log)
 
 

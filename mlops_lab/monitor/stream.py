@@ -14,8 +14,10 @@ from mlops_lab.summary.summary import Summary, merge, summarise
 from mlops_lab.summary.window import Window
 
 SIZE = 200
-# Looking often is testing often: an alarm needs so many looks in a row that say harm.
+# Looking often is testing often: an alarm needs so many looks in a row that say harm …
 LOOKS = 2
+# … or one that says more than this is lost: on images as they are, estimates of 200 lie within 8 points.
+SEVERE = 0.1
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ def watch(reference: Reference, stream: Window, *, size: int = SIZE, every: int 
     """Look at a stream of predictions as it comes, and ring when it hurts.
 
     The last ``size`` predictions are compared with the reference each time that ``every`` new ones have come. An alarm
-    rings when two looks in a row say harm, and again only after a look that said none.
+    rings when two looks in a row say harm, or one says that more than ten points of accuracy are lost; and again only
+    after a look that said none.
 
     Parameters
     ----------
@@ -110,13 +113,16 @@ def watch(reference: Reference, stream: Window, *, size: int = SIZE, every: int 
         raise WrongUsage(f"A look of {size} predictions, every {every}, is too small.", "Take size=200, every=50.")
     alarms: list[Alarm] = []
     looks: list[tuple[int, Verdict]] = []
-    harmful = 0
+    harmful, ringing = 0, False
     for place, summary in _looks(reference, stream, size, every or max(1, size // 4)):
         verdict = compare(reference, summary)
         looks.append((place, verdict))
         harmful = harmful + 1 if verdict.harmful else 0
-        if harmful == LOOKS:
+        severe = verdict.harmful and verdict.expected - verdict.estimate.accuracy > SEVERE
+        if (severe or harmful >= LOOKS) and not ringing:
             alarms.append(Alarm(place, float(stream.times[place - 1]), verdict.reason, verdict))
+            ringing = True
+        ringing = ringing and verdict.harmful
     return Watched(len(stream), tuple(alarms), tuple(looks))
 
 

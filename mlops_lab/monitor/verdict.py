@@ -18,8 +18,9 @@ from mlops_lab.monitor.rehearsal import describe_summary
 from mlops_lab.summary.summary import HOUR, Summary, merge, summarise_hours
 from mlops_lab.summary.window import Window
 
-# An estimate this far below the reference is harm: less is within the error of an estimate for 200 predictions.
-MARGIN = 0.03
+# An estimate this far below the reference is harm: less is within the error of an estimate for 200 predictions, and of
+# a reference of some hundred images. At 3 points one harmless change in nine rang (`benchmarks/drift.py`).
+MARGIN = 0.04
 # An estimate alone must not ring on chance: something must have moved about as much as chance does one time in four.
 MOVED = 0.25
 # From so many judged predictions on, what they say counts, and no estimate.

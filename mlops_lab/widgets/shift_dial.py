@@ -58,7 +58,9 @@ class ShiftDial(ipywidgets.VBox):  # type: ignore[misc]
             for image, label in zip(shifted.images[:SHOWN], said, strict=True)
         ]
         self.images.value = fragments.side_by_side(*drawn)
-        self.said.value = fragments.side_by_side(self.verdict._repr_html_(), _truth(self.verdict, self.truth))
+        # As narrow as it must be, so that the truth stands beside it in a notebook, and below it on a phone.
+        verdict = f'<div style="flex: 1 1 340px; min-width: 0">{self.verdict._repr_html_()}</div>'
+        self.said.value = fragments.side_by_side(verdict, _truth(self.verdict, self.truth))
 
 
 def _truth(verdict: Verdict, truth: float) -> str:

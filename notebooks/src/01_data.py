@@ -41,7 +41,7 @@ print(dataset.classes[dataset.train.labels[0]], first.shape, first.dtype)
 print(first[12:16, 2:16])
 
 # %% [markdown]
-# Leaf through the test images. The buttons filter by class.
+# Leaf through the test images; *Class* shows those of one class.
 
 # %%
 widgets.gallery(dataset, count=12)
@@ -59,8 +59,10 @@ share_of_zeros = 0.3
 course.reveal(
     share_of_zeros,
     lambda: float((dataset.train.images == 0).mean()),
-    "Half of all you would store, send and multiply is the dark ground.",
 )
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# Half of all that you would store, send and multiply is the dark ground.
 
 # %% [markdown]
 # **Predict, then run.** Take the mean of all 6,000 shirts: one grey image. Which class has the mean image that is nearest to it?
@@ -80,8 +82,10 @@ distances = np.abs(means - means[shirt]).mean(axis=(1, 2))
 course.reveal(
     nearest_to_shirt,
     lambda: dataset.classes[np.argsort(distances)[1]],
-    "A model will mix these two up as well: remember it in notebook 5.",
 )
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# What is near for the eye is near for a network: it will mix these two up as well. Remember it in notebook 5.
 
 # %% [markdown]
 # The ten mean images. What is blurred differs within its class, what is sharp does not.

@@ -70,8 +70,10 @@ counts = {
 course.reveal(
     largest,
     lambda: f"{counts[max(counts)]} with {max(counts):,}",
-    "256 inputs × 120 neurons + 120: the convolutions share theirs.",
 )
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# 256 inputs × 120 neurons, and 120 more. A convolution uses its few weights at every place of the image.
 
 # %% [markdown]
 # ## 1. Build it
@@ -245,9 +247,11 @@ def twice():
     return int((one != two).sum())
 
 
-course.reveal(
-    differ, twice, "Not one, on this machine: the seed decides the first weights and the order of the batches."
-)
+course.reveal(differ, twice)
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# The seed decides the first weights and the order of the batches. Another machine, or another version of TensorFlow, may add in another order, and then all of
+# them differ a little.
 
 # %% [markdown]
 # Write `digest(weights)`: a text that differs when any bit of a list of arrays differs; and `repeatable(seed, images, labels)`: train a small network of your own
@@ -347,8 +351,8 @@ print(f"true accuracy 0.900, mean figure of the winners {lucky.mean():.3f}")
 # ## The same from a terminal
 #
 # ```console
-# $ mlops-lab train --limit 2000 --epochs 2 --models tried    # trains LeNet-5, and publishes it into the folder tried
-# $ mlops-lab train --recipe course --epochs 20 --models tried     # the course's own settings, on all images
+# $ mlops-lab train --limit 2000 --epochs 2 --models tried          # trains and publishes into tried
+# $ mlops-lab train --recipe course --epochs 20 --models tried    # as the course does
 # $ mlops-lab grade . --only train
 # ```
 #

@@ -50,8 +50,10 @@ shipped = Path("models/clothes/1/model.keras")
 course.reveal(
     kilobytes,
     lambda: round(shipped.stat().st_size / 1000),
-    "Adam remembers two numbers for each weight, and they are saved, so that training can go on: three times 44,426.",
 )
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# Adam remembers two numbers for each weight, and they are saved, so that training can go on: three times 44,426 numbers, and a few kB around them.
 
 # %% [markdown]
 # A `.keras` file is a zip archive: the *configuration* (which layers, in which order), the *weights*, and *metadata*. This is the format `v3`, which Keras chooses

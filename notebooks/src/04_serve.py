@@ -168,8 +168,10 @@ def posted():
     return requests.post(f"{own.url}/models/clothes/v1", data=image, headers=PNG).status_code
 
 
-why = "405, method not allowed: the address is right, the method is not. (Until serve-2 is done.)"
-course.reveal(guess, posted, why)
+course.reveal(guess, posted)
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# 405, *method not allowed*: the address is right, the method is not. (Until serve-2 is done.)
 
 # %% [markdown]
 # ## 2. POST: the five duties
@@ -251,8 +253,10 @@ def without_dividing():
     return float((found == dataset.test.labels[:2000]).mean())
 
 
-why = "Still right for most, and so nobody notices. A test for 0.8 would let it pass."
-course.reveal(guess, without_dividing, why)
+course.reveal(guess, without_dividing)
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# Still right for most, and so nobody notices. A test that asks for 0.8 would let it pass.
 
 # %% [markdown]
 # That is *training-serving skew*: the server prepares its images otherwise than the training did. The check of serve-2
@@ -353,7 +357,8 @@ grade.check("serve-4", "api.py")
 # ## 5. Many models, many versions
 #
 # The address names the model and its version, so a new version breaks nobody who asks for the old one, and a model is
-# exchanged for another by changing an address.
+# exchanged for another by changing an address. Behind the same route `clothes` is a Keras network and `digits` a scikit-learn model:
+# a server is *framework agnostic*, and its clients need not know.
 #
 # > **serve-5.** `GET` and `POST /models/<name>/<version>` for whatever lies in `models/`: look names up in what you loaded,
 # > also `latest`. `GET /models` lists them. An unknown name gets 404 and a list of what there is. Each version has a
@@ -570,7 +575,7 @@ for instance in instances:
 # | `Address already in use` | the same, seen from the other side: take another port, or end the old one |
 # | 405 | the right address, another method |
 # | 415, or *not an image* | the header `Content-Type`, or what stands in the body |
-# | 500 with a page of HTML | your function raised; `own.log`, or the terminal, has the traceback |
+# | 500 with a page of HTML | your function raised; `own.output`, or the terminal, has the traceback |
 # | right for 83 of 100 | another preparation than in training |
 # | somebody else's answer | a global variable between two threads |
 # | fine here, nobody else reaches it | it listens on 127.0.0.1; and `debug=True` on `0.0.0.0` gives everybody a Python prompt |

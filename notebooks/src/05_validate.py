@@ -43,7 +43,8 @@ dataset = data.load("fashion-mnist")
 model = models.load("clothes", "v1")
 images, labels = dataset.test.images, dataset.test.labels
 quality = validate.evaluate(model, dataset)
-quality
+low, high = quality.accuracy_interval
+print(f"accuracy {quality.accuracy:.4f}, and with other test images between {low:.3f} and {high:.3f}")
 
 # %% [markdown]
 # **Predict, then run.** Recall: of all images of a class, how many were found? Which class has the lowest?
@@ -58,6 +59,9 @@ guess = "Shirt"
 recalls = {one.name: round(one.recall, 3) for one in quality.classes}
 why = f"{min(recalls.values())}; the best has {max(recalls.values())}."
 course.reveal(guess, lambda: min(recalls, key=recalls.get), why)
+
+# %%
+quality
 
 # %% [markdown]
 # Rows of the confusion matrix are what is true, columns what was said. *Try*: select the largest number off the diagonal,
@@ -132,7 +136,10 @@ guess = 0.5
 # %%
 rng = np.random.default_rng(0)
 first, second = rng.binomial(500, 0.908, (2, 2000))
-course.reveal(guess, float((second > first).mean()), "Whoever asks only which is larger promotes a coin.")
+course.reveal(guess, float((second > first).mean()))
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# Whoever asks only which is larger promotes a coin. (It is not quite a half: the two may be equal.)
 
 # %% [markdown]
 # > **validate-2.** `compare(labels, first, second)`, where `first` and `second` are predictions for the same images, returns
@@ -286,6 +293,9 @@ grade.check("validate-4", (invariance, minimum_functionality, direction))
 # %% [markdown]
 # ## 5. Tests of a server
 #
+# In a test environment a server gets two kinds of tests: *integration* (do its clients find what they rely on?) and *acceptance*
+# (does it do its job?).
+#
 # > **validate-5.** `test_server(url)`: what clients of `/models/clothes/v1` rely on (GET and POST, status, JSON, a wrong request),
 # > and whether it does its job (accuracy over HTTP as promised, about 0.91; a second at most for an image). It must pass on two
 # > good servers, and catch eight broken ones; one of them forgets to divide, one loses every tenth request.
@@ -386,8 +396,10 @@ def closed_loop():
     return round(1000 * float(np.quantile(waits, 0.99)))
 
 
-why = "While it stood still nobody asked: one bad wait among hundreds. Users do ask."
-course.reveal(guess, closed_loop, why)
+course.reveal(guess, closed_loop)
+
+# %% [markdown] tags=["hint"] mlops_lab={"summary": "Why"}
+# While it stood still nobody asked: one bad wait among hundreds. Users do ask.
 
 # %% [markdown]
 # > **validate-6.** `open_loop(send, rate, seconds)` calls `send()` on a clock, whether or not answers came, and returns the wait

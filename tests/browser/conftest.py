@@ -129,6 +129,12 @@ def jupyter(request, tmp_path_factory):
         yield server
 
 
+@pytest.fixture
+def jupyter_over():
+    """Return a function that runs one more JupyterLab, with settings and folders of its own below a place."""
+    return lambda name, place: running(Jupyter(name, "lab", LIGHT, place))
+
+
 @pytest.fixture(scope="session")
 def chromium():
     sync_api = pytest.importorskip("playwright.sync_api")

@@ -14,6 +14,13 @@ dataset = data.load()
 server = serve.start("../models")
 server
 """
+DIAL = """
+from mlops_lab import data, monitor, store, widgets
+from mlops_lab.monitor import rehearsal
+rehearsal.WINDOWS_OF_A_KIND, rehearsal.QUIET_WINDOWS = 6, 40  # in a second, where a course takes ten
+predictor, test = store.ModelStore("../models").load("clothes"), data.load().test
+reference = monitor.make_reference(predictor, test.sample(1500, seed=1))
+"""
 ASK = """
 client = serve.Client(server)
 for image in dataset.test.images[:40]:
@@ -49,6 +56,21 @@ def test_the_dashboard_moves(opened):
     book.image(cell, "dashboard")
     cell.get_by_role("button", name="Stop").click()
     cell.get_by_text("· stopped").wait_for()
+
+
+def test_a_dial_moves_the_verdict_and_the_truth(opened):
+    book = opened([DIAL, "dial = widgets.shift(predictor, reference, test)\ndial"])
+    book.run_all()
+    cell = book.cell("widgets.shift")
+    cell.get_by_text("no harm").wait_for()
+    slider = cell.get_by_role("slider")
+    slider.focus()
+    for _ in range(8):
+        slider.press("ArrowRight")
+    cell.get_by_text(re.compile("points of accuracy are probably lost")).wait_for()
+    cell.get_by_text("the monitor is right").wait_for()
+    assert cell.get_by_alt_text("An image after the change").count() == 6
+    book.image(cell, "shift", ("lab", "lab-dark"))
 
 
 def test_an_image_of_ones_own(opened):

@@ -37,6 +37,12 @@ def test_what_begins_at_noon_rings_once_and_soon(reference, day, kind):
     assert alarm.reason == alarm.verdict.reason
 
 
+def test_one_look_is_enough_where_very_much_is_lost(reference, day):
+    stream = day("masks", 1.0, 1000)
+    (alarm,) = watch(reference, stream).alarms
+    assert alarm.place == 1050 and alarm.verdict.expected - alarm.verdict.estimate.accuracy > 0.1
+
+
 def test_a_look_must_see_something(reference, day):
     with pytest.raises(WrongUsage, match="too small"):
         watch(reference, day("noise", 0.0, 0, n=100), size=10)

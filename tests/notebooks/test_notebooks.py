@@ -71,6 +71,12 @@ KEY_OUTPUTS = {
         r"changed True · harmful True · estimate to be trusted False",
         r"11:00  harmful: no   accuracy 0\.9\d\n12:00  harmful: yes  accuracy 0\.[45]",
     ],
+    "08_grade": [
+        r"Only 0 and 1 are left",
+        r"the answer</td><td[^>]*>254",
+        r"accuracy 0\.97\d",
+        r"trained version 1",
+    ],
 }
 
 # Runs before the notebook: only this machine can be reached.

@@ -1,4 +1,4 @@
-"""Evidently's verdict on windows that benchmarks/drift.py wrote: python judge.py FOLDER DATASET …
+"""Evidently's verdict on windows that benchmarks/drift.py wrote: `python judge.py FOLDER DATASET`.
 
 Its preset for data drift at its defaults: each column by the test that it picks, the data set when half of the columns
 have drifted. The share of drifted columns is kept too, so that a threshold can be calibrated on quiet windows.

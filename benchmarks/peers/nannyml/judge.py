@@ -1,4 +1,4 @@
-"""NannyML's verdict on windows that benchmarks/drift.py wrote: python judge.py FOLDER DATASET …
+"""NannyML's verdict on windows that benchmarks/drift.py wrote: `python judge.py FOLDER DATASET`.
 
 Confidence-based performance estimation (CBPE) of the accuracy, at its defaults but for the size of a chunk, which is
 that of a window: an alert is an estimate beyond three standard deviations of the reference's chunks.

@@ -1,4 +1,4 @@
-"""monitor-1: write it down. The recorder is called as a server calls its hook: from eight threads, and on a full disk."""
+"""monitor-1: write it down. The recorder is called as a server calls its hook: by eight threads, and on a full disk."""
 
 from __future__ import annotations
 
@@ -110,9 +110,9 @@ def threads(answer: Answer, case: Case) -> None:
                 count=ASKED, expected="no error", received=(errors or [""])[0])  # fmt: skip
     named = bool(rows) and "request_id" not in rows[0]
     case.expect(not named, "The table has no column request_id.", hint="columns", absent="request_id")
-    case.expect(not lost, f"{lost} of {ASKED} requests are not in the file.",
-                hint="uncommitted" if lost == ASKED and counted < 1 else "threads", lost=lost, count=ASKED, found=len(rows),
-                expected=ASKED, received=f"{len(ids)} of them")  # fmt: skip
+    key = "uncommitted" if lost == ASKED and counted < 1 else "threads"
+    case.expect(not lost, f"{lost} of {ASKED} requests are not in the file.", hint=key, lost=lost, count=ASKED,
+                found=len(rows), expected=ASKED, received=f"{len(ids)} of them")  # fmt: skip
 
 
 @exercise.check("columns", "A row says when, which version, which class, how sure, and what the image looked like",
@@ -252,4 +252,11 @@ def _forms(image: Any) -> list[bytes]:
     scaled = [(row / np.float64(255)).astype(kind).tobytes() for kind in (np.float32, np.float64)]
     whole = base64.b64encode(image.tobytes())
     listed = [sep.join(map(str, row.tolist())).encode() for sep in (", ", ",", " ")]
-    return [row.tobytes(), row.astype(np.float32).tobytes(), *scaled, whole[200:260], row.tobytes().hex().encode(), *listed]
+    return [
+        row.tobytes(),
+        row.astype(np.float32).tobytes(),
+        *scaled,
+        whole[200:260],
+        row.tobytes().hex().encode(),
+        *listed,
+    ]
