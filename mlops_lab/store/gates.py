@@ -8,13 +8,11 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlops_lab.errors import GateFailed, WrongUsage
 from mlops_lab.store.reading import read_below
-
-if TYPE_CHECKING:
-    from mlops_lab.store.version import ModelVersion
+from mlops_lab.store.version import ModelVersion
 
 FILE = "gates.toml"
 EVIDENCE = "evidence/gates.json"

@@ -34,7 +34,7 @@ class ModelVersion:
     name: str
     version: int
     path: Path
-    manifest: ModelManifest
+    manifest: ModelManifest = field(repr=False)
     digest: str = field(default="", repr=False)
     """The SHA-256 of its manifest, which has the hashes of all other files."""
 
