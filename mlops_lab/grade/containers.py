@@ -7,13 +7,15 @@ has the network, because it installs packages.
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,7 +74,7 @@ def command(*words: str, seconds: float = 60.0, environment: Mapping[str, str] |
 
     def read() -> None:
         with process.stdout as stream:  # type: ignore[union-attr]
-            while data := stream.read1(65536):  # type: ignore[attr-defined]
+            while data := os.read(stream.fileno(), 65536):
                 kept.extend(data)
                 del kept[:-KEPT]
 
@@ -232,8 +234,7 @@ class Container:
         ports, deadline, refused = list(dict.fromkeys(ports)), time.monotonic() + seconds, False
         while time.monotonic() < deadline:
             if not self.running:
-                log = self.log
-                raise Failed("The container ended.", hint="ended", received=log, figures={"last": _last(log)})
+                raise self._ended()
             for port in ports:
                 try:
                     socket.create_connection((self.address, port), timeout=1).close()
@@ -248,6 +249,20 @@ class Container:
         listed = ", ".join(map(str, ports))
         raise Failed("Nobody answers from outside of the container.", hint="unreached", received=self.log,
                      expected=f"a server at port {listed}", figures={"ports": listed})  # fmt: skip
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Where a request fails because the container has ended meanwhile, say that, with what it printed."""
+        try:
+            yield
+        except Failed as failed:
+            if failed.key not in ("unanswered", "late") or self.running:
+                raise
+            raise self._ended() from failed
+
+    def _ended(self) -> Failed:
+        log = self.log
+        return Failed("The container ended.", hint="ended", received=log, figures={"last": _last(log)})
 
     def healthy(self) -> bool | None:
         """Run its health check once, and return whether it is content; ``None`` where the image has none."""
