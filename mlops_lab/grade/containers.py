@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mlops_lab.grade import patience
 from mlops_lab.grade.cases import Failed, NotGradable
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox.rungs import Limits
@@ -130,14 +131,14 @@ class Engine:
         *options
             More words of ``docker build``.
         seconds
-            After which it is given up.
+            After which it is given up, on an idle machine.
 
         Raises
         ------
         Failed
             It cannot be built, with the last of what the build printed.
         """
-        image = f"{self.name}:{len(self._images)}"
+        image, seconds = f"{self.name}:{len(self._images)}", seconds * patience.factor()
         self._images.append(image)
         done = command("docker", "build", "--force-rm", "--label", self.label, "--tag", image, *options, str(folder),
                        seconds=seconds)  # fmt: skip
@@ -231,7 +232,8 @@ class Container:
         NotGradable
             The addresses of this engine's containers cannot be reached from here.
         """
-        ports, deadline, refused = list(dict.fromkeys(ports)), time.monotonic() + seconds, False
+        deadline = time.monotonic() + seconds * patience.factor()
+        ports, refused = list(dict.fromkeys(ports)), False
         while time.monotonic() < deadline:
             if not self.running:
                 raise self._ended()
