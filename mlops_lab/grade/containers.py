@@ -29,6 +29,7 @@ from mlops_lab.grade.sandbox.rungs import Limits
 BUILD_SECONDS = 300.0  # packages are installed meanwhile, TensorFlow among them
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+REMOVE_SECONDS = 300.0  # an engine that removes a large image meanwhile keeps everybody waiting
 KEPT = 64_000  # bytes of a command's output
 LABEL = "mlops-lab-grade"
 # What a web server that begins as root needs in order to become another user.
@@ -167,9 +168,9 @@ class Engine:
         for found in (mine, project):
             _remove(("ps", "--all", *found), ("rm", "--force", "--volumes"))
         _remove(("volume", "ls", *project), ("volume", "rm", "--force"))
-        command("docker", "network", "rm", self.name)
+        command("docker", "network", "rm", self.name, seconds=REMOVE_SECONDS)
         if self._images:
-            command("docker", "image", "rm", "--force", *self._images)
+            command("docker", "image", "rm", "--force", *self._images, seconds=REMOVE_SECONDS)
 
     def __enter__(self) -> Engine:
         return self
@@ -179,9 +180,9 @@ class Engine:
 
 
 def _remove(find: tuple[str, ...], remove: tuple[str, ...]) -> None:
-    found = command("docker", *find)
+    found = command("docker", *find, seconds=REMOVE_SECONDS)
     if found.status == 0 and found.output:
-        command("docker", *remove, *found.output.split(), seconds=120)
+        command("docker", *remove, *found.output.split(), seconds=REMOVE_SECONDS)
 
 
 def _last(text: str) -> str:
