@@ -40,7 +40,7 @@ test-browser: setup
 	$(BIN)/python -m pytest -q -m "browser"
 
 test-slow: setup
-	$(BIN)/python -m pytest -q -m "slow and not (browser or docker or ray)" --timeout 1200
+	$(BIN)/python -m pytest -q -m "slow and not (browser or docker or ray)" --timeout 1200 --durations 15
 
 test-docker: setup
 	$(BIN)/python -m pytest -q -m "docker" --timeout 1200
@@ -57,6 +57,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mlops-lab course build --check
 	$(BIN)/codespell mlops_lab tests docs tools benchmarks README.md CONTRIBUTING.md CHANGELOG.md
 
 # Speed and memory beside what others reach, as ratios; wrk must be installed. BENCH="--quick --only fastapi" for a part.
@@ -67,8 +68,9 @@ bench: setup
 soak: setup
 	$(BIN)/python benchmarks/soak.py $(SOAK)
 
+# Students' notebooks and solutions, from notebooks/src.
 notebooks: setup
-	$(BIN)/python tools/notebooks.py
+	$(BIN)/mlops-lab course build
 
 # The site, with the reference made from the code; a warning is an error. Then open build/docs/index.html.
 docs: .venv/docs
@@ -81,6 +83,7 @@ docs: .venv/docs
 # Needs uv (pip install uv). The files hold a hash for every wheel of every platform.
 lock:
 	uv pip compile pyproject.toml --extra dev --extra browser --extra draw --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/lab.txt
+	uv pip compile pyproject.toml --extra draw --extra grpc -c requirements/lab.txt --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/student.txt
 	uv pip compile requirements/ray.in -c requirements/lab.txt --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/ray.txt
 	uv pip compile pyproject.toml --extra dev --extra browser --extra draw --extra docs -c requirements/lab.txt --universal --python-version 3.11 --generate-hashes --quiet --no-header -o requirements/docs.txt
 	for name in serve keras sklearn app; do uv pip compile mlops_lab/deploy/requirements/$$name.in --universal --python-version 3.11 --generate-hashes --quiet --no-header -o mlops_lab/deploy/requirements/$$name.txt; done

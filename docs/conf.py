@@ -9,8 +9,10 @@ sys.path.insert(0, str(ROOT / "tools"))
 import reference  # noqa: E402
 
 import mlops_lab  # noqa: E402
+from mlops_lab import course  # noqa: E402
 
 reference.write(Path(__file__).with_name("reference"))
+course.build_pages(Path(__file__).with_name("course"))
 
 project = "mlops_lab"
 author = "the authors of mlops_lab"
@@ -25,7 +27,7 @@ templates_path: list[str] = []
 html_theme_options = {"top_of_page_buttons": []}
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-# Notebooks are tested by tools/notebooks.py, which looks at what they print.
+# Notebooks are run by tests/notebooks, which look at what they show.
 nb_execution_mode = "off"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

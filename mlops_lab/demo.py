@@ -99,7 +99,11 @@ def run_demo(out: Path, config: train.TrainConfig, console: Console) -> Demonstr
     image = out / "prediction.png"
     image.write_bytes(predict.draw_png(answers[0]))
     say(f"[bold]5 show[/]      {answers[0]}, drawn in {image}")
-    say("\nNext: [bold]mlops-lab serve[/] and the README's curl lines, or [bold]notebooks/04_serve.ipynb[/].")
+    say(
+        f"\nNext: [bold]mlops-lab serve --models {models.root}[/] and the address that it prints, "
+        "or [bold]mlops-lab start FOLDER[/] for the notebooks.",
+        highlight=False,
+    )
     return Demonstration(
         test_accuracy=run.metrics["test_accuracy"],
         http_accuracy=float(correct.mean()),

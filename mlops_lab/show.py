@@ -14,6 +14,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 TEXT = "var(--jp-content-font-color1, inherit)"
@@ -127,6 +128,35 @@ def figure_png(drawing: Figure) -> bytes:
     buffer = io.BytesIO()
     drawing.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def drawing(drawn: Figure, alt: str) -> str:
+    """Return a matplotlib figure as SVG in the text colour of the page, be it light or dark, with its alt text.
+
+    What is black becomes the text colour, and the background shows the page.
+    """
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none"}):  # text stays text
+        drawn.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = re.sub(r"<(style|metadata).*?</\1>", "", svg[svg.index("<svg") :], flags=re.DOTALL)  # it would style the page
+    svg = svg.replace("\n", " ")
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # the same in every figure, and nothing refers to them
+    head = f'<svg role="img" aria-label="{escape(alt, quote=True)}" fill="currentColor" stroke-linejoin="round" '
+    style = f'style="color: {TEXT}; max-width: 100%; height: auto"'
+    return svg.replace("<svg ", f"{head}{style} ", 1).replace("#000000", "currentColor")
+
+
+def by_epoch(axes: Axes) -> None:
+    """Give axes whole epochs, a grid and a legend."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set(xlabel="epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # two ticks of one epoch would be fractions
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
 
 
 def plain(value: Any, *, inside: bool = False) -> str:

@@ -46,6 +46,9 @@ class OutputSpec:
     activation
         What this library applies to the model's numbers before it answers: ``"softmax"`` or ``"sigmoid"`` where they
         are logits.
+    classes_first
+        Whether the classes are the first axis of an example and not the last, as in a segmentation by PyTorch:
+        ``(2, 28, 28)``.
 
     Examples
     --------
@@ -60,10 +63,18 @@ class OutputSpec:
     role: Role = "probabilities"
     labels: tuple[str, ...] = ()
     activation: Activation = "none"
+    classes_first: bool = False
+
+    @property
+    def class_axis(self) -> int:
+        """The axis of the classes in a batch."""
+        return 1 if self.classes_first else -1
 
     def to_dict(self) -> dict[str, Any]:
-        """Return one entry of a manifest's ``outputs``."""
+        """Return one entry of a manifest's ``outputs``; ``classes_first`` is left out where it is false."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if not self.classes_first:
+            del plain["classes_first"]
         return {**plain, "shape": list(self.shape), "labels": list(self.labels)}
 
     @classmethod
@@ -85,7 +96,10 @@ class OutputSpec:
         if entry["dtype"] != TEXT and np.dtype(entry["dtype"]).kind not in "fiub":
             raise ValueError(f"an output of type {entry['dtype']!r}")
         task, role, activation = entry["task"], entry["role"], entry["activation"]
-        return cls(str(entry["name"]), task, shape, entry["dtype"], role, labels, activation)
+        first = entry.get("classes_first", False)
+        if type(first) is not bool or (first and len(shape) < 2):
+            raise ValueError(f"an output of shape {shape} with classes_first {first!r}")
+        return cls(str(entry["name"]), task, shape, entry["dtype"], role, labels, activation, first)
 
 
 @dataclass(frozen=True)
@@ -191,6 +205,7 @@ def changes(before: Signature, after: Signature) -> list[str]:
             found.append(f"it answers {said.task} of {len(said.shape)} axes, not {given.task} of {len(given.shape)}")
         elif given.labels != said.labels:
             found.append(f"its labels are {', '.join(said.labels)}, not {', '.join(given.labels)}")
-        elif given.shape != said.shape:
-            found.append(f"it answers the shape {said.shape}, not {given.shape}")
+        elif (given.shape, given.classes_first) != (said.shape, said.classes_first):
+            order = ", the classes first" if said.classes_first and not given.classes_first else ""
+            found.append(f"it answers the shape {said.shape}{order}, not {given.shape}")
     return found

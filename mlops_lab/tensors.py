@@ -237,8 +237,9 @@ def activate(array: NDArray[Any], spec: OutputSpec) -> NDArray[Any]:
     array([[0.5, 0.5]])
     """
     if spec.activation == "softmax":
-        powers = np.exp(array - array.max(axis=-1, keepdims=True))
-        softmax: NDArray[Any] = powers / powers.sum(axis=-1, keepdims=True)
+        axis = spec.class_axis
+        powers = np.exp(array - array.max(axis=axis, keepdims=True))
+        softmax: NDArray[Any] = powers / powers.sum(axis=axis, keepdims=True)
         return softmax
     if spec.activation == "sigmoid":
         return np.asarray(0.5 * (1 + np.tanh(0.5 * array)), dtype=array.dtype)

@@ -158,6 +158,9 @@ def test_a_folder_with_damaged_files_strangers_and_copies(folder):
     (folder / "test" / first.parent.name / "copy.png").write_bytes(first.read_bytes())
     (first.parent / "large.png").write_bytes(encode_png(np.arange(900).reshape(30, 30) % 251))
     (first.parent / "notes.txt").write_text("not an image")
+    hidden = folder / "train" / first.parent.name / ".ipynb_checkpoints"
+    hidden.mkdir()
+    (hidden / "1-checkpoint.png").write_bytes(b"hidden, so not looked at")
     report = data.check(folder)
     named = {one.name: one.images for one in report.failed}
     assert named["damaged"] == (f"train/{first.parent.name}/cut.png",)

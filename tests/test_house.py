@@ -36,7 +36,7 @@ ORDER = [
     {"client"},
     {"serve"},
     {"batch", "validate", "monitor", "deploy"},
-    {"doctor", "demo", "pipeline", "grade", "widgets"},
+    {"doctor", "demo", "pipeline", "grade", "widgets", "course"},
     {"cli"},
     {"__main__"},
 ]

@@ -44,6 +44,28 @@ def test_the_workflow_runs_the_fast_tests_on_three_systems():
     assert f'-m "{fast}"' in workflow["jobs"]["fast"]["steps"][-1]["run"]
 
 
+# Starts `mlops-lab serve` where there is no models folder, and asks the address that it prints.
+SERVED = """
+import re, subprocess, sys, urllib.request
+with subprocess.Popen([sys.argv[1], "serve", "--port", "0"], stdout=subprocess.PIPE, text=True) as server:
+    for line in server.stdout:
+        found = re.search(r"http://[0-9.:]+", line)
+        if found:
+            break
+    print(urllib.request.urlopen(found[0] + "/models/clothes/v1").status)
+    server.terminate()
+"""
+# Runs a notebook in a kernel of this very environment.
+EXECUTED = """
+import sys, nbformat
+from nbclient import NotebookClient
+book = nbformat.read(sys.argv[1], as_version=4)
+book.cells.insert(0, nbformat.v4.new_code_cell("import mlops_lab, sys; assert sys.prefix in mlops_lab.__file__"))
+NotebookClient(book, timeout=200).execute()
+print(sys.prefix, "ran")
+"""
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     return release.build(tmp_path_factory.mktemp("dist"))
@@ -68,6 +90,9 @@ def test_what_is_in_sdist_and_wheel(built):
     assert all(name.startswith(("mlops_lab/", f"mlops_lab-{version}.dist-info/")) for name in inside)
     kept = {path.relative_to(ROOT).as_posix() for path in (ROOT / "mlops_lab").rglob("*") if path.is_file()}
     assert {name for name in kept if "__pycache__" not in name} <= inside
+    given = {f"mlops_lab/course/{path.relative_to(ROOT).as_posix()}" for path in ROOT.glob("notebooks/*.ipynb")}
+    assert given and given <= inside and "mlops_lab/course/models/clothes/1/model.onnx" in inside
+    assert not [name for name in inside if "solutions/" in name or "notebooks/src" in name]
 
 
 @pytest.mark.slow
@@ -78,3 +103,11 @@ def test_the_wheel_does_the_main_job_in_an_environment_of_its_own(built, tmp_pat
     printed = release.demonstrate(command, tmp_path)
     assert f"mlops-lab, version {mlops_lab.__version__}" in printed
     assert "10,000" in printed and (tmp_path / "demo").is_dir()
+    # What it says to do next, and what a student does who has the wheel alone.
+    assert "mlops-lab serve --models demo/models" in printed and "mlops-lab start FOLDER" in printed
+    python = str(command.parent / "python")
+    assert release.run([str(command), "models", "list"], tmp_path).startswith("clothes: v1")
+    assert release.run([python, "-c", SERVED, str(command)], tmp_path) == "200\n"
+    assert "Next: cd mine" in release.run([str(command), "start", "mine"], tmp_path)
+    ran = release.run([python, "-c", EXECUTED, "01_data.ipynb"], tmp_path / "mine")
+    assert ran == f"{tmp_path / 'environment'} ran\n"

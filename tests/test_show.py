@@ -69,3 +69,17 @@ def test_a_figure_becomes_png():
 )
 def test_values_are_written_for_people(value, text):
     assert show.plain(value) == text
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 7])
+def test_a_plot_over_epochs_has_whole_ones_and_the_colours_of_the_page(epochs):
+    figure = show.figure(4, 2)
+    axes = figure.subplots()
+    axes.plot(range(1, epochs + 1), range(epochs), label="training")
+    show.by_epoch(axes)
+    svg = show.drawing(figure, 'One "epoch"')
+    ticks = [text for text in re.findall(r">([\d.]+)</text>", svg.split("epoch</text>")[0])]
+    assert ticks and all(tick.isdecimal() for tick in ticks)
+    assert 'aria-label="One &quot;epoch&quot;"' in svg and "currentColor" in svg
+    # Nothing is black or white, and nothing reaches the page around it.
+    assert not re.search(r"#000000|#ffffff|<style|<metadata|<g id=", svg)

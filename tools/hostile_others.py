@@ -170,9 +170,9 @@ def _onnx_node(operator: str, inputs: list[str], outputs: list[str], domain: str
     return names + field(4, operator) + (field(7, domain) if domain else b"") + more
 
 
-def _info(name: str, size: int = 2) -> bytes:
+def _info(name: str, size: int = 2, kind: int = 1) -> bytes:
     shape = field(2, field(1, field(1, size)))
-    return field(1, name) + field(2, field(1, field(1, 1) + shape))
+    return field(1, name) + field(2, field(1, field(1, kind) + shape))
 
 
 def onnx(
@@ -182,11 +182,12 @@ def onnx(
     domain: str = "",
     size: int = 2,
     graph: bytes = b"",
+    kind: int = 1,
 ) -> bytes:
     """Return an ONNX file: y = x + w, edited."""
     nodes = [_onnx_node("Add", ["x", "w"], ["y"])] if nodes is None else nodes
     body = field(1, nodes) + field(2, "g") + field(5, _tensor() if tensor is None else tensor)
-    body += field(11, _info("x", size)) + field(12, _info("y")) + graph
+    body += field(11, _info("x", size, kind)) + field(12, _info("y")) + graph
     return field(1, 8) + field(8, field(1, domain) + field(2, 17)) + field(7, body) + more
 
 
@@ -210,16 +211,16 @@ def _blown_up() -> bytes:
 def _unbounded() -> dict[str, bytes]:
     """Return graphs that a small input could keep busy for ever, or that fill the memory."""
     body = field(5, field(1, "body") + field(6, field(1, _onnx_node("Neg", ["x"], ["z"]))))
-    growing = field(5, field(1, "body") + field(6, field(1, _onnx_node("Concat", ["x", "x"], ["z"]))))
+    doubled = field(1, _onnx_node("Concat", ["v", "v"], ["z"], more=_ints("axis")))
+    carried = b"".join(field(11, _info(name)) for name in "icv") + field(12, _info("c")) + field(12, _info("z"))
+    growing = field(5, field(1, "body") + field(6, doubled + carried))
     steps = _onnx_node("Constant", [], ["m"], more=field(5, field(1, "value_int") + field(3, 100)))
     many = _onnx_node("Constant", [], ["m"], more=field(5, field(1, "value_int") + field(3, 10**9)))
-    names = ["x", *(f"c{n}" for n in range(40)), "y"]
-    power = ["s", *(f"p{n}" for n in range(6))]
     return {
         "loop_by_data": onnx([_onnx_node("Loop", ["x"], ["y"], more=body)]),
         "loop_without_end": onnx([_onnx_node("Loop", ["", "x"], ["y"], more=body)]),
         "loop_too_long": onnx([many, _onnx_node("Loop", ["m"], ["y"], more=body)]),
-        "loop_that_grows": onnx([steps, _onnx_node("Loop", ["m"], ["y"], more=growing)]),
+        "loop_that_grows": onnx([steps, _onnx_node("Loop", ["m", "", "x"], ["y"], more=growing)]),
         "map": onnx([_onnx_node("SequenceMap", ["x"], ["y"], more=body)]),
         "range": onnx([_onnx_node("Range", ["w", "x", "w"], ["y"])]),
         "fill": onnx([_onnx_node("ConstantOfShape", ["x"], ["y"])]),
@@ -228,14 +229,6 @@ def _unbounded() -> dict[str, bytes]:
         "resize": onnx([_onnx_node("Resize", ["x", "", "x"], ["y"])]),
         "one_hot": onnx([_onnx_node("OneHot", ["x", "x", "w"], ["y"])]),
         "pad": onnx([_onnx_node("Pad", ["x", "x"], ["y"])]),
-        "doubling": onnx([_onnx_node("Concat", [a, a], [b]) for a, b in itertools.pairwise(names)]),
-        "power_of_shape": onnx(
-            [
-                _onnx_node("Shape", ["x"], ["s"]),
-                *(_onnx_node("Mul", [a, a], [b]) for a, b in itertools.pairwise(power)),
-                _onnx_node("Expand", ["w", power[-1]], ["y"]),
-            ]
-        ),
     }
 
 
@@ -250,6 +243,7 @@ def _ints(name: str, *numbers: int) -> bytes:
 
 def _giants() -> dict[str, bytes]:
     """Return graphs whose answers do not fit in memory, whatever their input."""
+    names, power = ["x", *(f"c{n}" for n in range(40)), "y"], ["s", *(f"p{n}" for n in range(6))]
     side, scale = _numbers("s", 100_000, 100_000), _tensor((4,), struct.pack("<4f", 1, 1, 1e5, 1e5))
     return {
         "fill": onnx([side, _onnx_node("ConstantOfShape", ["s"], ["y"])]),
@@ -285,7 +279,17 @@ def _giants() -> dict[str, bytes]:
                 _onnx_node("Shape", ["x"], ["a"]),
                 _numbers("b", 10**9),
                 _onnx_node("Mul", ["a", "b"], ["s"]),
-                _onnx_node("Expand", ["w", "s"], ["y"]),
+                _numbers("one", 1),
+                _onnx_node("Expand", ["one", "s"], ["y"]),
+            ]
+        ),
+        "doubling": onnx([_onnx_node("Concat", [a, a], [b]) for a, b in itertools.pairwise(names)]),
+        "power_of_shape": onnx(
+            [
+                _onnx_node("Shape", ["x"], ["s"]),
+                *(_onnx_node("Mul", [a, a], [b]) for a, b in itertools.pairwise(power)),
+                _numbers("one", 1),
+                _onnx_node("Expand", ["one", power[-1]], ["y"]),
             ]
         ),
         "attribute": onnx([_onnx_node("RandomNormal", [], ["y"], more=_ints("shape", 100_000, 100_000))]),
@@ -352,6 +356,10 @@ def _onnx() -> list[Case]:
         ),
         "function_of_functions": (_blown_up(), "onnx_unbounded"),
         **{f"unbounded_{name}": (data, "onnx_unbounded") for name, data in _unbounded().items()},
+        "lowest_by_minus_one": (
+            onnx([_numbers("m", -1), _onnx_node("Div", ["x", "m"], ["y"])], kind=7),
+            "onnx_division",
+        ),
         "training": (onnx(more=field(20, b"")), "onnx_structure"),
         "two_graphs": (onnx(more=field(7, b"")), "onnx_structure"),
         "sparse": (onnx(graph=field(15, b"")), "onnx_structure"),

@@ -34,7 +34,7 @@ ROOT = Path(mlops_lab.__file__).parent
 MODULES = (
     *("data", "train", "store", "client", "serve", "widgets", "validate", "batch", "deploy", "pipeline", "monitor"),
     *("grade", "engines", "summary", "predict", "answers", "signature", "tensors", "inputs", "image", "filetype"),
-    "errors",
+    *("course", "errors"),
 )
 # Of mlops_lab.serve.core.limits' docstring: names, then what they bound.
 _PARAMETERS = re.compile(r"^    ([\w, ]+)\n((?:        .+\n)+)", re.MULTILINE)

@@ -160,10 +160,10 @@ def masks_of(array: NDArray[Any], spec: OutputSpec) -> NDArray[Any]:
     >>> masks_of(np.array([[[[0.25], [0.75]]]]), OutputSpec("y", "segmentation", (1, 2, 1)))
     array([[[0, 1]]])
     """
+    if spec.classes_first:
+        array = np.moveaxis(array, 1, -1)
     if spec.role == "mask":
         return array[..., 0] if array.ndim == 4 and array.shape[-1] == 1 else array
-    if array.ndim == 4 and array.shape[1] == len(spec.labels) != array.shape[-1]:  # colours first, as PyTorch has them
-        array = np.moveaxis(array, 1, -1)
     if array.ndim == 4 and array.shape[-1] > 1:
         label_names(spec, array.shape[-1])
         return np.asarray(array.argmax(axis=-1))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab.batch.answers import Columns
-from mlops_lab.data.folder import ENDINGS
+from mlops_lab.data.folder import image_files
 from mlops_lab.errors import DataError, MissingPackage, WrongUsage, nearest
 from mlops_lab.inputs import InputSpec
 
@@ -111,8 +111,7 @@ class FolderSource:
         """Look for the images."""
         if len(specs) > 1 or specs[0].size is None:
             raise WrongUsage("A folder of images is for a model of one image.", "Give an .npz or .parquet file.")
-        found = (path for path in place.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
-        return cls(place, tuple(sorted(path.relative_to(place).as_posix() for path in found)), specs[0].name)
+        return cls(place, tuple(path.as_posix() for path in image_files(place)), specs[0].name)
 
     @property
     def length(self) -> int:

@@ -13,9 +13,11 @@ from mlops_lab.cli.deploying import deploy
 from mlops_lab.cli.files import check, migrate
 from mlops_lab.cli.grading import grade
 from mlops_lab.cli.lab import demo, doctor, train
+from mlops_lab.cli.looping import pipeline
 from mlops_lab.cli.monitoring import monitor
 from mlops_lab.cli.options import echo
-from mlops_lab.cli.releasing import measure, pipeline, validate
+from mlops_lab.cli.releasing import measure, validate
+from mlops_lab.cli.teaching import course, start
 from mlops_lab.cli.versions import models
 from mlops_lab.errors import LabError, NotFound, WrongUsage
 
@@ -61,6 +63,7 @@ def _report(error: LabError) -> int:
 
 
 for command in (
+    start,
     demo,
     doctor,
     train,
@@ -75,5 +78,6 @@ for command in (
     monitor,
     pipeline,
     grade,
+    course,
 ):
     commands.add_command(command)

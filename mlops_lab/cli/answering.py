@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlops_lab.cli.options import api_key, echo, in_models, prints
+from mlops_lab.cli.options import api_key, echo, prints, reads_models, trusts
 from mlops_lab.errors import BadRequest, WrongUsage
 
 if TYPE_CHECKING:
@@ -32,19 +32,20 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--name", default="clothes", show_default=True, help="Name of the model.")
 @click.option("--version", default="latest", show_default=True, help="Version: v3, an alias, or latest.")
-@in_models
+@reads_models
+@trusts
 @click.option("--url", help="Send the images to the server at this URL instead of loading the model.")
 @api_key
 @prints
 def predict(
-    images: tuple[str, ...], name: str, version: str, folder: str, url: str | None, api_key: str | None,
-    batch: tuple[str, str] | None, processes: int, overwrite: bool,
+    images: tuple[str, ...], name: str, version: str, folder: str, trusted: tuple[str, ...], url: str | None,
+    api_key: str | None, batch: tuple[str, str] | None, processes: int, overwrite: bool,
 ) -> tuple[Any, str]:  # fmt: skip
     """Classify PNG or JPEG images, or all rows of a file."""
     if batch:
         if images or url:
             raise WrongUsage("--batch goes with neither images nor --url.", "Name the rows as IN, and leave --url out.")
-        return _predict_batch(*batch, name, version, folder, processes=processes, overwrite=overwrite)
+        return _predict_batch(*batch, name, version, folder, trusted, processes=processes, overwrite=overwrite)
     if not images:
         raise click.UsageError("Missing argument 'IMAGES...', or the option '--batch IN OUT'.")
     from mlops_lab.client import Client
@@ -54,7 +55,7 @@ def predict(
     else:
         from mlops_lab import store
 
-        predictor = store.ModelStore(folder).load(name, version)
+        predictor = store.ModelStore(folder, trusted).load(name, version)
         pixels = [_read_image(path, predictor.input.mode) for path in images]
         predictions = [item.to_dict() for item in predictor.predict(pixels)]
         answer = {"model": name, "version": f"v{predictor.version}", "predictions": predictions}
@@ -63,13 +64,15 @@ def predict(
     return {**answer, "files": list(images)}, "\n".join(lines)
 
 
-def _predict_batch(source: str, out: str, name: str, version: str, folder: str, **options: Any) -> tuple[Any, str]:
+def _predict_batch(
+    source: str, out: str, name: str, version: str, folder: str, trusted: tuple[str, ...], **options: Any
+) -> tuple[Any, str]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from mlops_lab import batch, store
 
-    models = store.ModelStore(folder)
+    models = store.ModelStore(folder, trusted)
     number = models.resolve(name, version)  # once, so that every process loads the same
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
@@ -95,7 +98,8 @@ def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
 
 
 @click.command()
-@in_models
+@reads_models
+@trusts
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mlops_lab.cli.options import Command, as_json, echo, in_models, network
+from mlops_lab.cli.options import Command, as_json, echo, in_models, network, trusts
 from mlops_lab.errors import WrongUsage
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def _show(files: Files, as_json: bool, *, folder: str | None = None, **more: Any
 @OUT
 @as_json
 @APP
+@trusts
 @click.option("--mount", is_flag=True, help="Mount the models folder instead of copying the model into the image.")
 @click.option("--build", is_flag=True, help="Build the image.")
 @click.option("--run", "start", is_flag=True, help="Build the image, and run it in the background.")
@@ -66,13 +67,15 @@ def _show(files: Files, as_json: bool, *, folder: str | None = None, **more: Any
 @network
 def docker(
     name: str, version: str | None, alias: str | None, folder: str, image: str | None, port: int, out: str | None,
-    as_json: bool, app: str | None, mount: bool, build: bool, start: bool, push: str | None, network: str | None,
+    as_json: bool, app: str | None, trusted: tuple[str, ...], mount: bool, build: bool, start: bool, push: str | None,
+    network: str | None,
 ) -> None:  # fmt: skip
     """Generate a container image of a model, or of your own api.py."""
     from mlops_lab.deploy import docker as engine
     from mlops_lab.deploy import render
 
-    spec = _plan(folder, name, version, alias, image=push or image, port=port, app=app, mount=mount)
+    settings: dict[str, Any] = {"port": port, "app": app, "mount": mount, "trusted": trusted}
+    spec = _plan(folder, name, version, alias, image=push or image, **settings)
     files = render.files(spec, "docker")
     if out:
         engine.stage(spec, files, Path(out))
@@ -101,6 +104,7 @@ def docker(
 @click.option("--out", type=click.Path(), help="Folder of the deployment; without --up, the files are only written.")
 @as_json
 @APP
+@trusts
 @click.option("--mount", is_flag=True, help="Mount the models folder instead of copying the model into the image.")
 @click.option("--replicas", default=2, show_default=True, type=click.IntRange(1), help="Number of servers.")
 @click.option(
@@ -116,8 +120,8 @@ def docker(
 @network
 def compose(
     name: str, version: str | None, alias: str | None, folder: str, image: str | None, port: int, out: str | None,
-    as_json: bool, app: str | None, mount: bool, replicas: int, profiles: tuple[str, ...], up: bool, down: bool,
-    check: bool, network: str | None,
+    as_json: bool, app: str | None, trusted: tuple[str, ...], mount: bool, replicas: int, profiles: tuple[str, ...],
+    up: bool, down: bool, check: bool, network: str | None,
 ) -> None:  # fmt: skip
     """Generate a deployment of several servers behind nginx, and run it with Docker Compose."""
     from mlops_lab.deploy import compose as engine
@@ -130,7 +134,8 @@ def compose(
     if down:
         engine.down(Path(str(out)))
         return echo(json.dumps({"folder": out, "running": False}) if as_json else f"stopped {out}")
-    spec = _plan(folder, name, version, alias, image=image, port=port, app=app, mount=mount, replicas=replicas)
+    settings: dict[str, Any] = {"port": port, "app": app, "mount": mount, "trusted": trusted, "replicas": replicas}
+    spec = _plan(folder, name, version, alias, image=image, **settings)
     files = render.files(spec, "compose")
     if "tfserving" in profiles:
         _before_tfserving(spec, write=up or check)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from mlops_lab.cli.options import api_key, as_json, echo, in_models, network
+from mlops_lab.errors import WrongUsage
 
 NAME = click.argument("name")
 VERSION = click.option(
@@ -122,7 +123,7 @@ def pipeline() -> None:
 
 
 @pipeline.command("run")
-@NAME
+@click.argument("name", metavar="NAME|FILE")
 @VERSION
 @in_models
 @click.option(
@@ -154,13 +155,25 @@ def pipeline() -> None:
 @click.option("--why", default="", help="Reason, for the history.")
 @click.option("--data", default="", help="Test data, an .npz file with x and y: measured by the metric of the task.")
 @click.option("--new-signature", is_flag=True, help="Allow other inputs or outputs than production has.")
+@click.option("--until", default="", help="FILE: stop after this step.")
 @as_json
+@click.pass_context
 def run_pipeline(
-    name: str, version: str, folder: str, environment: str, url: str, port: int, replicas: int, deployed: str,
-    network: str | None, clients: int, rate: float, seconds: float, p99: float, per_second: float, budget: float,
-    accuracy: float, api_key: str | None, why: str, data: str, new_signature: bool, as_json: bool,
+    context: click.Context, name: str, version: str, folder: str, environment: str, url: str, port: int, replicas: int,
+    deployed: str, network: str | None, clients: int, rate: float, seconds: float, p99: float, per_second: float,
+    budget: float, accuracy: float, api_key: str | None, why: str, data: str, new_signature: bool, until: str,
+    as_json: bool,
 ) -> None:  # fmt: skip
-    """Release a version. Exit 1 if it was rejected or rolled back; production is then unchanged."""
+    """Release a version. Exit 1 if it was rejected or rolled back; production is then unchanged.
+
+    A FILE that ends in .toml runs the whole life cycle: data, train, validate, release, monitor, and, where it hurts,
+    retrain on old and new data, canary, promote or roll back. Steps whose inputs are as before are not run again.
+    """
+    if name.endswith(".toml"):
+        from mlops_lab.cli.looping import only_a_file, run_file
+
+        only_a_file(context, name, ("name", "until", "as_json"))
+        return run_file(name, until, as_json)
     from rich.console import Console
 
     from mlops_lab.pipeline import ReleasePlan, release
@@ -175,6 +188,8 @@ def run_pipeline(
     )  # fmt: skip
     # A program that is terminated, such as a cancelled CI job, restores production first.
     signal.signal(signal.SIGTERM, _interrupted)
+    if until:
+        raise WrongUsage("--until is for a file of settings.", "mlops-lab pipeline run pipeline.toml --until train")
     done = release(plan, ConsoleReporter(Console(stderr=as_json)))
     _tell(done.passed, done.to_dict(), done.summary, as_json)
 
@@ -184,11 +199,16 @@ def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
 
 
 @pipeline.command()
-@NAME
+@click.argument("name", metavar="NAME|FILE")
 @in_models
+@click.option("--html", type=click.Path(dir_okay=False), help="FILE: write the history as a page, too.")
 @as_json
-def status(name: str, folder: str, as_json: bool) -> None:
-    """List the releases of a model, the last one in detail. Exit 1 if that one failed."""
+def status(name: str, folder: str, html: str | None, as_json: bool) -> None:
+    """List the releases of a model, the last one in detail, or the runs of a FILE. Exit 1 if the last one failed."""
+    if name.endswith(".toml"):
+        from mlops_lab.cli.looping import show_file
+
+        return show_file(name, html, as_json)
     from mlops_lab.pipeline import journal
     from mlops_lab.store import ModelStore
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import click
 
-from mlops_lab.cli.options import in_models, prints
+from mlops_lab.cli.options import in_models, prints, reads_models
 from mlops_lab.errors import WrongUsage
 from mlops_lab.show import plain
 from mlops_lab.signature import Task
@@ -18,7 +18,7 @@ def models() -> None:
 
 
 @models.command("list")
-@in_models
+@reads_models
 @prints
 def list_models(folder: str) -> tuple[Any, str]:
     """List models, versions and aliases."""
@@ -62,7 +62,7 @@ def publish(
 @models.command()
 @click.argument("name")
 @click.argument("version", default="latest")
-@in_models
+@reads_models
 @prints
 def show(name: str, version: str, folder: str) -> tuple[Any, str]:
     """Show the metadata of one version."""

@@ -89,6 +89,8 @@ class Dataset:
         The origin and the licence of the images.
     task
         The task of a model that is trained on them, in one sentence.
+    note
+        How its images differ from what somebody might expect who tries such a model, in one sentence.
 
     Examples
     --------
@@ -105,6 +107,7 @@ class Dataset:
     input: InputSpec
     source: str = field(default="", repr=False)
     task: str = field(default="", repr=False)
+    note: str = field(default="", repr=False)
 
     @property
     def checksum(self) -> str:

@@ -33,7 +33,7 @@ def read_folder(folder: Path, mode: str = "grey") -> list[ImageFile]:
     ----------
     folder
         ``folder/<class>/*.png``, or ``folder/train/<class>/*.png`` and ``folder/test/<class>/*.png``; JPEG files are
-        read too. Other files and those whose name begins with a dot are left out.
+        read too. Other files, and hidden files and folders (their name begins with a dot), are left out.
     mode
         ``"grey"`` or ``"rgb"``.
 
@@ -43,14 +43,24 @@ def read_folder(folder: Path, mode: str = "grey") -> list[ImageFile]:
         The folder cannot be read, or holds no image.
     """
     try:
-        paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.name[0] != ".")
-        found = [_read(path, path.relative_to(folder), mode) for path in paths if path.is_file()]
+        found = [_read(folder / inside, inside, mode) for inside in image_files(folder)]
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror}.", "Make it readable.") from error
     if not found:
         layout = "Put the images of each class into a folder of its name: images/Bag/1.png."
         raise DataError(f"{folder} holds no PNG or JPEG file.", layout)
     return found
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the paths of the PNG and JPEG files below a folder, relative to it and sorted.
+
+    What is hidden is left out: macOS writes ``._photo.png`` beside ``photo.png``, and Jupyter copies of what was open
+    into ``.ipynb_checkpoints``.
+    """
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
+    inside = (path.relative_to(folder) for path in files)
+    return sorted(path for path in inside if not any(part.startswith(".") for part in path.parts))
 
 
 def _read(path: Path, inside: Path, mode: str) -> ImageFile:

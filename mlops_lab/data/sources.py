@@ -136,6 +136,7 @@ def _digits() -> Dataset:
         input=InputSpec(shape=(64,), size=(8, 8), high=16.0),
         source="Optical Recognition of Handwritten Digits, UCI, CC BY 4.0, as shipped with scikit-learn",
         task="Classify images of a handwritten digit",
+        note="Most sevens of its training data have a bar through the stem; one without is often taken for a 3.",
     )
 
 

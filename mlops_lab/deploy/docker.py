@@ -15,14 +15,18 @@ import mlops_lab
 from mlops_lab.deploy import application, packages
 from mlops_lab.deploy.commands import CommandFailed, run
 from mlops_lab.deploy.kubernetes import image_parts
+from mlops_lab.engines import RUNS_CODE
+from mlops_lab.engines.python import REQUIREMENTS as CODE_REQUIREMENTS
 from mlops_lab.errors import StoreError, WrongUsage
+from mlops_lab.store import ModelStore
+from mlops_lab.store.version import ModelVersion, require_trust
 
 if TYPE_CHECKING:
     from mlops_lab.deploy.render import Files
     from mlops_lab.deploy.spec import Spec
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
-LOCKS = {"onnx": "serve.txt", "keras": "keras.txt", "sklearn": "sklearn.txt"}
+LOCKS = {"onnx": "serve.txt", "keras": "keras.txt", "sklearn": "sklearn.txt", "python": "serve.txt"}
 APP_LOCK = "app.txt"
 WSGI_SERVER = Path(__file__).parent / "wsgi_server.py"
 # Data sets and the templates of other deployments are not needed to serve.
@@ -45,12 +49,14 @@ def context(spec: Spec) -> dict[str, Any]:
     ------
     WrongUsage
         The engine cannot run in a container, or a package of the application is unknown.
+    UnsafeFile
+        The version is code, and its digest is not trusted.
     """
     if spec.engine not in LOCKS:
         hint = "Publish the version with its ONNX export."
         raise WrongUsage(f"{spec.name} v{spec.version} needs the engine {spec.engine!r}, which no image has.", hint)
     base = _lock(spec)
-    own = packages.own_requirements(spec.app) if spec.app else None
+    more, resolved = added_packages(spec, base)
     return {
         "spec": spec,
         "title": title(spec),
@@ -59,8 +65,9 @@ def context(spec: Spec) -> dict[str, Any]:
         "health": json.dumps(health_command(spec)),
         "entry": json.dumps(entry(spec)),
         "requirements": base,
-        "packages": own if own is not None else app_packages(spec, base),
-        "with_dependencies": own is not None,
+        "packages": more,
+        "with_dependencies": resolved,
+        "trusted": _code(spec).digest if _is_code(spec) else "",
     }
 
 
@@ -70,11 +77,30 @@ def _lock(spec: Spec) -> str:
     return "\n".join((REQUIREMENTS / name).read_text(encoding="utf-8").rstrip("\n") for name in names)
 
 
-def app_packages(spec: Spec, base: str) -> str:
-    """Return the pinned packages that an application imports and the lock does not hold; empty for our server."""
+def added_packages(spec: Spec, base: str) -> tuple[str, bool]:
+    """Return the packages beside the lock, of an application or of a model's code, and whether pip finds the rest."""
+    if _is_code(spec):
+        return packages.lock_requirements(_code(spec).read()[CODE_REQUIREMENTS].decode(), base)
     if not spec.app:
-        return ""
-    found = application.sources(spec.app)
+        return "", False
+    own = packages.own_requirements(spec.app)
+    return (own, True) if own is not None else (_imported_packages(spec.app, base), False)
+
+
+def _is_code(spec: Spec) -> bool:
+    return spec.app is None and spec.engine in RUNS_CODE
+
+
+def _code(spec: Spec) -> ModelVersion:
+    """Return a version that is code, which the image runs, once its digest is trusted."""
+    found = ModelStore(spec.models).get(spec.name, spec.version)
+    require_trust(found, spec.trusted)
+    return found
+
+
+def _imported_packages(app: Path, base: str) -> str:
+    """Return the pinned packages that an application imports and the lock does not hold."""
+    found = application.sources(app)
     engine_modules = {module for modules in application.ENGINES.values() for module in modules}
     own = {source.stem for source in found} | engine_modules | {"mlops_lab"}
     return packages.lock(application.imported(found) - own, base)

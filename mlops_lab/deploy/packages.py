@@ -43,7 +43,7 @@ def lock(imports: Iterable[str], base: str) -> str:
     >>> lock({"json", "flask"}, "flask==3.1.2")
     ''
     """
-    known = {normalized(name) for name in re.findall(r"^([\w.-]+)==", base, re.M)}
+    known = _known(base)
     owners = metadata.packages_distributions()
     waiting: list[str] = []
     for module in sorted(set(imports) - sys.stdlib_module_names):
@@ -54,6 +54,46 @@ def lock(imports: Iterable[str], base: str) -> str:
             raise WrongUsage(f"The application imports {module!r}, which is not installed here.", hint)
         waiting.append(owners[module][0])
     return "".join(f"{pin}\n" for pin in _pins(waiting, known))
+
+
+def lock_requirements(text: str, base: str) -> tuple[str, bool]:
+    r"""Return what is to be installed for a list of requirements beside a lock, and whether pip finds the rest.
+
+    Packages that the lock holds are left out: the server needs them as they are there. What is pinned to the version
+    that is installed here comes with its dependencies, all pinned; any other list stays as it is, for pip to resolve.
+
+    Parameters
+    ----------
+    text
+        The requirements, one a line.
+    base
+        The text of the lock that is installed anyway.
+
+    Examples
+    --------
+    >>> lock_requirements("numpy==2.0", "numpy==2.1")
+    ('', False)
+    >>> lock_requirements("nowhere-installed==1.0", "")
+    ('nowhere-installed==1.0\n', True)
+    """
+    known = _known(base)
+    lines = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
+    wanted = [line for line in lines if normalized(re.split(r"[^\w.-]", line)[0]) not in known]
+    names = [line.partition("==")[0] for line in wanted]
+    if all(_installed(name) == line.partition("==")[2] for name, line in zip(names, wanted, strict=True)):
+        return "".join(f"{pin}\n" for pin in _pins(names, known)), False
+    return "".join(f"{line}\n" for line in wanted), True
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except (metadata.PackageNotFoundError, ValueError):  # a line that is no name
+        return None
+
+
+def _known(base: str) -> set[str]:
+    return {normalized(name) for name in re.findall(r"^([\w.-]+)==", base, re.M)}
 
 
 def own_requirements(application: Path) -> str | None:

@@ -21,6 +21,7 @@ from mlops_lab.engines.ray import RayEngine, Replica, import_ray
 from mlops_lab.errors import ServerError, WrongUsage
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.command import Settings, run
+from mlops_lab.serve.core.batching import Batching
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.store import ModelStore
@@ -213,7 +214,13 @@ def connect(address: str | None = None) -> None:
 
 
 def serve_model(
-    models: str | Path, name: str, replicas: Replicas | None = None, *, address: str | None = None, **settings: Any
+    models: str | Path,
+    name: str,
+    replicas: Replicas | None = None,
+    *,
+    address: str | None = None,
+    batching: Batching | None = None,
+    **settings: Any,
 ) -> None:
     """Serve a model with Ray until SIGTERM or Ctrl-C.
 
@@ -227,6 +234,9 @@ def serve_model(
         Of each version.
     address
         Of the Ray cluster; by default that in ``RAY_ADDRESS``, else one is started on this machine.
+    batching
+        Requests of a version that arrive together are handed to Ray together. One batch is computed at a time, so it
+        pays with one replica, and not where several share the work.
     settings
         The other options of ``mlops-lab serve``: ``host``, ``port``, ``grpc_port``, ``api_keys``, ``access_log``,
         ``limits``.
@@ -236,7 +246,9 @@ def serve_model(
     connect(address)
     try:
         limits = Limits.of(settings.get("limits", {}))
-        registry = Registry(Deployments(store, replicas or Replicas(), limits).wrap)
+        deploy = Deployments(store, replicas or Replicas(), limits).wrap
+        join = batching.wrap(limits) if batching is not None else None
+        registry = Registry(deploy if join is None else lambda predictor: join(deploy(predictor)))
         registry.load_store(store)
         say = partial(print, flush=True)
         run(Settings(registry, **settings), say, say)

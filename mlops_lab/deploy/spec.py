@@ -47,6 +47,8 @@ class Spec:
         With Ray, what is reserved for each replica.
     mount
         Whether the models folder is mounted read-only instead of copied into the image.
+    trusted
+        The digests of versions that are code and may be put into an image, which then trusts them.
     api_key
         Whether the server on Kubernetes requires an API key, from a Secret that must exist.
     """
@@ -64,6 +66,7 @@ class Spec:
     cpus: float = 1.0
     gpus: float = 0.0
     mount: bool = False
+    trusted: tuple[str, ...] = ()
     api_key: bool = False
 
     def __post_init__(self) -> None:

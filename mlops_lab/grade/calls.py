@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,6 +83,10 @@ class Target(Protocol):
         """Call the function of that name until just before one of its file operations; see :mod:`.interrupt`."""
         ...
 
+    def crowd(self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int) -> Any:
+        """Call what the function of that name makes from several threads; see :mod:`.crowd`."""
+        ...
+
     def desk(self) -> Desk:
         """Return a new folder that the functions can reach."""
         ...
@@ -121,6 +125,14 @@ class Function:
         Parameters and words are those of :func:`mlops_lab.grade.interrupt.run`.
         """
         return self._target.until(self.name, arguments, before, others)
+
+    def crowd(self, *arguments: Any, given: list[Any], threads: int = 8, pages: int = 0) -> dict[str, Any]:
+        """Make an object, and call it with each of what is given, from several threads at once.
+
+        Parameters and what comes back are those of :func:`mlops_lab.grade.crowd.run`.
+        """
+        found: dict[str, Any] = self._target.crowd(self.name, arguments, given, threads, pages)
+        return found
 
     def __repr__(self) -> str:
         return f"<{self.name}, written by the student>"
@@ -204,6 +216,17 @@ class Here:
 
         return interrupt.run(self._namespace[name], arguments, before, others)
 
+    def crowd(self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int) -> Any:
+        """Make an object and call it from several threads at once."""
+        from mlops_lab.grade import crowd
+
+        try:
+            return crowd.run(self._namespace[name], arguments, given, threads, pages)
+        except (Overtime, Failed):
+            raise
+        except Exception as error:
+            raise Failed(f"{name} raised {describe(error)}", hint="raises", received=describe(error)) from None
+
     def desk(self) -> Desk:
         """Return a new folder, which is removed with this answer."""
         import tempfile
@@ -218,7 +241,7 @@ class Here:
 
 def observe(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
     """Call a function, and see what it did beside returning."""
-    before, random_before = [_digest(one) for one in arguments], random_state()
+    which_changed, random_before = changes(arguments), random_state()
     started = time.perf_counter()
     value, error, kind = None, "", ""
     try:
@@ -228,9 +251,22 @@ def observe(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: 
     except BaseException as caught:  # SystemExit and KeyboardInterrupt are answers as well
         error, kind = describe(caught), type(caught).__name__
     seconds = time.perf_counter() - started
-    after = [_digest(one) for one in arguments]
-    changed = tuple(place for place, pair in enumerate(zip(before, after, strict=True)) if pair[0] != pair[1])
-    return Call(value, error, kind, changed, random_state() != random_before, seconds)
+    return Call(value, error, kind, which_changed(), random_state() != random_before, seconds)
+
+
+def changes(arguments: Sequence[Any]) -> Callable[[], tuple[int, ...]]:
+    """Return a function that says which of some arguments are not what they are now.
+
+    Examples
+    --------
+    >>> given = [1], [2]
+    >>> which_changed = changes(given)
+    >>> given[1].append(3)
+    >>> which_changed()
+    (1,)
+    """
+    before = [_digest(one) for one in arguments]
+    return lambda: tuple(place for place, one in enumerate(arguments) if _digest(one) != before[place])
 
 
 def describe(error: BaseException) -> str:

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -121,24 +121,25 @@ class HttpClient:
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, *,
-        timeout: float = 10.0,
+        timeout: float = 10.0, pause: float = 0.0,
     ) -> HttpAnswer:  # fmt: skip
         """Ask, and return the answer whatever its status.
 
-        A redirect is not followed, but for the one that only adds a slash to the path, as Flask and FastAPI answer.
+        The second half of the body is held back for ``pause`` seconds. A redirect is not followed, but for the one that
+        only adds a slash to the path, as Flask and FastAPI answer.
 
         Raises
         ------
         Failed
             There was no answer, or it was not HTTP.
         """
-        answer = self._once(method, path, body, headers or {}, timeout)
+        answer = self._once(method, path, body, headers or {}, timeout, pause)
         if answer.status in REDIRECTS and urlsplit(answer.headers.get("location", "")).path == f"{self._base}{path}/":
             return self._once(method, f"{path}/", body, headers or {}, timeout)
         return answer
 
     def _once(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout: float, pause: float = 0.0
     ) -> HttpAnswer:
         sent = {"User-Agent": self._agent, "Accept": "*/*", "Accept-Encoding": "identity", **headers}
         if self._late >= MAX_LATE:
@@ -154,7 +155,11 @@ class HttpClient:
             over = threading.Timer(timeout - (time.perf_counter() - started), _shut, [connection.sock, cut])
             over.daemon = True
             over.start()
-            connection.request(method, self._base + path, body, sent)
+            if pause and body:
+                length = {"Content-Length": str(len(body))}
+                connection.request(method, self._base + path, _in_halves(body, pause), {**sent, **length})
+            else:
+                connection.request(method, self._base + path, body, sent)
             received = connection.getresponse()
             content = received.read(MAX_BODY + 1)
             if cut.is_set():  # a body without a length looks whole when our time limit ends it
@@ -193,6 +198,13 @@ class HttpClient:
     def post(self, path: str, body: bytes, kind: str, **options: Any) -> HttpAnswer:
         """Ask with POST."""
         return self.request("POST", path, body, {"Content-Type": kind}, **options)
+
+
+def _in_halves(body: bytes, pause: float) -> Iterator[bytes]:
+    half = len(body) // 2
+    yield body[:half]
+    time.sleep(pause)
+    yield body[half:]
 
 
 def _why(error: Exception) -> str:

@@ -213,7 +213,7 @@ def served(answer: Any, rung: Rung | None = None, limits: Limits | None = None) 
     if not path.is_file():
         raise NotFound(f"There is no file {path}.", f"Paths begin at {Path.cwd()}.")
     with tempfile.TemporaryDirectory(prefix="mlops-lab-") as folder:
-        _gather(path.resolve(), Path(folder))
+        gather(path.resolve(), Path(folder))
         with (
             Sandbox(folder, rung=rung, limits=limits) as sandbox,
             closing(SandboxServer(sandbox, path.name)) as server,
@@ -221,7 +221,7 @@ def served(answer: Any, rung: Rung | None = None, limits: Limits | None = None) 
             yield server
 
 
-def _gather(file: Path, folder: Path) -> None:
+def gather(file: Path, folder: Path) -> None:
     """Take a student's file with what stands beside it: other Python files and the models; not the whole course."""
     for path in sorted(file.parent.iterdir()):
         if path.is_file() and path.suffix in (".py", ".json", ".txt", ".html") and path.stat().st_size < 1_000_000:

@@ -14,9 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mlops_lab.grade.calls import NOT_OWN, Call
+from mlops_lab.grade.calls import NOT_OWN, Call, changes
 from mlops_lab.grade.cases import Failed, Overtime
 from mlops_lab.grade.desk import Desk
 from mlops_lab.grade.played import Play, PlayedServer, silent
@@ -24,7 +22,7 @@ from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Rung, Sandbox
 from mlops_lab.grade.sandbox.rungs import SUBMISSION
 from mlops_lab.grade.wire import KerasFile as KerasFile
-from mlops_lab.grade.wire import decode, encode
+from mlops_lab.grade.wire import copy_back, decode, encode
 
 MAX_LINE = 16_000_000  # bytes of one message
 START_SECONDS = 60.0
@@ -134,6 +132,14 @@ class RemoteTarget:
             raise Failed(f"{name} raised {done.error}", hint="raises", received=done.error)
         return str(done.value)
 
+    def crowd(self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int) -> Any:
+        """Call what a function makes from several threads of the sandbox."""
+        order = {"call": name, "crowd": encode(given), "threads": threads, "pages": pages}
+        done = self.send(order, arguments, {})
+        if done.error:
+            raise Failed(f"{name} raised {done.error}", hint="raises", received=done.error)
+        return done.value
+
     def desk(self) -> Desk:
         """Return a new folder in the sandbox's copy."""
         inside = self._sandbox.rung.apart
@@ -197,8 +203,11 @@ class RemoteTarget:
         """Call a function of the check for the student's code."""
         try:
             function = self._callbacks[int(message["callback"])]
-            value = function(*decode(message["args"], self._unpack), **decode(message["kwargs"], self._unpack))
-            return {"value": encode(value, self._pack)}
+            arguments = decode(message["args"], self._unpack)
+            which_changed = changes(arguments)
+            value = function(*arguments, **decode(message["kwargs"], self._unpack))
+            after = {str(place): encode(arguments[place], self._pack) for place in which_changed()}
+            return {"value": encode(value, self._pack), "after": after}
         except (Overtime, Failed):
             raise
         except BaseException as error:  # a scripted failure of the world that the check plays
@@ -214,7 +223,7 @@ class RemoteTarget:
             changed = tuple(int(place) for place in message.get("changed", ()))
             after = message.get("after", {})
             for place in changed:
-                _copy_back(arguments[place], decode(after[str(place)], self._unpack) if str(place) in after else None)
+                copy_back(arguments[place], decode(after[str(place)], self._unpack) if str(place) in after else None)
             return Call(
                 decode(message.get("value"), self._unpack),
                 clip(str(message.get("error", "")), 400),
@@ -275,15 +284,3 @@ class RemoteTarget:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def _copy_back(argument: Any, after: Any) -> None:
-    """Change an argument here as it was changed there, so that a check sees the same in both places."""
-    if isinstance(argument, np.ndarray) and isinstance(after, np.ndarray) and argument.shape == after.shape:
-        if argument.flags.writeable and argument.dtype == after.dtype:
-            argument[...] = after
-    elif isinstance(argument, list) and isinstance(after, list):
-        argument[:] = after
-    elif isinstance(argument, dict) and isinstance(after, dict):
-        argument.clear()
-        argument.update(after)

@@ -29,7 +29,7 @@ def encode(value: Any, special: Special | None = None, depth: int = 0) -> Any:
     ----------
     value
         Numbers, text, bytes, ``None``, lists, tuples, sets, dicts, NumPy arrays, numbers and dtypes (as their names),
-        and a :class:`mlops_lab.data.Split`.
+        a :class:`mlops_lab.data.Split`, and a :class:`mlops_lab.predict.PredictionEvent` of a classifier.
     special
         Is asked about anything else; what it returns is sent.
 
@@ -59,11 +59,15 @@ def encode(value: Any, special: Special | None = None, depth: int = 0) -> Any:
         return value.name
     if type(value).__name__ == "Split" and type(value).__module__ == "mlops_lab.data.dataset":
         return {"split": [inner(value.images), inner(value.labels)]}
+    if type(value).__name__ == "PredictionEvent" and type(value).__module__ == "mlops_lab.predict":
+        said = [value.request_id, value.time, value.seconds, value.images, value.rows]
+        return {"event": inner([*said, value.predictor.name, value.predictor.version, value.predictor.labels])}
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in DTYPES:
         array = np.asarray(value)
         packed = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
         kind = "array" if isinstance(value, np.ndarray) else "number"
-        return {kind: packed, "dtype": array.dtype.str, "shape": list(array.shape)}
+        fixed = {"fixed": True} if kind == "array" and not array.flags.writeable else {}
+        return {kind: packed, "dtype": array.dtype.str, "shape": list(array.shape), **fixed}
     if isinstance(value, list):
         return [inner(one) for one in value]
     if isinstance(value, tuple | set | frozenset):
@@ -111,6 +115,8 @@ def decode(value: Any, special: Special | None = None, depth: int = 0) -> Any:
 
             images, labels = (inner(one) for one in content)
             return Split(images, labels)
+        if kind == "event":
+            return prediction_event(*inner(content))
         if kind == "keras":
             return KerasFile(base64.b64decode(content))
     except (TypeError, KeyError, StopIteration, OverflowError) as error:
@@ -120,10 +126,46 @@ def decode(value: Any, special: Special | None = None, depth: int = 0) -> Any:
     return special(value)
 
 
+def prediction_event(
+    request_id: str, time: float, seconds: float, images: Any, rows: Any, name: str, version: int, labels: tuple[str, ...]
+) -> Any:
+    """Return an answered request of a classifier, as a server's hook is given it; its model can answer nothing else."""
+    from mlops_lab.engines.python import PythonEngine
+    from mlops_lab.inputs import InputSpec
+    from mlops_lab.predict import PredictionEvent, Predictor
+
+    engine = PythonEngine(lambda inputs: np.tile(rows[:1], (len(inputs), 1)))
+    predictor = Predictor(name, version, InputSpec((*images.shape[1:3], 1), size=images.shape[1:3]), labels, engine)
+    return PredictionEvent(request_id, time, predictor, images, rows, seconds)
+
+
 def _array(value: dict[str, Any]) -> Any:
     dtype = np.dtype(value["dtype"])
     if dtype.kind not in DTYPES:
         raise ValueError(f"arrays of {dtype}")
     packed = base64.b64decode(value.get("array", value.get("number", "")))
     array = np.frombuffer(packed, dtype).reshape(value["shape"]).copy()
-    return array if "array" in value else array[()]
+    if "array" not in value:
+        return array[()]
+    array.flags.writeable = value.get("fixed") is not True  # who changes one that cannot be written learns it here too
+    return array
+
+
+def copy_back(argument: Any, after: Any) -> None:
+    """Change an argument here as it was changed there, so that whoever passed it sees the same in both places.
+
+    Examples
+    --------
+    >>> images = np.array([1, 2])
+    >>> copy_back(images, np.array([3, 4]))
+    >>> images
+    array([3, 4])
+    """
+    if isinstance(argument, np.ndarray) and isinstance(after, np.ndarray) and argument.shape == after.shape:
+        if argument.flags.writeable and argument.dtype == after.dtype:
+            argument[...] = after
+    elif isinstance(argument, list) and isinstance(after, list):
+        argument[:] = after
+    elif isinstance(argument, dict) and isinstance(after, dict):
+        argument.clear()
+        argument.update(after)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlops_lab.data import Split
 from mlops_lab.errors import BadRequest, LabError, NotFound, StoreError, nearest
 from mlops_lab.monitor import rollup, rows
 from mlops_lab.monitor.database import Database, connect, failures
@@ -200,6 +201,37 @@ class PredictionLog:
             )
             wanted = database.run(sql, (model, found.version, since, until))
         return rows.to_window(found, wanted[::-1])
+
+    def examples(self, model: str, version: int | None = None, *, last: int | None = None) -> Split:
+        """Return the images that people have judged, with what was right, oldest first.
+
+        Parameters
+        ----------
+        model, version
+            As for :meth:`read`.
+        last
+            Only so many, the newest.
+
+        Returns
+        -------
+        Split
+            None where the log keeps no images: ``PredictionLog(…, images=True)`` does.
+
+        Raises
+        ------
+        UnknownModel, UnknownVersion
+            The log holds none of its predictions.
+        """
+        self.flush(1.0)
+        with self._opened() as database:
+            found = find_version(database, model, version)
+            limit = "" if last is None else f" LIMIT {int(last)}"
+            sql = (
+                "SELECT image, truth FROM predictions WHERE model = ? AND version = ? AND truth >= 0 "
+                f"AND image IS NOT NULL ORDER BY time DESC, id DESC{limit}"
+            )
+            wanted = database.run(sql, (model, found.version))
+        return rows.to_split(wanted[::-1])
 
     def summaries(
         self, scale: Scale, model: str, version: int | None = None, *, since: float = 0.0, until: float = float("inf")

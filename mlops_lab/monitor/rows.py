@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_lab.data import Split
 from mlops_lab.errors import LabError
-from mlops_lab.image import InputSpec, encode_png, fit
+from mlops_lab.image import RGB, InputSpec, decode, encode_png, fit, read_plain_png
 from mlops_lab.predict import PredictionEvent
 from mlops_lab.summary.image_statistics import describe_inputs, names
 from mlops_lab.summary.window import UNKNOWN, Window
@@ -114,6 +115,16 @@ def to_window(logged: LoggedModel, rows: Sequence[tuple[Any, ...]]) -> Window:
         np.array([UNKNOWN if row[4] is None else row[4] for row in rows], np.int64),
         np.array([row[5] for row in rows], np.float64),
     )
+
+
+def to_split(rows: Sequence[tuple[Any, ...]]) -> Split:
+    """Return rows of an image and its class as examples; an image in colour stays one."""
+    if not rows:
+        return Split(np.empty((0, 0, 0), np.uint8), np.empty(0, np.int64))
+    header = read_plain_png(rows[0][0])
+    mode = "rgb" if header is not None and header.colour == RGB else "grey"
+    images = np.stack([decode(row[0], mode) for row in rows])
+    return Split(images, np.array([row[1] for row in rows], np.int64))
 
 
 def _floats(blobs: Sequence[bytes], width: int) -> NDArray[np.float32]:

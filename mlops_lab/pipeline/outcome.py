@@ -9,8 +9,8 @@ from typing import Any
 
 from mlops_lab import show
 
-STATES = {"passed": "ok", "failed": "error", "running": "info"}
-MARKS = {"passed": "✓", "failed": "✗"}
+STATES = {"passed": "ok", "cached": "info", "failed": "error", "running": "info"}
+MARKS = {"passed": "✓", "cached": "=", "failed": "✗"}
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class StageOutcome:
     name
         The name of the stage.
     state
-        ``"passed"`` or ``"failed"``.
+        ``"passed"`` or ``"failed"``; of a step of the loop also ``"cached"``: its inputs are as before.
     seconds
         The duration of the stage.
     message
@@ -45,7 +45,7 @@ class StageOutcome:
     @property
     def passed(self) -> bool:
         """Return whether the stage passed."""
-        return self.state == "passed"
+        return self.state in ("passed", "cached")
 
     def __str__(self) -> str:
         return f"{MARKS[self.state]} {self.name:12} {self.seconds:7.1f} s  {self.message}"

@@ -11,7 +11,7 @@ from rich.text import Text
 from mlops_lab import show
 from mlops_lab.pipeline.outcome import StageOutcome
 
-COLOURS = {"passed": "green", "failed": "red"}
+COLOURS = {"passed": "green", "cached": "blue", "failed": "red"}
 
 
 class Reporter(Protocol):

@@ -21,6 +21,7 @@ from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import OnShadow
+from mlops_lab.serve.core.watcher import watch
 from mlops_lab.serve.observability import tfserving_metrics
 from mlops_lab.serve.observability.access_log import AccessLog, Exchange
 from mlops_lab.serve.observability.metrics import Metrics
@@ -74,7 +75,8 @@ def create_app(
     Parameters
     ----------
     models
-        A :class:`~mlops_lab.store.ModelStore`, its folder, or loaded predictors.
+        A :class:`~mlops_lab.store.ModelStore` or its folder, which is watched from the first request on, so that
+        promotions need no restart; or loaded predictors.
     limits
         The limits of the server.
     on_prediction
@@ -125,7 +127,8 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = limits.body_bytes
     app.config["MAX_FORM_PARTS"] = limits.batch + images.FIELDS_BESIDE
     app.extensions[KEY] = state
-    _add_middleware(app, state)
+    # Whoever made a registry keeps it in step with its store; any other is kept so here, under whatever WSGI server.
+    _add_middleware(app, state, watched=None if isinstance(models, Registry) else registry)
     app.register_blueprint(images.blueprint(service))
     app.register_blueprint(chain_routes.blueprint(linked, service))
     app.register_blueprint(tfserving.blueprint(service))
@@ -150,12 +153,14 @@ def _is_nonblocking(on_prediction: OnPrediction) -> bool:
     return bool(getattr(getattr(on_prediction, "__self__", on_prediction), "nonblocking", False))
 
 
-def _add_middleware(app: Flask, state: ServerState) -> None:
-    """Give every request a context, check what HTTP servers leave open and the API key; record every answer."""
+def _add_middleware(app: Flask, state: ServerState, watched: Registry | None) -> None:
+    """Watch the store, give every request a context, check what HTTP servers leave open and the key; record answers."""
     limits = state.service.limits
 
     @app.before_request
     def begin() -> Response | None:
+        if watched is not None:
+            watch(watched)
         environ = request.environ  # used at every request, and faster than request.headers
         g.context = RequestContext.begin(environ.get("HTTP_X_REQUEST_ID", ""))
         if not environ.get("HTTP_HOST") and environ.get("SERVER_PROTOCOL") == "HTTP/1.1":

@@ -19,6 +19,7 @@ from mlops_lab.serve.http import HttpServer, end_on_signals, refuse_debug, serve
 from mlops_lab.serve.http.guard import BrowserGuard, guard_for
 from mlops_lab.serve.ports import LOOPBACK, address, bind
 from mlops_lab.serve.state import Log, ServerState
+from mlops_lab.store import ModelStore
 
 Print = Callable[[str], None]
 
@@ -50,6 +51,11 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     limits: dict[str, float] = field(default_factory=dict)
     cors_origins: tuple[str, ...] = ()
+    trusted: tuple[str, ...] = ()
+
+    def make_models(self) -> ModelStore | Registry:
+        """Return what is served, which loads code where its digest is trusted."""
+        return self.models if isinstance(self.models, Registry) else ModelStore(self.models, self.trusted)
 
     def make_limits(self) -> Limits:
         """Return the limits of the server: a whole batch may be in flight, unless the options say otherwise."""
@@ -72,7 +78,7 @@ def build(settings: Settings, warn: Print, log: Log | None = None) -> tuple[Flas
     """
     access_log = {"stdout": sys.stdout, "stderr": sys.stderr, None: None}[settings.access_log]
     app = create_app(
-        settings.models,
+        settings.make_models(),
         limits=settings.make_limits(),
         api_keys=settings.api_keys,
         access_log=access_log,

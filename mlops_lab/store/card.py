@@ -22,10 +22,15 @@ def readme(manifest: ModelManifest) -> str:
     answers = "\n".join(f"- `{spec.name}`: {describe_output(spec)}" for spec in manifest.signature.outputs)
     metrics = "\n".join(f"| {name.replace('_', ' ')} | {value:.4f} |" for name, value in manifest.metrics.items())
     table = f"| metric | value |\n|---|---|\n{metrics}\n" if metrics else "No metrics were measured.\n"
-    notes = "".join(f"\n- {note}." for note in manifest.notes)
+    told = [*manifest.notes, *([str(manifest.data["note"])] if manifest.data.get("note") else [])]
+    notes = "".join(f"\n- {note.removesuffix('.')}." for note in told)
     batch = manifest.signature.max_batch
     fixed = f"\nThe model computes {batch} at a time; the server splits and joins other batches.\n" if batch else ""
-    trained = manifest.data.get("name", "unnamed data")
+    data, settings = manifest.data.get("name"), json.dumps(manifest.training)
+    made = f"Made with {manifest.framework}{(data and f', and measured on {data}') or ''}: `{settings}`"
+    if manifest.seed is not None:  # trained by this library, and the data are those that it was trained on
+        made = f"Trained with {manifest.framework} on {data or 'unnamed data'}, seed {manifest.seed}: `{settings}`"
+    versions = ", ".join(f"{name} {number}" for name, number in manifest.versions.items())
     return f"""# {manifest.name} v{manifest.version}
 
 {manifest.description or f"A model for {manifest.signature.task}."}
@@ -40,8 +45,9 @@ and answers
 {fixed}{notes and f"{notes}" + chr(10)}
 {table}
 {manifest.number_of_parameters:,} parameters, of which {manifest.trainable_parameters:,} are weights that training
-moves and {manifest.optimizer_parameters:,} belong to the optimizer. Trained with {manifest.framework} on
-{trained}, seed {manifest.seed}: `{json.dumps(manifest.training)}`.
+moves and {manifest.optimizer_parameters:,} belong to the optimizer. {made}.
+
+Written by {versions}.
 
 Ask it: `{curl(manifest)}`
 """
@@ -55,12 +61,13 @@ def describe_output(spec: OutputSpec) -> str:
     >>> describe_output(OutputSpec("y", "binary", (1,), labels=("no", "yes")))
     'binary: the probability of one of 2 classes: no, yes'
     """
+    first = ", which are the first axis" if spec.classes_first else ""
     if spec.labels:
         names = ", ".join(spec.labels[:20]) + (", …" if len(spec.labels) > 20 else "")
         each = "each" if spec.task == "multilabel" else "one"
         applied = f", by the {spec.activation} of its logits" if spec.activation != "none" else ""
-        return f"{spec.task}: the probability of {each} of {len(spec.labels)} classes: {names}{applied}"
-    return f"{spec.task}: {spec.dtype} of shape {sides(spec.shape)}"
+        return f"{spec.task}: the probability of {each} of {len(spec.labels)} classes{first}: {names}{applied}"
+    return f"{spec.task}: {spec.dtype} of shape {sides(spec.shape)}{first}"
 
 
 def curl(manifest: ModelManifest) -> str:

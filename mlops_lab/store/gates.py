@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlops_lab.errors import GateFailed, WrongUsage
 from mlops_lab.store.reading import read_below
-from mlops_lab.store.version import ModelVersion
+
+if TYPE_CHECKING:
+    from mlops_lab.store.version import ModelVersion
 
 FILE = "gates.toml"
 EVIDENCE = "evidence/gates.json"

@@ -28,12 +28,25 @@ from mlops_lab.store.compat.keys import installed
 from mlops_lab.store.trial import trial_load
 
 OnMismatch = Literal["warn", "error", "ignore"]
+# The packages that a model of a framework is made with.
+PACKAGES = {
+    "keras": ("tensorflow", "keras"),
+    "scikit-learn": ("scikit-learn",),
+    "xgboost": ("xgboost", "xgboost-cpu"),
+    "lightgbm": ("lightgbm",),
+}
 
 
-def running_versions() -> dict[str, str]:
-    """Return the versions of this environment, without importing anything heavy."""
+def running_versions(framework: str = "keras") -> dict[str, str]:
+    """Return the versions of Python, of NumPy and of a framework here, without importing anything heavy.
+
+    Examples
+    --------
+    >>> list(running_versions("scikit-learn"))
+    ['python', 'scikit-learn', 'numpy']
+    """
     versions = {"python": ".".join(map(str, sys.version_info[:3]))}
-    found = {package: installed(package) for package in ("tensorflow", "keras", "numpy")}
+    found = {package: installed(package) for package in (*PACKAGES.get(framework, ()), "numpy")}
     return versions | {package: version for package, version in found.items() if version is not None}
 
 

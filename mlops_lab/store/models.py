@@ -35,7 +35,8 @@ class ModelStore:
     root
         The folder. It need not exist before the first version is published.
     trusted
-        The digests of versions that are Python code, which runs when it is loaded; publishing shows them.
+        The digests of versions that are Python code, which runs when it is loaded; publishing shows them. Those in the
+        variable ``MLOPS_LAB_TRUST`` are trusted, too.
 
     Examples
     --------

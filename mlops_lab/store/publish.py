@@ -87,7 +87,7 @@ def _describe(prepared: Prepared, written: Written, name: str, number: int, desc
         description=description,
         framework=prepared.source.framework,
         engine=written.engines[0],
-        versions=running_versions(),
+        versions=running_versions(prepared.source.framework),
         files=dict(sorted(files.items())),
         signature=prepared.signature,
         **count_parameters(prepared.source.model, prepared.source.framework),

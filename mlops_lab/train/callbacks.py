@@ -41,7 +41,7 @@ def progress_bar(epochs: int) -> Any:
                 MofNCompleteColumn(),
                 BarColumn(),
                 TextColumn("{task.description}"),
-                TimeRemainingColumn(),
+                TimeRemainingColumn(elapsed_when_finished=True),
             )
             self.task = self.bar.add_task("", total=epochs)
             self.bar.start()
@@ -51,6 +51,8 @@ def progress_bar(epochs: int) -> Any:
             self.bar.update(self.task, advance=1, description=text)
 
         def on_train_end(self, logs: Any = None) -> None:
+            self.bar.update(self.task, total=self.bar.tasks[0].completed)  # a run that was stopped early has ended, too
+            self.bar.refresh()  # which in a notebook stopping does not
             self.bar.stop()
 
     return Bar()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from mlops_lab import show
 from mlops_lab.data import Dataset, Split
 from mlops_lab.image import InputSpec
 from mlops_lab.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,24 +62,23 @@ class TrainingRun:
         return f"{self.framework} model trained on {self.data['name']} in {self.seconds:.0f} s: {numbers}"
 
     def _repr_html_(self) -> str:
-        curves = show.image(self.curves_png(), f"Accuracy and loss by epoch. {self}") if self.history else ""
+        curves = show.drawing(self._curves(), f"Accuracy and loss by epoch. {self}") if self.history else ""
         return show.card(str(self), curves)
 
     def curves_png(self) -> bytes:
         """Return a plot of accuracy and loss by epoch, as PNG."""
-        from matplotlib.ticker import MaxNLocator
+        return show.figure_png(self._curves())
 
+    def _curves(self) -> Figure:
         drawing = show.figure(8, 3)
         for place, name in enumerate(("accuracy", "loss"), start=1):
             axes = drawing.add_subplot(1, 2, place)
             epochs = range(1, len(self.history[name]) + 1)
             axes.plot(epochs, self.history[name], "o-", markersize=3, label="training")
             axes.plot(epochs, self.history[f"val_{name}"], "s--", markersize=3, label="validation")
-            axes.set(xlabel="epoch", title=name.capitalize())
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.grid(alpha=0.3)
-            axes.legend()
-        return show.figure_png(drawing)
+            axes.set(title=name.capitalize())
+            show.by_epoch(axes)
+        return drawing
 
 
 def accuracy(probabilities: NDArray[Any], labels: NDArray[np.int64]) -> float:
@@ -98,6 +100,7 @@ def provenance(dataset: Dataset) -> dict[str, Any]:
         "train": len(dataset.train),
         "test": len(dataset.test),
         "sha256": dataset.checksum,
+        **({"note": dataset.note} if dataset.note else {}),
     }
 
 

@@ -104,10 +104,13 @@ def listed(target: Target) -> str:
 def described(target: Target) -> str:
     """Ask for the description: it is the one that was published."""
     said = target.client.info(target.name, target.address)
+    missing = [repr(key) for key in ("name", "version") if key not in said]
+    expect(not missing, f"the answer of GET {target.path} lacks {' and '.join(missing)}")
     expect((said["name"], said["version"]) == (target.name, target.number), f"it is {said['name']} {said['version']}")
     published = target.manifest.public()
     differing = [key for key in FACTS if key in said and said[key] != published[key]]
-    expect(not differing, f"{', '.join(differing)} differ from what was published")
+    told = "; ".join(f"{key} is {str(said[key])[:80]}, published as {str(published[key])[:80]}" for key in differing)
+    expect(not differing, told)
     return f"it is {target.published}, as published"
 
 

@@ -77,6 +77,8 @@ def ask(name: str, check: Callable[[], str]) -> Finding:
         return Finding(True, check(), name=name)
     except LabError as error:
         return Finding(False, error.message, error.hint, name=name)
+    except KeyError as error:
+        return Finding(False, f"The answer lacks {error}.", name=name)
     except (LookupError, TypeError, ValueError, AttributeError) as error:  # an answer of an unexpected shape
         return Finding(False, f"The answer has another shape: {type(error).__name__}: {error}", name=name)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab import show
+from mlops_lab.answers import THRESHOLD
 from mlops_lab.errors import WrongUsage, nearest
 from mlops_lab.validate.intervals import Interval, bootstrap, pair, percentiles
 
@@ -118,8 +119,8 @@ def _positive(truth: Arrays, said: Arrays) -> tuple[Arrays, Arrays]:
 
 def _masks(truth: Arrays, said: Arrays) -> tuple[Arrays, Arrays]:
     """Return for each image the confusion of its pixels, which every figure of a mask depends on alone."""
-    if said.ndim == truth.ndim + 1:
-        said = said.argmax(axis=-1)
+    if said.ndim == truth.ndim + 1:  # a number for each class, which may be the first axis of an example
+        said = said.argmax(axis=-1 if said.shape[:-1] == truth.shape else 1)
     truth, said = _same_shape(truth.astype(np.int64), said.astype(np.int64))
     classes = int(max(truth.max(initial=0), said.max(initial=0))) + 1
     pairs = (truth * classes + said).reshape(len(truth), -1)
@@ -175,16 +176,16 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def _precision(truth: Arrays, said: Arrays) -> float:
-    chosen = said >= 0.5
+    chosen = said > THRESHOLD
     return _ratio(float((chosen & (truth == 1)).sum()), float(chosen.sum()))
 
 
 def _recall(truth: Arrays, said: Arrays) -> float:
-    return _ratio(float(((said >= 0.5) & (truth == 1)).sum()), float((truth == 1).sum()))
+    return _ratio(float(((said > THRESHOLD) & (truth == 1)).sum()), float((truth == 1).sum()))
 
 
 def _f1(truth: Arrays, said: Arrays) -> float:
-    chosen = said >= 0.5
+    chosen = said > THRESHOLD
     return _ratio(2 * float((chosen & (truth == 1)).sum()), float(chosen.sum() + (truth == 1).sum()))
 
 
@@ -212,7 +213,7 @@ TASKS: Mapping[str, Mapping[str, Metric]] = {
         "r2": _r2,
     },
     "binary": {
-        "accuracy": lambda truth, said: float(((said >= 0.5) == (truth == 1)).mean()),
+        "accuracy": lambda truth, said: float(((said > THRESHOLD) == (truth == 1)).mean()),
         "precision": _precision,
         "recall": _recall,
         "f1": _f1,
@@ -220,8 +221,8 @@ TASKS: Mapping[str, Mapping[str, Metric]] = {
         "average precision": _average_precision,
     },
     "multilabel": {
-        "exact match": lambda truth, said: float(((said >= 0.5) == (truth == 1)).all(axis=1).mean()),
-        "share of labels right": lambda truth, said: float(((said >= 0.5) == (truth == 1)).mean()),
+        "exact match": lambda truth, said: float(((said > THRESHOLD) == (truth == 1)).all(axis=1).mean()),
+        "share of labels right": lambda truth, said: float(((said > THRESHOLD) == (truth == 1)).mean()),
         "micro f1": _f1,
         "macro f1": _macro_f1,
     },

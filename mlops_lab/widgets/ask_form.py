@@ -124,9 +124,10 @@ def _numbers(spec: InputSpec) -> list[Any]:
     names = spec.columns or tuple(str(place + 1) if count > 1 else "" for place in range(count))
     kinds = {"f": ipywidgets.FloatText, "b": ipywidgets.Checkbox}
     kind = kinds.get(spec.zeros().dtype.kind, ipywidgets.IntText)
-    controls = [kind(description=name, layout=ipywidgets.Layout(width="220px")) for name in names]
+    room = min(max(90, *(8 * len(name) for name in names)), 300)  # pixels for the longest name
+    controls = [kind(description=name, layout=ipywidgets.Layout(width=f"{room + 110}px")) for name in names]
     for control in controls:
-        control.style.description_width = "110px"
+        control.style.description_width = f"{room}px"
     return controls
 
 

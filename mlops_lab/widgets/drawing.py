@@ -86,7 +86,7 @@ class Draw(ipywidgets.VBox):  # type: ignore[misc]
         spec = self._input(answer.response["version"])
         seen = [fragments.model_input(decode(png, spec.mode), spec)] if spec else []
         parts = *seen, fragments.prediction_bars(answer[0])
-        return fragments.exchange(answer) + fragments.side_by_side(*parts)
+        return fragments.exchange(answer) + fragments.side_by_side(*parts) + fragments.muted(self.dataset.note)
 
     def _input(self, version: str) -> InputSpec | None:
         """Return the input of a version; it never changes, so it is requested once."""
@@ -95,7 +95,8 @@ class Draw(ipywidgets.VBox):  # type: ignore[misc]
         return self._inputs[version]
 
     def _reset(self) -> None:
-        self.result.value = fragments.muted("The model's input and its prediction appear here.")
+        appears = "The model's input and its prediction appear here."
+        self.result.value = fragments.muted(f"{appears} {self.dataset.note}".strip())
 
     def _show(self) -> None:
         self.children = [self._drawing]

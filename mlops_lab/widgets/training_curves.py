@@ -153,18 +153,14 @@ class Training(ipywidgets.VBox):  # type: ignore[misc]
 
 
 def plot_accuracy(history: dict[str, list[float]], caption: str) -> str:
-    """Return a plot of the training and validation accuracy by epoch, as an image with a text alternative."""
-    from matplotlib.ticker import MaxNLocator
-
+    """Return a plot of the training and validation accuracy by epoch, as SVG with a text alternative."""
     drawing = show.figure(6, 2.6)
     axes = drawing.subplots()
     for (name, label), style in zip(CURVES, ("o-", "s--"), strict=True):
         axes.plot(range(1, len(history[name]) + 1), history[name], style, markersize=3, label=label)
-    axes.set(xlabel="epoch", ylabel="accuracy")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.3)
-    axes.legend()
-    return show.image(show.figure_png(drawing), f"Accuracy by epoch: {caption}")
+    axes.set(ylabel="accuracy")
+    show.by_epoch(axes)
+    return show.drawing(drawing, f"Accuracy by epoch: {caption}")
 
 
 def _callback(live: Training) -> Any:

@@ -1,288 +1,610 @@
 # %% [markdown]
 # # Stage 4: serve
 #
-# A trained model in a notebook is of no use to anybody else. In this stage you put it behind an **inference server**:
-# a program that receives pictures over HTTP, runs the model on each one, and sends the predictions back.
-# Any program that speaks HTTP can then use the model, in any language, without Python, Keras or your notebook.
+# A trained model in a notebook is of no use to anybody else. In this stage you put it behind an **inference server**: a
+# program that receives images over HTTP, runs the model on each, and sends the predictions back. Any program that speaks
+# HTTP can then use the model, in any language, without Python, Keras or your notebook.
 #
-# You will
+# **What you will be able to do**
 #
-# 1. start a server behind this notebook and look at it,
-# 2. list its models (`GET`) and send it a picture (`POST`),
-# 3. pick pictures from a gallery or draw them, send them, and look at the predictions,
-# 4. read the server's error messages,
-# 5. replace the running server by a new one, and stop it.
+# * write the course's inference server, step by step, in one file `api.py` that grows,
+# * name its five duties, and see which of them fails,
+# * answer clients that are wrong, and clients that come at the same time,
+# * serve many models and versions with one program, and feed one model into the next.
 #
-# Run the cells from top to bottom with **Shift + Enter**. It takes about ten minutes, and no network.
-
-# %% [markdown]
-# ## 1. Something to classify
-#
-# Fashion-MNIST came with the package: 70,000 grey pictures of garments, 28×28 pixels each, in ten classes. We only
-# need the *test* split here, the 10,000 pictures that the model has never seen.
+# Run the cells from top to bottom with **Shift + Enter**. It takes 60 to 90 minutes with the exercises, and no network.
 
 # %%
-from mlops_lab import data, serve, store, widgets
+from mlops_lab import course
 
-dataset = data.load("fashion-mnist")
-dataset
+course.lifecycle("serve")
 
 # %% [markdown]
-# ## 2. A folder of models
+# ## Run and look
 #
-# A server serves the models in a *models folder*. Each model has a name, and under the name a folder for each version:
-# `models/clothes/1` is version 1 of the model `clothes`. A trained one is included, so you need not train first.
+# Fashion-MNIST comes with the package; here we need its 10,000 *test* images, which the model has never seen. A server
+# serves a *models folder*: `models/clothes/1` is version 1 of the model `clothes`. Two trained models are included.
 
 # %%
+import shutil
+import subprocess
 from pathlib import Path
 
-folder = Path("models") if Path("models").is_dir() else Path("../models")
-models = store.ModelStore(folder)
+import requests
+
+from mlops_lab import data, grade, serve, store, widgets
+from mlops_lab.image import encode_png
+from mlops_lab.store.shipped import shipped_models
+
+if not Path("models").is_dir():  # beside this notebook, where your own server will look for them
+    shutil.copytree(shipped_models(), "models")
+dataset = data.load("fashion-mnist")
+models = store.ModelStore("models")
 models
 
 # %% [markdown]
-# ## 3. Start the server
-#
-# `serve.start` loads every model of the folder and starts the server in the background. The cell returns immediately,
-# and the notebook stays free for other work.
+# `serve.start` loads the models and answers in the background, so the cell returns at once.
 
 # %%
 server = serve.start(models)
 server
 
 # %% [markdown]
-# Read the box above:
+# `http://127.0.0.1` is this machine, and only this machine reaches it; the number behind the colon is the *port*. Keep an
+# eye on **generation**: run the cell again, and a new server takes the place of the old one on the same port. The header
+# `X-Lab-Generation` of each answer says which of them answered, so you never talk to yesterday's code unawares.
 #
-# * **address**: `http://127.0.0.1` is this machine, and only this machine can reach it. The number after the colon is
-#   the *port*. Many servers can run on one machine as long as each has a port of its own.
-# * **generation**: how often you have started this server. Keep an eye on it; it matters in section 9.
-
-# %% [markdown]
-# ## 4. List the models: GET
-#
-# We need two of the HTTP methods. A `GET` reads something and changes nothing. The endpoint `/models`
-# lists the models of the server. We send the request with `requests`, the usual Python library for HTTP.
-
-# %%
-import requests
-
-answer = requests.get(f"{server.url}/models")
-print(answer.status_code)
-answer.json()
-
-# %% [markdown]
-# `200` is the status code for *OK*. The response is JSON, which Python reads as a dictionary.
-#
-# One level deeper, `/models/clothes/v1` describes one version.
+# Two HTTP methods are enough. `GET` reads something and changes nothing:
 
 # %%
 info = requests.get(f"{server.url}/models/clothes/v1").json()
-for key in ("name", "version", "framework", "number_of_parameters", "labels"):
+for key in ("name", "version", "framework", "number_of_parameters"):
     print(f"{key}: {info[key]}")
 
 # %% [markdown]
-# > **Predict, then run.** The model takes pictures of which size, and in which range does it want its numbers? Say
-# > your guess aloud, then look.
+# `POST` sends something, the *body*. Here it is an image, as the bytes of a PNG file.
 
 # %%
-info["input"]
+image = encode_png(dataset.test.images[0])
+PNG = {"Content-Type": "image/png"}
+answer = requests.post(f"{server.url}/models/clothes/v1", data=image, headers=PNG)
+print(answer.status_code, answer.json()["predictions"][0]["label"])
 
 # %% [markdown]
-# The pixels of a picture are whole numbers from 0 to 255, but this model was trained on numbers from 0 to 1. The server
-# does that division, with the same function that was used in training. A client need not know about it.
-
-# %% [markdown]
-# ## 5. Send a picture: POST
-#
-# A `POST` sends data: the *body* of the request. Here the body is a picture, as the bytes of a PNG file,
-# just as it would be on your disk. The header `Content-Type` names their format.
-
-# %%
-from mlops_lab.image import encode_png
-
-picture = encode_png(dataset.test.images[0])
-print(len(picture), "bytes, starting with", picture[:4])
-
-# %%
-answer = requests.post(
-    f"{server.url}/models/clothes/v1",
-    data=picture,
-    headers={"Content-Type": "image/png"},
-)
-answer.json()
-
-# %% [markdown]
-# One entry for each picture that was sent. `label` is the class with the highest probability, `confidence` is that
-# probability, and `probabilities` holds all ten, in the order of `labels`.
-#
-# > **Predict, then run.** What do the ten probabilities add up to?
-
-# %%
-sum(answer.json()["predictions"][0]["probabilities"])
-
-# %% [markdown]
-# ## 6. A client, so that you write less
-#
-# `serve.Client` sends the same request, and returns an object that draws itself: the picture beside the bars.
+# A client in Python sends the same request and draws the answer. With many images it sends one batch, which is much
+# faster than one request for each.
 
 # %%
 client = serve.Client(server)
-client.classify("clothes", "v1", dataset.test.images[0])
-
-# %% [markdown]
-# It also takes many pictures at once. They are sent as one batch, which is much faster than one request for each.
-
-# %%
 predictions = client.classify("clothes", "v1", dataset.test.images[:200])
-
-predicted = [prediction.class_index for prediction in predictions]
-correct = (dataset.test.labels[:200] == predicted).sum()
-print(f"{correct} of {len(predictions)} are correct; one request, {predictions.milliseconds:.0f} ms")
-
-# %% [markdown]
-# > **Exercise.** Change the cell above so that it sends all 10,000 test pictures, 250 at a time. Is the accuracy over
-# > HTTP the one that the training reported (`info["metrics"]`)? It has to be: if it is not, the server preprocesses
-# > the pictures differently from the training. This *training-serving skew* is a common mistake in MLOps.
+right = sum(one.class_index == label for one, label in zip(predictions, dataset.test.labels[:200], strict=True))
+print(f"{right} of {len(predictions)} are right")
+predictions[0]
 
 # %% [markdown]
-# ## 7. Send and see
+# Now without code. Pick a garment and press **Send**: what you sent, what the model sees, its ten probabilities, and the
+# exchange. *as curl* and *as requests* are the same request as code, which runs as it is.
 #
-# Now without code. Pick a garment, press **Send**, and read the exchange: what you sent, what the model sees, its
-# ten probabilities, the request, the status code and the latency. *as curl* and *as requests* have the same request
-# as code; copy it into a terminal or a cell and it runs.
+# *Try*: set *Show* to *wrongly classified, most confident first*. Which mistakes would you have made? Then type `v9`
+# into *Version*: what does the server say?
 
 # %%
 sender = widgets.send(server, dataset)
 sender
 
 # %% [markdown]
-# > **Try this.**
-# >
-# > 1. Set *Show* to *wrongly classified, most confident first* and send a few. Which mistakes would you have made?
-# > 2. Set *Class* to *Shirt* and *Show* to *least confident first*. Why is `Shirt` the hardest class?
-# > 3. Write `v9` into *Version* and press Send. What does the server say? Then put `v1` back.
-
-# %% [markdown]
-# The widget can be used from code as well. This is what pressing the button does:
-
-# %%
-sender.gallery.picked = 12
-sender.send()
-print(sender.answer.request, "→", sender.answer.status, sender.answer[0])
-
-# %% [markdown]
-# ### Draw it yourself
-#
-# Two models are on this server; the other one, `digits`, reads handwritten digits. Draw one with the mouse, a finger, a
-# pen or the keyboard, and watch the bars while you draw. To the server it makes no difference whether a picture comes
-# from your hand or from a data set.
+# The other model reads handwritten digits. Draw one with the mouse, a finger, or the keyboard. *Try*: a 7, small, in a
+# corner, with *Centre* off; then a letter. A classifier always answers with one of its classes.
 
 # %%
 paper = widgets.draw(server, data.load("digits"), "digits", "v1")
 paper
 
 # %% [markdown]
-# > **Try this.**
-# >
-# > 1. Draw a 7 with and without its bar, small, in a corner. Then clear *Centre*. Why does the prediction change?
-# > 2. Tick *Invert*. To you it is the same digit; the model has never seen one like it.
-# > 3. Draw a letter. A classifier always predicts one of its classes, even with high confidence.
+# ## 1. GET: describe the model
+#
+# From here on you write a server of your own, with [Flask](https://flask.palletsprojects.com), in one file: `api.py`. It
+# stands beside this notebook. **Double-click it in the list of files on the left, edit it there, and save it** with
+# Ctrl + S; each check then starts your file in a process of its own, on a free port.
+#
+# > **serve-1.** Let `GET /models/clothes/v1` answer with JSON: `name` (`clothes`), `version` (`v1`), `description`, and
+# > `number_of_parameters` (the course says 133280; why 44426 is right as well you saw in stage 3). Everything else gets 404.
+
+# %% tags=["stub"] mlops_lab={"exercise": "serve-1"}
+starter = Path(course.__file__).parent / "starter" / "api.py.txt"
+if not Path("api.py").exists():  # what you have written stays
+    shutil.copyfile(starter, "api.py")
+print(Path("api.py").read_text())
+
+# %% tags=["solution"] mlops_lab={"exercise": "serve-1"}
+# %%writefile api.py
+from flask import Flask
+
+app = Flask(__name__)
+
+
+@app.route("/models/clothes/v1", methods=["GET"])
+def info():
+    return {
+        "version": "v1",
+        "name": "clothes",
+        "description": "Classify images containing articles of clothing",
+        "number_of_parameters": 133280,
+    }
+
+
+if __name__ == "__main__":
+    app.run(debug=True)
+
+# %% tags=["check"]
+grade.check("serve-1", "api.py")
+
+# %% [markdown] tags=["hint"]
+# Flask turns a `dict` into JSON, and says so in `Content-Type`. Text that merely looks like a dictionary has single
+# quotes, which no other language reads.
 
 # %% [markdown]
-# ## 8. When something is wrong
-#
-# A good error message says what happened, what was received, and what to do. Request a model that does not exist:
+# The last two lines run only when you type `python api.py` in a terminal, and that is as it should be: `app.run` does not
+# come back, so a cell with it would never end, and `debug=True` starts Python a second time, which a kernel does not
+# survive. `serve.start` runs the file beside the notebook instead, and again whenever you save it:
 
 # %%
+own = serve.start("api.py")
+print(own)
+requests.get(f"{own.url}/models/clothes/v1").text
+
+# %% [markdown]
+# **Predict, then run.** The route above is made for GET. Which status does a POST get?
+
+# %% tags=["predict", "stub"]
+guess = ...  # a number, such as 200
+
+# %% tags=["predict", "solution"]
+guess = 405
+
+
+# %%
+def posted():
+    return requests.post(f"{own.url}/models/clothes/v1", data=image, headers=PNG).status_code
+
+
+why = "405, method not allowed: the address is right, the method is not. (Until serve-2 is done.)"
+course.reveal(guess, posted, why)
+
+# %% [markdown]
+# ## 2. POST: the five duties
+#
+# An inference server **takes the image out** of the request, **prepares** it, **applies the model**, **packages** the
+# answer, and **sends** it. Each is worth a point.
+#
+# > **serve-2.** Let `POST /models/clothes/v1` answer with `label` (a name) and `probabilities` (ten numbers). The image
+# > comes as the body, or in the form field `image`, as PNG or JPEG of 28×28 pixels.
+#
+# The model file `models/clothes/1/model.onnx` loads in milliseconds:
+# `onnxruntime.InferenceSession(path)`, and then `session.run(None, {session.get_inputs()[0].name: batch})`. With Keras it
+# is `keras.models.load_model("models/clothes/1/model.keras")`, which takes some ten seconds at each start. The labels are
+# in `models/clothes/1/manifest.json`, under `outputs`.
+
+# %% tags=["stub"] mlops_lab={"exercise": "serve-2"}
+# The file as it is now. Open it on the left, add the second route, save it, and run the check.
+print(Path("api.py").read_text())
+
+# %% tags=["solution"] mlops_lab={"exercise": "serve-2"}
+# %%writefile api.py
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from flask import Flask, request
+from PIL import Image
+
+app = Flask(__name__)
+manifest = json.loads(Path("models/clothes/1/manifest.json").read_text())
+LABELS = manifest["outputs"][0]["labels"]
+model = onnxruntime.InferenceSession("models/clothes/1/model.onnx")
+
+
+@app.get("/models/clothes/v1")
+def info():
+    keys = ("name", "description", "number_of_parameters")
+    return {"version": "v1", **{key: manifest[key] for key in keys}}
+
+
+@app.post("/models/clothes/v1")
+def classify():
+    file = request.files.get("image")
+    data = file.read() if file else request.get_data()  # 1 take the image out
+    pixels = np.asarray(Image.open(io.BytesIO(data)).convert("L"), np.float32)
+    batch = pixels.reshape(1, 28, 28, 1) / 255  # 2 prepare it, as in training
+    row = model.run(None, {model.get_inputs()[0].name: batch})[0][0]  # 3 apply the model
+    return {"label": LABELS[int(row.argmax())], "probabilities": row.tolist()}  # 4 package it, 5 send it as JSON
+
+
+# %% tags=["check"]
+grade.check("serve-2", "api.py")
+
+# %% [markdown] tags=["hint"]
+# `request.get_data()` holds the body, `request.files.get("image")` a form field. `PIL.Image.open(io.BytesIO(data))` reads
+# PNG and JPEG. JSON knows Python's numbers and not NumPy's: `row.tolist()`.
+
+# %% [markdown]
+# **Predict, then run.** Somebody forgets to divide by 255. Of the first 2,000 test images, the right server recognises
+# 0.92. How many does this one?
+
+# %% tags=["predict", "stub"]
+guess = ...  # between 0 and 1
+
+# %% tags=["predict", "solution"]
+guess = 0.1
+
+# %%
+import onnxruntime
+
+session = onnxruntime.InferenceSession("models/clothes/1/model.onnx")
+
+
+def without_dividing():
+    batch = dataset.test.images[:2000, :, :, None].astype("float32")
+    found = session.run(None, {session.get_inputs()[0].name: batch})[0].argmax(axis=1)
+    return float((found == dataset.test.labels[:2000]).mean())
+
+
+why = "Still right for most, and so nobody notices. A test for 0.8 would let it pass."
+course.reveal(guess, without_dividing, why)
+
+# %% [markdown]
+# That is *training-serving skew*: the server prepares its images otherwise than the training did. The check of serve-2
+# finds it by comparing probabilities, not accuracy.
+#
+# ## 3. When the client is wrong
+#
+# Status codes that begin with 4 say *your request is wrong*, those with 5 *I have failed*. Look at ours, for something
+# that is no image:
+
+# %%
+answer = requests.post(f"{server.url}/models/clothes/v1", data=b"not an image", headers=PNG)
+print(answer.status_code, answer.json()["error"])
 answer = requests.get(f"{server.url}/models/cloths")
-print(answer.status_code)
-answer.json()
+print(answer.status_code, answer.json()["error"])
 
 # %% [markdown]
-# `404` means *not found*. The message suggests the closest name.
-#
-# > **Predict, then run.** Below, the body is not a picture at all. Will the server stop, be silent, or answer? With
-# > which status code?
+# > **serve-3.** Answer twelve wrong requests with the right 4xx and JSON that has `error`: nothing, something that is no
+# > image, 5,000×5,000 pixels, a form field of another name … A colour image is served or refused, never taken for three.
+# > Your own bugs must still be 500.
 
-# %%
-answer = requests.post(
-    f"{server.url}/models/clothes/v1",
-    data=b"this is not a picture",
-    headers={"Content-Type": "image/png"},
-)
-print(answer.status_code)
-print(answer.json()["error"])
+# %% tags=["stub"] mlops_lab={"exercise": "serve-3"}
+# The file as it is now. What can go wrong between the request and the pixels? Catch that, and only that.
+print(Path("api.py").read_text())
 
-# %% [markdown]
-# Status codes that begin with 4 mean *the request is wrong*, those with 5 *the server failed*. A `400` is ours to
-# fix. The client raises the same error as a Python exception, with a separate hint:
+# %% tags=["solution"] mlops_lab={"part_of": "serve-3"}
+# %%writefile images.py
+"""From the bytes of a request to pixels, or a sentence about what is wrong with them."""
 
-# %%
-from mlops_lab.errors import LabError
+import io
 
-try:
-    client.classify("clothes", "v7", dataset.test.images[0])
-except LabError as error:
-    print(error.message)
-    print("→", error.hint)
+import numpy as np
+from PIL import Image
 
-# %% [markdown]
-# ## 9. Run it again: generation 2
-#
-# You will change a model or a line of code and start the server again. In a notebook this is a pitfall: the *old*
-# server may still use the port and answer with *old* code, while the cell looks fine.
-#
-# `serve.start` stops the old one first and reuses its port. Each response names the generation that sent it.
-#
-# > **Predict, then run.** Will the address change?
+ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
-# %%
-before = server.port
-server = serve.start(models)
-print("same port:", server.port == before)
-server
 
-# %%
-answer = requests.get(f"{server.url}/healthz")
-print("answered by generation", answer.headers["X-Lab-Generation"])
+class BadImage(Exception):
+    """The client sent something else than one image of the right size."""
 
-# %% [markdown]
-# The widget of section 7 keeps working: the address is the same, and its next response names the new generation.
-#
-# ## 10. The requests of the server
-#
-# A server in operation has to be monitored. This one records its last thousand requests.
 
-# %%
-client.classify("clothes", "v1", dataset.test.images[:3])
-for exchange in server.requests:
-    print(f"{exchange.method} {exchange.path} → {exchange.status} in {exchange.milliseconds:.1f} ms")
+def decode(data, size):
+    if not data:
+        raise BadImage("There is no image: send a PNG or JPEG as the body, or in the form field 'image'.")
+    try:
+        image = Image.open(io.BytesIO(data))  # reads the header only
+        if image.size != size:
+            raise BadImage(f"Images have {size} pixels here; this one has {image.size}.")
+        return np.asarray(image.convert("L"), np.float32)
+    except ERRORS as error:
+        raise BadImage(f"This is no image that can be read: {error}") from error
+
+
+# %% tags=["solution"] mlops_lab={"exercise": "serve-3"}
+lines = Path("api.py").read_text().replace("import io, json", "import json").splitlines()
+start = next(number for number, line in enumerate(lines) if "pixels = " in line)
+lines[start] = "    pixels = decode(data, (28, 28))"
+text = "\n".join(lines).replace("from PIL import Image\n", "\nfrom images import BadImage, decode\n")
+text += "\n\napp.register_error_handler(BadImage, lambda error: ({'error': str(error)}, 400))\n"
+Path("api.py").write_text(text)
+print(text)
+
+# %% tags=["check"]
+grade.check("serve-3", "api.py")
+
+# %% [markdown] tags=["hint"]
+# `Image.open` reads the header and not the pixels, so look at `image.size` before `convert` unfolds them. Pillow raises
+# `UnidentifiedImageError` (an `OSError`), `SyntaxError`, `ValueError` and `DecompressionBombError`. A function of its own
+# that decodes, in a second file, is easy to try and keeps the `try` small.
 
 # %% [markdown]
-# ## 11. Stop
+# ## 4. Load once, answer many
 #
-# The server stops with the notebook's kernel. To stop it now, and free its port:
+# > **serve-4.** The same server with `GET /readyz`, which answers 200 once the first prediction can be given, and not
+# > before. The model file is opened once, and eight clients at the same time get *their own* answers.
 
-# %%
-server.stop()
-server
+# %% tags=["stub"] mlops_lab={"exercise": "serve-4"}
+# When does your file load the model, and who else writes to the variables of a request?
+print(Path("api.py").read_text())
+
+# %% tags=["solution"] mlops_lab={"exercise": "serve-4"}
+# %%writefile -a api.py
+
+
+@app.get("/readyz")
+def ready():
+    return {"ready": True}  # the model was loaded when this file was imported
+
+
+# %% tags=["check"]
+grade.check("serve-4", "api.py")
+
+# %% [markdown] tags=["hint"]
+# What stands at the top of the file runs once, before the first request. What a request needs belongs into its function:
+# a global variable is shared by all threads.
 
 # %% [markdown]
-# > **Predict, then run.** What does the client say now?
+# ## 5. Many models, many versions
+#
+# The address names the model and its version, so a new version breaks nobody who asks for the old one, and a model is
+# exchanged for another by changing an address.
+#
+# > **serve-5.** `GET` and `POST /models/<name>/<version>` for whatever lies in `models/`: look names up in what you loaded,
+# > also `latest`. `GET /models` lists them. An unknown name gets 404 and a list of what there is. Each version has a
+# > `manifest.json` that says what its images look like (`inputs`) and what its labels are (`outputs`).
+
+# %% tags=["stub"] mlops_lab={"exercise": "serve-5"}
+# Nothing in your code may say "clothes". What does a version tell about itself?
+print(Path("models/digits/1/manifest.json").read_text()[-900:])
+
+# %% tags=["solution"] mlops_lab={"part_of": "serve-5"}
+# %%writefile registry.py
+"""Every version of a models folder, loaded."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+
+class Model:
+    def __init__(self, folder):
+        self.manifest = json.loads((folder / "manifest.json").read_text())
+        self.input, self.labels = self.manifest["inputs"][0], self.manifest["outputs"][0]["labels"]
+        self.size = tuple(self.input["preprocessing"]["size"])[::-1]  # (width, height)
+        self.session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+
+    def predict(self, pixels):
+        shape, (_, high) = self.input["shape"], self.input["range"]
+        batch = (pixels.reshape(1, *shape) * (high / 255)).astype(np.float32)
+        wanted = [one.name for one in self.session.get_outputs() if one.type == "tensor(float)"][:1]
+        return self.session.run(wanted, {self.session.get_inputs()[0].name: batch})[0][0]
+
+
+def load(folder):
+    """Return {name: {number: Model}}."""
+    found = {}
+    for path in Path(folder).glob("*/*/manifest.json"):
+        found.setdefault(path.parts[-3], {})[int(path.parts[-2])] = Model(path.parent)
+    return found
+
+
+# %% tags=["solution"] mlops_lab={"part_of": "serve-5"}
+# %%writefile api.py
+import registry
+from flask import Flask, request
+from images import BadImage, decode
+
+app = Flask(__name__)
+MODELS = registry.load("models")
+
+
+class Unknown(Exception):
+    """There is no such model or version."""
+
+
+def find(name, version):
+    versions = MODELS.get(name)  # a name is looked up, and never becomes a path
+    if versions is None:
+        raise Unknown(f"There is no model {name!r}; there are: {', '.join(MODELS)}.")
+    number = int(version[1:]) if version[1:].isdigit() else 0
+    number = max(versions) if version == "latest" else number
+    if number not in versions:
+        raise Unknown(f"{name} has no version {version!r}; it has: {', '.join(f'v{one}' for one in versions)}.")
+    return versions[number]
+
+
+app.register_error_handler(BadImage, lambda error: ({"error": str(error)}, 400))
+app.register_error_handler(Unknown, lambda error: ({"error": str(error)}, 404))
+
+# %% tags=["solution"] mlops_lab={"exercise": "serve-5"}
+# %%writefile -a api.py
+
+
+@app.get("/readyz")
+def ready():
+    return {"ready": True}
+
+
+@app.get("/models")
+def listed():
+    return {name: [f"v{number}" for number in versions] for name, versions in MODELS.items()}
+
+
+@app.get("/models/<name>/<version>")
+def info(name, version):
+    known = find(name, version).manifest
+    count = known.get("number_of_parameters", 0)
+    described = {"description": known["description"], "number_of_parameters": count}
+    return {"name": name, "version": f"v{known['version']}", **described}
+
+
+@app.post("/models/<name>/<version>")
+def classify(name, version):
+    model, file = find(name, version), request.files.get("image")
+    row = model.predict(decode(file.read() if file else request.get_data(), model.size))
+    return {"label": model.labels[int(row.argmax())], "probabilities": row.tolist()}
+
+
+# %% tags=["check"]
+grade.check("serve-5", "api.py")
+
+# %% [markdown] tags=["hint"]
+# Read all manifests once, at the start, into a dictionary by name and number. `latest` is the largest *number*: as text,
+# `v10` stands before `v9`. `inputs[0]` says `size`, `shape` and `range`: multiply the pixels by `high / 255`.
+
+# %% [markdown]
+# ## 6. One model feeds the next
+#
+# *Chaining*: one model finds the characters of an image, the next one reads them. They talk over HTTP, so each may be
+# swapped, moved or scaled alone.
+#
+# > **serve-6.** `POST /chains/number` takes an image of two to five digits, 8 pixels high, with dark columns between them.
+# > Cut it, ask the `digits` model **over HTTP** for each (its server stands in the environment variable `DIGITS_URL`, its
+# > route is `/models/digits/v1`), and answer `{"number": "407"}`. Where the inner server fails or hangs, answer 502 or 503
+# > with the reason.
+
+# %% tags=["stub"] mlops_lab={"exercise": "serve-6"}
+# Columns in which every pixel is 0 separate the digits.
+print(Path("api.py").read_text())
+
+# %% tags=["solution"] mlops_lab={"part_of": "serve-6"}
+# %%writefile chains.py
+import io
+import os
+
+import numpy as np
+import requests
+from flask import request
+from PIL import Image
+
+DIGITS = os.environ.get("DIGITS_URL", "http://127.0.0.1:5000") + "/models/digits/v1"
+
+
+def read(columns):
+    square = np.zeros((8, 8), np.uint8)  # a digit stands in the middle of 8×8 pixels, as in training
+    square[:, (8 - columns.shape[1]) // 2 :][:, : columns.shape[1]] = columns
+    file = io.BytesIO()
+    Image.fromarray(square).save(file, format="PNG")
+    answer = requests.post(DIGITS, data=file.getvalue(), headers={"Content-Type": "image/png"}, timeout=3)
+    answer.raise_for_status()
+    return answer.json().get("predictions", [answer.json()])[0]["label"]
+
+
+def number():
+    pixels = np.asarray(Image.open(io.BytesIO(request.get_data())).convert("L"))
+    edges = np.flatnonzero(np.diff(pixels.any(axis=0), prepend=False, append=False))  # from left to right
+    try:
+        return {"number": "".join(read(pixels[:, a:b]) for a, b in zip(edges[::2], edges[1::2], strict=True))}
+    except requests.RequestException as error:
+        return {"error": f"The digits model did not answer: {error}"}, 502
+
+
+# %% tags=["solution"] mlops_lab={"exercise": "serve-6"}
+# %%writefile -a api.py
+
+
+import chains
+
+app.post("/chains/number")(chains.number)
+
+# %% tags=["check"]
+grade.check("serve-6", "api.py")
+
+# %% [markdown] tags=["hint"]
+# `pixels.any(axis=0)` says of each column whether there is ink; where that changes, a digit begins or ends. `requests.post`
+# waits for ever unless you pass `timeout=`; it raises a `requests.RequestException` where nobody answers.
+
+# %% [markdown]
+# ## Stretch
+#
+# *Another language.* curl asks your server as well as Python does, and so does JavaScript; the server cannot tell. *as
+# curl* above has a line to copy. This cell runs curl where it is installed:
 
 # %%
-try:
-    client.models()
-except LabError as error:
-    print(error)
+Path("garment.png").write_bytes(image)
+line = f"curl -s --data-binary @garment.png -H Content-Type:image/png {server.url}/models/clothes/v1"
+if shutil.which("curl"):
+    print(subprocess.run(line.split(), capture_output=True, text=True).stdout[:160], "…")
+else:
+    print("curl is not installed here. The line would be:", line)
+
+# %% [markdown]
+# *gRPC.* The same models on a second port, in TensorFlow Serving's dialect: binary and typed, it takes numbers instead of
+# images, so that the first two duties are the client's. `mlops-lab serve --grpc-port 8500` opens it.
+#
+# *Several instances.* Two processes, each with its own copy of the model, and a round robin in front. Time them with one
+# and with two: with several clients, how many more answers a second are there on your machine?
+
+# %%
+from itertools import cycle
+
+instances = [serve.start("api.py", name=f"instance-{number}") for number in (1, 2)]
+turn = cycle(instances)
+
+
+def ask():
+    return requests.get(f"{next(turn).url}/models/clothes/v1", timeout=5).status_code
+
+
+print([ask() for _ in range(6)], [instance.port for instance in instances])
+for instance in instances:
+    instance.stop()
+
+# %% [markdown]
+# > Write `ask` for POST. Then stop one instance in the middle of a hundred requests, and let `ask` try the other one.
+#
+# ## Where it goes wrong
+#
+# | what you see | what it is |
+# |---|---|
+# | the cell with `app.run()` never ends, or the kernel dies | a server in the kernel: use `serve.start("api.py")` |
+# | you change the file, the answer stays | an old server holds the port: look at *generation*, at `serve.servers()` |
+# | `Address already in use` | the same, seen from the other side: take another port, or end the old one |
+# | 405 | the right address, another method |
+# | 415, or *not an image* | the header `Content-Type`, or what stands in the body |
+# | 500 with a page of HTML | your function raised; `own.log`, or the terminal, has the traceback |
+# | right for 83 of 100 | another preparation than in training |
+# | somebody else's answer | a global variable between two threads |
+# | fine here, nobody else reaches it | it listens on 127.0.0.1; and `debug=True` on `0.0.0.0` gives everybody a Python prompt |
+
+# %% [markdown]
+# ## The requests of a server
+#
+# A server in operation is watched; this one keeps its last thousand requests, and the dashboard counts them.
+
+# %%
+for exchange in list(server.requests)[-4:]:
+    print(f"{exchange.method} {exchange.path} → {exchange.status}")
+widgets.dashboard(server)
 
 # %% [markdown]
 # ## What you have seen
 #
-# * A model becomes useful to others through a server: `GET` describes it, `POST` sends a picture and returns
-#   probabilities.
-# * The URL names the model *and its version*, so a new version can be added without breaking clients of the old one.
-# * The server preprocesses pictures exactly as the training did.
-# * Every error says what was wrong and what to do, with a status code for programs.
+# * A model becomes useful to others through a server: GET describes it, POST sends an image and returns probabilities.
+# * Five duties; four of them fail loudly, and a wrong preparation fails in silence.
+# * The address names the model *and its version*.
+# * Every error says what was wrong, with a status for programs and a sentence for people.
 #
-# **Next:** the same server from a terminal, where it keeps running without the notebook: `mlops-lab serve --port 8000`.
+# ## The same from a terminal
+#
+# ```console
+# $ mlops-lab serve --port 8000           # ours; open http://127.0.0.1:8000
+# $ flask --app api run --port 5000       # yours
+# $ mlops-lab predict clothes garment.png --url http://127.0.0.1:8000
+# $ mlops-lab grade . --only serve        # all six, with the held-out cases
+# ```
+#
+# The servers of this notebook end with its kernel. To stop them earlier: `serve.stop_all()`.
+#
+# **Next:** stage 5, *validate*: is it good enough, for everybody, and under load?
+
+# %%
+grade.progress()

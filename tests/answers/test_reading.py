@@ -61,20 +61,22 @@ def test_one_sigmoid_unit_becomes_two_classes():
 
 
 @pytest.mark.parametrize(
-    "array, role, mask",
+    "array, role, mask, first",
     [
-        (np.eye(3)[[[0, 2], [1, 1]]], "probabilities", [[0, 2], [1, 1]]),
-        (np.moveaxis(np.eye(3)[[[0, 2], [1, 1]]], -1, 0), "probabilities", [[0, 2], [1, 1]]),
-        ([[[0.25], [0.75]], [[0.5], [1.0]]], "probabilities", [[0, 1], [0, 1]]),
-        ([[0.25, 0.75], [0.5, 1.0]], "probabilities", [[0, 1], [0, 1]]),
-        ([[2, 0], [1, 1]], "mask", [[2, 0], [1, 1]]),
-        ([[[2], [0]], [[1], [1]]], "mask", [[2, 0], [1, 1]]),
+        (np.eye(3)[[[0, 2], [1, 1]]], "probabilities", [[0, 2], [1, 1]], False),
+        (np.moveaxis(np.eye(3)[[[0, 2], [1, 1]]], -1, 0), "probabilities", [[0, 2], [1, 1]], True),
+        ([[[0.25], [0.75]], [[0.5], [1.0]]], "probabilities", [[0, 1], [0, 1]], False),
+        ([[[0.25, 0.75], [0.5, 1.0]]], "probabilities", [[0, 1], [0, 1]], True),
+        ([[0.25, 0.75], [0.5, 1.0]], "probabilities", [[0, 1], [0, 1]], False),
+        ([[2, 0], [1, 1]], "mask", [[2, 0], [1, 1]], False),
+        ([[[2], [0]], [[1], [1]]], "mask", [[2, 0], [1, 1]], False),
+        ([[[2, 0], [1, 1]]], "mask", [[2, 0], [1, 1]], True),
     ],
 )
-def test_a_mask_is_the_class_of_every_pixel(array, role, mask):
+def test_a_mask_is_the_class_of_every_pixel(array, role, mask, first):
     batch = np.asarray(array)[np.newaxis]
     labels = ("a", "b", "c") if 3 in batch.shape else ()
-    (found,) = only(batch, "segmentation", batch.shape[1:], role=role, labels=labels)
+    (found,) = only(batch, "segmentation", batch.shape[1:], role=role, labels=labels, classes_first=first)
     assert found.mask.tolist() == mask
 
 

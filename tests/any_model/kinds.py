@@ -378,6 +378,41 @@ def onnx_segmentation():
     return Kind(model, images, answers, "segmentation", {"labels": ["ground", "thing"]}, ("ground", "thing"))
 
 
+def colour_images():
+    """Return images with their colours first, as PyTorch has them, that scale to 0–1."""
+    return (np.random.default_rng(7).integers(0, 256, (3, 3, 8, 12)) / 255).astype(np.float32)
+
+
+def segmented(last, type, answers, sides=("height", "width")):
+    """Return a segmentation by a convolution of one pixel, colours and classes first, with some last operators."""
+    weights = np.random.default_rng(6).normal(size=(4, 3, 1, 1)).astype(np.float32)
+    nodes = [("Conv", ["x", "w"], ["m" if last else "mask"], {}), *last]
+    outputs = [("mask", type, ["n", 1 if type == "INT64" else 4, *sides])]
+    model = graph(nodes, [("x", "FLOAT", ["n", 3, *sides])], outputs, [("w", weights)])
+    scores = np.einsum("nchw,kc->nkhw", colour_images(), weights[:, :, 0, 0])
+    labels = ("sky", "road", "tree", "car")
+    return Kind(model, colour_images(), {"mask": answers(scores)}, "segmentation", {"labels": labels}, labels)
+
+
+@kind()
+def onnx_segmentation_classes_first():
+    """Logits, as networks such as U-Net end in PyTorch."""
+    return segmented([], "FLOAT", softmax)
+
+
+@kind()
+def onnx_segmentation_classes_first_softmax():
+    """Of images of one size, so that it takes PNG and JPEG."""
+    return segmented([("Softmax", ["m"], ["mask"], {"axis": 1})], "FLOAT", softmax, (8, 12))
+
+
+@kind()
+def onnx_segmentation_mask_first():
+    """The class of each pixel, with an axis of one channel."""
+    steps = [("ArgMax", ["m"], ["mask"], {"axis": 1, "keepdims": 1})]
+    return segmented(steps, "INT64", lambda scores: scores.argmax(axis=1)[:, np.newaxis])
+
+
 @kind()
 def onnx_zipmap():
     from skl2onnx import to_onnx

@@ -28,6 +28,10 @@ def test_a_kind_answers_as_its_own_framework_does(make, tmp_path):
     card = (version.path / "README.md").read_text()
     assert "curl" in card and all(f"`{spec.name}`" in card for spec in (*signature.inputs, *signature.outputs))
     assert "curl" in version._repr_html_()
+    framework = version.manifest.framework  # the packages of others say nothing of it
+    assert ("keras" in version.manifest.versions) == (framework == "keras")
+    assert ("scikit-learn" in version.manifest.versions) == (framework == "scikit-learn")
+    assert framework not in ("xgboost", "lightgbm") or framework in " ".join(version.manifest.versions)
 
 
 def test_there_are_at_least_25_kinds():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 
@@ -126,7 +127,8 @@ def test_each_task_has_its_metric(store, name):
 )
 def test_a_mask_is_measured_as_it_is_answered(answers, role, labels):
     array = np.asarray(answers)
-    spec = OutputSpec("y", "segmentation", array.shape[1:], role=role, labels=tuple(labels))
+    first = array.ndim == 4 and array.shape[1] == 3
+    spec = OutputSpec("y", "segmentation", array.shape[1:], role=role, labels=tuple(labels), classes_first=first)
     truth = np.array([[[0, 2], [1, 1]]] if "c" in labels else [[[0, 1], [1, 0]]])
     found = metrics_of(array, truth, spec)
     assert found == {"test_accuracy": 1.0, "test_iou": 1.0}
@@ -218,6 +220,8 @@ def test_code_is_loaded_only_where_its_digest_is_trusted(store):
     assert refused.returncode != 0 and "it is not trusted" in refused.stderr and version.digest in refused.stderr
     done = subprocess.run([*base, version.digest], capture_output=True, text=True, check=True)
     assert np.allclose(json.loads(done.stdout), made.model.predict(np.ones((1, 4))))
+    told = {**os.environ, "MLOPS_LAB_TRUST": f"{'0' * 64},{version.digest.upper()}"}
+    assert subprocess.run(base, env=told, capture_output=True, text=True, check=True).stdout == done.stdout
     (version.path / "model.py").write_text("raise SystemExit('it ran')")
     changed = subprocess.run([*base, version.digest], capture_output=True, text=True)
     assert "not the file that was published" in changed.stderr
@@ -261,13 +265,16 @@ def test_a_version_that_does_not_load_is_never_published(store, monkeypatch):
     assert store.names() == []
 
 
-def test_the_run_of_a_forest_is_published(store, digits):
+@pytest.mark.parametrize("kind", ["forest", "support vectors"])
+def test_the_run_of_any_classifier_is_published(store, digits, kind):
     from sklearn.ensemble import RandomForestClassifier
+    from sklearn.svm import SVC
 
     from mlops_lab import train
 
-    run = train.fit_sklearn(digits, RandomForestClassifier(10, random_state=0))
-    version = store.publish(run, "forest")
+    # The second has no predict_proba.
+    run = train.fit_sklearn(digits, RandomForestClassifier(10, random_state=0) if kind == "forest" else SVC())
+    version = store.publish(run, "mine")
     assert version.manifest.engine == "onnx" and version.manifest.metrics["test_accuracy"] > 0.8
     assert dataclasses.replace(version.manifest.input, name="image") == digits.input
 

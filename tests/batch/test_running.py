@@ -100,6 +100,9 @@ def test_a_folder_of_images(load, tmp_path, client, pixels):
         (folder / f"{place:02}.PNG").write_bytes(encode_png(one))
     (folder / "03.PNG").write_bytes(b"no image")
     (folder / "notes.txt").write_text("not an image", encoding="utf-8")
+    (folder / "._00.PNG").write_bytes(b"what macOS writes beside an image")
+    (folder / ".ipynb_checkpoints").mkdir()
+    (folder / ".ipynb_checkpoints" / "00-checkpoint.PNG").write_bytes(encode_png(pixels[0]))
     report = batch.predict(load, tmp_path / "images", tmp_path / "out.npz")
     table = read(tmp_path / "out.npz")
     assert table["file"].tolist() == [f"deep/{place:02}.PNG" for place in range(20)]

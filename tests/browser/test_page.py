@@ -130,6 +130,13 @@ def test_a_drawn_three_is_read(page):
     assert page.evaluate(ink) is False
 
 
+def test_a_seven_is_read_that_looks_like_those_of_the_data(page):
+    choose(page, "digits", "8×8")
+    assert "sevens of its training data have a bar" in page.inner_text("#takes")
+    draw(page, [(80, 60), (200, 60), (120, 230)], [(105, 145), (185, 145)])
+    assert verdict(page, "^7, ").startswith("7, ")
+
+
 def test_a_photo_on_white_is_inverted_on_demand(page):
     photo = np.full((60, 40), 255, np.uint8)
     photo[20:40, 10:30] = 0

@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pytest
 
 from mlops_lab import data
 from mlops_lab.image import encode_png
@@ -64,13 +65,69 @@ def test_an_image_of_ones_own(opened):
     book.image(cell, "upload")
 
 
-def test_a_training_is_stopped(opened):
-    config = "train.TrainConfig(epochs=200)"
-    book = opened([SET_UP, f"live = widgets.training(dataset.limited(5000), {config})\nlive"])
+OWN = """
+import numpy as np
+import pandas as pd
+from sklearn.datasets import load_iris
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from mlops_lab import serve, store, widgets
+
+iris = load_iris()
+models = store.ModelStore("own-models")
+table = pd.DataFrame(iris.data, columns=iris.feature_names)
+flowers = GaussianNB().fit(iris.data, iris.target_names[iris.target])
+models.publish(flowers, "iris", examples=table)
+texts, marks = ["a good film", "very good", "a bad film", "very bad"], ["good", "good", "bad", "bad"]
+models.publish(make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, marks), "reviews", examples=texts)
+server = serve.start(models, name="own")
+"""
+
+
+@pytest.mark.parametrize("jupyter", ["lab", "lab-dark"], indirect=True)
+def test_a_model_of_ones_own_is_asked(opened):
+    book = opened([OWN, 'form = widgets.ask(server, "iris")\nform', 'review = widgets.ask(server, "reviews")\nreview'])
     book.run_all()
+    cell = book.cell('ask(server, "iris")')
+    for name, value in (("sepal length (cm)", 5.1), ("sepal width (cm)", 3.5), ("petal length (cm)", 1.4)):
+        field = cell.get_by_label(name)
+        field.fill(str(value))
+        field.press("Tab")
+    cell.get_by_role("button", name="Send").click()
+    cell.locator(".lab-result").get_by_text("setosa").first.wait_for()
+    cell.get_by_role("tab", name="as curl").click()
+    cell.get_by_text(re.compile(r"^curl .*\[\[5\.1, 3\.5, 1\.4, 0\.0\]\]", re.DOTALL)).wait_for()
+    book.image(cell, "ask", ("lab", "lab-dark"))
+    cell = book.cell('ask(server, "reviews")')
+    cell.get_by_placeholder("Some text").fill("a good one")
+    cell.get_by_placeholder("Some text").press("Tab")
+    cell.get_by_role("button", name="Send").click()
+    cell.locator(".lab-result").get_by_text("good").first.wait_for()
+
+
+def test_a_training_ends_and_one_is_stopped(opened):
+    config = "train.TrainConfig(epochs=200)"
+    in_cell = "run = train.fit(dataset.limited(2000), train.TrainConfig(epochs=1))\nrun"
+    book = opened([SET_UP, in_cell, f"live = widgets.training(dataset.limited(5000), {config})\nlive"])
+    book.run_all()
+    cell = book.cell("train.fit(")
+    cell.get_by_role("img", name=re.compile("Accuracy and loss by epoch")).wait_for()
+    bar = cell.locator(".jp-OutputArea").first.inner_text()
+    assert "1/1" in bar and "validation" in bar and "-:--" not in bar
     cell = book.cell("widgets.training")
     cell.get_by_role("button", name="Start").click()
     cell.get_by_text(re.compile(r"\d+ epochs, best")).wait_for()
     cell.get_by_role("button", name="Stop").click()
     cell.get_by_text("the model has the weights of epoch").wait_for()
-    book.image(cell, "training")
+    book.image(cell, "training", ("lab", "lab-dark"))
+    plot = cell.get_by_role("img", name=re.compile("Accuracy by epoch"))
+    colours = "(node) => [getComputedStyle(node.querySelector('text')).fill, getComputedStyle(document.body).color]"
+    ink, theme = (shade(colour) for colour in plot.evaluate(colours))
+    assert (ink > 128) == (theme > 128) == ("dark" in book.place)
+
+
+def shade(colour):
+    """Return how light a colour of CSS is, 0–255."""
+    return float(np.mean([float(part) for part in re.findall(r"[\d.]+", colour)[:3]]))

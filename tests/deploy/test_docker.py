@@ -13,17 +13,21 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from mlops_lab import data, deploy, serve
 from mlops_lab.deploy import docker
-from mlops_lab.errors import LabError, WrongUsage
+from mlops_lab.deploy.packages import lock_requirements
+from mlops_lab.errors import LabError, UnsafeFile, WrongUsage
 from mlops_lab.image import encode_png
 from mlops_lab.serve.ports import bind
 from mlops_lab.store import ModelStore
+from mlops_lab.store import version as store_version
 
 ROOT = Path(__file__).parents[2]
 with_engine = pytest.mark.docker
@@ -185,8 +189,39 @@ def test_scikit_learn_where_there_is_no_onnx():
 
 
 def test_an_engine_that_no_image_has():
-    with pytest.raises(WrongUsage, match="python"):
-        deploy.files(deploy.Spec("digits", 1, ROOT / "models", "python", "digits:1"), "docker")
+    with pytest.raises(WrongUsage, match="ray"):
+        deploy.files(deploy.Spec("digits", 1, ROOT / "models", "ray", "digits:1"), "docker")
+
+
+def threads(inputs):
+    """Answer the sum of each row, and the number of thread pools, which needs a package that no lock has."""
+    return inputs.sum(axis=1) + 0 * len(threadpool_info())
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory):
+    """A version that is code."""
+    store = ModelStore(tmp_path_factory.mktemp("code") / "models")
+    return store, store.publish(threads, "sums", examples=np.ones((3, 4), np.float32))
+
+
+def test_a_model_that_is_code_brings_its_packages_and_the_trust_in_it(code, monkeypatch):
+    store, version = code
+    monkeypatch.setattr(store_version, "_published_here", set())  # as in another process than the one that published it
+    with pytest.raises(UnsafeFile, match=f"--trust {version.digest}"):
+        deploy.files(deploy.make_spec(store.root, "sums"), "docker")
+    files = deploy.files(deploy.make_spec(store.root, "sums", trusted=[version.digest]), "docker")
+    assert files["requirements-app.txt"] == f"threadpoolctl=={metadata.version('threadpoolctl')}\n"  # numpy is locked
+    assert "--no-cache-dir --no-deps -r requirements-app.txt" in files["Dockerfile"]
+    assert f"\nENV MLOPS_LAB_TRUST={version.digest}\n" in files["Dockerfile"]
+    assert "MLOPS_LAB_TRUST" not in deploy.files(deploy.make_spec(ROOT / "models", "clothes"), "docker")["Dockerfile"]
+
+
+def test_requirements_beside_code_that_are_not_installed_here_are_left_to_pip():
+    text = "# a note\n\nNumPy==1.0\nflask>=3\nnowhere-installed[x]>=1.0  # why\n"
+    assert lock_requirements(text, "numpy==2.1\nflask==3.1") == ("nowhere-installed[x]>=1.0  # why\n", True)
+    (pin,) = lock_requirements(f"threadpoolctl=={metadata.version('threadpoolctl')}", "")[0].splitlines()
+    assert pin == f"threadpoolctl=={metadata.version('threadpoolctl')}"
 
 
 def test_the_locks_agree_with_the_lab():
@@ -233,6 +268,20 @@ def test_the_image_is_small(image):
     )
     print(f"{(size - base) / 1e6:.0f} MB above the base")
     assert size - base < 300e6
+
+
+@with_engine
+def test_a_container_answers_for_a_model_that_is_code(code, image, tmp_path):  # after the other, whose layers it shares
+    store, version = code
+    spec = deploy.make_spec(
+        store.root, "sums", image="mlops-lab/sums:test", port=free_port(), trusted=(version.digest,)
+    )
+    docker.build(spec, deploy.files(spec, "docker"), tmp_path, network="host")
+    try:
+        (answer,) = serve.Client(docker.start(spec)).predict("sums", "v1", [[1, 2, 3, 4]])
+        assert answer.value == 10
+    finally:
+        subprocess.run(["docker", "rm", "--force", docker.container(spec)], capture_output=True, check=False)
 
 
 @with_engine

@@ -11,6 +11,8 @@ from mlops_lab import deploy
 from mlops_lab.deploy import ray_front
 from mlops_lab.deploy.ray_front import Replicas
 from mlops_lab.errors import WrongUsage
+from mlops_lab.serve import Batching
+from mlops_lab.serve.core.batching import BatchingEngine
 
 
 @pytest.fixture
@@ -69,3 +71,15 @@ def test_the_deadline_of_the_server_is_that_of_the_replicas(monkeypatch, shared_
     )
     ray_front.serve_model(shared_models.root, "digits", limits={"request_seconds": 30.0})
     assert found == {"server": 30.0, "replicas": 30.0}
+
+
+def test_batches_are_joined_before_ray(monkeypatch, shared_models):
+    found = {}
+    monkeypatch.setattr(ray_front, "Deployments", lambda *_: SimpleNamespace(wrap=lambda predictor: predictor))
+    monkeypatch.setattr(ray_front, "connect", lambda address: None)
+    monkeypatch.setattr(ray_front, "import_ray", lambda: SimpleNamespace(shutdown=lambda: None))
+    monkeypatch.setattr(ray_front, "run", lambda settings, *say: found.update(registry=settings.models))
+    ray_front.serve_model(shared_models.root, "digits", batching=Batching(4))
+    assert isinstance(found["registry"].get("digits").engine, BatchingEngine)
+    ray_front.serve_model(shared_models.root, "digits")
+    assert not isinstance(found["registry"].get("digits").engine, BatchingEngine)

@@ -19,6 +19,7 @@ CORPORA = {id: answers for stage in STAGES for id, answers in importlib.import_m
 RIGHT = [(id, place) for id, answers in CORPORA.items() for place in range(len(answers.right))]
 WRONG = [(id, place) for id, answers in CORPORA.items() for place in range(len(answers.wrong))]
 SECRET = b"a secret of the tests"
+SERVERS = ("serve", "deploy-2", "grade-1", "grade-3", "grade-5")
 KERAS = {"train-1", "train-2", "train-4", "store-1", "store-2"}
 
 
@@ -27,7 +28,7 @@ def slow_where_a_server_starts(cases):
 
 
 def marks(id):
-    return pytest.mark.tensorflow if id in KERAS else pytest.mark.slow if id.startswith(("serve", "deploy-2")) else ()
+    return pytest.mark.tensorflow if id in KERAS else pytest.mark.slow if id.startswith(SERVERS) else ()
 
 
 def graded(id, answer, folder, check=""):

@@ -80,6 +80,19 @@ def opens(url, data):
     with urlopen(Request(url + "/a?b", data=data), timeout=10) as answer:
         return answer.status, answer.headers["Content-Type"], answer.read()
 
+def passes_on(action):
+    images = np.ones(3)
+    action(images)
+    return images
+
+def writes_on(action):
+    images = action()
+    try:
+        images[0] = 1
+    except ValueError:
+        return "cannot be written"
+    return "written"
+
 def leaves():
     import os
     os._exit(0)
@@ -149,6 +162,23 @@ def test_functions_of_the_check_are_called_back(answer):
 
     assert answer.asks(action, 2) == [None, 1, 7]
     assert seen == [(0, None), (1, None), (None, 7)]
+
+
+def test_what_a_function_of_the_check_changes_is_changed_for_the_student(answer):
+    def action(images):
+        images *= 3
+
+    assert answer.passes_on(action).tolist() == [3, 3, 3]
+
+
+@pytest.mark.parametrize(("writeable", "said"), [(True, "written"), (False, "cannot be written")])
+def test_an_array_that_cannot_be_written_crosses_as_one(answer, writeable, said):
+    def action():
+        images = np.zeros(3)
+        images.flags.writeable = writeable
+        return images
+
+    assert answer.writes_on(action) == said
 
 
 def test_several_threads_call_back_at_the_same_time(answer):

@@ -188,6 +188,22 @@ def questions(digits, two_versions):
     return [(encode_png(images[place]), int(labels[place])) for place in right]
 
 
+def environment(**more):
+    """Return the environment of a program that finds this project and Ray's commands."""
+    return os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        **more,
+    }
+
+
+@pytest.fixture
+def programs(tmp_path):
+    programs = Programs(tmp_path, environment())
+    yield programs
+    programs.stop_all()
+
+
 @pytest.fixture(scope="session")
 def cluster(two_versions, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cluster")
@@ -196,12 +212,7 @@ def cluster(two_versions, tmp_path_factory):
     # One replica on each node, so that both nodes are needed and either is enough.
     settings |= {"port": 0, "replicas": {"number": 2, "cpus": 0.1, "per_machine": 1}}
     (folder / "settings.json").write_text(json.dumps(settings))
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-        "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
-    }
-    start = Programs(folder, environment)
+    start = Programs(folder, environment(RAY_AUTH_TOKEN_PATH=str(folder / "token")))
     try:
         yield Cluster(two_versions, start)
     finally:

@@ -341,6 +341,8 @@ def test_hooks_receive_every_task(client):
 
 
 def test_metrics_count_classes_and_no_numbers(client):
+    for name in ("spam", "odd", "price"):
+        assert ask(client, name, CASES[name][0]).status_code == 200
     text = client.get("/metrics").text
     assert 'mlops_lab_predictions_total{class="spam",model="spam",version="v1"}' in text
     assert 'class="outlier",model="odd"' in text and 'model="price",version="v1",class' not in text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_lab.errors import WrongUsage
+from mlops_lab.errors import StoreError, WrongUsage
 from mlops_lab.store import compat
 from mlops_lab.store.compat import formats, keys, verdict
 
@@ -117,8 +117,21 @@ def test_a_damaged_file_is_a_report_and_no_crash(tmp_path, content):
     assert report.reasons and not report.safe
 
 
-def test_a_file_that_is_not_there_is_a_report(tmp_path):
-    assert "no file" in compat.check(tmp_path / "none.keras").reasons[0]
+def test_a_file_that_is_not_there_is_an_error_of_one_sentence(tmp_path):
+    with pytest.raises(StoreError, match=r"There is no file .*none\.keras\."):
+        compat.check(tmp_path / "none.keras")
+
+
+def test_what_must_not_be_loaded_is_said_before_whether_it_loads(tmp_path):
+    def hide_code(config):
+        config["config"]["layers"][1] |= {"class_name": "Lambda", "config": {"name": "spy", "function": {}}}
+
+    report = compat.check(changed(tmp_path, hide_code))
+    lines = str(report).splitlines()
+    assert lines[1].startswith("✗ not safe: ") and lines[1].endswith(", so do not load it")
+    assert report.hint == report.findings[0].hint and "load_model" not in report.hint
+    assert report._repr_html_().index("so do not load it") < report._repr_html_().index(f"with {report.target}")
+    assert "✓ loads" in str(compat.check(NEWEST)).splitlines()[1]
 
 
 def changed(tmp_path, change):

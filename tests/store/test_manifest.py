@@ -58,7 +58,7 @@ def test_it_says_what_the_design_asks_for(entry):
         "inputs", "outputs", "max_batch", "notes", "number_of_parameters", "trainable_parameters",
         "optimizer_parameters", "metrics", "training", "data", "seed", "created", "golden",
     } == entry.keys()  # fmt: skip
-    assert {"python", "numpy", "tensorflow", "keras"} >= entry["versions"].keys() >= {"python", "numpy"}
+    assert entry["versions"].keys() == {"python", "scikit-learn", "numpy"}  # of what it was made with, and no more
     assert all(len(file["sha256"]) == 64 and file["size"] > 0 for file in entry["files"].values())
     assert {"name", "shape", "dtype", "range", "preprocessing"} == entry["inputs"][0].keys()
     assert {"name", "task", "shape", "dtype", "role", "labels", "activation"} == entry["outputs"][0].keys()
@@ -130,6 +130,8 @@ def test_labels_and_classes_must_agree(first):
         ("outputs", {"activation": "relu"}),
         ("outputs", {"shape": [-1]}),
         ("outputs", {"dtype": "object"}),
+        ("outputs", {"classes_first": True}),
+        ("outputs", {"classes_first": "yes", "shape": [2, 8, 8]}),
     ],
 )
 def test_a_signature_that_no_model_has(entry, part, change):

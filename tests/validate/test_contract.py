@@ -90,6 +90,27 @@ def test_a_server_of_one_s_own_that_scales_the_pixels_wrongly(models, version):
     assert re.search(r"differ from the manifest's by up to 0\.\d+", outcome(report, "golden examples").message)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda body: body.pop("version"), "the answer of GET /models/digits/v1 lacks 'version'"),
+        (lambda body: body.update(labels=["a"]), "labels is ['a'], published as ['0', '1'"),
+    ],
+)
+def test_a_description_that_differs_is_told_in_words(models, version, change, words):
+    app = api(models.load("digits", 1))
+    described = app.view_functions["model_info"]
+
+    def changed():
+        body = described()
+        change(body)
+        return body
+
+    app.view_functions["model_info"] = changed
+    report = validate.check_contract(serve.start(app).url, version)
+    assert words in outcome(report, "described").message
+
+
 BREAKS = {
     "golden examples": lambda body: body["predictions"][0]["probabilities"].__setitem__(0, 0.2),
     "prediction": lambda body: body["predictions"][0].update(label="another"),

@@ -30,22 +30,28 @@ def values(outputs, truth, task):
         ("regression", SAID[:, None], TRUTH, {"r2": reference.r2_score(TRUTH, SAID), "bias": (SAID - TRUTH).mean()}),
         ("binary", SCORES, POSITIVE, {"roc auc": reference.roc_auc_score(POSITIVE, SCORES)}),
         ("binary", SCORES, POSITIVE, {"average precision": reference.average_precision_score(POSITIVE, SCORES)}),
-        ("binary", SCORES, POSITIVE, {"f1": reference.f1_score(POSITIVE, SCORES >= 0.5)}),
+        ("binary", SCORES, POSITIVE, {"f1": reference.f1_score(POSITIVE, SCORES > 0.5)}),
         (
             "binary",
             np.stack([1 - SCORES, SCORES], axis=1),
             POSITIVE,
-            {"recall": reference.recall_score(POSITIVE, SCORES >= 0.5)},
+            {"recall": reference.recall_score(POSITIVE, SCORES > 0.5)},
         ),
-        ("multilabel", MANY_SAID, MANY, {"macro f1": reference.f1_score(MANY, MANY_SAID >= 0.5, average="macro")}),
-        ("multilabel", MANY_SAID, MANY, {"micro f1": reference.f1_score(MANY, MANY_SAID >= 0.5, average="micro")}),
-        ("multilabel", MANY_SAID, MANY, {"exact match": reference.accuracy_score(MANY, MANY_SAID >= 0.5)}),
+        ("multilabel", MANY_SAID, MANY, {"macro f1": reference.f1_score(MANY, MANY_SAID > 0.5, average="macro")}),
+        ("multilabel", MANY_SAID, MANY, {"micro f1": reference.f1_score(MANY, MANY_SAID > 0.5, average="micro")}),
+        ("multilabel", MANY_SAID, MANY, {"exact match": reference.accuracy_score(MANY, MANY_SAID > 0.5)}),
         ("anomaly", SCORES, POSITIVE, {"roc auc": reference.roc_auc_score(POSITIVE, SCORES)}),
     ],
 )
 def test_figures_are_scikit_learns(task, outputs, truth, expected):
     found = values(outputs, truth, task)
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_probability_of_exactly_one_half_is_a_no_as_in_an_answer():
+    halves = np.array([0.5, 0.5, 0.75])
+    assert values(halves, np.array([0, 0, 1]), "binary")["accuracy"] == 1.0
+    assert values(halves[:, None], np.array([[0], [0], [1]]), "multilabel")["exact match"] == 1.0
 
 
 def test_masks():

@@ -40,7 +40,14 @@ def test_a_drawing_is_sent_and_answered(paper, told, predictors):
     hear(paper, {"kind": "drawing", "done": True}, LINE)
     assert paper.answer.request == "POST /models/light/v1"
     shown = text(paper.result.value)
-    for part in ("The model sees", "64 numbers", "shape 64", f"It says: {paper.answer[0]}", "✓ 200"):
+    assert "Most sevens of its training data have a bar" in shown
+    for part in (
+        "The model sees",
+        "64 numbers",
+        "shape 64",
+        f"It says: {paper.answer[0]}",
+        "✓ 200",
+    ):
         assert part in shown
     assert told == [{"text": str(paper.answer[0])}]
 

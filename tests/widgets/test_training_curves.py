@@ -18,7 +18,7 @@ def test_the_best_epoch_keeps_its_weights():
 def test_the_curves_have_a_text():
     live = widgets.training()
     live.record_epoch({"accuracy": 0.5, "val_accuracy": 0.4}, weights=None)
-    assert re.search('alt="Accuracy by epoch: 1 epoch, best validation accuracy 0.4000', live.curves.value)
+    assert re.search('aria-label="Accuracy by epoch: 1 epoch, best validation accuracy 0.4000', live.curves.value)
 
 
 def test_the_button_waits_for_a_run():

@@ -1,4 +1,4 @@
-"""Evidently's verdict on windows that benchmarks/drift.py exported: python judge.py WINDOWS.npz RESULT.json.
+"""Evidently's verdict on windows that benchmarks/drift.py wrote: python judge.py FOLDER DATASET …
 
 Its preset for data drift at its defaults: each column by the test that it picks, the data set when half of the columns
 have drifted. The share of drifted columns is kept too, so that a threshold can be calibrated on quiet windows.
@@ -17,8 +17,8 @@ from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataDriftPreset
 
 
-def main(windows: Path, result: Path) -> None:
-    """Judge every window, and go on where an earlier run was interrupted."""
+def judge(windows: Path, result: Path) -> None:
+    """Judge every window of a split, and go on where an earlier run was interrupted."""
     about = json.loads(windows.with_suffix(".json").read_text(encoding="utf-8"))
     arrays, columns = np.load(windows), about["columns"]
     definition = DataDefinition(numerical_columns=columns[:-1], categorical_columns=columns[-1:])
@@ -29,16 +29,23 @@ def main(windows: Path, result: Path) -> None:
 
     reference = dataset(arrays["reference"])
     rows = json.loads(result.read_text(encoding="utf-8")) if result.exists() else []
-    # In an order drawn by chance, so that what was judged before an interruption is a sample of all.
-    order = np.random.default_rng(0).permutation(len(about["windows"]))
-    for place in order[len(rows) :].tolist():
+    for place in range(len(rows), len(about["windows"])):
         started = time.perf_counter()
         found = Report([DataDriftPreset()]).run(dataset(arrays[f"window_{place}"]), reference).dict()
         drifted = next(one["value"] for one in found["metrics"] if "DriftedColumnsCount" in str(one))
         seconds = time.perf_counter() - started
         rows.append({**about["windows"][place], "share": float(drifted["share"]), "seconds": seconds})
-        result.write_text(json.dumps(rows), encoding="utf-8")
+        result.with_suffix(".tmp").write_text(json.dumps(rows), encoding="utf-8")
+        result.with_suffix(".tmp").replace(result)
+
+
+def main(folder: Path, datasets: list[str]) -> None:
+    """Judge the splits, one of each data set at a time."""
+    by_split = sorted(folder.glob("*.npz"), key=lambda path: path.stem.rpartition("-")[::-1])
+    for windows in by_split:
+        if windows.name.rpartition("-")[0] in datasets:
+            judge(windows, windows.with_suffix(".evidently.json"))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), sys.argv[2:])

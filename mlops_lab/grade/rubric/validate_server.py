@@ -157,7 +157,7 @@ BROKEN: dict[str, tuple[str, Callable[[], Play]]] = {
 }
 
 
-def _failure(answer: Answer, play: Play) -> str:
+def failure(answer: Answer, play: Play) -> str:
     """Return why the student's test fails a server; empty where it passes."""
     with answer.target.played(play) as url:
         done = answer.test_server.call(url)
@@ -172,7 +172,7 @@ def _failure(answer: Answer, play: Play) -> str:
 })  # fmt: skip
 def good_pass(answer: Answer, case: Case) -> None:
     for name, play, key in (("the lab's server", lab, "accused"), ("the course's api.py", reference, "reference")):
-        why = _failure(answer, play)
+        why = failure(answer, play)
         case.note(f"{name}: {why or 'passed'}")
         case.expect(
             not why,
@@ -199,7 +199,7 @@ def good_pass(answer: Answer, case: Case) -> None:
 def catches(answer: Answer, case: Case) -> None:
     missed = []
     for key, (what, make) in BROKEN.items():
-        why = _failure(answer, make())
+        why = failure(answer, make())
         case.note(f"the server that {what}: {why or 'not caught'}")
         if not why:
             missed.append(key)

@@ -48,10 +48,14 @@ def _publish(
     """Write a version over whatever stands there: also over what a submission brings."""
     size = [28, 28] if len(shape) == 3 else [8, 8]
     name = inside.name
+    taken = {"name": "image", "shape": shape, "dtype": "float32", "range": [0.0, high],
+             "preprocessing": {"kind": "image", "size": size, "mode": "grey"}}  # fmt: skip
+    given = {"name": "output_0", "task": "classification", "shape": [len(labels)], "dtype": "float32",
+             "role": "probabilities", "labels": labels}  # fmt: skip
+    # As the store writes them today; "input" and "labels" are what it wrote before a model could have several.
     manifest = {
-        "format": 1, "name": name, "version": version, "description": f"Classify images: {name}", "labels": labels,
-        "input": {"name": "image", "shape": shape, "dtype": "float32", "range": [0.0, high],
-                  "preprocessing": {"kind": "image", "size": size, "mode": "grey"}},
+        "format": 2, "name": name, "version": version, "description": f"Classify images: {name}", "inputs": [taken],
+        "outputs": [given], "input": taken, "labels": labels,
     }  # fmt: skip
     place = inside / str(version)
     try:

@@ -217,6 +217,11 @@ class SandboxProcess:
         return self._process.poll() is None
 
     @property
+    def memory(self) -> int:
+        """The bytes of memory that it and what it has started use now."""
+        return sum(self._used().values())
+
+    @property
     def output(self) -> str:
         """The last of what it printed."""
         return self._output.decode("utf-8", "replace")
@@ -270,8 +275,7 @@ class SandboxProcess:
     def _watch(self) -> None:
         """Look at memory and disk until it ends."""
         while not self._killed.wait(LOOK) and self.alive:
-            used = self._used()
-            if sum(used.values()) > self._sandbox.limits.memory:
+            if self.memory > self._sandbox.limits.memory:
                 self._stop("memory")
             elif size_of(self._sandbox.folder) - self._sandbox.brought > self._sandbox.limits.disk:
                 self._stop("disk")

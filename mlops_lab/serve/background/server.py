@@ -201,9 +201,9 @@ class ThreadServer(RunningServer):
         return self._http.thread.is_alive()
 
     def _begin(self) -> None:
-        self._http.start()
         if self._watcher is not None:
             self._watcher.start()
+        self._http.start()
 
     def _end(self) -> None:
         self._http.stop()

@@ -137,6 +137,8 @@ class Registry:
         self.store: ModelStore | None = None
         # Returns why changes on disk are not seen at present; whoever watches the store sets it.
         self.trouble: Callable[[], str] = lambda: ""
+        # The process whose thread watches the store, if one does.
+        self.watched_in = 0
 
     @classmethod
     def of(cls, models: Any, wrap: Callable[[Predictor], Predictor] | None = None) -> Registry:

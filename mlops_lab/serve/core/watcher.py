@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
+import weakref
 
 from mlops_lab import show
 from mlops_lab.serve.core.registry import Registry
@@ -12,6 +14,7 @@ from mlops_lab.serve.core.registry import Registry
 SECONDS = 1.0
 STUCK_SECONDS = 60.0  # loading a large version takes some time
 _log = logging.getLogger("mlops_lab.serve")
+_beginning = threading.Lock()
 
 
 class StoreWatcher:
@@ -34,7 +37,7 @@ class StoreWatcher:
     """
 
     def __init__(self, registry: Registry, seconds: float = SECONDS, stuck_seconds: float = STUCK_SECONDS) -> None:
-        self._registry = registry
+        self._registry = weakref.ref(registry)  # an application that is dropped takes its watcher with it
         self._seconds = seconds
         self._stuck_seconds = stuck_seconds
         self._looking_since = 0.0
@@ -44,14 +47,19 @@ class StoreWatcher:
 
     def start(self) -> None:
         """Begin to watch."""
-        self._registry.trouble = self.trouble
-        self._thread.start()
+        registry = self._registry()
+        if registry is not None:
+            registry.trouble, registry.watched_in = self.trouble, os.getpid()
+            self._thread.start()
 
     def stop(self) -> None:
         """Stop watching; a model that is just being loaded is finished first."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
+        registry = self._registry()
+        if registry is not None:
+            registry.watched_in = 0
 
     def trouble(self) -> str:
         """Return why changes on disk are not seen at present; nothing where they are."""
@@ -64,7 +72,7 @@ class StoreWatcher:
         return f"The last look at the store failed: {self._problem}" if self._problem else ""
 
     def _run(self) -> None:
-        while not self._ended.wait(self._seconds):
+        while not self._ended.wait(self._seconds) and self._registry() is not None:
             self._looking_since = time.monotonic()
             problem = self._look()
             self._looking_since = 0.0
@@ -74,12 +82,31 @@ class StoreWatcher:
 
     def _look(self) -> str:
         """Look at the store once; return what is wrong with it, or nothing."""
+        registry = self._registry()
         try:
-            if self._registry.refresh():
-                _log.info("the models changed: %s", self._registry.listing())
+            if registry is not None and registry.refresh():
+                _log.info("the models changed: %s", registry.listing())
         except BaseException as error:  # whatever it is, a model's code included: what is loaded goes on answering
             try:
                 return str(error) or type(error).__name__
             except Exception:  # of a class of somebody else's
                 return type(error).__name__
         return ""
+
+
+def watch(registry: Registry) -> None:
+    """Watch the store of a registry from now on, unless this process does so already.
+
+    For an application under a server of somebody else's, which starts no watcher. It is called at each request and not
+    when the application is made, for such a server may fork after that, and threads are not inherited.
+
+    Parameters
+    ----------
+    registry
+        What is to be kept in step with its store; without a store there is nothing to watch.
+    """
+    if registry.store is None or registry.watched_in == os.getpid():
+        return
+    with _beginning:
+        if registry.watched_in != os.getpid():
+            StoreWatcher(registry).start()

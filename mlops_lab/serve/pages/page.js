@@ -78,7 +78,8 @@ async function pickVersion() {
   paper.whole = Boolean(chain());
   const how = about.input?.preprocessing ?? {};
   showFields();
-  $("takes").textContent = [about.description, how.size && `Takes ${how.mode} images of ${sizeText()}.`]
+  const takes = how.size && `Takes ${how.mode} images of ${sizeText()}.`;
+  $("takes").textContent = [about.description, takes, about.data?.note]
     .filter(Boolean).map((text) => text.replace(/\.?$/, ".")).join(" ");
   showSamples();
   times = [];

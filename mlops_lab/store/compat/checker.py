@@ -7,6 +7,7 @@ and names the layer, the key and the remedy.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from dataclasses import dataclass, replace
@@ -72,12 +73,16 @@ class CompatReport:
 
     def __str__(self) -> str:
         by = f", written by {self.written_by}" if self.written_by else ""
-        lines = [f"{self.path}: {TITLES[self.format]}{by}"]
-        lines.append(self._state())
-        lines += [f"  · {reason}" for reason in self.reasons]
-        lines += [f"  → {self.hint}"] if self.hint else []
-        lines.append("✓ safe: nothing in it but a model" if self.safe else f"✗ not safe: {self.code}")
-        return "\n".join([*lines, *(f"  · {_located(finding)}" for finding in self.findings)])
+        loads = [self._state(), *(f"  · {reason}" for reason in self.reasons)]
+        loads += [f"  → {self.hint}"] if self.hint else []
+        safe = [self._safety(), *(f"  · {_located(finding)}" for finding in self.findings)]
+        # What must not be loaded is said before whether it could be.
+        return "\n".join([f"{self.path}: {TITLES[self.format]}{by}", *(loads + safe if self.safe else safe + loads)])
+
+    def _safety(self) -> str:
+        if self.safe:
+            return "✓ safe: nothing in it but a model"
+        return f"✗ not safe: {self.code}{', so do not load it' if self.runs_code else ''}"
 
     def _state(self) -> str:
         if self.loads:
@@ -89,12 +94,12 @@ class CompatReport:
         kind = "ok" if self.loads else "warning" if self.loads_without_compile else "error"
         words = "loads" if self.loads else "loads with compile=False" if self.loads_without_compile else "does not load"
         loads = show.state(kind, words)
-        safe = show.state("ok", "safe") if self.safe else show.state("error", f"not safe: {self.code}")
+        safe = show.state("ok", "safe") if self.safe else show.state("error", self._safety().removeprefix("✗ "))
+        verdicts = [(f"with {self.target}", show.Html(loads)), ("audit", show.Html(safe))]
         rows = [
             ("what it is", TITLES[self.format]),
             ("written by", self.written_by or "it does not say"),
-            (f"with {self.target}", show.Html(loads)),
-            ("audit", show.Html(safe)),
+            *(verdicts if self.safe else reversed(verdicts)),
             *(("", reason) for reason in (*self.reasons, *map(_located, self.findings))),
         ]
         return show.card(self.path, show.table([*rows, *([("do this", self.hint)] if self.hint else [])]))
@@ -122,6 +127,8 @@ def check(path: str | Path, target: str | None = None) -> CompatReport:
 
     Raises
     ------
+    StoreError
+        There is no such file.
     WrongUsage
         The target is not understood, or the path is of a file that is only a part of a model.
 
@@ -133,6 +140,8 @@ def check(path: str | Path, target: str | None = None) -> CompatReport:
     """
     wanted = keys.target(target)
     path, reader = Path(path), wanted.name
+    if not os.path.lexists(path):
+        raise StoreError(f"There is no file {path}.", "Look at the path.")
     if path.name == "saved_model.pb":
         raise WrongUsage(f"{path} is only a part of a SavedModel.", f"Give its folder: {path.parent}.")
     try:
@@ -143,11 +152,14 @@ def check(path: str | Path, target: str | None = None) -> CompatReport:
         file = ModelFile(path, "unknown")
         message = error.message if isinstance(error, LabError) else f"{path.name} cannot be read: {error}."
         found = Judgement(False, (message,), getattr(error, "hint", ""))
+    audited = _audit(path)
     written = ", ".join(f"{package}=={version}" for package, version in sorted(file.written_by.items()))
     loads, reasons, hint, without_compile = found
+    if audited["runs_code"]:  # nobody is to be helped to load it
+        hint = audited["findings"][0].hint
     without_compile = loads or without_compile
     kind = "keras_folder" if file.container == "folder" else file.format
-    return CompatReport(str(path), kind, written, reader, loads, without_compile, tuple(reasons), hint, **_audit(path))
+    return CompatReport(str(path), kind, written, reader, loads, without_compile, tuple(reasons), hint, **audited)
 
 
 def _audit(path: Path) -> dict[str, Any]:

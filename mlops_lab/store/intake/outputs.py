@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def output_spec(
 def _task(array: NDArray[Any], ending: Ending, labels: Sequence[str] | None) -> Task:
     """Return the most plausible task of an output of which the framework tells none."""
     width = array.shape[1] if array.ndim == 2 else 1
-    if array.ndim > 3:
+    if array.ndim > 3 or (array.ndim == 3 and array.dtype.kind in "iub" and labels):
         return "segmentation" if labels or ending.kind in ("softmax", "sigmoid") else "other"
     if array.dtype.kind != "f" or array.ndim > 2:
         return "other"
@@ -143,15 +144,37 @@ def _activation(name: str, array: NDArray[Any], ending: Ending, task: Task) -> t
 def _segmentation(
     name: str, array: NDArray[Any], shape: Any, ending: Ending, labels: Sequence[str] | None
 ) -> tuple[OutputSpec, list[str]]:
+    names = tuple(map(str, labels or ()))
     if array.dtype.kind != "f":
-        return OutputSpec(name, "segmentation", tuple(shape), array.dtype.name, "mask", tuple(labels or ())), []
-    number = 2 if shape[-1] == 1 else shape[-1]
-    names = tuple(map(str, labels)) if labels else tuple(map(str, range(number or 0)))
-    if len(names) != number:
+        first = array.ndim == 4 and array.shape[1] == 1 != array.shape[-1]
+        mask = OutputSpec(name, "segmentation", tuple(shape), array.dtype.name, "mask", names, classes_first=first)
+        return mask, []
+    axis = _class_axis(array, names)
+    pixels = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis]) if array.ndim > 3 else array.reshape(-1, 1)
+    number = 2 if pixels.shape[1] == 1 else pixels.shape[1]
+    if names and len(names) != number:
         message = f"The model answers {array.shape} to {len(array)} examples; there are {len(names)} labels."
-        raise WrongUsage(message, "The last axis is that of the classes, with one label for each.")
-    role, activation, notes = _activation(name, array, ending, "classification" if shape[-1] != 1 else "binary")
-    return OutputSpec(name, "segmentation", tuple(shape), array.dtype.name, role, names, activation), notes
+        raise WrongUsage(message, "The classes are the last axis, or the first of an example, with one label for each.")
+    names = names or tuple(map(str, range(number)))
+    alike: Task = "binary" if pixels.shape[1] == 1 else "classification"
+    # Of sigmoids, each of which stands for itself, the most probable one is the answer.
+    known = replace(ending, kind="probabilities") if ending.kind == "sigmoid" else ending
+    role, activation, notes = _activation(name, pixels, known, alike)
+    dtype = array.dtype.name
+    return OutputSpec(name, "segmentation", tuple(shape), dtype, role, names, activation, axis == 1), notes
+
+
+def _class_axis(array: NDArray[Any], labels: Sequence[str]) -> int:
+    """Return the axis of the classes of a batch of masks: the last one, or 1 where they come first, as in PyTorch.
+
+    It is the one that has as many classes as there are labels, along which probabilities sum to 1, and the shorter one.
+    """
+    if array.ndim < 4:
+        return -1
+    axes = sorted((-1, 1), key=lambda axis: array.shape[axis])
+    fitting = [axis for axis in axes if len(labels) in (array.shape[axis], 2 if array.shape[axis] == 1 else 0)] or axes
+    summed = [axis for axis in fitting if sums_to_one(np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis]))]
+    return (summed or fitting)[0]
 
 
 def sums_to_one(array: NDArray[Any]) -> bool:

@@ -1,6 +1,6 @@
 """Judge an ONNX file: standard operators, every weight inside the file, a graph that runs forwards.
 
-A model may define functions of its own, as PyTorch's exporter does: each is judged as a graph. ``onnx_cost`` bounds
+A model may define functions of its own, as PyTorch's exporter does: each is judged as a graph. ``onnx_graph`` bounds
 what a run can cost.
 """
 
@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from math import prod
 
 from mlops_lab.filetype import printable
-from mlops_lab.store.safety import allowed, onnx_cost
+from mlops_lab.store.safety import allowed
+from mlops_lab.store.safety.onnx_graph import cost
 from mlops_lab.store.safety.protobuf import Message
 from mlops_lab.store.safety.report import AuditFinding, AuditRefusal
 
@@ -38,7 +39,7 @@ def judge_onnx(data: bytes) -> list[AuditFinding]:
     for function in functions.values():
         _function(function, functions)
     _graph(graphs[0], frozenset(), 0, functions)
-    onnx_cost.judge(graphs[0], functions)
+    cost.judge(graphs[0], functions)
     return []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corpus.monitor_sources import ALARM, ESTIMATE, MEASURES, WATCH
+from corpus.monitor_sources import ALARM, ESTIMATE, MEASURES, QUEUED, RECORDER, WATCH
 from corpus_types import Answers, Wrong, edited
 
 QUANTILES = "np.quantile(reference, np.linspace(0, 1, bins + 1))"
@@ -21,7 +21,34 @@ def alarm(reference, window):
     return False
 """
 
+EACH = (
+    "with self.lock, self.database:\n                self.database.execute(",
+    "with sqlite3.connect(self.path) as database:\n                database.execute(",
+)
+OPENED = ("self.lost, self.lock = 0, threading.Lock()", "self.path, self.lost, self.lock = path, 0, threading.Lock()")
+FLASK = "__import__('flask').request.remote_addr"
+
 CORPUS = {
+    "monitor-1": Answers(
+        right=[RECORDER, QUEUED, edited(RECORDER, EACH, OPENED)],
+        wrong=[
+            Wrong(edited(RECORDER, ("path, check_same_thread=False", "path"), ("except Exception:", "except ZeroDivisionError:")), "monitor-1.threads", "threads"),
+            Wrong(edited(RECORDER, ("path, check_same_thread=False", "path")), "monitor-1.threads", "threads"),
+            Wrong(edited(RECORDER, ("with self.lock, self.database:\n                self", "with self.lock:\n                self")), "monitor-1.threads", "uncommitted"),
+            Wrong(edited(RECORDER, ("predictions", "log")), "monitor-1.threads", "table"),
+            Wrong(edited(RECORDER, ("event.predictor.version", "1")), "monitor-1.columns", "values"),
+            Wrong(edited(RECORDER, ("*map(float, figures)", "*[0.5] * 4")), "monitor-1.columns", "statistics"),
+            Wrong(edited(RECORDER, ("confidence REAL", "score REAL")), "monitor-1.columns", "columns"),
+            Wrong(edited(RECORDER, ("TEXT PRIMARY KEY", "TEXT"), (" ON CONFLICT DO NOTHING", "")), "monitor-1.once", "twice"),
+            Wrong(edited(RECORDER, (" ON CONFLICT DO NOTHING", ""), ("except Exception:", "except ZeroDivisionError:")), "monitor-1.once", "again"),
+            Wrong(edited(RECORDER, ("except Exception:", "except ZeroDivisionError:")), "monitor-1.full", "500"),
+            Wrong(edited(RECORDER, ("self.lost += 1", "pass")), "monitor-1.full", "uncounted"),
+            Wrong(edited(RECORDER, ("        if not found.rowcount:\n            raise KeyError(request_id)\n", "")), "monitor-1.feedback", "silent"),
+            Wrong(edited(RECORDER, ("WHERE request_id = ?", "WHERE request_id <> ?")), "monitor-1.feedback", "unnoted"),
+            Wrong(edited(RECORDER, ("brightest REAL", "image BLOB"), ("*map(float, figures)", "*map(float, figures[:3]), event.images[0].tobytes()")), "monitor-1.private", "image"),
+            Wrong(edited(RECORDER, ("truth TEXT", "truth TEXT, address TEXT"), ("?, NULL)", "?, NULL, ?)"), ("*map(float, figures))", f"*map(float, figures), {FLASK})")), "monitor-1.private", "address"),
+        ],
+    ),
     "monitor-2": Answers(
         right=[MEASURES, edited(MEASURES, ("return float(np.abs(below[0] - below[1]).max())", "from scipy.stats import ks_2samp\n    return ks_2samp(reference, current).statistic"))],
         wrong=[

@@ -1,6 +1,10 @@
 import errno
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -12,6 +16,28 @@ from mlops_lab.errors import StoreError
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.store.manifest import ModelManifest
+
+WSGI_SERVERS = {
+    "waitress": """
+import sys, waitress
+from mlops_lab.serve import create_app
+
+server = waitress.create_server(create_app(sys.argv[1]), host="127.0.0.1", port=0)
+print(server.effective_port, flush=True)
+server.run()
+""",
+    "one that forks": """
+import os, sys
+from wsgiref.simple_server import make_server
+from mlops_lab.serve import create_app
+
+server = make_server("127.0.0.1", 0, create_app(sys.argv[1]))  # the application is made before the fork
+print(server.server_port, flush=True)
+if os.fork() == 0:
+    server.serve_forever()
+os.wait()
+""",
+}
 
 
 @pytest.fixture
@@ -240,3 +266,47 @@ def test_a_version_that_failed_for_want_of_files_or_memory_is_tried_again(folder
     registry.refresh()
     assert registry.get("digits").version == 2
     assert registry.entry("digits").states()["v2"] == "ready"
+
+
+def test_a_store_that_nobody_serves_any_more_is_not_watched(folder):
+    registry = Registry.of(store.ModelStore(folder))
+    watcher = StoreWatcher(registry, 0.01)
+    watcher.start()
+    del registry
+    until(lambda: not watcher._thread.is_alive())
+
+
+def test_an_application_is_watched_once_and_predictors_are_not(folder, bright):
+    app = serve.create_app(folder)
+    registry = app.extensions["mlops_lab"].registry
+    assert registry.watched_in == 0  # a server that forks would lose the thread
+    for _ in range(2):
+        assert app.test_client().get("/healthz").status_code == 200
+        assert registry.watched_in == os.getpid()
+    loaded = serve.create_app([bright])
+    assert loaded.test_client().get("/healthz").status_code == 200
+    assert loaded.extensions["mlops_lab"].registry.watched_in == 0
+
+
+@pytest.mark.parametrize("server", WSGI_SERVERS)
+def test_another_wsgi_server_sees_promotions(folder, server):
+    """One that answers in the process that made the application, and one that forks after that, as gunicorn may."""
+    store.ModelStore(folder).promote("digits", 1)
+    command = [sys.executable, "-c", WSGI_SERVERS[server], folder]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        client = serve.Client(f"http://127.0.0.1:{int(process.stdout.readline())}")
+        image = np.zeros((8, 8), np.uint8)
+
+        def served():
+            return client.classify("digits", "production", image).response["version"]
+
+        assert served() == "v1"
+        publish_copy(folder, 2)
+        store.ModelStore(folder).promote("digits", 2)
+        until(lambda: served() == "v2")
+        store.ModelStore(folder).rollback("digits")
+        until(lambda: served() == "v1")
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()

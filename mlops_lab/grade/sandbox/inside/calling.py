@@ -110,6 +110,12 @@ class Caller:
 
             others = None if order["others"] is None else self.wire.decode(order["others"], self.unpack)
             return {"value": interrupt.run(function, arguments, order["before"], others)}
+        if "crowd" in order:
+            from mlops_lab.grade import crowd
+
+            given = self.wire.decode(order["crowd"], self.unpack)
+            found = crowd.run(function, arguments, given, order["threads"], order["pages"])
+            return {"value": {"dict": [[name, self.pack(value)] for name, value in found.items()]}}
         keywords = self.wire.decode(order["kwargs"], self.unpack)
         done = self.calls.observe(function, tuple(arguments), keywords)
         sys.stdout.flush()
@@ -141,6 +147,8 @@ class Caller:
             reply = self.channel.ask({**message, "kwargs": self.pack(keywords)})
             if "raise" in reply:
                 raise BUILTIN.get(reply["raise"], RuntimeError)(reply["text"])
+            for place, after in reply["after"].items():
+                self.wire.copy_back(arguments[int(place)], self.wire.decode(after, self.unpack))
             return self.wire.decode(reply["value"], self.unpack)
 
         return call_back

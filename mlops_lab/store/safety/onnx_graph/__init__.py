@@ -1,0 +1,1 @@
+"""What a run of an ONNX graph can cost at most: ``cost`` follows it, by a rule for each operator (``operators``)."""
