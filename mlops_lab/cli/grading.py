@@ -17,10 +17,14 @@ from mlops_lab.errors import WrongUsage
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--only", default="", help="Stages or exercises, with commas: serve,deploy or serve-2.")
 @click.option("--html", "page", type=click.Path(path_type=Path), help="Write the report as a page of HTML.")
-@click.option("--docker", is_flag=True, help="Build and run with Docker what the files describe.")
+@click.option(
+    "--docker",
+    is_flag=True,
+    help="Use Docker: build, run, ask and stop what the files describe; students' code runs in containers.",
+)
 @click.option("--secret", "secret_file", type=click.Path(path_type=Path), help="Draw held-out cases from this file.")
 @click.option("--rubric", type=click.Path(path_type=Path), help="A folder of exercises of your own.")
-@click.option("--sandbox", default="", help="bubblewrap or limits; by default the highest that holds here.")
+@click.option("--sandbox", default="", help="docker, bubblewrap or limits; by default the highest.")
 @click.option("--class", "root", type=click.Path(path_type=Path), help="Grade every folder of this one.")
 @click.option("--out", type=click.Path(path_type=Path), help="With --class: where the reports are written.")
 @click.option("--workers", default=0, type=click.IntRange(0), help="With --class: how many at a time.")

@@ -7,18 +7,21 @@ has the network, because it installs packages.
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mlops_lab.grade import patience
 from mlops_lab.grade.cases import Failed, NotGradable
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox.rungs import Limits
@@ -26,6 +29,7 @@ from mlops_lab.grade.sandbox.rungs import Limits
 BUILD_SECONDS = 300.0  # packages are installed meanwhile, TensorFlow among them
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+REMOVE_SECONDS = 300.0  # an engine that removes a large image meanwhile keeps everybody waiting
 KEPT = 64_000  # bytes of a command's output
 LABEL = "mlops-lab-grade"
 # What a web server that begins as root needs in order to become another user.
@@ -72,7 +76,7 @@ def command(*words: str, seconds: float = 60.0, environment: Mapping[str, str] |
 
     def read() -> None:
         with process.stdout as stream:  # type: ignore[union-attr]
-            while data := stream.read1(65536):  # type: ignore[attr-defined]
+            while data := os.read(stream.fileno(), 65536):
                 kept.extend(data)
                 del kept[:-KEPT]
 
@@ -128,14 +132,14 @@ class Engine:
         *options
             More words of ``docker build``.
         seconds
-            After which it is given up.
+            After which it is given up, on an idle machine.
 
         Raises
         ------
         Failed
             It cannot be built, with the last of what the build printed.
         """
-        image = f"{self.name}:{len(self._images)}"
+        image, seconds = f"{self.name}:{len(self._images)}", seconds * patience.factor()
         self._images.append(image)
         done = command("docker", "build", "--force-rm", "--label", self.label, "--tag", image, *options, str(folder),
                        seconds=seconds)  # fmt: skip
@@ -164,9 +168,9 @@ class Engine:
         for found in (mine, project):
             _remove(("ps", "--all", *found), ("rm", "--force", "--volumes"))
         _remove(("volume", "ls", *project), ("volume", "rm", "--force"))
-        command("docker", "network", "rm", self.name)
+        command("docker", "network", "rm", self.name, seconds=REMOVE_SECONDS)
         if self._images:
-            command("docker", "image", "rm", "--force", *self._images)
+            command("docker", "image", "rm", "--force", *self._images, seconds=REMOVE_SECONDS)
 
     def __enter__(self) -> Engine:
         return self
@@ -176,9 +180,9 @@ class Engine:
 
 
 def _remove(find: tuple[str, ...], remove: tuple[str, ...]) -> None:
-    found = command("docker", *find)
+    found = command("docker", *find, seconds=REMOVE_SECONDS)
     if found.status == 0 and found.output:
-        command("docker", *remove, *found.output.split(), seconds=120)
+        command("docker", *remove, *found.output.split(), seconds=REMOVE_SECONDS)
 
 
 def _last(text: str) -> str:
@@ -229,11 +233,11 @@ class Container:
         NotGradable
             The addresses of this engine's containers cannot be reached from here.
         """
-        ports, deadline, refused = list(dict.fromkeys(ports)), time.monotonic() + seconds, False
+        deadline = time.monotonic() + seconds * patience.factor()
+        ports, refused = list(dict.fromkeys(ports)), False
         while time.monotonic() < deadline:
             if not self.running:
-                log = self.log
-                raise Failed("The container ended.", hint="ended", received=log, figures={"last": _last(log)})
+                raise self._ended()
             for port in ports:
                 try:
                     socket.create_connection((self.address, port), timeout=1).close()
@@ -248,6 +252,20 @@ class Container:
         listed = ", ".join(map(str, ports))
         raise Failed("Nobody answers from outside of the container.", hint="unreached", received=self.log,
                      expected=f"a server at port {listed}", figures={"ports": listed})  # fmt: skip
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Where a request fails because the container has ended meanwhile, say that, with what it printed."""
+        try:
+            yield
+        except Failed as failed:
+            if failed.key not in ("unanswered", "late") or self.running:
+                raise
+            raise self._ended() from failed
+
+    def _ended(self) -> Failed:
+        log = self.log
+        return Failed("The container ended.", hint="ended", received=log, figures={"last": _last(log)})
 
     def healthy(self) -> bool | None:
         """Run its health check once, and return whether it is content; ``None`` where the image has none."""

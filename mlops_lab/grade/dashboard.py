@@ -11,7 +11,7 @@ from urllib.parse import quote
 from mlops_lab import show
 from mlops_lab.grade.exercises import Exercise
 from mlops_lab.grade.report import PAGE, Report
-from mlops_lab.grade.results import STATES, CheckResult, amount, badge
+from mlops_lab.grade.results import STATES, CheckResult, amount, badge, clip
 
 SHOWN = 12
 
@@ -92,7 +92,8 @@ def _cell(result: CheckResult | None) -> str:
 
 
 def _link(report: Report, name: str) -> show.Html:
-    return show.Html(f'<a href="{escape(quote(name + ".html"), quote=True)}">{escape(report.submission)}</a>')
+    href, whole = escape(quote(name + ".html"), quote=True), escape(report.submission, quote=True)
+    return show.Html(f'<a href="{href}" title="{whole}">{escape(clip(report.submission, 60))}</a>')
 
 
 def _legend() -> str:

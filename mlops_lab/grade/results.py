@@ -164,10 +164,13 @@ def gather(
     points = round(sum(part.points for part in parts), 6)
     first = next((part for part in parts if part.state not in ("passed", "skipped", "blocked")), None)
     first = first or next((part for part in parts if part.state == "blocked"), None)
+    state = _overall({part.state for part in parts}, points)
+    if state == "skipped":
+        first = first or next((part for part in parts if part.state == "skipped"), None)
     return CheckResult(
         id,
         title,
-        _overall({part.state for part in parts}, points),
+        state,
         points,
         sum(part.max_points for part in parts) if max_points is None else max_points,
         message or (first.summary if first else ""),

@@ -56,7 +56,9 @@ def run_exercise(exercise: Exercise, answer: Any, settings: Settings) -> CheckRe
     """Return the result of an exercise: each of its checks in order, those that come after a failed one blocked."""
     done: dict[str, CheckResult] = {}
     for check in _chosen(exercise, settings.only):
-        done[check.id] = _blocked(check, done) or run_check(check, answer, settings, exercise.section)
+        # What was not asked for is skipped in any case: nothing that failed before is the reason.
+        blocked = _blocked(check, done) if settings.docker or "docker" not in check.needs else None
+        done[check.id] = blocked or run_check(check, answer, settings, exercise.section)
     return gather(exercise.id, exercise.title, done.values(), max_points=exercise.max_points)
 
 

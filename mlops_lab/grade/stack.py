@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mlops_lab.grade import patience
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.containers import MEMORY, PROCESSES, RIGHTS, START_SECONDS, Container, Engine, command, docker
 from mlops_lab.grade.results import clip
@@ -79,7 +80,7 @@ class Stack:
         # Compose fills `${NAME}` in from its own environment, which is the grader's.
         bare = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME") or name[:7] == "DOCKER_"}
         words = (*program(), "--project-name", self._engine.name, "--file", str(path), "up", "--detach")
-        done = command(*words, seconds=UP_SECONDS, environment=bare)
+        done = command(*words, seconds=UP_SECONDS * patience.factor(), environment=bare)
         last = clip(done.output[-600:], 600)
         if done.status is None:
             raise Failed(f"Not everything was ready within {UP_SECONDS:.0f} s.", hint="not-ready", received=last)

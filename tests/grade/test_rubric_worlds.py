@@ -42,6 +42,16 @@ def test_an_answer_that_cannot_be_compared_is_wrong_and_breaks_no_check(id):
     assert "failed" in states and "error" not in states, str(result)
 
 
+def test_a_type_that_is_wrong_costs_its_own_check_only():
+    exercise = find("data-3")
+
+    def prepare(images):
+        return (images if images.ndim == 3 else images[np.newaxis])[..., np.newaxis] / 255
+
+    result = run_exercise(exercise, local_answer(exercise, prepare), Settings())
+    assert [part.state for part in result.parts] == ["failed", "passed", "passed"], str(result)
+
+
 @pytest.mark.parametrize("id", ["data-3", "data-6", "validate-3"])
 def test_rows_of_different_lengths_have_their_hint(id):
     exercise = find(id)

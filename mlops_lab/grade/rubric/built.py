@@ -22,9 +22,9 @@ MOST_WRONG = 5  # a model of one's own is not always right; an answer that does 
 
 HINTS = {
     **{key: hint for key, hint in ASKING.items() if key not in ("library", "no-start", "never-loaded")},
-    "build": Hint("The build stopped: {last}", "What is copied must be there, and what is installed must exist."),
+    "build": Hint('The build stopped with "{last}".', "What is copied must be there, and what is installed exist."),
     "build-late": Hint("The build took longer than {time:.0f} s.", "Something in it waits, or fetches very much."),
-    "ended": Hint("The container ended: {last}", "Inside there is only what you copied and installed."),
+    "ended": Hint('The container ended with "{last}".', "Inside there is only what you copied and installed."),
     "unreached": Hint(
         "Nobody listens at {ports}, as seen from outside of the container.",
         "It listens on the container's own loopback, or at another port than the one that EXPOSE names.",
@@ -64,7 +64,7 @@ def answers(server: Server, case: Case) -> None:
     """Ask a server about garments, and fail where too many of its answers are wrong."""
     images, labels = garments(case.rng, IMAGES, held_out=case.held_out)
     found = [place(classify(server, case, png(one), timeout=FIRST_SECONDS)) for one in images]
-    wrong = sum(one != label for one, label in zip(found, labels, strict=True))
+    wrong = sum(one != int(label) for one, label in zip(found, labels, strict=True))
     case.expect(wrong <= MOST_WRONG, "The labels are not those of the garments.", hint="wrong", wrong=wrong,
                 count=IMAGES, expected=f"at most {MOST_WRONG} wrong", received=wrong)  # fmt: skip
 

@@ -173,7 +173,8 @@ def runs(answer: Answer, case: Case) -> None:
     case.note("docker build --tag image .", "docker run --detach --name server image")
     container = engine.start(engine.build(folder))
     port = container.await_port(container.ports(), START_SECONDS)
-    built.answers(Server(f"http://{container.address}:{port}"), case)
+    with container.explaining():
+        built.answers(Server(f"http://{container.address}:{port}"), case)
     healthy = container.healthy()
     seconds, status = container.stop()
     case.note(f"docker stop --time {STOP_SECONDS:.0f} server", f"→ {seconds:.1f} s, exit status {status}")
