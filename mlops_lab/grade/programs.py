@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlops_lab.grade import patience
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.played import Play, PlayedServer, silent
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Sandbox
-from mlops_lab.grade.sandbox.tree import put
+from mlops_lab.grade.sandbox.tree import plain_files, put
+from mlops_lab.store.reading import read_below
 
 START = 5.0  # seconds beside the program's own
 MOST = 1_000_000  # bytes of what is told
+MOST_LEFT = 64_000_000  # bytes of the files that are left
 
 
 @dataclass(frozen=True)
@@ -85,14 +89,59 @@ def run(
     with tempfile.TemporaryDirectory(prefix="mlops-lab-") as folder, open(file, "rb") as source:
         for name, content in {**beside, file.name: source.read(MOST)}.items():
             put(Path(folder), Path(name), content)
-        with Sandbox(folder) as sandbox, closing(PlayedServer()) as server:
-            server.play = play
+        with Sandbox(folder) as sandbox:
             order = {
-                "program": "running", "file": file.name, "arguments": list(arguments), "place": place, "port": port,
-                "taken": taken, "seconds": seconds, "settings": dict(settings or {}), "interrupt_at": interrupt_at,
-                "inner": server.descriptor, "relay_in": relay_in,
+                "file": file.name, "arguments": list(arguments), "place": place, "port": port, "taken": taken,
+                "seconds": seconds, "settings": dict(settings or {}), "interrupt_at": interrupt_at,
+                "relay_in": relay_in,
             }  # fmt: skip
-            told, process = sandbox.ask(order, seconds + START, MOST, (server.descriptor,))
+            return _ended(sandbox, order, play)
+
+
+def leaves(
+    folder: Path, file: str, below: str, *, arguments: tuple[str, ...] = (), seconds: float = 60.0,
+    settings: Mapping[str, str] | None = None,
+) -> tuple[Ended, dict[str, bytes]]:  # fmt: skip
+    """Run a program of a folder once, in a copy, and return how it ended and the files that it left.
+
+    Parameters
+    ----------
+    folder
+        Where it stands. The files that are there below ``below`` already are not copied.
+    file
+        Its name.
+    below
+        The folder whose files are wanted, by their paths in it.
+    arguments, seconds, settings
+        As for :func:`run`.
+
+    Raises
+    ------
+    Failed
+        It cannot be run.
+    """
+    seconds *= patience.factor()
+    with Sandbox(folder) as sandbox:
+        shutil.rmtree(sandbox.folder / below, ignore_errors=True)  # nothing of the submission has run in this copy
+        ended = _ended(sandbox, {
+            "file": file, "arguments": list(arguments), "place": ".", "port": 0, "taken": False, "seconds": seconds,
+            "settings": dict(settings or {}), "interrupt_at": "", "relay_in": "",
+        })  # fmt: skip
+        left, found = MOST_LEFT, {}
+        for path in plain_files(sandbox.folder / below):
+            with suppress(OSError):
+                content = read_below(sandbox.folder, f"{below}/{path.as_posix()}", left)
+                left -= len(content)
+                found[path.as_posix()] = content
+    return ended, found
+
+
+def _ended(sandbox: Sandbox, order: Mapping[str, Any], play: Play = silent) -> Ended:
+    """Run a program in a sandbox, beside a server that answers as the check says, and return how it ended."""
+    with closing(PlayedServer()) as server:
+        server.play = play
+        whole = {"program": "running", "inner": server.descriptor, **order}
+        told, process = sandbox.ask(whole, order["seconds"] + START, MOST, (server.descriptor,))
     try:
         message = json.loads(told)
         status = message["status"]

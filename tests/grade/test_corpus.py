@@ -56,9 +56,10 @@ def test_wrong_answers_lose_points_with_their_hint(id, place, tmp_path):
     result = graded(id, wrong.answer, tmp_path, wrong.check)
     assert result.points < result.max_points, str(result)
     part = next(part for part in result.parts if part.id == wrong.check)
-    assert part.state in ("failed", "partial", "timeout"), str(result)
+    assert part.state in ("failed", "partial", "timeout", "not_gradable"), str(result)
     assert part.key == wrong.hint, str(result)
-    assert part.hint and "{" not in part.hint.replace("{...}", ""), part.hint
+    assert part.state == "not_gradable" or part.hint
+    assert "{" not in part.hint.replace("{...}", ""), part.hint
 
 
 @pytest.mark.slow

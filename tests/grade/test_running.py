@@ -3,7 +3,8 @@ import time
 import pytest
 
 from mlops_lab.grade import Exercise
-from mlops_lab.grade.running import Settings, run_exercise, unanswered
+from mlops_lab.grade.cases import Overtime
+from mlops_lab.grade.running import Settings, run_exercise, time_limit, unanswered
 from mlops_lab.grade.session import local_answer
 
 
@@ -144,3 +145,10 @@ def test_two_runs_that_disagree_are_flaky():
     result = run(moody, abs, secret=b"s")
     assert (result.state, result.points, len(calls)) == ("flaky", 0, 2)
     assert result.parts[0].message == "Two runs disagreed; one of them: Too slow."
+
+
+def test_a_limit_inside_of_another_leaves_the_outer_one_its_time():
+    with pytest.raises(Overtime), time_limit(0.3):
+        with time_limit(20):
+            pass
+        time.sleep(20)

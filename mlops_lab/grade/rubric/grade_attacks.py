@@ -33,6 +33,7 @@ exercise = Exercise("grade-3", "Attack, then defend", kind="file", names=("attac
 TWELVE, ENOUGH = 12, 8
 MEMORY = 50_000_000  # bytes more than before
 HEALTH, PAUSE, CROWD = 0.25, 2.0, 24  # seconds of an answer about health; seconds held back; requests at once
+CROWDED, LONGEST = 4, 8.0  # times as late as else that health may be among many; seconds held back at most
 HEALTHS = ("/healthz", "/readyz", ROUTE)
 
 
@@ -226,6 +227,8 @@ class Siege:
 
     def stand(self, what: str, one: Attack, right: tuple[int, ...]) -> tuple[str, dict[str, Any]]:
         """Attack once; return the key of what was wrong, or nothing, and its figures."""
+        if one.pause:  # long enough that whoever waits for it is seen, also on a machine that is slow just now
+            one = replace(one, pause=min(LONGEST, max(one.pause, 2 * self.limit)))
         before = self._memory()
         most = before
         waits: list[float] = []
@@ -246,7 +249,7 @@ class Siege:
         if taken > MEMORY:
             large = "megapixels" in what
             return "bomb" if large else "memory", {**figures, "wanted": f"at most {MEMORY / 1e6:.0f} MB more"}
-        if late > self.limit:
+        if late > self.limit * (CROWDED if one.times > 1 else 1):
             said = f"health after {late:.2f} s"
             return "health", {**figures, "said": said, "wanted": f"health within {self.limit:.2f} s"}
         return "" if status in right else "status", {**figures, "wanted": _named(right)}

@@ -14,7 +14,7 @@ from mlops_lab.grade.rubric import started
 from mlops_lab.grade.rubric.images import MATERIAL
 from mlops_lab.grade.rubric.shared import RAISES
 from mlops_lab.grade.rubric.validate_server import BROKEN, failure, reference
-from mlops_lab.grade.running import Settings, run_exercise
+from mlops_lab.grade.running import run_exercise
 
 exercise = Exercise("grade-1", "Read a report and repair", kind="folder", names=("repair",),
                     section="Notebook 8, section 1", hints={
@@ -62,35 +62,22 @@ def _own_programs(folder: Path | None) -> list[str]:
     return sorted(path.name for path in folder.glob("*.py")) if folder is not None else []
 
 
-def _expect_full(case: Case, result: CheckResult, key: str = "") -> None:
-    """Fail with what the check of an earlier notebook said first."""
-    for line in result.evidence[:6]:
-        case.note(line)
-    wrong = next((part for part in result.parts if part.max_points and not part.full and part.state != "blocked"), None)
-    wrong = wrong or next((part for part in result.parts if not part.full and part.state != "passed"), None)
-    if wrong is not None and not result.full:
-        case.fail(f"{wrong.id}: {wrong.message}", hint=key or "fault", id=wrong.id, why=wrong.message,
-                  advice=wrong.hint, expected=wrong.expected or "passed", received=wrong.received
-                  or wrong.state)  # fmt: skip
-
-
 def _run(answer: Answer, case: Case, id: str) -> CheckResult:
     """Run the checks of an exercise of notebook 4 against the repaired server."""
     models = {"clothes.onnx": (MATERIAL / "clothes.onnx").read_bytes()}
     with started.server(answer.path, models) as server:
-        return run_exercise(find(id), server, Settings(case.secret if case.held_out else None, step=3))
+        return run_exercise(find(id), server, started.settings(case))
 
 
-@exercise.check("describes", "GET describes the model: all of serve-1", points=1, held_out=1, timeout=120,
-                covers="what serve-1 holds out")  # fmt: skip
+@exercise.check("describes", "GET describes the model: all of serve-1", points=1, timeout=120)
 def describes(answer: Answer, case: Case) -> None:
-    _expect_full(case, _run(answer, case, "serve-1"))
+    started.expect_full(case, [_run(answer, case, "serve-1")], hint="fault")
 
 
 @exercise.check("answers", "POST answers as the model does: all of serve-2", points=1, held_out=20, timeout=180,
                 covers="what serve-2 holds out")  # fmt: skip
 def answers(answer: Answer, case: Case) -> None:
-    _expect_full(case, _run(answer, case, "serve-2"))
+    started.expect_full(case, [_run(answer, case, "serve-2")], hint="fault")
 
 
 @exercise.check("refuses", "Wrong requests are refused with a reason: all of serve-3", points=2, held_out=7,
@@ -101,7 +88,7 @@ def answers(answer: Answer, case: Case) -> None:
 def refuses(answer: Answer, case: Case) -> None:
     result = _run(answer, case, "serve-3")
     silenced = any(part.key == "200" for part in result.parts)
-    _expect_full(case, result, "silenced" if silenced else "")
+    started.expect_full(case, [result], hint="silenced" if silenced else "fault")
 
 
 @exercise.check("image", "The image serves others: all of deploy-1", points=1)
@@ -109,7 +96,8 @@ def image(answer: Answer, case: Case) -> None:
     path = answer.path / "Dockerfile" if answer.path is not None else None
     case.expect(path is not None and path.is_file() and not path.is_symlink(), "There is no Dockerfile.",
                 hint="missing", expected="Dockerfile")  # fmt: skip
-    _expect_full(case, run_exercise(find("deploy-1"), Answer(Here({}), ("Dockerfile",), path), Settings(step=3)))
+    found = run_exercise(find("deploy-1"), Answer(Here({}), ("Dockerfile",), path), started.settings(case))
+    started.expect_full(case, [found], hint="fault")
 
 
 @exercise.check("tests", "The test passes a right server, and fails four broken ones", points=2, timeout=120, hints={

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from mlops_lab.grade import patience
 from mlops_lab.grade.calls import Answer
-from mlops_lab.grade.cases import Failed
+from mlops_lab.grade.cases import Case, Failed
 from mlops_lab.grade.live import SandboxServer, gather
 from mlops_lab.grade.remote import RemoteTarget
+from mlops_lab.grade.results import CheckResult
+from mlops_lab.grade.running import Settings
 from mlops_lab.grade.sandbox import Sandbox
 from mlops_lab.grade.sandbox.tree import put
 from mlops_lab.store.reading import read_below
 
+UNTRIED = ("passed", "blocked", "skipped")  # states of a check without all its points that found nothing wrong
 MOST = 200_000  # bytes of a program
 
 
 @contextmanager
-def server(folder: Path | None, models: Mapping[str, bytes] | None = None) -> Iterator[SandboxServer]:
+def server(
+    folder: Path | None, models: Mapping[str, bytes] | None = None, *, always: bool = False
+) -> Iterator[SandboxServer]:
     """Give the running ``api.py`` of a folder, copied with what stands beside it.
 
     Parameters
@@ -29,6 +35,8 @@ def server(folder: Path | None, models: Mapping[str, bytes] | None = None) -> It
         Where it is.
     models
         Files that are put in ``models``, by their names, where the folder brings none.
+    always
+        Put them there in any case.
 
     Raises
     ------
@@ -39,7 +47,7 @@ def server(folder: Path | None, models: Mapping[str, bytes] | None = None) -> It
         raise Failed("There is no api.py.", hint="missing", expected="api.py", received="nothing")
     with tempfile.TemporaryDirectory(prefix="mlops-lab-") as gathered:
         gather(folder.resolve() / "api.py", Path(gathered))
-        if not os.path.lexists(Path(gathered, "models")):
+        if always or not os.path.lexists(Path(gathered, "models")):
             for name, content in (models or {}).items():
                 put(Path(gathered), Path("models", name), content)
         with Sandbox(gathered) as sandbox, closing(SandboxServer(sandbox, "api.py")) as started:
@@ -60,6 +68,49 @@ def functions(folder: Path | None, file: str, *names: str) -> Iterator[Answer]:
         raise Failed(f"There is no {file}.", hint="missing", expected=file, received="nothing")
     with RemoteTarget(folder, [(file, text)]) as target:
         yield Answer(target, names, folder / file)
+
+
+def settings(case: Case, student: Answer | None = None) -> Settings:
+    """Return how the checks of another exercise are run within one.
+
+    Parameters
+    ----------
+    case
+        Of the check that runs them.
+    student
+        What :func:`functions` gave, whose process is ended where a check takes too long.
+    """
+    stop = getattr(student.target, "kill", None) if student is not None else None
+    secret = case.secret if case.held_out else None
+    return Settings(secret, step=3, submission=case.submission, patience=patience.factor, stop=stop or _nothing)
+
+
+def _nothing() -> None:
+    """Leave it running: it is ended with its context."""
+
+
+def expect_full(case: Case, results: Sequence[CheckResult], *, hint: str, share: float = 0.0) -> None:
+    """Fail with what the checks of other exercises said first, where one of them is not full.
+
+    Parameters
+    ----------
+    case
+        Of the check that ran them.
+    results
+        What came of them. What could not be tried here is not held against the student.
+    hint
+        The key of a hint with places for ``id``, ``why`` and ``advice``.
+    share
+        The share of the points that is given all the same.
+    """
+    parts = [part for one in results for part in (one.parts or (one,))]
+    wrong = next((part for part in parts if not part.full and part.state not in UNTRIED), None)
+    if wrong is None:
+        return
+    case.note(*wrong.evidence[:6])
+    case.fail(f"{wrong.id}: {wrong.message}", hint=hint, id=wrong.id, why=wrong.message, advice=wrong.hint,
+              share=min(0.9, share), expected=wrong.expected or "passed",
+              received=wrong.received or wrong.state)  # fmt: skip
 
 
 def text_of(folder: Path | None, name: str) -> str:

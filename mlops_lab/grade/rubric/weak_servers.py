@@ -1,7 +1,7 @@
 """Ten servers that a request can bring down, each by one weakness, and the requests of grade-3 as they see them.
 
-They do what a careless ``api.py`` does up to the point where it would fall, and stop there: nothing here unfolds a large
-image, waits, or opens a file.
+They do what a careless ``api.py`` does up to the point where it would fall, and stop there: nothing here unfolds a
+large image, waits, or opens a file.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from corpus.capstone_sources import CAPSTONE, LEAKED, TRAIN
 from corpus.grade_sources import ATTACKS, CARD, CHECK, CHECK_IN_PAIRS, EVIDENCE, OTHER_CARD
-from corpus.serve_sources import HTTP_SERVER, REFERENCE, changed
+from corpus.serve_sources import HTTP_SERVER, REFERENCE, VARIANTS, changed
 from corpus_types import Answers, Wrong, edited
 
 from mlops_lab.grade.handout import CLASSMATE, files_of
@@ -52,12 +53,24 @@ def besieged(*pairs: tuple[str, str], attacks: str = ATTACKS) -> dict[str, str |
     return {**changed(*pairs), "attacks.py": attacks}
 
 
+def capstone(*pairs: tuple[str, str], **more: str | bytes) -> dict[str, str | bytes]:
+    files = {f"capstone/{name}": content for name, content in {**CAPSTONE, **more}.items()}
+    for old, new in pairs:
+        name = next(name for name, text in files.items() if isinstance(text, str) and old in text)
+        files[name] = str(files[name]).replace(old, new)
+    return files
+
+
 SHIRT = "| Shirt | 0.738 | 0.710 to 0.764 |\n"
 SEEN = "It has never seen a photograph in colour, a garment that is worn, or anything that is no garment."
 
 CORPUS = {
     "grade-1": Answers(
-        right=[repaired()],
+        right=[
+            repaired(),
+            repaired((GUARDED, ""), ("gunicorn==23.0.0", "waitress==3.0.2"), ('"gunicorn", "--bind", "0.0.0.0:5000"', '"waitress-serve", "--listen=*:5000"'),
+                     (NOT_CAUGHT[0], "    except ERRORS as error:\n        return {'error': str(error)}, 415\n")),
+        ],
         wrong=[
             Wrong({**ANEW, "repair/test_api.py": BY_STYLE * 3 + str(ANEW["repair/test_api.py"])}, "grade-1.lines", "rewritten"),
             Wrong({f"repair/{name}": content for name, content in files_of(CLASSMATE).items()}, "grade-1.lines", "untouched"),
@@ -90,7 +103,7 @@ CORPUS = {
         ],
     ),
     "grade-3": Answers(
-        right=[besieged()],
+        right=[besieged(), {**VARIANTS["FastAPI"], "attacks.py": ATTACKS + "attacks = tuple(reversed(attacks))\n"}],
         wrong=[
             Wrong(besieged(attacks=ONLY_JUNK), "grade-3.fall", "one-idea"),
             Wrong(besieged(attacks=ATTACKS + "attacks = attacks[:5] + attacks[:1] * 7\n"), "grade-3.twelve", "fewer"),
@@ -124,6 +137,26 @@ CORPUS = {
             Wrong({"README.md": CARD}, "grade-4.evidence", "no-evidence"),
             Wrong({**card(), "evidence/quality.json": '{"accuracy": [1], "classes": {"a": 1}}'}, "grade-4.evidence", "no-classes"),
             Wrong({**card(), "evidence/groups.json": '{"coverage": {"groups": [1]}, "b": 2}', "evidence/model.json": "[]"}, "grade-4.figures", "memory"),
+        ],
+    ),
+    "grade-5": Answers(
+        right=[capstone()],
+        wrong=[
+            Wrong(capstone(("Path(__file__).parent / 'models'", "Path('/home/ada/models')")), "grade-5.serve", "own-path"),
+            Wrong(capstone(**{"data/train.npz": LEAKED}), "grade-5.train", "leak"),
+            Wrong(capstone(("default_rng(version)", "default_rng(1)")), "grade-5.release", "renamed"),
+            Wrong(capstone(("import numpy as np  # trains", "import nothing_like_it")), "grade-5.train", "no-train"),
+            Wrong(capstone(("import numpy as np  # trains", "import nothing_like_it")), "grade-5.models", "no-model"),
+            Wrong(capstone(("target.mkdir(parents=True)", "raise SystemExit(0)")), "grade-5.train", "no-version"),
+            Wrong(capstone(("/ 255  # as in training", "/ -255")), "grade-5.serve", "wrong"),
+            Wrong(capstone(('data["images"][:20], data["labels"][:20]', 'data["images"][:5], data["labels"][:5]')), "grade-5.tests", "missed"),
+            Wrong(capstone(("assert right >= 0.8", "assert right > 1")), "grade-5.tests", "accused"),
+            Wrong(capstone(("python:3.11-slim", "python:latest")), "grade-5.files", "rule"),
+            Wrong(capstone(("found[name] * len(found) < RISK", "found[name] * len(found) < 0.9")), "grade-5.drift", "rule"),
+            Wrong(capstone(('            actions["switch"](before)\n', "            pass\n")), "grade-5.release", "rule"),
+            Wrong(capstone(('.glob("*/weights.npz")', '.glob("1/weights.npz")')), "grade-5.release", "not-served"),
+            Wrong(capstone(**{"capstone.json": "{}"}), "grade-5.whole", "form"),
+            Wrong(capstone(**{"data/heldout.npz": TRAIN[:50]}), "grade-5.whole", "form"),
         ],
     ),
 }  # fmt: skip
