@@ -35,13 +35,13 @@ serve: setup
 	$(BIN)/mlops-lab serve --port $(PORT)
 
 test-tensorflow: setup
-	$(BIN)/python -m pytest -q -m "tensorflow and not (browser or docker or ray or slow)"
+	$(BIN)/python -m pytest -q -m "tensorflow and not (browser or docker or ray or slow)" -n 2 --dist worksteal
 
 test-browser: setup
 	$(BIN)/python -m pytest -q -m "browser"
 
 test-slow: setup
-	$(BIN)/python -m pytest -q -m "slow and not (browser or docker or ray)" --timeout 1200 --durations 15
+	$(BIN)/python -m pytest -q -m "slow and not (browser or docker or ray)" -n 2 --dist loadfile --timeout 1200 --durations 25
 
 test-docker: setup
 	$(BIN)/python -m pytest -q -m "docker" --timeout 1200

@@ -8,6 +8,7 @@ import venv
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("MLOPS_LAB_VENVS", ROOT / ".venvs_cache"))
@@ -18,7 +19,13 @@ def python_with(name, *requirements, beside_ours=False):
 
     With ``beside_ours`` it also sees the packages of this environment, and the requirements come without theirs.
     """
-    folder = CACHE / name
+    CACHE.mkdir(exist_ok=True)
+    with FileLock(CACHE / f"{name}.lock"):  # tests that run beside each other ask for the same one
+        return _made(CACHE / name, requirements, beside_ours)
+
+
+def _made(folder, requirements, beside_ours):
+    name = folder.name
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     ready, wanted = folder / "ready", "\n".join([sys.version, *requirements])
     if ready.is_file() and ready.read_text(encoding="utf-8") == wanted:
