@@ -244,6 +244,7 @@ class _Shop:
         for place in range(0, len(drawn), BATCH):
             self._log.now = start + HOUR * place / len(drawn)
             seen += self._send(Split(drawn.images[place : place + BATCH], drawn.labels[place : place + BATCH]))
+        self._log.flush()  # what the loop looks at next is this hour, whole
         self._hour += 1
         served = Counter(one.version for one in seen if one.version is not None)
         hour = Hour(
