@@ -84,8 +84,11 @@ class OutputSpec:
         Raises
         ------
         ValueError
-            A task, role, activation, side or type is none that this library knows.
+            A task, role, activation, side or type is none that this library knows, or there is not a label for each
+            class.
         """
+        if not isinstance(entry["labels"], (list, tuple)):
+            raise ValueError(f"labels that are no list: {entry['labels']!r}")
         shape, labels = tuple(entry["shape"]), tuple(map(str, entry["labels"]))
         known = {"task": Task, "role": Role, "activation": Activation}
         for key, kinds in known.items():
@@ -96,6 +99,8 @@ class OutputSpec:
         if entry["dtype"] != TEXT and np.dtype(entry["dtype"]).kind not in "fiub":
             raise ValueError(f"an output of type {entry['dtype']!r}")
         task, role, activation = entry["task"], entry["role"], entry["activation"]
+        if task in ("classification", "multilabel") and shape and shape[-1] not in (None, len(labels)):
+            raise ValueError(f"{len(labels)} labels for {shape[-1]} classes")
         first = entry.get("classes_first", False)
         if type(first) is not bool or (first and len(shape) < 2):
             raise ValueError(f"an output of shape {shape} with classes_first {first!r}")

@@ -32,6 +32,7 @@ def test_settings_are_kept_and_the_spec_is_plain(tmp_path):
         "cpus": 1.0,
         "gpus": 0.0,
         "most": None,
+        "trusted": (),
     }
 
 

@@ -181,7 +181,8 @@ def test_the_client_that_asks_all_the_while_notices_a_failure(two, production):
 
 def deaf(store):
     """A server that has both versions, and will never hear that an alias has moved."""
-    return serve.start(serve.create_app(store).wsgi_app, name="production")
+    # Nobody keeps a registry in step with its store but who made it.
+    return serve.start(serve.create_app(serve.Registry.of(store)).wsgi_app, name="production")
 
 
 def test_production_that_does_not_switch_is_rolled_back(two, plan, staged, client_of):
