@@ -303,6 +303,25 @@ def test_strokes_are_taken_back_one_by_one(page):
     assert not page.is_visible("#result")
 
 
+def test_an_answer_that_comes_after_its_drawing_was_taken_back_is_not_shown(page):
+    held = []
+
+    def hold(route):
+        held.append(route) if route.request.method == "POST" else route.continue_()
+
+    page.route("**/models/*/*", hold)
+    draw(page, ONE)
+    for _ in range(200):
+        if not held:
+            page.wait_for_timeout(50)
+    page.click("#clear")
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    assert not page.is_visible("#result")
+    assert page.text_content("#verdict") == "Draw something, or choose a sample."
+
+
 def test_a_finger_draws(opened, server):
     page = opened(server.url, has_touch=True)
     page.wait_for_selector("#samples button")

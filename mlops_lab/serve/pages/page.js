@@ -173,7 +173,9 @@ async function send({ say }) {
   const response = await ask(path, { method: "POST", body: image, headers: { "Content-Type": kind } });
   const text = await response.text();
   const milliseconds = performance.now() - started;
-  if (about.path !== path) return; // and this answer is the old one's
+  // And this answer is the old one's, or that of a drawing which was taken back meanwhile.
+  const late = () => about.path !== path || (!values && paper.empty);
+  if (late()) return;
   $("json").textContent = pretty(text);
   if (given) showCommand(path, `-d '${given.replaceAll("'", "'\\''")}'`, kind);
   else showCurl(path, kind, image);
@@ -190,7 +192,7 @@ async function send({ say }) {
     else if (!given) await showSeen(path, kind, image);
   } else showLinks(answer.links);
   // A screen reader hears the end of a stroke, not every moment of it.
-  if (say) verdict(summary(answer));
+  if (say && !late()) verdict(summary(answer));
 }
 
 function summary({ predictions, answer }) {
