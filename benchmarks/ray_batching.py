@@ -25,6 +25,7 @@ VARIANTS = ("off", "off again", "ours", "ray")
 def serve(variant: str, fixed: float, row: float) -> None:
     """Be the server of a variant until SIGTERM."""
     os.environ["RAY_AUTH_MODE"] = "token"  # before Ray is imported
+    import threading
     import time
 
     from mlops_lab.deploy import ray_front
@@ -33,8 +34,13 @@ def serve(variant: str, fixed: float, row: float) -> None:
     class Dear(Replica):
         """A replica whose calls cost what those of a large network do."""
 
+        def __init__(self, load):
+            super().__init__(load)
+            self._device = threading.Lock()  # which computes one call at a time
+
         def predict(self, inputs):
-            time.sleep((fixed + row * len(inputs)) / 1000)
+            with self._device:
+                time.sleep((fixed + row * len(inputs)) / 1000)
             return super().predict(inputs)
 
     batch = import_ray("ray.serve").batch
@@ -54,7 +60,9 @@ def serve(variant: str, fixed: float, row: float) -> None:
             return await self._joined(inputs)
 
     ray_front.Replica = Batched if variant == "ray" else Dear
-    replicas = ray_front.Replicas(1, cpus=0.5, in_flight=64 if variant == "ray" else 1)
+    # Where Ray joins requests they must all be there; else as many as by default, because a replica that is full makes
+    # Ray ask again after pauses, and with one in flight that alone took most of the time.
+    replicas = ray_front.Replicas(1, cpus=0.5, **({"in_flight": 64} if variant == "ray" else {}))
     ours = Batching(32, milliseconds=2) if variant == "ours" else None
     models = Path(__file__).resolve().parents[1] / "models"
     ray_front.serve_model(models, "clothes", replicas, port=0, batching=ours, limits={"in_flight": 64})
