@@ -425,9 +425,9 @@ grade.check("monitor-6", respond)
 
 # %% [markdown]
 # The lab's loop is `mlops-lab pipeline run pipeline.toml`. Two days of it, played with a real server, a canary and a retrained version
-# (handwritten digits; only the clock and the customers are invented), take a minute or two: `pipeline.day(fast=True)`.
+# (handwritten digits; only the clock and the customers are invented), take about half a minute:
 
-# %% tags=["long"]
+# %%
 from mlops_lab import pipeline
 
 pipeline.day(fast=True)
@@ -435,7 +435,7 @@ pipeline.day(fast=True)
 # %% [markdown]
 # ## Stretch
 #
-# * Run `pipeline.day(fast=True)` and read its events: who decided what, on what evidence?
+# * Read the events of the two days: who decided what, on what evidence? `pipeline.day()` plays them with garments and LeNet-5.
 # * `widgets.dashboard(server)` of a server with a log shows the report, as does `/monitor`. Send it masked images until it is *harmful*.
 # * Give feedback on fifty of them, `log.feedback(request_id, "Bag")`: from then on the accuracy is measured, and no longer estimated.
 #

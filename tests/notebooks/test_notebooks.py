@@ -70,6 +70,7 @@ KEY_OUTPUTS = {
         r"the answer</td><td[^>]*>0\.33\d",
         r"changed True · harmful True · estimate to be trusted False",
         r"11:00  harmful: no   accuracy 0\.9\d\n12:00  harmful: yes  accuracy 0\.[45]",
+        r">production moved from v1 to v2<[^§]*images are black since 10:00 UTC: nothing can be learned",
     ],
     "08_grade": [
         r"Only 0 and 1 are left",
