@@ -36,11 +36,11 @@ RESULTS = {
 
 
 class Ended(Exception):
-    """The loop has nothing more to do, or a step failed: the state, and why."""
+    """The loop has nothing more to do, or a step failed: the state, why, and the measurements behind that."""
 
-    def __init__(self, state: str, reason: str = "") -> None:
+    def __init__(self, state: str, reason: str = "", evidence: Mapping[str, Any] | None = None) -> None:
         super().__init__(state)
-        self.state, self.reason = state, reason
+        self.state, self.reason, self.evidence = state, reason, evidence or {}
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def _run(loop: Loop) -> None:
         production.promote(loop, better)
         raise Ended("released", f"v{better.number} is in production, trained on old and new data")
     except Ended as end:
-        if end.state != "stopped":
+        if end.state not in ("stopped", "stuck"):  # of one that is stuck production may still be the version
             _note(loop).unlink(missing_ok=True)
         raise
 
