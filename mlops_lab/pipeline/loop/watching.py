@@ -14,7 +14,7 @@ import numpy as np
 
 from mlops_lab import monitor
 from mlops_lab.data import Split
-from mlops_lab.errors import NotFound, StoreError
+from mlops_lab.errors import DamagedArtifact, NotFound, StoreError
 from mlops_lab.files import write_atomically
 from mlops_lab.monitor import Reference, Window
 from mlops_lab.pipeline.loop.cache import StepResult
@@ -101,13 +101,13 @@ def _note_onset(loop: Loop, number: int, found: Mapping[str, Any]) -> None:
 
 
 def _reference(loop: Loop, number: int) -> Reference:
-    """Return the reference of the version in production, and keep it beside the version where it is missing."""
+    """Return the reference of the version in production; one that is missing or damaged is made and kept beside it."""
     version = loop.version(number)
     try:
         known = monitor.load_reference(loop.store, version.name, number)
         if known.rehearsals is not None or not loop.config.monitor.rehearse:
             return known
-    except NotFound:
+    except (NotFound, DamagedArtifact):
         pass
     return monitor.store_reference(loop.store, version.name, number, split=_held_out(loop, version))
 

@@ -220,6 +220,15 @@ def test_an_interrupt_leaves_production_as_it_was(shifted, monkeypatch):
     assert worlds.play(shifted).state == "released"
 
 
+def test_a_damaged_reference_is_made_again(released, monkeypatch):
+    known = monitor.load_reference(store_of(released), "digits", 1)
+    (released / "models" / "digits" / "1" / "evidence" / "reference.npz").write_bytes(b"no file of arrays")
+    monkeypatch.setattr(monitor, "store_reference", lambda models, name, number, split: known)
+    worlds.answer(released, worlds.customers())
+    run = worlds.play(released)
+    assert run.state == "nothing to do" and names(run) == ["monitor", "drift"], str(run)
+
+
 def test_one_loop_at_a_time(released):
     config = read_config(released / "pipeline.toml")
     with Loop(config, SilentReporter(), None, worlds.InThread, ""), pytest.raises(StoreError, match="Another loop"):
