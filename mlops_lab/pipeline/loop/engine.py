@@ -112,6 +112,10 @@ class Loop:
             raise Ended("stopped", f"after {name}, as asked")
         return found.outputs
 
+    def folder(self, name: str, inputs: Mapping[str, Any]) -> Path:
+        """Return the folder of a step with these inputs, where it has left its files."""
+        return self.cache.folder(name, self.cache.key(name, inputs))
+
     def _made(self, name: str, purpose: str, key: str, make: Make) -> StepResult:
         started = time.perf_counter()
         state, message, evidence, result, ended = "failed", "it was interrupted", {}, None, "refused"
