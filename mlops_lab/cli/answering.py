@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -173,10 +176,13 @@ def _read_image(path: str, mode: str) -> NDArray[np.uint8]:
 @click.option("--log", help="Write each prediction into this SQLite file, or to this postgresql:// address.")
 @click.option("--durable", is_flag=True, help="With --log: an answer goes out once its prediction is on the disk.")
 @click.option("--log-images", is_flag=True, help="With --log: keep the images too, for seven days.")
-def serve(folder: str, workers: int, limits: tuple[str, ...], **options: Any) -> None:
+@click.option("--until-stdin-closes", is_flag=True, hidden=True, help="End with the program that started this one.")
+def serve(folder: str, workers: int, limits: tuple[str, ...], until_stdin_closes: bool, **options: Any) -> None:
     """Serve all models of a folder over HTTP, and optionally gRPC, until SIGTERM or Ctrl-C."""
     from mlops_lab.serve.command import Settings, run
 
+    if until_stdin_closes:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     settings = Settings(folder, workers=workers, limits=dict(map(_read_limit, limits)), **options)
     settings.make_limits()  # a limit that is none is an error before anything is loaded
     warn = partial(echo, err=True)
@@ -191,6 +197,12 @@ def serve(folder: str, workers: int, limits: tuple[str, ...], **options: Any) ->
     from mlops_lab.serve.workers import supervise
 
     supervise(settings, _announce, warn)
+
+
+def _end_with_parent() -> None:
+    """End as on SIGTERM once the program that holds our standard input open is gone, however it ended."""
+    os.read(0, 1)  # it writes nothing
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _announce(lines: str) -> None:

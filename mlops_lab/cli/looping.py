@@ -46,10 +46,10 @@ def only_a_file(context: click.Context, path: str, allowed: tuple[str, ...]) -> 
         The message names it.
     """
     source = click.core.ParameterSource.COMMANDLINE
-    given = [name for name in context.params if context.get_parameter_source(name) is source and name not in allowed]
+    others = [one for one in context.command.params if one.name and one.name not in allowed]
+    given = [one.opts[0] for one in others if context.get_parameter_source(str(one.name)) is source]
     if given:
-        option = given[0].replace("_", "-")
-        raise WrongUsage(f"--{option} does not go with {path}, which holds the settings.", f"Set it in {path}.")
+        raise WrongUsage(f"{given[0]} does not go with {path}, which holds the settings.", f"Set it in {path}.")
 
 
 def _write(path: str, text: str) -> None:

@@ -203,12 +203,16 @@ def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
 @in_models
 @click.option("--html", type=click.Path(dir_okay=False), help="FILE: write the history as a page, too.")
 @as_json
-def status(name: str, folder: str, html: str | None, as_json: bool) -> None:
+@click.pass_context
+def status(context: click.Context, name: str, folder: str, html: str | None, as_json: bool) -> None:
     """List the releases of a model, the last one in detail, or the runs of a FILE. Exit 1 if the last one failed."""
     if name.endswith(".toml"):
-        from mlops_lab.cli.looping import show_file
+        from mlops_lab.cli.looping import only_a_file, show_file
 
+        only_a_file(context, name, ("name", "html", "as_json"))
         return show_file(name, html, as_json)
+    if html:
+        raise WrongUsage("--html is for a file of settings.", "mlops-lab pipeline status pipeline.toml --html FILE")
     from mlops_lab.pipeline import journal
     from mlops_lab.store import ModelStore
 

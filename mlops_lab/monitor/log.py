@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -193,16 +193,7 @@ class PredictionLog:
         UnknownModel, UnknownVersion
             The log holds none of its predictions.
         """
-        self.flush(1.0)
-        with self._opened() as database:
-            found = find_version(database, model, version)
-            limit = "" if last is None else f" LIMIT {int(last)}"
-            sql = (
-                f"SELECT {rows.COLUMNS} FROM predictions WHERE model = ? AND version = ? AND time >= ? AND time < ? "
-                f"ORDER BY time DESC, id DESC{limit}"
-            )
-            wanted = database.run(sql, (model, found.version, since, until))
-        return rows.to_window(found, wanted[::-1])
+        return rows.to_window(*self._select(rows.COLUMNS, model, version, since, last, "time < ?", until))
 
     def examples(self, model: str, version: int | None = None, *, since: float = 0.0, last: int | None = None) -> Split:
         """Return the images that people have judged, with what was right, oldest first.
@@ -224,16 +215,8 @@ class PredictionLog:
         UnknownModel, UnknownVersion
             The log holds none of its predictions.
         """
-        self.flush(1.0)
-        with self._opened() as database:
-            found = find_version(database, model, version)
-            limit = "" if last is None else f" LIMIT {int(last)}"
-            sql = (
-                "SELECT image, truth FROM predictions WHERE model = ? AND version = ? AND time >= ? AND truth >= 0 "
-                f"AND image IS NOT NULL ORDER BY time DESC, id DESC{limit}"
-            )
-            wanted = database.run(sql, (model, found.version, since))
-        return rows.to_split(wanted[::-1])
+        judged = "truth >= 0 AND image IS NOT NULL"
+        return rows.to_split(self._select("image, truth", model, version, since, last, judged)[1])
 
     def summaries(
         self, scale: Scale, model: str, version: int | None = None, *, since: float = 0.0, until: float = float("inf")
@@ -294,6 +277,20 @@ class PredictionLog:
 
     def _repr_html_(self) -> str:
         return self.status._repr_html_()
+
+    def _select(
+        self, columns: str, model: str, version: int | None, since: float, last: int | None, more: str, *values: float
+    ) -> tuple[LoggedModel, list[tuple[Any, ...]]]:
+        """Return a version and columns of its predictions for which more holds, oldest first, and only the newest."""
+        self.flush(1.0)
+        limit = "" if last is None else f" LIMIT {int(last)}"
+        sql = (
+            f"SELECT {columns} FROM predictions WHERE model = ? AND version = ? AND time >= ? AND {more} "
+            f"ORDER BY time DESC, id DESC{limit}"
+        )
+        with self._opened() as database:
+            found = find_version(database, model, version)
+            return found, database.run(sql, (model, found.version, since, *values))[::-1]
 
     def _note(self, request_id: str, label: str, place: int, model: str | None) -> None:
         with self._opened() as database, database.transaction():

@@ -16,7 +16,7 @@ from mlops_lab.errors import ServerError
 
 
 class ServeCommand:
-    """A running ``mlops-lab serve`` process that has printed its address.
+    """A running ``mlops-lab serve`` process that has printed its address, and that ends with this program.
 
     Parameters
     ----------
@@ -42,9 +42,10 @@ class ServeCommand:
         production = ("MLOPS_LAB_API_KEY", "PORT")
         environment = {key: value for key, value in os.environ.items() if key not in production}
         command = [sys.executable, "-m", "mlops_lab", "serve", "--models", str(models), "--port", "0"]
+        command.append("--until-stdin-closes")  # whose other end is closed with this program, and with no other
         self._process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -94,7 +95,7 @@ class ServeCommand:
                 self._process.wait(30)
         for reader in self._readers:
             reader.join(5)
-        for stream in (self._process.stdout, self._process.stderr):
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
 

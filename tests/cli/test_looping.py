@@ -38,15 +38,17 @@ def test_run_a_file_up_to_a_step(lab, file):
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (["pipeline.toml", "--version", "2"], "--version does not go with"),
-        (["pipeline.toml", "--until", "dta"], "There is no step 'dta'"),
-        (["missing.toml"], "cannot be read"),
-        (["digits", "--until", "train"], "for a file of settings"),
+        (["run", "pipeline.toml", "--version", "2"], "--version does not go with"),
+        (["run", "pipeline.toml", "--until", "dta"], "There is no step 'dta'"),
+        (["run", "missing.toml"], "cannot be read"),
+        (["run", "digits", "--until", "train"], "--until is for a file of settings"),
+        (["status", "pipeline.toml", "--models", "others"], "--models does not go with"),
+        (["status", "digits", "--html", "history.html"], "--html is for a file of settings"),
     ],
 )
 def test_what_is_asked_wrongly(lab, file, monkeypatch, asked, said):
     monkeypatch.chdir(file.parent)
-    status, _, err = lab("pipeline", "run", *asked)
+    status, _, err = lab("pipeline", *asked)
     assert status == 2 and said in err
 
 

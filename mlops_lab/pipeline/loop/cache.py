@@ -94,6 +94,10 @@ class StepCache:
                     path.unlink()
         return folder
 
+    def forget_intent(self, name: str, key: str) -> None:
+        """Remove the note of what a step was about to do, once that is undone."""
+        (self.folder(name, key) / INTENT).unlink(missing_ok=True)
+
     def keep(self, name: str, key: str, result: StepResult) -> None:
         """Write the record of a step that ended."""
         entry = {"key": key, "message": result.message, "outputs": result.outputs, "evidence": result.evidence}

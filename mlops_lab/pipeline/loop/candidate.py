@@ -94,9 +94,13 @@ def fit(loop: Loop, data: str) -> Candidate:
         outputs = {"number": number, "digest": version.digest, "before": before, "metrics": run.metrics}
         return StepResult(text, outputs, run.to_dict())
 
-    inputs = {"train": asdict(settings), "data": data, "name": config.name}
+    inputs = _fit_inputs(loop, data)
     found = loop.step("train", "Train a version", inputs, make)
     return Candidate(found["number"], found["digest"], data, found["before"])
+
+
+def _fit_inputs(loop: Loop, data: str) -> dict[str, Any]:
+    return {"train": asdict(loop.config.train), "data": data, "name": loop.config.name}
 
 
 def _trained(dataset: Dataset, framework: str, epochs: int, seed: int) -> TrainingRun:
@@ -131,8 +135,7 @@ def _taken(folder: Path) -> bool:
 
 def trained(loop: Loop, candidate: Candidate) -> ModelVersion:
     """Return a version as its training left it, in the folder of that step."""
-    inputs = {"train": asdict(loop.config.train), "data": candidate.data, "name": loop.config.name}
-    folder = loop.cache.folder("train", loop.cache.key("train", inputs))
+    folder = loop.folder("train", _fit_inputs(loop, candidate.data))
     return ModelStore(folder).get(loop.config.name, candidate.number)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,13 +96,6 @@ class DatasetFolder:
 
     def _path(self, checksum: str) -> Path:
         return self._folder / f"{checksum}.npz"
-
-
-def tested_on(dataset: Dataset, fresh: Split | None) -> Dataset:
-    """Return a data set whose test split has production's held-out examples, too."""
-    if fresh is None:
-        return dataset
-    return replace(dataset, test=joined(dataset.test, fresh))
 
 
 def joined(*splits: Split) -> Split:

@@ -60,7 +60,7 @@ class Loop:
         self.run = LoopRun(config.name, utc_now())
         self._reporter, self._start = reporter, start or ServeCommand
         self._production: Server | None = None
-        self._staged: dict[int, ReleaseContext] = {}
+        self._contexts: dict[tuple[int, int | None], ReleaseContext] = {}
         self._lock = FileLock(config.work / ".lock")
 
     def __enter__(self) -> Loop:
@@ -77,7 +77,7 @@ class Loop:
     def __exit__(self, *error: object) -> None:
         """Stop what was started for this run, whatever happened."""
         try:
-            for context in self._staged.values():
+            for context in self._contexts.values():
                 with suppress(LabError):
                     context.environment.close(passed=True)
             if self._production is not None:
@@ -112,14 +112,20 @@ class Loop:
             raise Ended("stopped", f"after {name}, as asked")
         return found.outputs
 
+    def folder(self, name: str, inputs: Mapping[str, Any]) -> Path:
+        """Return the folder of a step with these inputs, where it has left its files."""
+        return self.cache.folder(name, self.cache.key(name, inputs))
+
     def _made(self, name: str, purpose: str, key: str, make: Make) -> StepResult:
         started = time.perf_counter()
-        state, message, evidence, result = "failed", "it was interrupted", {}, None
+        state, message, evidence, result, ended = "failed", "it was interrupted", {}, None, "refused"
         try:
             with self._reporter.stage_started(name, purpose):
                 result = make(self.cache.begin(name, key))
                 self.cache.keep(name, key, result)
             state, message, evidence = "passed", result.message, dict(result.evidence)
+        except Ended as end:  # the step has touched production, and knows what became of it
+            ended, message, evidence = end.state, end.reason, dict(end.evidence)
         except StageFailed as error:
             message, evidence = error.message, dict(error.evidence)
         except LabError as error:
@@ -127,7 +133,9 @@ class Loop:
         finally:
             self._add(StageOutcome(name, state, round(time.perf_counter() - started, 3), message, evidence))
         if result is None or state == "failed":
-            raise Ended("refused", f"{name}: {message}")
+            if ended != "stuck":  # production is as it was: another attempt begins with what is there then
+                self.cache.forget_intent(name, key)
+            raise Ended(ended, f"{name}: {message}")
         return result
 
     def _add(self, outcome: StageOutcome) -> None:
@@ -172,13 +180,12 @@ class Loop:
 
     def context(self, number: int, before: int | None) -> ReleaseContext:
         """Return what the stages of a release share; staging is started by :meth:`staged`."""
-        if number not in self._staged:
-            version = self.store.get(self.config.name, number)
-            old = None if before is None else self.store.get(self.config.name, before)
+        if (number, before) not in self._contexts:
+            old = None if before is None else self.version(before)
             plan = self.plan(number)
             place: Environment = LocalEnvironment(plan, self._start)
-            self._staged[number] = ReleaseContext(plan, self.store, version, old, place)
-        return self._staged[number]
+            self._contexts[number, before] = ReleaseContext(plan, self.store, self.version(number), old, place)
+        return self._contexts[number, before]
 
     def staged(self, number: int, before: int | None) -> ReleaseContext:
         """Return the same with a staging server that answers, also where it ran in a process that was killed."""

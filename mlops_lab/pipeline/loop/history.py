@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,13 +14,12 @@ from mlops_lab import show
 from mlops_lab.errors import WrongUsage, nearest
 from mlops_lab.files import write_atomically
 from mlops_lab.pipeline.loop.config import LoopConfig, read_config
-from mlops_lab.pipeline.outcome import STATES, StageOutcome, version_label
+from mlops_lab.pipeline.outcome import MARKS, STATES, StageOutcome, version_label
 
 STEPS = (
     *("data", "train", "validate", "package", "stage", "integration", "acceptance", "load"),
     *("canary", "promote", "roll back", "monitor", "drift", "collect"),
 )
-MARKS = {"passed": "✓", "cached": "=", "failed": "✗", "running": "…"}
 # Of each state: whether all is well, and how it is shown.
 RESULTS = {
     "released": (True, "ok"),
@@ -36,11 +35,11 @@ RESULTS = {
 
 
 class Ended(Exception):
-    """The loop has nothing more to do, or a step failed: the state, and why."""
+    """The loop has nothing more to do, or a step failed: the state, why, and the measurements behind that."""
 
-    def __init__(self, state: str, reason: str = "") -> None:
+    def __init__(self, state: str, reason: str = "", evidence: Mapping[str, Any] | None = None) -> None:
         super().__init__(state)
-        self.state, self.reason = state, reason
+        self.state, self.reason, self.evidence = state, reason, evidence or {}
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,6 @@ body {{ font-family: system-ui, sans-serif; margin: 16px; background: Canvas; co
 """
 TEXT = "var(--jp-content-font-color1, currentColor)"
 LEFT, TOP, CELL, ROW, SHOWN = 132, 84, 26, 24, 60
-KINDS = {"passed": "ok", "cached": "info", "failed": "error", "running": "info"}
 
 
 def _drawing(history: LoopHistory) -> str:
@@ -217,7 +215,7 @@ def _head(x: float, step: str) -> str:
 
 def _mark(x: float, y: float, state: str) -> str:
     """Return a step: filled where it ran, hollow where it is as before, a cross where it failed."""
-    colour = show.STATES[KINDS[state]][1]
+    colour = show.STATES[STATES[state]][1]
     if state == "failed":
         return f'<path d="M{x - 5} {y - 5}l10 10m0 -10l-10 10" style="stroke: {colour}; stroke-width: 3; fill: none"/>'
     fill = colour if state == "passed" else "var(--jp-layout-color1, Canvas)"
@@ -257,8 +255,7 @@ def read_runs(work: Path) -> tuple[LoopRun, ...]:
     return tuple(runs)
 
 
-def known_step(name: str, steps: Sequence[str] = STEPS) -> str:
-    """Return the name of a step, or raise with the nearest one."""
-    if name not in steps:
-        raise WrongUsage(f"There is no step {name!r}.", nearest(name, steps))
-    return name
+def require_step(name: str) -> None:
+    """Raise where no step is called so, with the nearest name."""
+    if name not in STEPS:
+        raise WrongUsage(f"There is no step {name!r}.", nearest(name, STEPS))

@@ -14,7 +14,7 @@ from mlops_lab.pipeline.loop.canary import from_log, replay, run_canary
 from mlops_lab.pipeline.loop.datasets import joined
 from mlops_lab.pipeline.loop.history import Ended
 from mlops_lab.pipeline.loop.versions import Candidate, plain
-from mlops_lab.pipeline.stages import StageFailed
+from mlops_lab.pipeline.stages import ReleaseContext
 from mlops_lab.validate.target import Target, expect
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ def try_canary(loop: Loop, candidate: Candidate) -> None:
 
     def make(folder: Path) -> StepResult:
         before = intend(folder, lambda: {"before": loop.store.aliases(loop.config.name).get("production")})["before"]
-        loop.context(candidate.number, before)
         target = Target(loop.url, loop.version(candidate.number), f"v{candidate.number}")
         seconds = loop.config.release.switch_seconds
         wait_until(lambda: target.client.info(target.name, target.address), seconds)  # production has loaded it
@@ -70,9 +69,12 @@ def _go_back(loop: Loop, candidate: Candidate, before: int | None) -> None:
         context = loop.context(candidate.number, before)
         assert context.before is not None, "a canary needs another version in production"
         target = Target(loop.url, context.before, "production")
-        # The share has ended on the disk, which production looks at once a second.
-        wait_until(lambda: _expect_no_canary(target), loop.config.release.switch_seconds)
-        found = stages.check_production(context, context.before)
+        try:
+            # The share has ended on the disk, which production looks at once a second.
+            wait_until(lambda: _expect_no_canary(target), loop.config.release.switch_seconds)
+            found = stages.check_production(context, context.before)
+        except LabError as error:
+            raise _stuck(error) from error
         return StepResult(found.message, {}, plain(found.evidence))
 
     loop.step("roll back", "Leave production as it was", {"digest": candidate.digest, "before": before}, make)
@@ -87,21 +89,31 @@ def promote(loop: Loop, candidate: Candidate) -> None:
         context = loop.context(candidate.number, before)
         try:
             if loop.store.aliases(loop.config.name).get("production") == candidate.number:
-                said = "production has it already"  # the alias was moved before the kill
+                said, context.touched = "production has it already", True  # the alias was moved before the kill
             else:
                 said = stages.promote(context).message
             found = stages.verify(context)
-        except LabError as error:
-            raise _rolled_back(loop, candidate, before, error) from error
+        except BaseException as error:  # a bug, and Ctrl-C, must not leave production half switched either
+            if context.touched:
+                ended = _roll_back(context, error)
+                if ended.state == "stuck" or isinstance(error, Exception):
+                    raise ended from error
+            raise
         return StepResult(f"{said}; {found.message}", {"before": before}, plain(found.evidence))
 
     loop.step("promote", "Move the alias, and verify production", {"digest": candidate.digest}, make)
 
 
-def _rolled_back(loop: Loop, candidate: Candidate, before: int | None, error: LabError) -> LabError:
-    """Return the error after production is as it was."""
-    context = loop.context(candidate.number, before)
-    if not context.touched:
-        return error
-    back = stages.roll_back(context)
-    return StageFailed(f"{error.message} Rolled back: {back.message}", back.evidence)
+def _roll_back(context: ReleaseContext, error: BaseException) -> Ended:
+    """Restore the version before, and return how that ended."""
+    reason = error.message if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
+    try:
+        back = stages.roll_back(context)
+    except Exception as failed:
+        return _stuck(failed, reason)
+    return Ended("rolled back", f"{reason} Rolled back: {back.message}", back.evidence)
+
+
+def _stuck(error: Exception, reason: str = "") -> Ended:
+    text = f"{reason} Production is not as it was: {error} Check it now.".lstrip()
+    return Ended("stuck", text, getattr(error, "evidence", None))

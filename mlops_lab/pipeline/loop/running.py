@@ -11,7 +11,7 @@ from mlops_lab.pipeline.loop import production, watching
 from mlops_lab.pipeline.loop.canary import Traffic
 from mlops_lab.pipeline.loop.config import LoopConfig, read_config
 from mlops_lab.pipeline.loop.engine import Loop
-from mlops_lab.pipeline.loop.history import Ended, LoopRun, known_step
+from mlops_lab.pipeline.loop.history import Ended, LoopRun, require_step
 from mlops_lab.pipeline.reporter import Reporter, SilentReporter
 
 
@@ -60,7 +60,7 @@ def run_loop(
     """
     settings = config if isinstance(config, LoopConfig) else read_config(config)
     if until:
-        known_step(until)
+        require_step(until)
     with Loop(settings, reporter or SilentReporter(), traffic, start, until) as loop:
         try:
             _run(loop)
@@ -89,7 +89,7 @@ def _run(loop: Loop) -> None:
         production.promote(loop, better)
         raise Ended("released", f"v{better.number} is in production, trained on old and new data")
     except Ended as end:
-        if end.state != "stopped":
+        if end.state not in ("stopped", "stuck"):  # of one that is stuck production may still be the version
             _note(loop).unlink(missing_ok=True)
         raise
 

@@ -205,7 +205,7 @@ class _Shop:
         self._runs.append(run)
         if before and self._hours:
             self._note_drift(run)
-        if run.state in ("refused", "rolled back"):
+        if run.state in ("refused", "rolled back", "stuck"):
             self._happened(run.state, run.reason)
 
     def _note_step(self, outcome: StageOutcome) -> None:

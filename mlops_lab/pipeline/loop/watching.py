@@ -14,7 +14,7 @@ import numpy as np
 
 from mlops_lab import monitor
 from mlops_lab.data import Split
-from mlops_lab.errors import NotFound, StoreError
+from mlops_lab.errors import DamagedArtifact, NotFound, StoreError
 from mlops_lab.files import write_atomically
 from mlops_lab.monitor import Reference, Window
 from mlops_lab.pipeline.loop.cache import StepResult
@@ -59,7 +59,7 @@ def look(loop: Loop) -> tuple[int, Mapping[str, Any]]:
 
     inputs = {"version": number, "snapshot": snapshot, "monitor": {**asdict(settings), "log": ""}}
     outputs = loop.step("monitor", "Take a picture of what production answered", inputs, make)
-    return number, {**outputs, "folder": str(loop.cache.folder("monitor", loop.cache.key("monitor", inputs)))}
+    return number, {**outputs, "folder": str(loop.folder("monitor", inputs))}
 
 
 def _read(loop: Loop, number: int, onset: float | None) -> tuple[Window, Split]:
@@ -101,13 +101,13 @@ def _note_onset(loop: Loop, number: int, found: Mapping[str, Any]) -> None:
 
 
 def _reference(loop: Loop, number: int) -> Reference:
-    """Return the reference of the version in production, and keep it beside the version where it is missing."""
+    """Return the reference of the version in production; one that is missing or damaged is made and kept beside it."""
     version = loop.version(number)
     try:
         known = monitor.load_reference(loop.store, version.name, number)
         if known.rehearsals is not None or not loop.config.monitor.rehearse:
             return known
-    except NotFound:
+    except (NotFound, DamagedArtifact):
         pass
     return monitor.store_reference(loop.store, version.name, number, split=_held_out(loop, version))
 
@@ -128,11 +128,11 @@ def judge(loop: Loop, seen: Mapping[str, Any]) -> Decision:
     number, settings = int(seen["version"]), loop.config.retrain
 
     def make(folder: Path) -> StepResult:
-        window = _window(Path(seen["folder"]), loop.config.name, number, loop)
+        known = _reference(loop, number)
+        window = _window(Path(seen["folder"]), known)
         images, _ = _examples(Path(seen["folder"]))
         version = loop.version(number)
         source = examine_source(window, images if len(images) else None, _held_out(loop, version).images)
-        known = _reference(loop, number)
         judged = window.truth != UNKNOWN
         if not source.broken:
             refuse_own_answers(window.classes[judged], window.truth[judged], known.accuracy)
@@ -180,10 +180,10 @@ def _bytes(arrays: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _window(folder: Path, name: str, number: int, loop: Loop) -> Window:
-    known = _reference(loop, number)
+def _window(folder: Path, known: Reference) -> Window:
+    about = (known.model, known.version, known.scale.labels, known.scale.statistics)
     with np.load(folder / "window.npz", allow_pickle=False) as file:
-        return Window(name, number, known.scale.labels, known.scale.statistics, *(file[column] for column in COLUMNS))
+        return Window(*about, *(file[column] for column in COLUMNS))
 
 
 def _examples(folder: Path) -> tuple[Any, Any]:

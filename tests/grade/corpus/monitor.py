@@ -106,6 +106,7 @@ CORPUS = {
             Wrong(edited(RESPOND, ('models["gates"](version) and models["canary"](version, 0.1)', 'models["gates"](version)')), "monitor-6.release", "canary"),
             Wrong(edited(RESPOND, ("(version, 0.1)", "(version, 0.9)")), "monitor-6.release", "share"),
             Wrong(edited(RESPOND, ('return "kept"', "return None")), "monitor-6.release", "word"),
+            Wrong(edited(RESPOND, ('    old, new =', '    if getattr(respond, "kept", 0) > 1:\n        return "nothing"\n    old, new ='), ('return "kept"', 'respond.kept = getattr(respond, "kept", 0) + 1\n    return "kept"')), "monitor-6.release", "skipped"),
         ],
     ),
 }  # fmt: skip

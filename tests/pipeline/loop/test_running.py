@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -10,9 +11,13 @@ import worlds
 from mlops_lab import monitor
 from mlops_lab.data import Split
 from mlops_lab.errors import StoreError, WrongUsage
-from mlops_lab.pipeline import read_config, read_history, run_loop
+from mlops_lab.pipeline import read_config, read_history, run_loop, stages
+from mlops_lab.pipeline.loop import production
 from mlops_lab.pipeline.loop.engine import Loop
+from mlops_lab.pipeline.loop.history import Ended
+from mlops_lab.pipeline.loop.versions import Candidate
 from mlops_lab.pipeline.reporter import SilentReporter
+from mlops_lab.pipeline.stages import StageFailed
 from mlops_lab.store import ModelStore
 
 FIRST = ["data", "train", "validate", "package", "stage", "integration", "acceptance", "load", "promote"]
@@ -164,6 +169,64 @@ def test_a_version_that_does_not_know_what_production_has_learned_is_refused(shi
     run = worlds.play(shifted)
     assert (run.state, run.production) == ("refused", 2), str(run)
     assert "retraining new data" in run.reason
+
+
+def verify_then(monkeypatch, error):
+    """Let the check of production end with an error, once production has followed the alias."""
+
+    def failing(context):
+        verify(context)
+        raise error
+
+    monkeypatch.setattr(stages, "verify", failing)
+
+
+verify = stages.verify
+NONSENSE = StageFailed("It answers nonsense.", {})
+
+
+def test_what_fails_in_production_is_rolled_back_to_what_was_there(shifted, monkeypatch):
+    verify_then(monkeypatch, NONSENSE)
+    run = worlds.play(shifted)
+    assert (run.state, run.production) == ("rolled back", 1), str(run)
+    assert "It answers nonsense. Rolled back: " in run.reason and run.outcomes[-1].evidence["passed"]
+    store = store_of(shifted)
+    shutil.copytree(store.root / "digits" / "1", store.root / "digits" / "3")
+    manifest = store.root / "digits" / "3" / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "version": 3}))
+    store.promote("digits", 3, why="by hand, in the meantime", force=True)
+    config = read_config(shifted / "pipeline.toml")
+    with Loop(config, SilentReporter(), None, worlds.InThread, "") as loop, pytest.raises(Ended) as ended:
+        production.promote(loop, Candidate(2, store.get("digits", 2).digest, "", 1))
+    assert ended.value.state == "rolled back" and store.aliases("digits") == {"production": 3}
+
+
+def test_what_cannot_be_rolled_back_is_stuck_until_the_next_run(shifted, monkeypatch):
+    """The alias is where a kill would have left it, too."""
+    verify_then(monkeypatch, NONSENSE)
+    with monkeypatch.context() as broken:
+        broken.setattr(stages, "roll_back", stages.verify)
+        run = worlds.play(shifted)
+    assert (run.state, run.passed, run.production) == ("stuck", False, 2), str(run)
+    run = worlds.play(shifted)
+    assert (run.state, run.production) == ("rolled back", 1), str(run)
+
+
+def test_an_interrupt_leaves_production_as_it_was(shifted, monkeypatch):
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        verify_then(broken, KeyboardInterrupt())
+        worlds.play(shifted)
+    assert store_of(shifted).aliases("digits") == {"production": 1}
+    assert worlds.play(shifted).state == "released"
+
+
+def test_a_damaged_reference_is_made_again(released, monkeypatch):
+    known = monitor.load_reference(store_of(released), "digits", 1)
+    (released / "models" / "digits" / "1" / "evidence" / "reference.npz").write_bytes(b"no file of arrays")
+    monkeypatch.setattr(monitor, "store_reference", lambda models, name, number, split: known)
+    worlds.answer(released, worlds.customers())
+    run = worlds.play(released)
+    assert run.state == "nothing to do" and names(run) == ["monitor", "drift"], str(run)
 
 
 def test_one_loop_at_a_time(released):
