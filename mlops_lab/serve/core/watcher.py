@@ -31,7 +31,8 @@ class StoreWatcher:
 
     Examples
     --------
-    >>> watcher = StoreWatcher(Registry())
+    >>> registry = Registry()
+    >>> watcher = StoreWatcher(registry)
     >>> watcher.start()
     >>> watcher.stop()
     """
@@ -103,9 +104,9 @@ def watch(registry: Registry) -> None:
     Parameters
     ----------
     registry
-        What is to be kept in step with its store; without a store there is nothing to watch.
+        What is to be kept in step with its store.
     """
-    if registry.store is None or registry.watched_in == os.getpid():
+    if registry.watched_in == os.getpid():
         return
     with _beginning:
         if registry.watched_in != os.getpid():
