@@ -59,7 +59,7 @@ class StoreWatcher:
         if self._thread.is_alive():
             self._thread.join()
         registry = self._registry()
-        if registry is not None:
+        if registry is not None and registry.trouble == self.trouble:  # no other has taken its place meanwhile
             registry.watched_in = 0
 
     def trouble(self) -> str:
