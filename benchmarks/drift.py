@@ -28,7 +28,6 @@ import numpy as np
 
 from mlops_lab.monitor.verdict import compare_each
 from mlops_lab.summary.summary import summarise
-from mlops_lab.validate.intervals import wilson
 
 WINDOWS, QUIET_WINDOWS = 20, 40
 
@@ -123,11 +122,7 @@ def _measures(rows: list[dict[str, Any]], all_rows: list[dict[str, Any]]) -> str
 
 def share(rows: list[dict[str, Any]], name: str) -> str:
     """Return the share of windows of which something is said, and its interval."""
-    total, hits = sum(row["windows"] for row in rows), sum(row[name] for row in rows)
-    if not total:
-        return "–"
-    low, high = wilson(hits, total)
-    return f"{hits / total:.3f} ({low:.3f}–{high:.3f})"
+    return grid.share(sum(row[name] for row in rows), sum(row["windows"] for row in rows))
 
 
 def main() -> None:

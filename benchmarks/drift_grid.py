@@ -20,6 +20,7 @@ from mlops_lab.data import Split
 from mlops_lab.engines.python import PythonEngine
 from mlops_lab.monitor import reference as references
 from mlops_lab.predict import Predictor
+from mlops_lab.validate.intervals import wilson
 
 SHIPPED = Path(__file__).parents[1] / "models"
 HELD_OUT = tuple(random.Random(0).sample(monitor.KINDS, 3))
@@ -214,3 +215,11 @@ def draws(cell: Cell, length: int, windows: int) -> list[Any]:
 def blind(window: monitor.Window) -> monitor.Window:
     """Return a window without its truth."""
     return replace(window, truth=np.full(len(window), -1))
+
+
+def share(hits: int, total: int) -> str:
+    """Return a share as text, with its interval by Wilson."""
+    if not total:
+        return "–"
+    low, high = wilson(hits, total)
+    return f"{hits / total:.3f} ({low:.3f}–{high:.3f})"

@@ -22,7 +22,6 @@ import numpy as np
 from mlops_lab import monitor
 from mlops_lab.monitor.verdict import compare_each
 from mlops_lab.summary.summary import summarise
-from mlops_lab.validate.intervals import wilson
 
 NAMES = ("nannyml", "evidently")
 SPLITS, SIZE, EVERY, DAY, AFTER = 10, 200, 50, 2000, 500
@@ -174,15 +173,8 @@ def _line(name: str, dataset: str, rows: Rows, alarms: Callable[[Any], bool]) ->
     said = "ours_estimate" if name == "ours" else "estimate"
     errors = [abs(row[said] - row["accuracy"]) for row in shifted if said in row]
     error = f"{np.mean(errors):.3f}" if errors else "–"
-    return f"| {name} | {dataset} | {len(rows)} | {' | '.join(_share(group, alarms) for group in groups)} | {error} |"
-
-
-def _share(rows: Rows, alarms: Callable[[Any], bool]) -> str:
-    if not rows:
-        return "–"
-    hits = sum(bool(alarms(row)) for row in rows)
-    low, high = wilson(hits, len(rows))
-    return f"{hits / len(rows):.3f} ({low:.3f}–{high:.3f})"
+    shares = [grid.share(sum(bool(alarms(row)) for row in group), len(group)) for group in groups]
+    return f"| {name} | {dataset} | {len(rows)} | {' | '.join(shares)} | {error} |"
 
 
 def _delays(name: str, dataset: str, rows: Rows, score: Callable[[Any], float]) -> str:

@@ -127,8 +127,9 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = limits.body_bytes
     app.config["MAX_FORM_PARTS"] = limits.batch + images.FIELDS_BESIDE
     app.extensions[KEY] = state
-    # Whoever made a registry keeps it in step with its store; any other is kept so here, under whatever WSGI server.
-    _add_middleware(app, state, watched=None if isinstance(models, Registry) else registry)
+    if registry.store is not None and not isinstance(models, Registry):  # whoever made a registry watches its store
+        state.watched = registry
+    _add_middleware(app, state)
     app.register_blueprint(images.blueprint(service))
     app.register_blueprint(chain_routes.blueprint(linked, service))
     app.register_blueprint(tfserving.blueprint(service))
@@ -153,14 +154,14 @@ def _is_nonblocking(on_prediction: OnPrediction) -> bool:
     return bool(getattr(getattr(on_prediction, "__self__", on_prediction), "nonblocking", False))
 
 
-def _add_middleware(app: Flask, state: ServerState, watched: Registry | None) -> None:
+def _add_middleware(app: Flask, state: ServerState) -> None:
     """Watch the store, give every request a context, check what HTTP servers leave open and the key; record answers."""
     limits = state.service.limits
 
     @app.before_request
     def begin() -> Response | None:
-        if watched is not None:
-            watch(watched)
+        if state.watched is not None:
+            watch(state.watched)
         environ = request.environ  # used at every request, and faster than request.headers
         g.context = RequestContext.begin(environ.get("HTTP_X_REQUEST_ID", ""))
         if not environ.get("HTTP_HOST") and environ.get("SERVER_PROTOCOL") == "HTTP/1.1":

@@ -6,6 +6,7 @@ The short road is a POST of one image, JSON or npy to the course's routes. It ca
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 from flask import Flask
@@ -14,6 +15,7 @@ from mlops_lab.errors import LabError
 from mlops_lab.image import read_png_size
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.timing import RequestContext
+from mlops_lab.serve.core.watcher import watch
 from mlops_lab.serve.http.bridge import (
     ClientDisconnected,
     Receive,
@@ -64,6 +66,7 @@ class AsgiApp:
         self.service = state.service
         self.limits = state.service.limits
         self.secured = bool(state.keys)
+        self.watched = state.watched
         self.flask = WsgiBridge(app, self.limits, state.record_refusal, state.allowed_origins)
         self.dispatcher = self.flask.dispatcher
 
@@ -83,6 +86,8 @@ class AsgiApp:
     async def answer(self, scope: Scope, receive: Receive, send: Send, name: str, version: str, head: Head) -> None:
         """Answer a POST to the course's routes."""
         context = RequestContext.begin(head.request_id)
+        if self.watched is not None and self.watched.watched_in != os.getpid():
+            watch(self.watched)
         body = b""
         try:
             if self.secured:

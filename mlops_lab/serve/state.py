@@ -64,6 +64,8 @@ class ServerState:
         The number of hooks that ``create_app`` registered with Flask.
     draining
         Whether the server has been asked to stop.
+    watched
+        The models that the first request begins to watch: those of a store whose registry the application made.
     log
         The prediction log, if there is one.
     details
@@ -84,6 +86,7 @@ class ServerState:
     hooks: int = 0
     draining: bool = False
     single_process: bool = True
+    watched: Registry | None = None
     log: Log | None = None
     details: dict[str, Callable[[], object]] = field(default_factory=dict)
     open_endpoints: frozenset[str] = OPEN_ENDPOINTS

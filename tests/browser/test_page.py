@@ -303,23 +303,45 @@ def test_strokes_are_taken_back_one_by_one(page):
     assert not page.is_visible("#result")
 
 
-def test_an_answer_that_comes_after_its_drawing_was_taken_back_is_not_shown(page):
+def hold(page, method, do):
+    """Do something, and return the first request of a method that follows: it waits to be continued."""
     held = []
 
-    def hold(route):
-        held.append(route) if route.request.method == "POST" else route.continue_()
+    def take(route):
+        held.append(route) if route.request.method == method and not held else route.continue_()
 
-    page.route("**/models/*/*", hold)
-    draw(page, ONE)
+    page.route("**/models/*/*", take)
+    do()
     for _ in range(200):
         if not held:
             page.wait_for_timeout(50)
+    return held[0]
+
+
+@pytest.mark.parametrize(
+    ("end", "event", "allowed"), [("continue_", "response", ()), ("abort", "requestfailed", ("net::ERR_FAILED",))]
+)
+def test_an_answer_that_comes_after_its_drawing_was_taken_back_is_not_shown(opened, server, end, event, allowed):
+    page = opened(server.url, allowed=allowed)
+    page.wait_for_selector("#samples button")
+    held = hold(page, "POST", lambda: draw(page, ONE))
     page.click("#clear")
-    with page.expect_response(lambda answer: answer.request.method == "POST"):
-        held[0].continue_()
+    with page.expect_event(event, lambda one: getattr(one, "request", one).method == "POST"):
+        getattr(held, end)()
     page.wait_for_timeout(300)
     assert not page.is_visible("#result")
     assert page.text_content("#verdict") == "Draw something, or choose a sample."
+
+
+def test_a_description_that_comes_after_another_model_was_chosen_is_not_shown(page):
+    held = hold(page, "GET", lambda: page.select_option("#model", "digits"))
+    choose(page, "clothes", "28×28")
+    with page.expect_response("**/models/digits/*"):
+        held.continue_()
+    page.wait_for_timeout(300)
+    assert "28×28" in page.text_content("#takes")
+    draw(page, *BAG)
+    verdict(page, "^Bag, ")
 
 
 def test_a_finger_draws(opened, server):

@@ -5,6 +5,7 @@ import base64
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -258,3 +259,12 @@ def test_hooks_and_middleware_that_were_added_see_every_request(bright):
     for app in (hooked, wrapped):
         assert on_the_loop(app, V1, "image/png", PNG, {})[0] == 200
     assert seen == ["hook", "middleware"]
+
+
+def test_a_store_is_watched_from_the_first_request_on_by_either_road(shared_models):
+    app = create_app(shared_models.root)
+    registry = app.extensions["mlops_lab"].registry
+    image = encode_png(np.zeros((8, 8), np.uint8))
+    for _ in range(2):
+        status, _, _ = on_the_loop(app, "/models/digits/v1", "image/png", image, {})
+        assert (status, registry.watched_in) == (200, os.getpid())

@@ -31,7 +31,8 @@ class StoreWatcher:
 
     Examples
     --------
-    >>> watcher = StoreWatcher(Registry())
+    >>> registry = Registry()
+    >>> watcher = StoreWatcher(registry)
     >>> watcher.start()
     >>> watcher.stop()
     """
@@ -58,7 +59,7 @@ class StoreWatcher:
         if self._thread.is_alive():
             self._thread.join()
         registry = self._registry()
-        if registry is not None:
+        if registry is not None and registry.trouble == self.trouble:  # no other has taken its place meanwhile
             registry.watched_in = 0
 
     def trouble(self) -> str:
@@ -103,9 +104,9 @@ def watch(registry: Registry) -> None:
     Parameters
     ----------
     registry
-        What is to be kept in step with its store; without a store there is nothing to watch.
+        What is to be kept in step with its store.
     """
-    if registry.store is None or registry.watched_in == os.getpid():
+    if registry.watched_in == os.getpid():
         return
     with _beginning:
         if registry.watched_in != os.getpid():

@@ -58,14 +58,18 @@ class BrowserGuard:
         name = _without_port(host.decode("latin-1").lower())
         return self.hosts is None or name in self.hosts or (self.addresses and _is_address(name))
 
-    def check(self, method: bytes, headers: Headers) -> LabError | None:
-        """Return why a request is refused; None where it is not."""
+    def check(self, method: bytes, headers: Headers, target: bytes | None = None) -> LabError | None:
+        """Return why a request is refused; None where it is not.
+
+        ``target`` is the host of a target such as ``http://host/path``, which clients send to proxies.
+        """
         fields = dict(headers)
         host = fields.get(b"host")
-        if host is not None and not self.knows(host):
-            message = f"The request is for the host {host.decode('latin-1')[:80]!r}, which is not this server's."
-            name = _without_port(host.decode("latin-1"))[:80]
-            return Misdirected(message, f"If it is yours, start the server with --allowed-host {name}.")
+        for named in (host, target):
+            if named is not None and not self.knows(named):
+                message = f"The request is for the host {named.decode('latin-1')[:80]!r}, which is not this server's."
+                name = _without_port(named.decode("latin-1"))[:80]
+                return Misdirected(message, f"If it is yours, start the server with --allowed-host {name}.")
         if host is not None and len(self.seen) < MAX_SEEN:
             self.seen.add(host)
         if method in SAFE_METHODS or not self._is_cross_site(fields, host or b""):

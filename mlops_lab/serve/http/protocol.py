@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from mlops_lab.errors import BadRequest, LabError, TooLarge, Unavailable
@@ -258,9 +259,12 @@ class StrictProtocol(HttpToolsProtocol):
         guard = self._guard
         if guard is None:
             return None
-        if hosts and hosts[0] in guard.seen and BROWSER_FIELDS.isdisjoint([name for name, _ in headers]):
+        # Of a target such as http://host/path the host counts, whatever Host says (RFC 9112, 3.2.2).
+        target = None if self.url.startswith(b"/") else httptools.parse_url(self.url).host
+        known = target is None and bool(hosts) and hosts[0] in guard.seen
+        if known and BROWSER_FIELDS.isdisjoint([name for name, _ in headers]):
             return None
-        refused = guard.check(self.parser.get_method(), headers)
+        refused = guard.check(self.parser.get_method(), headers, target)
         return (refused, refused.status) if refused is not None else None
 
     def _head_too_large(self) -> TooLarge:

@@ -69,11 +69,14 @@ async function pickModel() {
 }
 
 async function pickVersion() {
+  const path = address();
   try {
-    const path = address();
-    about = { ...await json(path), path };
+    const found = await json(path);
+    if (address() !== path) return; // another one was chosen meanwhile
+    about = { ...found, path };
   } catch (error) {
-    return failed(error);
+    if (address() === path) failed(error);
+    return;
   }
   paper.whole = Boolean(chain());
   const how = about.input?.preprocessing ?? {};
@@ -151,10 +154,11 @@ async function classify(wish) {
     return;
   }
   busy = true;
+  const path = address();
   try {
-    await send(wish);
+    await send(path, wish);
   } catch (error) {
-    failed(error);
+    if (!late(path)) failed(error);
   } finally {
     busy = false;
     const next = again;
@@ -163,8 +167,10 @@ async function classify(wish) {
   }
 }
 
-async function send({ say }) {
-  const path = address();
+// Whether an answer is an old version's, or that of a drawing which was taken back meanwhile.
+const late = (path) => about?.path !== path || (!values && paper.empty);
+
+async function send(path, { say }) {
   if (about?.path !== path) return; // another model is being chosen; it will be asked once it is known
   const given = values && JSON.stringify({ inputs: await values() });
   const image = given ?? await paper.image($("invert").checked);
@@ -173,9 +179,7 @@ async function send({ say }) {
   const response = await ask(path, { method: "POST", body: image, headers: { "Content-Type": kind } });
   const text = await response.text();
   const milliseconds = performance.now() - started;
-  // And this answer is the old one's, or that of a drawing which was taken back meanwhile.
-  const late = () => about.path !== path || (!values && paper.empty);
-  if (late()) return;
+  if (late(path)) return;
   $("json").textContent = pretty(text);
   if (given) showCommand(path, `-d '${given.replaceAll("'", "'\\''")}'`, kind);
   else showCurl(path, kind, image);
@@ -192,7 +196,7 @@ async function send({ say }) {
     else if (!given) await showSeen(path, kind, image);
   } else showLinks(answer.links);
   // A screen reader hears the end of a stroke, not every moment of it.
-  if (say && !late()) verdict(summary(answer));
+  if (say && !late(path)) verdict(summary(answer));
 }
 
 function summary({ predictions, answer }) {

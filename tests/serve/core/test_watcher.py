@@ -276,6 +276,17 @@ def test_a_store_that_nobody_serves_any_more_is_not_watched(folder):
     until(lambda: not watcher._thread.is_alive())
 
 
+def test_a_watcher_that_was_replaced_leaves_the_store_to_the_next_one(folder):
+    registry = Registry.of(store.ModelStore(folder))
+    first, second = StoreWatcher(registry), StoreWatcher(registry)
+    for watcher in (first, second):
+        watcher.start()
+    first.stop()
+    assert registry.watched_in == os.getpid()
+    second.stop()
+    assert registry.watched_in == 0
+
+
 def test_an_application_is_watched_once_and_predictors_are_not(folder, bright):
     app = serve.create_app(folder)
     registry = app.extensions["mlops_lab"].registry

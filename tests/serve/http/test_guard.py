@@ -45,6 +45,23 @@ def test_a_foreign_host_is_refused_on_every_road(server, host, path):
         assert (answer.status_code, answer.json()["code"]) == (421, "misdirected"), method
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://localhost:9/healthz", 200),
+        ("http://[::1]/healthz", 200),
+        ("http://rebound.example/healthz", 421),
+        ("HTTP://ada@rebound.example:80/healthz", 421),
+        ("http://[::2]/healthz", 421),
+    ],
+)
+def test_of_an_absolute_target_the_host_counts(server, target, status):
+    assert requests.get(server.url + "/healthz", timeout=5).status_code == 200  # Host is known by now
+    with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 %d " % status)
+
+
 def test_the_refusal_says_what_to_do(server):
     message = post(server, Host="lab.example:80").json()
     assert "'lab.example:80'" in message["error"]
