@@ -493,10 +493,14 @@ grade.check("deploy-6", release)
 run = train.fit_sklearn(digits, seed=7)
 models.publish(run, "digits", description="Trained with another seed")
 plan = pipeline.ReleasePlan(
-    models.root, "digits", 2, url=production.url, why="another seed",
+    models.root,
+    "digits",
+    2,
+    url=production.url,
+    why="another seed",
     expected=validate.Expected(accuracy=0.9, max_accuracy_drop=0.02, milliseconds=1000),
     load=validate.LoadTestConfig(clients=2, seconds=1, milliseconds=2000),
-)  # fmt: skip
+)
 released = pipeline.release(plan, pipeline.ConsoleReporter())
 released
 
