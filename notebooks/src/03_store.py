@@ -162,7 +162,7 @@ foreign = Path("files/from-tensorflow-2.15.keras")
 store.check(foreign)
 
 # %% [markdown]
-# Keras says the same in the last line of a message of ten thousand characters. What can be done is to *migrate* it: its configuration is written anew, its weights
+# Keras says the same in the last line of a message of seven thousand characters. What can be done is to *migrate* it: its configuration is written anew, its weights
 # are copied byte for byte. (The surest way is still to save and load with the same versions.)
 
 # %%

@@ -62,6 +62,7 @@ for line in files["Dockerfile"].splitlines():
 # Files can be valid and still not work. The linter knows 45 such mistakes in Kubernetes files:
 
 # %%
+print(len(lint.rules()), "rules")
 kubernetes = deploy.files(spec, "kubernetes")
 print(kubernetes["base/service.yaml"])
 lint.check(kubernetes)
