@@ -84,7 +84,7 @@ KEY_OUTPUTS = {
         r"Its exit status was 0\.",
         r"\[9, 2\]",
         r"production moved from v1 to v2",
-        r"v3 is refused; production is v2, .*\n.*v4 is refused; production is v2, .*\n.*v5 is refused; production is v2",
+        r"v3 is refused; production is v2.*\n.*v4 is refused; production is v2.*\n.*v5 is refused; production is v2",
         r"roll back on failure",
     ],
     "07_monitor": [
