@@ -36,7 +36,8 @@ class Revealed:
         if not self.asked:
             return "Type your guess in the cell above, run it, then run this one."
         why = f" {self.why}" if self.why else ""
-        return f"You guessed {_plain(self.guess)}; it is {_plain(self.answer)}.{why}"
+        answer = _plain(self.answer).removesuffix(".")  # a message is a sentence already
+        return f"You guessed {_plain(self.guess)}; it is {answer}.{why}"
 
     def _repr_html_(self) -> str:
         if not self.asked:

@@ -13,7 +13,7 @@ from typing import Any
 from mlops_lab.course.building import sources
 from mlops_lab.course.notebooks import as_notebook, as_text
 from mlops_lab.course.sources import Cell
-from mlops_lab.course.starting import start
+from mlops_lab.course.starting import refuse_filled, start
 from mlops_lab.errors import WrongUsage, nearest
 from mlops_lab.files import explained
 from mlops_lab.grade import secret as secrets
@@ -96,8 +96,7 @@ def release(
     lessons = _chosen(sources(folder), tuple(only))
     if kind not in KINDS:
         raise WrongUsage(f"There is no kind {kind!r}.", nearest(kind, KINDS))
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise WrongUsage(f"{out} is there already, and not empty.", "Choose another name; nothing was changed.")
+    refuse_filled(out)
     drawn, exercises = secrets.read(Path(secret) if secret else None), all_exercises(rubric)
     given = None if rubric is None else str(Path(rubric).resolve())
     with explained(out):
@@ -176,8 +175,8 @@ def nbgrader_text(
         text = "".join(cell["source"])
         source = Cell(cell["cell_type"], text, cell["metadata"])
         if source.exercise and source.exercise in solutions and "stub" in source.tags:
-            before = [part.text for part in parts.get(source.exercise, ())]
-            whole = "\n\n\n".join([*before, _body(solutions[source.exercise].text)])
+            answer = [*parts.get(source.exercise, ()), solutions[source.exercise]]
+            whole = "\n\n\n".join(_inside(one.text, text) for one in answer)
             marked = f"{text}\n\n\n### BEGIN SOLUTION\n{whole}\n### END SOLUTION"
             found.append(nbgrader.cells(exercises[source.exercise], solution=marked, secret=secret, rubric=rubric)[0])
         elif "check" in source.tags:
@@ -187,6 +186,12 @@ def nbgrader_text(
     return as_text({**book, "cells": found})
 
 
-def _body(text: str) -> str:
-    """Return a solution without ``%%writefile``: it goes into the cell of its stub, which has that line."""
-    return text.partition("\n")[2] if text.startswith("%%") else text
+def _inside(text: str, stub: str) -> str:
+    """Return a cell of a solution as a part of its stub's cell, where ``%%writefile`` may only begin the whole cell."""
+    if not text.startswith("%%"):
+        return text
+    first, _, body = text.partition("\n")
+    if stub.startswith("%%"):  # the stub has that line already
+        return body
+    magic, _, options = first[2:].partition(" ")
+    return f"get_ipython().run_cell_magic({magic!r}, {options!r}, r'''{body}\n''')"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -82,39 +81,34 @@ def start(folder: str | Path) -> Started:
     ['README.md', 'api.py', 'files', 'models']
     """
     folder = Path(folder)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise WrongUsage(f"{folder} is there already, and not empty.", "Choose another name; nothing was changed.")
+    refuse_filled(folder)
     source = shipped_notebooks()
     with explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder.parent))
-        try:
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=TEMPORARY) as place:
+            made = Path(place, "course")  # the temporary folder itself is closed to everybody else
+            made.mkdir()
             names = _fill(made, source)
-            made.chmod(0o777 & ~_umask())
             if folder.is_dir():
                 folder.rmdir()
             made.rename(folder)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
     return Started(folder, names)
+
+
+def refuse_filled(folder: Path) -> None:
+    """Refuse a folder that has something in it, or a file of that name."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise WrongUsage(f"{folder} is there already, and not empty.", "Choose another name; nothing was changed.")
 
 
 def _fill(folder: Path, source: Path) -> tuple[str, ...]:
     notebooks = sorted(source.glob("*.ipynb"))
-    # Contents only: what was installed may be read-only, and belong to somebody else.
-    for path in notebooks:
-        shutil.copyfile(path, folder / path.name)
-    trees = {"files": source / "files", "models": shipped_models()}
-    for name, tree in trees.items():
-        shutil.copytree(tree, folder / name, copy_function=shutil.copyfile)
-    for path in STARTER.iterdir():
-        if path.is_file():
-            shutil.copyfile(path, folder / path.name.removesuffix(".txt"))
+    copies = {folder / path.name: path for path in notebooks}
+    for name, tree in {"files": source / "files", "models": shipped_models()}.items():
+        copies |= {folder / name / path.relative_to(tree): path for path in tree.rglob("*") if path.is_file()}
+    copies |= {folder / path.name.removesuffix(".txt"): path for path in STARTER.iterdir() if path.is_file()}
+    # Contents only: what was installed, folders too, may be read-only, and belong to somebody else.
+    for target, path in copies.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
     return tuple(path.name for path in notebooks)
-
-
-def _umask() -> int:
-    """Return the permissions that new files do not get; reading it takes setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -121,19 +121,40 @@ course.row(means, dataset.classes)
 
 # %% tags=["stub"] mlops_lab={"exercise": "data-1"}
 stage = {
-    "photographs": "data", "names": "data", "copies": "data", "first network": "data", "six rates": "data",
-    "91 of 100": "data", "dark garments": "data", "staging": "data", "load test": "data",
-    "image": "data", "first of March": "data", "log": "data", "masks": "data", "four o'clock": "data",
-}  # fmt: skip
+    "photographs": "data",
+    "names": "data",
+    "copies": "data",
+    "first network": "data",
+    "six rates": "data",
+    "91 of 100": "data",
+    "dark garments": "data",
+    "staging": "data",
+    "load test": "data",
+    "image": "data",
+    "first of March": "data",
+    "log": "data",
+    "masks": "data",
+    "four o'clock": "data",
+}
 automated = {"label"}
 
 # %% tags=["solution"] mlops_lab={"exercise": "data-1"}
 stage = {
-    "photographs": "data", "names": "data", "copies": "data", "first network": "training", "six rates": "training",
-    "91 of 100": "evaluation", "dark garments": "evaluation", "staging": "integration", "load test": "integration",
-    "image": "deployment", "first of March": "deployment", "log": "monitoring", "masks": "monitoring",
+    "photographs": "data",
+    "names": "data",
+    "copies": "data",
+    "first network": "training",
+    "six rates": "training",
+    "91 of 100": "evaluation",
+    "dark garments": "evaluation",
+    "staging": "integration",
+    "load test": "integration",
+    "image": "deployment",
+    "first of March": "deployment",
+    "log": "monitoring",
+    "masks": "monitoring",
     "four o'clock": "monitoring",
-}  # fmt: skip
+}
 automated = {"build", "test", "integrate", "deploy"}
 
 # %% tags=["check"]

@@ -311,7 +311,7 @@ def decode(data, size):
 
 
 # %% tags=["solution"] mlops_lab={"exercise": "serve-3"}
-lines = Path("api.py").read_text().replace("import io, json", "import json").splitlines()
+lines = Path("api.py").read_text().replace("import io\n", "").splitlines()
 start = next(number for number, line in enumerate(lines) if "pixels = " in line)
 lines[start] = "    pixels = decode(data, (28, 28))"
 text = "\n".join(lines).replace("from PIL import Image\n", "\nfrom images import BadImage, decode\n")

@@ -62,6 +62,7 @@ for line in files["Dockerfile"].splitlines():
 # Files can be valid and still not work. The linter knows 45 such mistakes in Kubernetes files:
 
 # %%
+print(len(lint.rules()), "rules")
 kubernetes = deploy.files(spec, "kubernetes")
 print(kubernetes["base/service.yaml"])
 lint.check(kubernetes)
@@ -493,10 +494,14 @@ grade.check("deploy-6", release)
 run = train.fit_sklearn(digits, seed=7)
 models.publish(run, "digits", description="Trained with another seed")
 plan = pipeline.ReleasePlan(
-    models.root, "digits", 2, url=production.url, why="another seed",
+    models.root,
+    "digits",
+    2,
+    url=production.url,
+    why="another seed",
     expected=validate.Expected(accuracy=0.9, max_accuracy_drop=0.02, milliseconds=1000),
     load=validate.LoadTestConfig(clients=2, seconds=1, milliseconds=2000),
-)  # fmt: skip
+)
 released = pipeline.release(plan, pipeline.ConsoleReporter())
 released
 

@@ -367,7 +367,7 @@ grade.check("monitor-5", watch)
 # %% [markdown]
 # Here is such a day, by hours; masks come at noon. The monitor has no labels; the last column is what it does not know.
 
-# %% tags=["fast"]
+# %%
 for hour in range(8, 18):
     customers = test.sample(200, seed=hour)
     customers = monitor.disturb(customers, "masks", 0.8, seed=hour) if hour >= 12 else customers

@@ -121,6 +121,7 @@ def test_a_guess_comes_before_the_answer():
     assert "no guess yet" in course.reveal(None, 1)._repr_html_()
     shown = course.reveal("half", 0.50213, "Black ground.")
     assert repr(shown) == "You guessed half; it is 0.5021. Black ground." and "Black ground." in shown._repr_html_()
+    assert repr(course.reveal("yes", "no: the file differs.")) == "You guessed yes; it is no: the file differs."
 
 
 @pytest.mark.parametrize("stage", ["data", "grade"])

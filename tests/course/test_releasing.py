@@ -13,12 +13,14 @@ from click.testing import CliRunner
 
 from mlops_lab import course
 from mlops_lab.cli import commands
+from mlops_lab.course.releasing import nbgrader_text
 from mlops_lab.course.sources import read
 from mlops_lab.errors import WrongUsage
 from mlops_lab.grade import secret
 from mlops_lab.grade.exercises import all_exercises
 
 ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "notebooks" / "src").glob("[0-9]*.py"))
 LESSON = "01_data"
 POINTS = sum(one.max_points for one in all_exercises().values() if one.stage == "data")
 
@@ -59,6 +61,33 @@ def test_nbgrader_cells_have_stub_and_solution(tmp_path):
     (file,) = [cell.source for cell in cells if cell.metadata.get("nbgrader", {}).get("grade_id") == "store-2"]
     assert file.startswith("%%writefile reload.py\n") and file.count("%%writefile") == 1
     assert "### BEGIN SOLUTION" in file and "load_model" in file.partition("### BEGIN SOLUTION")[2]
+
+
+def test_nbgrader_cells_write_the_files_of_a_solution(tmp_path, monkeypatch):
+    """A solution of several cells, each with ``%%writefile``, stands in one cell that writes the same files."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    monkeypatch.chdir(tmp_path)
+    source = ROOT / "notebooks" / "src" / "06_deploy.py"
+    cells = nbformat.reads(nbgrader_text(read(source), all_exercises(), b"secret"), as_version=4).cells
+    (answer,) = [cell.source for cell in cells if cell.metadata.get("nbgrader", {}).get("grade_id") == "deploy-2"]
+    shell = InteractiveShell.instance()
+    shell.run_cell("from pathlib import Path")
+    shell.run_cell(answer).raise_error()
+    parts = [cell for cell in read(source) if "solution" in cell.tags and "deploy-2" in (cell.exercise, cell.part_of)]
+    written = (tmp_path / "run.py").read_text(encoding="utf-8")
+    assert written == "".join(f"{cell.text.partition(chr(10))[2]}\n" for cell in parts)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_nbgrader_cells_are_python(source):
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    for cell in nbformat.reads(nbgrader_text(read(source), all_exercises(), b"secret"), as_version=4).cells:
+        if cell.metadata.get("nbgrader", {}).get("solution"):
+            answer = cell.source.partition("\n")[2] if cell.source.startswith("%%") else cell.source
+            compile(TransformerManager().transform_cell(answer), cell.metadata.nbgrader.grade_id, "exec")
+            assert not [line for line in answer.splitlines() if line.startswith("%%")]
 
 
 def run(*command, folder):

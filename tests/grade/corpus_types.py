@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlops_lab.course.sources import read
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks" / "src"
+
 
 @dataclass(frozen=True)
 class Wrong:
@@ -40,6 +44,19 @@ def edited(source: str, *pairs: tuple[str, str]) -> str:
         assert old in source, old
         source = source.replace(old, new)
     return source
+
+
+def solution(id: str, imports: str = "", *, file: str = "") -> str:
+    """Return the answer to an exercise that stands in its notebook, after what the notebook imports elsewhere.
+
+    With a file, only the cells that write that one.
+    """
+    (source,) = NOTEBOOKS.glob(f"*_{id.partition('-')[0]}.py")
+    cells = [cell.text for cell in read(source) if "solution" in cell.tags and id in (cell.exercise, cell.part_of)]
+    cells = [text for text in cells if text.partition("\n")[0].endswith(file)]
+    assert cells, f"{source.name} has no such cell of {id}"
+    bodies = [text.partition("\n")[2] if text.startswith("%%") else text for text in cells]
+    return imports + "\n\n\n".join(bodies) + "\n"
 
 
 def defined(source: str, names: tuple[str, ...]) -> dict[str, Any]:

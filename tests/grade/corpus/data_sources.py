@@ -1,14 +1,8 @@
 """Reference answers to data-1 to data-6, and other ways to write the same."""
 
-YEAR = """
-stage = {
-    "photographs": "data", "names": "data", "copies": "data", "first network": "training", "six rates": "training",
-    "91 of 100": "evaluation", "dark garments": "evaluation", "staging": "integration", "load test": "integration",
-    "image": "deployment", "first of March": "deployment", "log": "monitoring", "masks": "monitoring",
-    "four o'clock": "monitoring",
-}
-automated = {"build", "test", "integrate", "deploy"}
-"""
+from corpus_types import solution
+
+YEAR = solution("data-1")
 
 DESCRIBE = """
 import numpy as np
@@ -38,15 +32,7 @@ def describe(split):
     )
 """
 
-PREPARE = """
-import numpy as np
-
-def prepare(images):
-    images = np.asarray(images)
-    if images.ndim == 2:
-        images = images[np.newaxis]
-    return (images / 255).astype(np.float32)[..., np.newaxis]
-"""
+PREPARE = solution("data-3", "import numpy as np\n")
 
 PREPARE_VARIANTS = [
     "import numpy as np\ndef prepare(images):\n    return np.reshape(images, (-1, 28, 28, 1)).astype('float32') / 255\n",
@@ -55,28 +41,7 @@ PREPARE_VARIANTS = [
     "import numpy as np\ndef prepare(images):\n    return np.true_divide(images, 255, dtype=np.float32).reshape(-1, 28, 28, 1)\n",
 ]
 
-SPLIT = """
-import numpy as np
-
-def split(images, labels, share, seed):
-    rng = np.random.default_rng(seed)
-    first, second = [], []
-    for label in np.unique(labels):
-        places = np.flatnonzero(labels == label)
-        alike = {}
-        for place in places:
-            alike.setdefault(images[place].tobytes(), []).append(int(place))
-        groups = list(alike.values())
-        wanted, taken = len(places) * share, 0
-        for number in rng.permutation(len(groups)):
-            group = groups[number]
-            if taken + len(group) / 2 <= wanted:
-                second += group
-                taken += len(group)
-            else:
-                first += group
-    return np.array(first), np.array(second)
-"""
+SPLIT = solution("data-4", "import numpy as np\n")
 
 PROBLEMS = """
 import numpy as np
@@ -106,10 +71,4 @@ def problems(images, labels):
     return found
 """
 
-SUSPECTS = """
-import numpy as np
-
-def suspects(probabilities, labels, k):
-    own = probabilities[np.arange(len(labels)), labels]
-    return np.argsort(own - probabilities.max(axis=1))[:k]
-"""
+SUSPECTS = solution("data-6", "import numpy as np\n")

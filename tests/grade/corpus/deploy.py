@@ -125,8 +125,8 @@ CORPUS = {
     "deploy-5": Answers(
         right=[SERVING, edited(SERVING, ("specific { versions: 1 versions: 2 }", "all {}"))],
         wrong=[
-            Wrong(edited(SERVING, ("(pictures / 255)", "pictures")), "deploy-5.request", "not-divided"),
-            Wrong(edited(SERVING, ("(pictures / 255).reshape(-1, 28, 28, 1).tolist()", "['iVBORw0KGgo=' for one in pictures]")), "deploy-5.request", "png"),
+            Wrong(edited(SERVING, ("(images / 255)", "images")), "deploy-5.request", "not-divided"),
+            Wrong(edited(SERVING, ("(images / 255).reshape(-1, 28, 28, 1).tolist()", "['iVBORw0KGgo=' for one in images]")), "deploy-5.request", "png"),
             Wrong(edited(SERVING, ("    model_version_policy { specific { versions: 1 versions: 2 } }\n", "")), "deploy-5.config", "newest"),
             Wrong(edited(SERVING, ("/models/clothes\"", "/models\"")), "deploy-5.config", "base-path"),
             Wrong(edited(SERVING, ('key: "canary" value: 2', 'key: "canary" value: 1')), "deploy-5.config", "labels"),
@@ -140,7 +140,7 @@ CORPUS = {
         right=[RELEASE, edited(RELEASE, (CAUGHT, "        raise\n"), ("    return True\n", ""))],
         wrong=[
             Wrong(edited(RELEASE, (DONE, ""), ('        for step in ("int', '        step, switched = "switch", True\n' + DONE + '        for step in ("int'),
-                         ('        step, switched = "switch", True\n        actions["verify"]()', '        actions["verify"]()')), "deploy-6.good", "switch-first"),
+                         ('        step, switched = "switch", True  # it may fail halfway\n        actions["verify"]()', '        actions["verify"]()')), "deploy-6.good", "switch-first"),
             Wrong(edited(RELEASE, ('actions["switch"](before)', 'actions["switch"](version - 1)')), "deploy-6.back", "minus-one"),
             Wrong(edited(RELEASE, (CAUGHT, "        return True\n")), "deploy-6.says", "swallowed"),
             Wrong(edited(RELEASE, ("        if switched:\n            actions[\"switch\"](before)\n", "")), "deploy-6.back", "left"),

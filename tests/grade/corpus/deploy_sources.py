@@ -1,5 +1,7 @@
 """Reference answers to deploy-1 to deploy-6."""
 
+from corpus_types import solution
+
 from mlops_lab.grade.rubric.deploy_cluster import GIVEN
 
 DOCKERFILE = """\
@@ -92,50 +94,8 @@ def repaired(*pairs: tuple[str, str]) -> dict[str, str | bytes]:
     return dict(part.split("\n", 1) for part in whole.split("\n=====\n"))
 
 
-SERVING = '''
-config = """
-model_config_list {
-  config {
-    name: "clothes"
-    base_path: "/models/clothes"
-    model_platform: "tensorflow"
-    model_version_policy { specific { versions: 1 versions: 2 } }
-    version_labels { key: "stable" value: 1 }
-    version_labels { key: "canary" value: 2 }
-  }
-}
-"""
-
-def ask(url, pictures, post):
-    rows = (pictures / 255).reshape(-1, 28, 28, 1).tolist()
-    answer = post(url + "/v1/models/clothes/labels/stable:predict", {"instances": rows})
-    return answer["predictions"]
-'''
-
-RELEASE = """
-def release(version, actions):
-    before, step, switched = actions["production"](), "", False
-    try:
-        step = "stage"
-        actions["stage"](version)
-        for step in ("integration", "acceptance", "load"):
-            actions[step]()
-        step, switched = "switch", True
-        actions["switch"](version)
-        step = "verify"
-        actions["verify"]()
-    except BaseException as error:
-        if switched:
-            actions["switch"](before)
-        actions["note"](f"version {version} failed at {step}: {error}")
-        if isinstance(error, Exception):
-            return False
-        raise
-    finally:
-        actions["clear"]()
-    actions["note"](f"version {version} is in production, before it was {before}")
-    return True
-"""
+SERVING = solution("deploy-5")
+RELEASE = solution("deploy-6")
 
 RUN = """\
 import os

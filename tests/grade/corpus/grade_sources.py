@@ -2,6 +2,8 @@
 
 import json
 
+from corpus_types import solution
+
 CHECK = """
 import numpy as np
 
@@ -168,31 +170,4 @@ Version 1 is the first that was published.
 Ask the server with `curl --data-binary @shirt.png http://127.0.0.1:8000/models/clothes/v1`.
 """
 
-ATTACKS = """
-import io
-
-from PIL import Image
-
-
-def png(width, height, mode="L"):
-    buffer = io.BytesIO()
-    Image.new(mode, (width, height)).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-FORM = "multipart/form-data; boundary=x"
-attacks = [
-    {"body": b"this is no image"},
-    {"body": png(28, 28)[:60]},
-    {"body": png(6000, 6000, "1")},
-    {"body": bytes(1_200_000)},
-    {"body": png(28, 28, "RGB")},
-    {"body": png(1, 1)},
-    {"method": "GET", "path": "/models/..%2f..%2fetc/v1"},
-    {"body": png(28, 28), "pause": 2.0},
-    {"body": png(28, 28), "times": 50},
-    {"kind": FORM, "body": b'--x\\r\\nContent-Disposition: form-data; name="picture"\\r\\n\\r\\na\\r\\n--x--'},
-    {"kind": "application/json", "body": b"[" * 50_000},
-    {"method": "DELETE"},
-]
-"""
+ATTACKS = solution("grade-3", file="attacks.py")

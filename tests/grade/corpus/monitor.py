@@ -96,7 +96,7 @@ CORPUS = {
         wrong=[
             Wrong(edited(RESPOND, ("[old.images, new.images[judged]]", "[new.images[judged]]"), ("[old.labels, new.labels[judged]]", "[new.labels[judged]]")), "monitor-6.masks", "forgot"),
             Wrong(edited(RESPOND, ("new.labels[judged]])", 'models["ask"](models["production"](), new.images[judged])])')), "monitor-6.masks", "own-answers"),
-            Wrong(edited(RESPOND, ("np.mean(images.std(axis=(1, 2)) < 1) > 0.2", "False")), "monitor-6.camera", "camera"),
+            Wrong(edited(RESPOND, ('(alarm["images"].std(axis=(1, 2)) < 1).mean() > 0.2', "False")), "monitor-6.camera", "camera"),
             Wrong(edited(RESPOND, ('return "source"', 'return "nothing"')), "monitor-6.camera", "silent"),
             Wrong(edited(RESPOND, ("old.images, new.images[judged]", "old.images"), ("old.labels, new.labels[judged]", "old.labels")), "monitor-6.masks", "unused"),
             Wrong(edited(RESPOND, ("judged.sum() < 200", "True")), "monitor-6.masks", "passive"),

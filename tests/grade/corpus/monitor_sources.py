@@ -1,5 +1,7 @@
 """Reference answers to monitor-1 to monitor-6."""
 
+from corpus_types import solution
+
 RECORDER = """
 import sqlite3
 import threading
@@ -86,21 +88,7 @@ class Recorder:
             return found.rowcount == 1
 """
 
-MEASURES = """
-import numpy as np
-
-def psi(reference, current, bins=10):
-    edges = np.quantile(reference, np.linspace(0, 1, bins + 1))
-    edges[0], edges[-1] = -np.inf, np.inf
-    shares = [np.histogram(one, edges)[0] / len(one) for one in (reference, current)]
-    expected, found = (np.maximum(one, 1e-4) for one in shares)
-    return float(((found - expected) * np.log(found / expected)).sum())
-
-def ks(reference, current):
-    both = np.concatenate([reference, current])
-    below = [np.searchsorted(np.sort(one), both, side="right") / len(one) for one in (reference, current)]
-    return float(np.abs(below[0] - below[1]).max())
-"""
+MEASURES = solution("monitor-2")
 
 ALARM = """
 import numpy as np
@@ -117,23 +105,7 @@ def alarm(reference, window):
     return any(p_value(reference[:, one], window[:, one]) < 0.05 / columns for one in range(columns))
 """
 
-ESTIMATE = """
-import math
-import numpy as np
-
-def estimate(reference, window):
-    edges = np.unique(np.quantile(reference["confidence"], np.linspace(0, 1, 11))[1:-1])
-    known, now = np.searchsorted(edges, reference["confidence"]), np.searchsorted(edges, window)
-    asked = np.bincount(known, minlength=len(edges) + 1)
-    right = np.bincount(known, reference["right"], minlength=len(edges) + 1) / np.maximum(asked, 1)
-    return float(right[now].mean())
-
-def trust(kind):
-    return kind in ("noise", "dark", "contrast")
-
-def labels(accuracy):
-    return math.ceil(1.96**2 * accuracy * (1 - accuracy) / 0.05**2)
-"""
+ESTIMATE = solution("monitor-4", "import numpy as np\n")
 
 WATCH = """
 import numpy as np
@@ -171,26 +143,4 @@ def watch(reference, stream):
     return alarms
 """
 
-RESPOND = """
-import numpy as np
-
-def shows_nothing(images):
-    return np.mean(images.std(axis=(1, 2)) < 1) > 0.2
-
-def respond(alarm, models, data):
-    if shows_nothing(alarm["images"]):
-        return "source"
-    if not alarm["harmful"]:
-        return "nothing"
-    old, new = data["old"], data["new"]
-    judged = new.labels >= 0
-    if judged.sum() < 200:
-        return "wait"
-    images = np.concatenate([old.images, new.images[judged]])
-    labels = np.concatenate([old.labels, new.labels[judged]])
-    version = models["train"](images, labels)
-    if models["gates"](version) and models["canary"](version, 0.1):
-        models["promote"](version)
-        return "retrained"
-    return "kept"
-"""
+RESPOND = solution("monitor-6", "import numpy as np\n")

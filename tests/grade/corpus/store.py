@@ -1,9 +1,15 @@
-"""The corpus of store-3 to store-6."""
+"""The corpus of store-1 to store-6."""
 
 from __future__ import annotations
 
-from corpus.store_sources import CALLS, PARAMETERS, PUBLISH, RELOAD, SAVE, WOULD_LOAD
-from corpus_types import Answers, Wrong, edited
+from corpus_types import Answers, Wrong, edited, solution
+
+WOULD_LOAD = solution("store-3")
+CALLS = solution("store-4", "from pathlib import Path\n")
+PARAMETERS = solution("store-5", "import zipfile\n")
+PUBLISH = solution("store-6", "import json\nimport tempfile\nfrom pathlib import Path\n")
+SAVE = solution("store-1", "import zipfile\n")
+RELOAD = solution("store-2")
 
 LOADS = "def would_load(wrote, runs):\n    "
 SAYS = ", '' if loads else 'the versions differ'\n"
@@ -86,7 +92,7 @@ CORPUS = {
             Wrong(edited(PUBLISH, (BUILDING, "    building = store / str(version)\n    building.mkdir()\n"), (RENAME, "")), "store-6.interrupted", "half"),
             Wrong(edited(PUBLISH, (BUILDING, "    building = store / str(version)\n"), (RENAME, ""), (REFUSES, "        pass\n")),
                   "store-6.unchanged", "changed"),
-            Wrong(edited(PUBLISH, ("hashlib.sha256(path.read_bytes()).hexdigest()", "path.stat().st_size")), "store-6.verify", "sizes"),
+            Wrong(edited(PUBLISH, ("hashlib.sha256(one.read_bytes()).hexdigest()", "one.stat().st_size")), "store-6.verify", "sizes"),
             Wrong(edited(PUBLISH, ("sorted({*known, *found})", "found")), "store-6.verify", "missing"),
             Wrong(edited(PUBLISH, (RENAME, "    shutil.rmtree(store / str(version), ignore_errors=True)\n" + RENAME)), "store-6.race", "replaced"),
             Wrong(edited(PUBLISH, (REFUSES, "        return\n")), "store-6.unchanged", "silent"),
