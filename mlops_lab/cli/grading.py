@@ -34,12 +34,19 @@ from mlops_lab.errors import WrongUsage
     type=click.Choice(["otter", "nbgrader", "gradescope"]),
     help="Write the checks for another grader.",
 )
+@click.option(
+    "--install",
+    default="mlops-lab",
+    show_default=True,
+    metavar="WHAT",
+    help="With --export gradescope: what pip installs there; the file of a wheel is packed.",
+)
 @click.option("--list", "list_them", is_flag=True, help="List the exercises and their points.")
 @as_json
 def grade(
     folder: Path | None, only: str, page: Path | None, docker: bool, secret_file: Path | None, rubric: Path | None,
     sandbox: str, root: Path | None, out: Path | None, workers: int, replay: tuple[str, str] | None, export: str | None,
-    list_them: bool, as_json: bool,
+    install: str, list_them: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Grade the submission in FOLDER. Exit 0 where every core exercise that was attempted is full, else 1."""
     from mlops_lab.grade import secret
@@ -50,7 +57,7 @@ def grade(
     if list_them:
         return _list(Grading(**options), as_json)
     if export is not None:
-        return _export(export, out, Grading(**options, secret=secret.read(secret_file)))
+        return _export(export, out, install, Grading(**options, secret=secret.read(secret_file)))
     if replay is not None:
         return _replay(replay, folder, secret_file, options, as_json)
     if root is not None:
@@ -72,7 +79,7 @@ def _list(grading: Any, as_json: bool) -> None:
         echo(f"{one.id:12} {one.max_points:4g}  {one.title}" + ("" if one.core else " (stretch)"))
 
 
-def _export(kind: str, out: Path | None, grading: Any) -> None:
+def _export(kind: str, out: Path | None, install: str, grading: Any) -> None:
     from mlops_lab.grade.exporters import gradescope, nbgrader, otter
 
     if out is None:
@@ -86,7 +93,7 @@ def _export(kind: str, out: Path | None, grading: Any) -> None:
         text = json.dumps(nbgrader.notebook(exercises, secret=grading.secret, rubric=rubric), indent=1)
         (out / "exercises.ipynb").write_text(text, encoding="utf-8")
     else:
-        gradescope.autograder(out / "autograder.zip", grading.only, grading.secret)
+        gradescope.autograder(out / "autograder.zip", grading.only, grading.secret, requirement=install, rubric=rubric)
     echo(f"{len(exercises)} exercises written to {out} for {kind}.")
 
 

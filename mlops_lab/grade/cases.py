@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from mlops_lab.errors import LabError
 
 if TYPE_CHECKING:
-    import tempfile
-
     import numpy as np
 
 VISIBLE = b"visible"  # the secret of the cases in the notebook: none
@@ -80,7 +78,7 @@ class Case:
         self.secret = VISIBLE if secret is None else secret
         self.evidence: list[str] = []
         self.warnings: list[str] = []
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch: Path | None = None
         self._after = ExitStack()
 
     @cached_property
@@ -100,11 +98,11 @@ class Case:
     @property
     def scratch(self) -> Path:
         """An empty folder that is removed after the check."""
-        import tempfile
-
         if self._scratch is None:
-            self._scratch = tempfile.TemporaryDirectory(prefix="mlops-lab-")
-        return Path(self._scratch.name)
+            from mlops_lab.grade import folders
+
+            self._scratch = folders.new()
+        return self._scratch
 
     def expect(
         self, met: object, message: str, *, hint: str = "", expected: object = "", received: object = "",
@@ -165,5 +163,7 @@ class Case:
         """Do what was left for afterwards, the last first, and remove the scratch folder."""
         self._after.close()
         if self._scratch is not None:
-            self._scratch.cleanup()
+            from mlops_lab.grade import folders
+
+            folders.remove(self._scratch)
             self._scratch = None

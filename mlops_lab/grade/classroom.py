@@ -49,7 +49,7 @@ def grade_class(
 ) -> list[Report]:  # fmt: skip
     """Grade every folder of a class.
 
-    What was graded already with the same secret, files and sandbox is not graded again, so a class that was
+    What was graded already with the same secret, files, sandbox and points is not graded again, so a class that was
     interrupted goes on where it stood.
 
     Parameters
@@ -122,6 +122,9 @@ def _graded_before(out: Path, folder: Path, grading: Grading) -> Report | None:
     exercises = grading.exercises()
     same = report.secret == secret.digest(grading.secret) and list(report.asked) == [one.id for one in exercises]
     same = same and report.sandbox.get("rung") == choose(grading.sandbox, docker=grading.docker).rung
+    # With Docker, or after a change of the rubric, an exercise has other points.
+    worth = {one.id: one.max_points for one in exercises}
+    same = same and all(worth.get(one.id) == one.max_points for one in report.exercises())
     if not (same and report.sha256 and report.sha256 == files):
         return None
     return replace(report, core=frozenset(one.id for one in exercises if one.core))  # the file does not hold it

@@ -7,20 +7,20 @@ import json
 import os
 import select
 import socket
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from mlops_lab.errors import NotFound, ServerError, WrongUsage
+from mlops_lab.grade import folders
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.http import HttpClient
 from mlops_lab.grade.inner import InnerServer
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Limits, Rung, Sandbox, SandboxProcess
-from mlops_lab.grade.sandbox.tree import copy_sources, copy_submission
+from mlops_lab.grade.sandbox.tree import copy_sources, copy_submission, put
 
 LOAD_SECONDS = 60.0  # a server that loads with Keras may take 15 s on an idle machine
 
@@ -212,16 +212,43 @@ def served(answer: Any, rung: Rung | None = None, limits: Limits | None = None) 
     path = Path(answer)
     if not path.is_file():
         raise NotFound(f"There is no file {path}.", f"Paths begin at {Path.cwd()}.")
-    with tempfile.TemporaryDirectory(prefix="mlops-lab-") as folder:
-        gather(path.resolve(), Path(folder))
-        with (
-            Sandbox(folder, rung=rung, limits=limits) as sandbox,
-            closing(SandboxServer(sandbox, path.name)) as server,
-        ):
+    with started(path, rung=rung, limits=limits) as server:
+        yield server
+
+
+@contextmanager
+def started(
+    file: Path, models: Mapping[str, bytes] | None = None, *, always: bool = False, rung: Rung | None = None,
+    limits: Limits | None = None,
+) -> Iterator[SandboxServer]:  # fmt: skip
+    """Give the running server of a student's file, in a copy with what stands beside it.
+
+    Parameters
+    ----------
+    file
+        The file.
+    models
+        Files that are put in ``models``, by their names, where the folder brings none.
+    always
+        Put them there in any case.
+    rung, limits
+        As for :class:`~mlops_lab.grade.sandbox.Sandbox`.
+
+    Raises
+    ------
+    Failed
+        It did not start.
+    """
+    with folders.temporary() as copy:
+        _gather(file.resolve(), copy)
+        if always or not os.path.lexists(copy / "models"):
+            for name, content in (models or {}).items():
+                put(copy, Path("models", name), content)
+        with Sandbox(copy, rung=rung, limits=limits) as sandbox, closing(SandboxServer(sandbox, file.name)) as server:
             yield server
 
 
-def gather(file: Path, folder: Path) -> None:
+def _gather(file: Path, folder: Path) -> None:
     """Take a student's file with what stands beside it: other Python files and the models; not the whole course."""
     for path in sorted(file.parent.iterdir()):
         if path.is_file() and path.suffix in (".py", ".json", ".txt", ".html") and path.stat().st_size < 1_000_000:

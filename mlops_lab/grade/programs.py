@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlops_lab.grade import patience
+from mlops_lab.grade import folders, patience
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.played import Play, PlayedServer, silent
 from mlops_lab.grade.results import clip
@@ -22,6 +21,8 @@ from mlops_lab.store.reading import read_below
 START = 5.0  # seconds beside the program's own
 MOST = 1_000_000  # bytes of what is told
 MOST_LEFT = 64_000_000  # bytes of the files that are left
+# An order says what is otherwise; the words are those of :func:`run`.
+PLAIN = {"place": ".", "port": 0, "taken": False, "interrupt_at": "", "relay_in": ""}
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ def run(
     if file is None or not file.is_file() or file.is_symlink():
         raise Failed("There is no such file.", hint="missing")
     seconds *= patience.factor()
-    with tempfile.TemporaryDirectory(prefix="mlops-lab-") as folder, open(file, "rb") as source:
+    with folders.temporary() as folder, open(file, "rb") as source:
         for name, content in {**beside, file.name: source.read(MOST)}.items():
-            put(Path(folder), Path(name), content)
+            put(folder, Path(name), content)
         with Sandbox(folder) as sandbox:
             order = {
                 "file": file.name, "arguments": list(arguments), "place": place, "port": port, "taken": taken,
@@ -123,10 +124,8 @@ def leaves(
     seconds *= patience.factor()
     with Sandbox(folder) as sandbox:
         shutil.rmtree(sandbox.folder / below, ignore_errors=True)  # nothing of the submission has run in this copy
-        ended = _ended(sandbox, {
-            "file": file, "arguments": list(arguments), "place": ".", "port": 0, "taken": False, "seconds": seconds,
-            "settings": dict(settings or {}), "interrupt_at": "", "relay_in": "",
-        })  # fmt: skip
+        order = {"file": file, "arguments": list(arguments), "seconds": seconds, "settings": dict(settings or {})}
+        ended = _ended(sandbox, {**PLAIN, **order})
         left, found = MOST_LEFT, {}
         for path in plain_files(sandbox.folder / below):
             with suppress(OSError):

@@ -6,17 +6,18 @@ ports of the machine are left out, and every service stands in the one network t
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mlops_lab.deploy.lint.manifests import at
 from mlops_lab.grade import patience
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.containers import MEMORY, PROCESSES, RIGHTS, START_SECONDS, Container, Engine, command, docker
 from mlops_lab.grade.results import clip
+from mlops_lab.grade.sandbox.container import environment
 
 KEPT = ("command", "entrypoint", "environment", "healthcheck", "user", "working_dir", "tmpfs", "read_only", "init",
         "stop_signal", "stop_grace_period", "hostname", "expose")  # fmt: skip
@@ -77,10 +78,9 @@ class Stack:
 
         path = self._folder / "mlops-lab-compose.yaml"
         path.write_text(yaml.safe_dump(whole), encoding="utf-8")
-        # Compose fills `${NAME}` in from its own environment, which is the grader's.
-        bare = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME") or name[:7] == "DOCKER_"}
         words = (*program(), "--project-name", self._engine.name, "--file", str(path), "up", "--detach")
-        done = command(*words, seconds=UP_SECONDS * patience.factor(), environment=bare)
+        # Compose fills `${NAME}` in from its own environment, which is the grader's.
+        done = command(*words, seconds=UP_SECONDS * patience.factor(), environment=environment())
         last = clip(done.output[-600:], 600)
         if done.status is None:
             raise Failed(f"Not everything was ready within {UP_SECONDS:.0f} s.", hint="not-ready", received=last)
@@ -93,7 +93,7 @@ class Stack:
         waits = one.get("depends_on") or {}
         waits = waits if isinstance(waits, dict) else {each: {"condition": "service_started"} for each in waits}
         restart = str(one.get("restart", "")).partition(":")[0]
-        memory = one.get("mem_limit") or _at(one, "deploy", "resources", "limits", "memory")
+        memory = one.get("mem_limit") or at(one, "deploy", "resources", "limits", "memory")
         return {
             **{key: one[key] for key in KEPT if key in one},
             "image": self._image(name, one),
@@ -161,7 +161,7 @@ class Stack:
         found: list[dict[str, Any]] = []
         for each in one.get(kind) or ():
             name, target = (each.get("source"), each.get("target")) if isinstance(each, dict) else (each, None)
-            entry = _at(self._top, kind, str(name)) or {}
+            entry = at(self._top, kind, str(name)) or {}
             if "content" in entry:
                 path = self._folder / f"mlops-lab-{kind}-{len(list(self._folder.iterdir()))}"
                 path.write_text(str(entry["content"]), encoding="utf-8")
@@ -213,12 +213,6 @@ def _aliases(one: Service) -> list[str]:
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _at(value: Any, *keys: str) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
 
 
 def _bytes(value: object) -> int:

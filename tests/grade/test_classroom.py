@@ -2,11 +2,12 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import dying
 import pytest
-from corpus_types import write
+from corpus_types import edited, write
 
 from mlops_lab.errors import LabError, NotFound
 from mlops_lab.grade import classroom
@@ -45,6 +46,14 @@ def test_a_second_run_takes_what_is_there_and_gives_the_same_totals(graded, klas
     again = classroom.grade_class(klass, out, grading(out), workers=2)
     assert [one.score for one in again] == [one.score for one in reports]
     assert written == {path: path.stat().st_mtime_ns for path in out.glob("*.json")}
+
+
+def test_where_an_exercise_has_other_points_by_now_it_is_graded_again(graded, klass, tmp_path):
+    out, _ = graded
+    text = (RUBRIC / "double.py").read_text()
+    write(tmp_path, {"double.py": edited(text, ("points=4", "points=5"))})
+    assert classroom._graded_before(out, klass / "Ann", grading(out)).max_score == 4
+    assert classroom._graded_before(out, klass / "Ann", replace(grading(out), rubric=tmp_path)) is None
 
 
 def test_what_a_crash_left_half_is_graded_again(graded, klass):

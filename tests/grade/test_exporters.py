@@ -12,6 +12,7 @@ import pytest
 import venvs
 
 from mlops_lab import grade
+from mlops_lab.errors import WrongUsage
 from mlops_lab.grade import Report, autograding
 from mlops_lab.grade.exercises import all_exercises
 from mlops_lab.grade.exporters import gradescope, nbgrader, otter
@@ -162,6 +163,36 @@ def test_the_gradescope_zip_runs_as_it_does_there(tmp_path):
     done = run("bash", tmp_path / "source" / "run_autograder", env=places)
     results = json.loads((tmp_path / "results" / "results.json").read_text())
     assert (results["score"], len(results["tests"])) == (4, 6), done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Gradescope runs bash")
+def test_the_gradescope_zip_takes_exercises_of_ones_own_with_it(tmp_path):
+    with zipfile.ZipFile(gradescope.autograder(tmp_path / "a.zip", ["data-99"], SECRET, rubric=RUBRIC)) as archive:
+        archive.extractall(tmp_path / "source")
+    (tmp_path / "submission").mkdir()
+    (tmp_path / "submission" / "answers.py").write_text(HALF)
+    run("bash", tmp_path / "source" / "run_autograder",
+        env=environment(AUTOGRADER_ROOT=str(tmp_path), MLOPS_LAB_PYTHON=sys.executable))  # fmt: skip
+    assert json.loads((tmp_path / "results" / "results.json").read_text())["score"] == 3
+
+
+@pytest.mark.parametrize(("requirement", "installed"), [
+    ("mlops-lab==0.2.0", "mlops-lab==0.2.0"), ("mlops-lab>=0.2", "'mlops-lab>=0.2'"),
+    ("https://example.com/a-1-py3-none-any.whl", "https://example.com/a-1-py3-none-any.whl"),
+    ("{folder}/a-1-py3-none-any.whl", '"$(dirname "$0")"/a-1-py3-none-any.whl'),
+])  # fmt: skip
+def test_gradescope_installs_what_it_is_told(requirement, installed, tmp_path):
+    (tmp_path / "a-1-py3-none-any.whl").write_bytes(b"a wheel")
+    requirement = requirement.format(folder=tmp_path)
+    with zipfile.ZipFile(gradescope.autograder(tmp_path / "a.zip", [], SECRET, requirement=requirement)) as archive:
+        assert f"pip install {installed}\n" in archive.read("setup.sh").decode()
+        packed = [name for name in archive.namelist() if name.endswith(".whl")]
+    assert packed == (["a-1-py3-none-any.whl"] if "dirname" in installed else [])
+
+
+def test_a_wheel_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(WrongUsage, match="no wheel"):
+        gradescope.autograder(tmp_path / "a.zip", [], SECRET, requirement="none-1-py3-none-any.whl")
 
 
 def test_a_broken_report_still_tells_the_student_something(tmp_path):

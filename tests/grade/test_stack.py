@@ -39,7 +39,11 @@ class Engine:
 
     name = "mlops-lab-grade-0"
 
+    def __init__(self):
+        self.options = []
+
     def build(self, folder, *options):
+        self.options += options
         return f"{Path(folder).name}:0"
 
 
@@ -59,8 +63,9 @@ def started(tmp_path, monkeypatch):
 
     def started(services, copies=1, top=None):
         folder = tmp_path / "context"
-        stack.Stack(Engine(), folder, services, dict.fromkeys(services, copies), top or {"services": services})
-        return seen
+        engine = Engine()
+        stack.Stack(engine, folder, services, dict.fromkeys(services, copies), top or {"services": services})
+        return {**seen, "options": engine.options}
 
     return started
 
@@ -111,6 +116,12 @@ def test_configs_and_secrets_become_files_that_are_mounted(started, tmp_path):
 ])  # fmt: skip
 def test_servers_are_built_of_the_submission_and_proxies_are_what_others_publish(service, image, started):
     assert started({"one": service})["services"]["one"]["image"] == image
+
+
+@pytest.mark.parametrize("arguments", [["SECRET", "A=1"], {"A": 1}])
+def test_a_build_argument_takes_nothing_of_the_graders_environment(arguments, started):
+    options = started({"one": {"build": {"context": ".", "args": arguments}}})["options"]
+    assert [one for one in options if one.startswith("--build-arg")] == ["--build-arg=A=1"]
 
 
 def test_a_command_that_prints_without_end_fills_nothing():

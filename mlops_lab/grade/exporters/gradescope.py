@@ -7,8 +7,10 @@ import sys
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
+from mlops_lab.errors import WrongUsage
 from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import CheckResult
 
@@ -17,7 +19,7 @@ SETUP = """#!/usr/bin/env bash
 set -euo pipefail
 apt-get update && apt-get install -y python3 python3-pip python3-venv bubblewrap
 python3 -m venv /opt/mlops-lab
-/opt/mlops-lab/bin/pip install {requirement}
+/opt/mlops-lab/bin/pip install {installed}
 """
 
 RUN = """#!/usr/bin/env bash
@@ -76,7 +78,10 @@ def _entry(leaf: CheckResult) -> dict[str, Any]:
     }
 
 
-def autograder(path: str | Path, only: Iterable[str], secret: bytes, *, requirement: str = "mlops-lab") -> Path:
+def autograder(
+    path: str | Path, only: Iterable[str], secret: bytes, *, requirement: str = "mlops-lab",
+    rubric: str | Path | None = None,
+) -> Path:  # fmt: skip
     """Write the zip that Gradescope takes as an autograder.
 
     Parameters
@@ -88,12 +93,25 @@ def autograder(path: str | Path, only: Iterable[str], secret: bytes, *, requirem
     secret
         What held-out cases are drawn from; it stays on Gradescope's machine.
     requirement
-        What ``pip install`` is given: a version, or the address of a wheel.
+        What ``pip install`` is given: a version, the address of a wheel, or a wheel's file, which is packed.
+    rubric
+        A folder with exercises of one's own, whose files are packed.
+
+    Raises
+    ------
+    WrongUsage
+        There is no such wheel.
     """
     path, words = Path(path), ",".join(only)
+    wheel = Path(requirement) if requirement.endswith(".whl") and "://" not in requirement else None
+    if wheel is not None and not wheel.is_file():
+        raise WrongUsage(f"There is no wheel {wheel}.", "Build one: python -m build --wheel.")
+    packed = {wheel.name: wheel} if wheel is not None else {}
+    packed |= {f"rubric/{one.name}": one for one in sorted(Path(rubric).glob("*.py"))} if rubric is not None else {}
+    options = f"--only {words}" if words else ""
     files = {
-        "setup.sh": SETUP.format(requirement=requirement),
-        "run_autograder": RUN.format(options=f"--only {words}" if words else ""),
+        "setup.sh": SETUP.format(installed=f'"$(dirname "$0")"/{quote(wheel.name)}' if wheel else quote(requirement)),
+        "run_autograder": RUN.format(options=f'{options} --rubric "$ROOT/source/rubric"' if rubric else options),
     }
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in files.items():
@@ -101,6 +119,8 @@ def autograder(path: str | Path, only: Iterable[str], secret: bytes, *, requirem
             entry.external_attr = 0o755 << 16
             archive.writestr(entry, text)
         archive.writestr("secret", secret)
+        for name, file in packed.items():
+            archive.write(file, name)
     return path
 
 

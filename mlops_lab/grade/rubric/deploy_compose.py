@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mlops_lab.deploy.lint.manifests import at
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
@@ -21,8 +22,8 @@ OTHERS = ("prom/", "prometheus", "grafana", "redis", "postgres", "tensorflow/ser
 Service = Mapping[str, Any]
 
 
-def _services(answer: Answer, case: Case) -> dict[str, Service]:
-    """Return the services of a file by name."""
+def _whole(answer: Answer, case: Case) -> dict[str, Any]:
+    """Return what a file holds, services among it."""
     import yaml
 
     try:
@@ -33,7 +34,12 @@ def _services(answer: Answer, case: Case) -> dict[str, Service]:
     services = whole.get("services") if isinstance(whole, dict) else None
     found = isinstance(services, dict) and services and all(isinstance(one, dict) for one in services.values())
     case.expect(found, "There are no services.", hint="not-yaml", expected="services:", received=str(services)[:80])
-    return dict(services or {})
+    return dict(whole)
+
+
+def _services(answer: Answer, case: Case) -> dict[str, Service]:
+    """Return the services of a file by name."""
+    return dict(_whole(answer, case)["services"])
 
 
 def _image(service: Service) -> str:
@@ -51,15 +57,8 @@ def _servers(services: dict[str, Service]) -> dict[str, Service]:
             }  # fmt: skip
 
 
-def _at(service: Service, *keys: str) -> Any:
-    value: Any = service
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
 def _copies(service: Service) -> int:
-    for value in (service.get("scale"), _at(service, "deploy", "replicas")):
+    for value in (service.get("scale"), at(service, "deploy", "replicas")):
         if isinstance(value, int | str) and str(value).isdigit():
             return int(value)
     return 1
@@ -108,21 +107,21 @@ def ready(answer: Answer, case: Case) -> None:
         waits = proxy.get("depends_on")
         case.expect(waits, "The proxy depends on nothing.", hint="no-wait", name=name)
         for server, one in _servers(services).items():
-            condition = _at(waits, server, "condition") if isinstance(waits, dict) else "service_started"
+            condition = at(waits, server, "condition") if isinstance(waits, dict) else "service_started"
             case.expect(condition == "service_healthy", "The proxy does not wait for ready.", hint="started", name=name,
                         expected="service_healthy", received=condition)  # fmt: skip
             health = one.get("healthcheck") or _image_asks(answer, one)
-            case.expect(health and not _at(one, "healthcheck", "disable"), f"{server} has no health check.",
+            case.expect(health and not at(one, "healthcheck", "disable"), f"{server} has no health check.",
                         hint="no-health", name=server, share=0.5)  # fmt: skip
 
 
 def _image_asks(answer: Answer, service: Service) -> bool:
     """Whether the Dockerfile that a service is built from has a health check."""
     build = service.get("build")
-    folder = build if isinstance(build, str) else _at(service, "build", "context")
+    folder = build if isinstance(build, str) else at(service, "build", "context")
     if not isinstance(folder, str) or answer.path is None or ".." in folder:
         return False
-    name = f"{folder}/{_at(service, 'build', 'dockerfile') or 'Dockerfile'}"
+    name = f"{folder}/{at(service, 'build', 'dockerfile') or 'Dockerfile'}"
     inside = (answer.path.parent / name).resolve().is_relative_to(answer.path.parent.resolve())
     stages = read(answer.text(name)) if inside else []
     return bool(stages) and stages[-1].last("HEALTHCHECK") is not None
@@ -134,8 +133,8 @@ def _image_asks(answer: Answer, service: Service) -> bool:
 })  # fmt: skip
 def limits(answer: Answer, case: Case) -> None:
     for name, one in _servers(_services(answer, case)).items():
-        memory = one.get("mem_limit") or _at(one, "deploy", "resources", "limits", "memory")
-        again = str(one.get("restart", "")) not in ("", "no", "False") or bool(_at(one, "deploy", "restart_policy"))
+        memory = one.get("mem_limit") or at(one, "deploy", "resources", "limits", "memory")
+        again = str(one.get("restart", "")) not in ("", "no", "False") or bool(at(one, "deploy", "restart_policy"))
         case.expect(memory, f"{name} may take all memory.", hint="no-limit", name=name, share=0.5 * again,
                     expected="a limit of memory", received="nothing")  # fmt: skip
         case.expect(again, f"{name} does not come back.", hint="no-restart", name=name, share=0.5,
@@ -207,7 +206,8 @@ def runs(answer: Answer, case: Case) -> None:
 
     if not stack.program():
         case.skip("Docker Compose is not installed")
-    services, top = _services(answer, case), _whole(answer)
+    top = _whole(answer, case)
+    services = dict(top["services"])
     proxy = next(iter(_proxies(services).items()), None)
     case.expect(proxy, "There is no proxy.", hint="unreached", ports="the proxy")
     name, front = proxy or ("", {})
@@ -234,13 +234,6 @@ def runs(answer: Answer, case: Case) -> None:
     case.expect(not failed, "Requests failed after one server was killed.", hint="hangs" if late == failed else "lost",
                 lost=failed, count=len(ends), seconds=built.LATE_SECONDS, expected="0 failed", received=failed,
                 share=1 / 3)  # fmt: skip
-
-
-def _whole(answer: Answer) -> Service:
-    import yaml
-
-    whole = yaml.safe_load(answer.text())
-    return whole if isinstance(whole, dict) else {}
 
 
 def _waited_for(services: dict[str, Service], names: tuple[str, ...]) -> list[str]:

@@ -27,6 +27,7 @@ PATH = "/v1/models/clothes/labels/stable:predict"
     "newest": Hint("`model_version_policy` is missing: only the newest version is served.",
                    "Version 1 was unloaded when 2 came, and a label of it has nothing to stand for."),
     "labels": Hint("The labels are {received}.", "stable stands for version 1 and canary for 2."),
+    "no-labels": Hint("No version has a label.", "version_labels: stable stands for version 1 and canary for 2."),
     "version-missing": Hint("A version that is not there is asked for.", "There are 1 and 2."),
 })  # fmt: skip
 def config(answer: Answer, case: Case) -> None:
@@ -39,8 +40,9 @@ def config(answer: Answer, case: Case) -> None:
     case.expect(first is None, str(first.message) if first else "", hint=key)
     labels = _labels(text)
     said = ", ".join(f"{name} {one}" for name, one in labels.items())
-    case.expect(labels == {"stable": 1, "canary": 2}, "The labels are others.", hint="labels", share=0.5,
-                expected="stable 1, canary 2", received=said)  # fmt: skip
+    case.expect(labels == {"stable": 1, "canary": 2}, "The labels are others.", share=0.5,
+                hint="labels" if labels else "no-labels", expected="stable 1, canary 2",
+                received=said or "none")  # fmt: skip
 
 
 def _labels(text: str) -> dict[str, int]:

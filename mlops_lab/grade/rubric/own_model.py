@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache, lru_cache
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_lab.grade import folders
 from mlops_lab.grade.fingerprints import prepared
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.rubric.images import MATERIAL, answers
@@ -80,9 +80,9 @@ def _computed(folder: Path, inside: Path, digest: str, pixels: bytes) -> dict[st
     """Return a model's probabilities by preparation, computed in a sandbox of its own; None where it cannot be."""
     images = np.frombuffer(pixels, np.uint8).reshape(-1, 28, 28)
     inputs = prepared(images, HOW)
-    with tempfile.TemporaryDirectory(prefix="mlops-lab-") as copy:
-        _copy_beside(folder, inside, Path(copy))
-        text = _predicted(Path(copy), inside.name, np.concatenate(list(inputs.values())))
+    with folders.temporary() as copy:
+        _copy_beside(folder, inside, copy)
+        text = _predicted(copy, inside.name, np.concatenate(list(inputs.values())))
     try:
         numbers = np.asarray(json.loads(text), dtype=np.float64)
         split = np.split(numbers, len(inputs))

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 
 import numpy as np
 
+from mlops_lab.grade import folders
 from mlops_lab.grade.cases import Case, Failed
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.live import SandboxServer, Server
@@ -147,14 +148,10 @@ def _reference(case: Case, sent: list[Sent]) -> float:
 @contextmanager
 def _reference_server() -> Iterator[Server]:
     """Give the reference answer, running in a sandbox like the student's."""
-    import tempfile
-    from pathlib import Path
-
-    with tempfile.TemporaryDirectory() as folder:
-        models = Path(folder) / "models"
-        models.mkdir()
-        (models / "clothes.onnx").write_bytes((MATERIAL / "clothes.onnx").read_bytes())
-        (Path(folder) / "api.py").write_bytes((MATERIAL / "api.txt").read_bytes())
+    with folders.temporary() as folder:
+        (folder / "models").mkdir()
+        (folder / "models" / "clothes.onnx").write_bytes((MATERIAL / "clothes.onnx").read_bytes())
+        (folder / "api.py").write_bytes((MATERIAL / "api.txt").read_bytes())
         with Sandbox(folder) as sandbox, closing(SandboxServer(sandbox)) as server:
             yield server
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from mlops_lab.grade import patience
+from mlops_lab.grade import live, patience
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case, Failed
-from mlops_lab.grade.live import SandboxServer, gather
+from mlops_lab.grade.live import SandboxServer
 from mlops_lab.grade.remote import RemoteTarget
-from mlops_lab.grade.results import CheckResult
+from mlops_lab.grade.results import UNJUDGED, CheckResult
 from mlops_lab.grade.running import Settings
-from mlops_lab.grade.sandbox import Sandbox
-from mlops_lab.grade.sandbox.tree import put
 from mlops_lab.store.reading import read_below
 
-UNTRIED = ("passed", "blocked", "skipped")  # states of a check without all its points that found nothing wrong
 MOST = 200_000  # bytes of a program
 
 
@@ -33,10 +28,8 @@ def server(
     ----------
     folder
         Where it is.
-    models
-        Files that are put in ``models``, by their names, where the folder brings none.
-    always
-        Put them there in any case.
+    models, always
+        As for :func:`mlops_lab.grade.live.started`.
 
     Raises
     ------
@@ -45,13 +38,8 @@ def server(
     """
     if folder is None or not (folder / "api.py").is_file():
         raise Failed("There is no api.py.", hint="missing", expected="api.py", received="nothing")
-    with tempfile.TemporaryDirectory(prefix="mlops-lab-") as gathered:
-        gather(folder.resolve() / "api.py", Path(gathered))
-        if always or not os.path.lexists(Path(gathered, "models")):
-            for name, content in (models or {}).items():
-                put(Path(gathered), Path("models", name), content)
-        with Sandbox(gathered) as sandbox, closing(SandboxServer(sandbox, "api.py")) as started:
-            yield started
+    with live.started(folder / "api.py", models, always=always) as started:
+        yield started
 
 
 @contextmanager
@@ -97,16 +85,18 @@ def expect_full(case: Case, results: Sequence[CheckResult], *, hint: str, share:
     case
         Of the check that ran them.
     results
-        What came of them. What could not be tried here is not held against the student.
+        What came of them. What could not be tried here, or not be judged, is not held against the student.
     hint
         The key of a hint with places for ``id``, ``why`` and ``advice``.
     share
         The share of the points that is given all the same.
     """
-    parts = [part for one in results for part in (one.parts or (one,))]
-    wrong = next((part for part in parts if not part.full and part.state not in UNTRIED), None)
-    if wrong is None:
+    parts = [part for one in results for part in one.leaves() if not part.full and part.state != "blocked"]
+    if not parts:
         return
+    wrong = next((part for part in parts if part.state not in UNJUDGED), None)
+    if wrong is None:
+        case.not_gradable(f"{parts[0].id}: {parts[0].message}")
     case.note(*wrong.evidence[:6])
     case.fail(f"{wrong.id}: {wrong.message}", hint=hint, id=wrong.id, why=wrong.message, advice=wrong.hint,
               share=min(0.9, share), expected=wrong.expected or "passed",

@@ -6,11 +6,9 @@ import json
 import os
 import secrets
 import select
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab.errors import ServerError
+from mlops_lab.grade import folders
 from mlops_lab.grade.sandbox.container import DESCRIPTORS, ENTRANCE, Container, Entrance, environment, sweep
 from mlops_lab.grade.sandbox.rungs import FIRST_UID, PACKAGE, SUBMISSION, UIDS, Limits, Rung, choose, command
 from mlops_lab.grade.sandbox.tree import copy_submission, owned, size_of, threads_of, usage
@@ -57,9 +56,9 @@ class Sandbox:
         self.limits = limits or Limits()
         if self.rung.uid is not None:  # one user for each sandbox: two that run at once share no limit
             self.rung = replace(self.rung, uid=FIRST_UID + secrets.randbelow(UIDS))
-        self._home = tempfile.mkdtemp(prefix="mlops-lab-grade-")
-        os.chmod(self._home, 0o711)
-        self.folder = Path(self._home) / "submission"
+        self._home = folders.new()
+        self._home.chmod(0o711)
+        self.folder = self._home / "submission"
         self._running: list[SandboxProcess] = []
         try:
             self.warnings = copy_submission(Path(source), self.folder)
@@ -121,8 +120,8 @@ class Sandbox:
         for process in self._running:
             process.kill()
         if self.rung.rung == "docker":
-            sweep(Path(self._home).name)
-        shutil.rmtree(self._home, ignore_errors=True)
+            sweep(self._home.name)
+        folders.remove(self._home)
 
     def __enter__(self) -> Sandbox:
         return self
@@ -207,8 +206,9 @@ class SandboxProcess:
     @property
     def ended_by(self) -> str:
         """Why it was ended: ``"memory"``, ``"disk"``, ``"output"``, or empty."""
-        if not self._ended_by and self._container and not self._killed.is_set() and not self.alive:
-            self._ended_by = "memory" if self._container.out_of_memory() else ""
+        container = self._container  # the watching thread may remove it meanwhile
+        if not self._ended_by and container and not self._killed.is_set() and not self.alive:
+            self._ended_by = "memory" if container.out_of_memory() else ""
         return self._ended_by
 
     @property
@@ -241,8 +241,9 @@ class SandboxProcess:
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-        if self._container:  # after its client, which would hold it while nobody reads what it prints
-            self._container.remove()
+        container = self._container
+        if container:  # after its client, which would hold it while nobody reads what it prints
+            container.remove()
             self._container = None
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(5)

@@ -50,6 +50,8 @@ def start(*pairs: tuple[str, str]) -> Files:
     return {"run.py": edited(RUN, *pairs)}
 
 
+LABELLED = SERVING[SERVING.index("    version_labels") : SERVING.index("  }\n}")]
+
 CORPUS = {
     "deploy-1": Answers(
         right=[
@@ -130,6 +132,7 @@ CORPUS = {
             Wrong(edited(SERVING, ("    model_version_policy { specific { versions: 1 versions: 2 } }\n", "")), "deploy-5.config", "newest"),
             Wrong(edited(SERVING, ("/models/clothes\"", "/models\"")), "deploy-5.config", "base-path"),
             Wrong(edited(SERVING, ('key: "canary" value: 2', 'key: "canary" value: 1')), "deploy-5.config", "labels"),
+            Wrong(edited(SERVING, (LABELLED, "")), "deploy-5.config", "no-labels"),
             Wrong(edited(SERVING, (".reshape(-1, 28, 28, 1)", "")), "deploy-5.request", "shape"),
             Wrong(edited(SERVING, ("labels/stable:predict", "labels/stable")), "deploy-5.request", "path"),
             Wrong(edited(SERVING, ('return answer["predictions"]', "return answer")), "deploy-5.answer", "whole"),
