@@ -106,6 +106,19 @@ GROWING = {
     "sizes repeated": lambda: added("Tile a,n > s; ConstantOfShape s > e", a=[500], n=[4]),
     "sizes summed": lambda: added("ReduceSum a > s; ConstantOfShape s > e", a=np.full(60, 10**7)),
     "sizes raised": lambda: added("Pow a,b > s; ConstantOfShape s > e", a=[1000], b=4),
+    "sizes raised to a fraction": lambda: added(
+        "Pow a,b > p; Mul p,c > q; Cast q > s to=7; ConstantOfShape s > e", a=[2.0**60], b=1.5, c=[2.0**-56]
+    ),
+    "a quotient of what is beyond all bounds": lambda: added(
+        "Div a,b > c; Cast c > s to=7; ConstantOfShape s > e", a=[2.0**126], b=[2.0**92]
+    ),
+    "a difference of numbers that no float holds": lambda: added(
+        "Sub a,b > c; Mul c,d > s; ConstantOfShape s > e", a=[2**62 + 511], b=[2**62], d=[10**9]
+    ),
+    "a quotient of a number that no float holds": lambda: added(
+        "Div a,b > c; Sub c,d > m; Mul m,n > s; ConstantOfShape s > e",
+        a=[2**62 - 1], b=[2**40], d=[2**22], n=[-(10**9)],
+    ),
     "sizes begun again": lambda: added(
         "Sub a,b > c; Cast c > s to=7; ConstantOfShape s > e",
         a=np.array([0], "uint32"), b=np.array([1], "uint32"),

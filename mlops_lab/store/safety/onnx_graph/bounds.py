@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MANY = 2.0**100  # larger than any size
+MANY = 2.0**100  # larger than any size; what is bounded by it may be infinite, or no number
+HELD = 2.0**53  # a float holds whole numbers up to it as they are
 EXACT = 2.0**24  # the operators compute whole numbers below it exactly, in every type
 MAX_NUMBERS = 32  # of a tensor, each of which is followed
 Symbols = tuple[tuple[str, int], ...]
@@ -47,7 +48,7 @@ UNIT = Bound(1, 0, None)  # what is zero or one
 
 def constant(number: float) -> Bound:
     """Return a number of the file; what is no number is beyond all bounds."""
-    return Bound(number) if -MANY < number < MANY else Bound(MANY, 0, None)
+    return Bound(number) if -MANY < number < MANY else at_most(MANY)
 
 
 def symbol(name: str) -> Bound:
@@ -86,7 +87,7 @@ def multiply(a: Bound, b: Bound, limit: float = EXACT) -> Bound:
 
 def product(sizes: Iterable[Bound]) -> Bound:
     """Return how many values sizes make together."""
-    return reduce(lambda a, b: multiply(a, b, 2.0**53), sizes, ONE)
+    return reduce(lambda a, b: multiply(a, b, HELD), sizes, ONE)
 
 
 def add(a: Bound, b: Bound, sign: int = 1) -> Bound:
@@ -95,7 +96,7 @@ def add(a: Bound, b: Bound, sign: int = 1) -> Bound:
         return a
     if a == ZERO and sign == 1:
         return b
-    if a.exact is not None and a.exact == b.exact:
+    if a.exact is not None and a.exact == b.exact and max(abs(a.most), abs(b.most)) <= HELD:
         return _settled(a.most + sign * b.most, a.degree, a.exact, EXACT)
     if sign == -1 and min(a.most, b.most) >= 0 and None not in (a.exact, b.exact):
         return union(a, b).loose
@@ -118,14 +119,16 @@ def divide(a: Bound, b: Bound, positive: bool = False) -> Bound | None:
         return a.loose if positive else None
     if not b.most:
         return None
+    if a.most >= MANY:  # there is no telling how much it is
+        return at_most(MANY)
     most, powers = a.most / b.most, dict(a.exact or ())
-    divided = a.exact is not None
+    divided = a.exact is not None and abs(a.most) <= HELD
     for name, power in b.exact:
         divided &= powers.get(name, 0) >= power
         powers[name] = powers.get(name, 0) - power
     if divided:
         exact = tuple(sorted((name, power) for name, power in powers.items() if power))
-        return _settled(most, sum(power for _, power in exact), exact, 2.0**53)
+        return _settled(most, sum(power for _, power in exact), exact, HELD)
     return at_most(abs(most), a.degree)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
+from math import log2
 
 import numpy as np
 
 from mlops_lab.store.safety.onnx_graph.bounds import (
     EXACT,
+    MANY,
     MAX_NUMBERS,
     ONE,
     UNIT,
@@ -171,7 +173,8 @@ def _power(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     base = given[0]
     if exponent == int(exponent) and exponent <= 8:
         return reduce(multiply, [base] * int(exponent), ONE)
-    return at_most(min(max(abs(base.most), 1.0), 2.0**32) ** min(exponent + 1, 32), base.degree * 64)
+    largest = max(abs(base.most), 1.0)
+    return at_most(largest**exponent if exponent * log2(largest) < log2(MANY) else MANY, base.degree * 64)
 
 
 def _unit(node: Node, given: list[Bound], positive: bool) -> Bound | None:
