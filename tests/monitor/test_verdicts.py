@@ -12,6 +12,7 @@ from mlops_lab.monitor import log as logs
 from mlops_lab.monitor.command import open_log
 from mlops_lab.predict import PredictionEvent
 from mlops_lab.serve.command import Settings
+from mlops_lab.store import ModelStore
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -64,7 +65,7 @@ def test_metrics_tell_harm_change_accuracy_and_labels(app, log, clothes, halves,
 
 def test_only_a_version_that_answers_and_has_a_reference_is_watched(app, log, clothes, halves):
     fill(log, clothes, halves[1].images[:100], age=2 * verdicts.QUIET_SECONDS)
-    collector = verdicts.LogVerdicts(log, MODELS)
+    collector = verdicts.LogVerdicts(log, ModelStore(MODELS))
     collector.look()
     assert [metric.samples for metric in collector.collect()] == [[]] * len(verdicts.GAUGES)
 
