@@ -119,6 +119,17 @@ GROWING = {
         "Div a,b > c; Sub c,d > m; Mul m,n > s; ConstantOfShape s > e",
         a=[2**62 - 1], b=[2**40], d=[2**22], n=[-(10**9)],
     ),
+    "no number from an infinite one": lambda: added(
+        "Mul a,a > b; Sin b > c; Cast c > i to=7; Div i,low > s; ConstantOfShape s > e", a=[1e30], low=[-(2**30)]
+    ),
+    "filled with much": lambda: added(
+        "Pad a,pads,v,x > b; ReduceSum b > r keepdims=0; Reshape r,one > s; ConstantOfShape s > e",
+        kind=INT64, shape=(1,), opset=18, a=[1], pads=[1, 1], v=10**9, one=[1],
+    ),
+    "written into a cache": lambda: added(
+        "TensorScatter a,b,n > c; ReduceMax c > m keepdims=0; Reshape m,one > s; ConstantOfShape s > e",
+        opset=24, a=np.ones((1, 1, 1, 1), "int64"), b=np.full((1, 1, 1, 1), 10**9), n=[0], one=[1],
+    ),
     "sizes begun again": lambda: added(
         "Sub a,b > c; Cast c > s to=7; ConstantOfShape s > e",
         a=np.array([0], "uint32"), b=np.array([1], "uint32"),
@@ -210,6 +221,40 @@ PROGRAMS = {
         "Cast x > p to=7; Gather table,p > g; Sqrt g > d; Cast d > i to=7; Div i,low > m; ConstantOfShape m > y",
         shape=(1,), table=[-4.0, 0.5], low=[-(2**36)],
     ),
+    "filled by an attribute": lambda: added(
+        "Pad a > b pads=[1,1] value=1e9; ReduceMax b > m; Cast m > s to=7; ConstantOfShape s > e", opset=9, a=[1.5],
+    ),
+    "a norm over all places": lambda: added(
+        "GlobalLpPool a > b p=1; Reshape b,one > c; Cast c > s to=7; ConstantOfShape s > e",
+        a=np.ones((1, 1, 10**5), "float32") * 1000, one=[1],
+    ),
+    "a mean with zeros from beyond the edge": lambda: added(
+        "AveragePool a > b kernel_shape=[9] pads=[8,8] count_include_pad=1; Div c,b > d; ReduceMax d > m keepdims=0;"
+        "Reshape m,one > n; Cast n > s to=7; ConstantOfShape s > e",
+        a=np.ones((1, 1, 99), "float32"), c=[1e7], one=[1],
+    ),
+    "a quotient by a small share": lambda: added(
+        "Softmax a > b; Div c,b > d; ReduceMax d > m; Cast m > s to=7; ConstantOfShape s > e",
+        a=np.ones(1000, "float32"), c=[1e6],
+    ),
+    "a quotient by half a matrix": lambda: added(
+        "Trilu a > b; Div c,b > d; ReduceSum d > m keepdims=0; Reshape m,one > n; Cast n > i to=7; Sub i,one > s;"
+        "ConstantOfShape s > e",
+        a=np.ones((40, 40), "float32"), c=[1.5], one=[1],
+    ),
+    "a quotient by bytes": lambda: added(
+        "DynamicQuantizeLinear a > b,scale,z; Cast b > f to=1; Div c,f > d; ReduceMax d > m; Cast m > i to=7;"
+        "Sub i,one > s; ConstantOfShape s > e",
+        a=np.append(np.ones(40, "float32"), 1e6), c=[1.5], one=[1],
+    ),
+    # What is no number, or infinite, becomes the lowest whole number.
+    "no number between two": lambda: added(
+        "Log x > n; Clip n,zero,one > q; Cast q > i to=7; Div i,low > s; ConstantOfShape s > e",
+        shape=(1,), zero=np.array(0, "float32"), one=np.array(1, "float32"), low=[-(2**30)],
+    ),
+    "infinite in half the bytes": lambda: added(
+        "Cast a > h to=10; Cast h > i to=7; Div i,low > s; ConstantOfShape s > e", a=[1e6], low=[-(2**30)]
+    ),
     "power of the shape": lambda: model(
         "Shape x > s; Mul s,s > a; Mul a,a > b; Mul b,b > c; Mul c,c > d; ConstantOfShape d > y", shape=(None,)
     ),
@@ -263,6 +308,11 @@ def test_the_lowest_number_is_not_divided_by_minus_one():
     divided = "Div x,by > q; Cast q > y to=1"
     report = safety.inspect(model(divided, kind=INT64, by=[-1]))
     assert (report.code, report.bounded, report.runs_code) == ("onnx_division", True, False)
+    for first in ("Div x,one > z", "Pad x,pads > z", "MatMul x,x > z", "BitShift x,one > z direction='LEFT'"):
+        report = safety.inspect(
+            model(f"{first}; Div z,by > y", kind=INT64, shape=(2, 2), by=[-1], one=[1], pads=[1] * 4)
+        )
+        assert report.code == "onnx_division", first
     assert safety.inspect(model(divided, kind=INT64, by=[2])).safe
     assert safety.inspect(model("Div x,by > y", by=[-1.0, 0.5] * 4)).safe
 

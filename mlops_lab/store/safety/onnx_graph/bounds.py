@@ -145,7 +145,7 @@ class Tensor:
     numbers: tuple[Bound, ...] | None = None
     """Its numbers, where they are few; its sizes are numbers of the file then."""
     whole: bool = False
-    """Whether its numbers are whole."""
+    """Whether its type is one of whole numbers, none of which is infinite."""
     positive: bool = False
     """Whether its numbers are one or more, so that a quotient by them is no larger; no input is empty."""
     width: float = 1.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import reduce
 
 from mlops_lab.store.safety.onnx_graph.bounds import (
@@ -76,7 +75,8 @@ def regressed(node: Node, inputs: Inputs) -> Tensor:
 
 def labelled(node: Node, inputs: Inputs) -> Tensor:
     """Answer with a label in the place of each value."""
-    return replace(need(inputs), most=None, numbers=None, width=node.width())
+    x = need(inputs)
+    return tensor(x.dims, x.count, width=node.width())
 
 
 def hot(node: Node, inputs: Inputs) -> Tensor:
@@ -114,9 +114,10 @@ def matmul(node: Node, inputs: Inputs, left: int = 0, right: int = 1) -> Tensor:
     """Answer a product of matrices."""
     a, b = need(inputs, left), need(inputs, right)
     if not a.dims or not b.dims:
-        return tensor(None, multiply(a.count, b.count))
+        return tensor(None, multiply(a.count, b.count), whole=a.whole)
     batch = broadcast([Tensor(a.dims[:-2]), Tensor(b.dims[:-2])]).dims or ()
-    return tensor([*batch, *(a.dims[-2:-1] if len(a.dims) > 1 else ()), *(b.dims[-1:] if len(b.dims) > 1 else ())])
+    rows, columns = a.dims[-2:-1] if len(a.dims) > 1 else (), b.dims[-1:] if len(b.dims) > 1 else ()
+    return tensor([*batch, *rows, *columns], whole=a.whole)
 
 
 def gemm(node: Node, inputs: Inputs) -> Tensor:
@@ -154,17 +155,14 @@ def boxes(node: Node, inputs: Inputs) -> Tensor:
 
 def quantized(node: Node, inputs: Inputs) -> list[Tensor]:
     """Answer with bytes, a scale and a zero."""
-    return [
-        replace(need(inputs), most=at_most(255), numbers=None, whole=True),
-        Tensor((), most=None),
-        Tensor((), most=None),
-    ]
+    x = need(inputs)
+    return [tensor(x.dims, x.count, most=at_most(255), whole=True), Tensor(()), Tensor(())]
 
 
 def normalized(node: Node, inputs: Inputs) -> list[Tensor]:
     """Answer a normalization, and beside it what it has measured."""
     x = need(inputs)
-    return [replace(x, most=None, numbers=None), *[tensor(None, x.count)] * 4]
+    return [tensor(x.dims, x.count), *[tensor(None, x.count)] * 4]
 
 
 def loss(node: Node, inputs: Inputs) -> list[Tensor]:

@@ -302,7 +302,7 @@ def fill(node: Node, inputs: Inputs) -> Tensor:
     )
     most = ZERO if value is None else value.most
     number = None if value is None or not value.numbers else value.numbers[0]
-    found = tensor(dims, most=most, whole=value is None or value.whole, width=node.width())
+    found = tensor(dims, most=most, whole=value is not None and value.whole, width=node.width())
     if all(size.number is not None for size in dims) and found.count.most <= 1024:
         filled = np.empty([max(int(size.most), 0) for size in dims], object)
         filled[...] = ZERO if value is None else number

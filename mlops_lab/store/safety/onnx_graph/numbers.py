@@ -38,6 +38,8 @@ RAW = {
 FLOATS, WHOLE = {1: (4, "<f4"), 11: (10, "<f8")}, {2: 5, 3: 5, 4: 5, 5: 5, 6: 5, 7: 7, 9: 5, 12: 11, 13: 11}
 # The largest number of a type that has none below zero: what is subtracted too often begins there again.
 UNSIGNED = {2: 255.0, 4: 65535.0, 12: 2.0**32, 13: 2.0**64}
+# float16 and narrower: what is too large for them becomes infinite, so that nothing is known of their numbers.
+NARROW_FLOATS = {10, 17, 18, 19, 20, 23, 24}
 NARROW = {2, 3, 4, 5, 9, 10, 12, 13, 16}  # of which sums are not what they would be of numbers
 
 
@@ -52,7 +54,7 @@ def of_tensor(message: Message) -> Tensor:
         return tensor(dims, fixed=True)
     known = _known(values.reshape(shape))
     if kind in NARROW and known.most is not None:
-        most = at_most(max(abs(known.most.most), UNSIGNED.get(kind, 0)))
+        most = None if kind in NARROW_FLOATS else at_most(max(abs(known.most.most), UNSIGNED.get(kind, 0)))
         return replace(known, numbers=None, most=most, positive=False)
     return known
 
@@ -73,7 +75,7 @@ def _packed(message: Message, number: int) -> bytes:
 
 
 def _known(values: np.ndarray) -> Tensor:
-    whole = values.dtype.kind in "iub" or bool((values.size <= MAX_NUMBERS) and (values == np.floor(values)).all())
+    whole = values.dtype.kind in "iub"
     if values.size <= MAX_NUMBERS:
         grid = np.empty(values.shape, object)
         grid.ravel()[:] = [constant(float(number)) for number in values.ravel().tolist()]

@@ -28,6 +28,7 @@ ELEMENTWISE = """
     Ceil Celu Clip Cos Cosh Div Elu Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish Identity
     IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal Relu Round
     Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor
+    Hardmax RegexFullMatch Softmax
 """
 SAME = """
     Bernoulli BitCast CumProd CumSum DequantizeLinear Dropout EyeLike LogSoftmax LRN LpNormalization
@@ -52,7 +53,6 @@ RULES: Mapping[str, Rule] = {
     **_each(NORMALIZED, models.normalized),
     **_each(REDUCED, values.reduced),
     **_each(ANY, rules.anything),
-    **_each("Softmax Hardmax RegexFullMatch", rules.bounded),
     **_each("ReverseSequence StringNormalizer Trilu", rules.some),
     **_each("Scatter ScatterElements ScatterND TensorScatter", rules.scattered),
     **_each("Optional OptionalGetElement SequenceAt SequenceErase SplitToSequence ConcatFromSequence", rules.sequence),

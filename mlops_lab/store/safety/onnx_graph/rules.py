@@ -29,23 +29,19 @@ from mlops_lab.store.safety.report import AuditRefusal
 
 def same(node: Node, inputs: Inputs) -> Tensor:
     """Answer with as many values as the first input has."""
-    return replace(need(inputs), most=None, numbers=None)
-
-
-def bounded(node: Node, inputs: Inputs) -> Tensor:
-    """Answer with numbers from -1 to 1."""
-    return replace(need(inputs), most=UNIT, numbers=None, whole=False)
+    x = need(inputs)
+    return tensor(x.dims, x.count, whole=x.whole and node.operator in ("CumProd", "CumSum", "Dropout"), width=x.width)
 
 
 def some(node: Node, inputs: Inputs) -> Tensor:
     """Answer with some of the values of the first input."""
-    x = need(inputs)
+    x = replace(need(inputs), positive=False)  # Trilu puts zeros among them
     return x.sized(None if x.dims is None else [size.loose for size in x.dims], x.count)
 
 
 def scattered(node: Node, inputs: Inputs) -> Tensor:
     """Answer with the first input, in which some numbers are replaced."""
-    x, updates = need(inputs), need(inputs, 2)
+    x, updates = need(inputs), need(inputs, 1 if node.operator == "TensorScatter" else 2)
     known = x.most is not None and updates.most is not None and node.text("reduction") in ("", "none")
     most = union(x.most, updates.most) if known and x.most and updates.most else None
     return tensor(x.dims, x.count, most=most, whole=x.whole and updates.whole, width=max(x.width, updates.width))

@@ -28,14 +28,14 @@ from mlops_lab.store.safety.onnx_graph.bounds import (
     tensor,
     union,
 )
-from mlops_lab.store.safety.onnx_graph.numbers import UNSIGNED, Inputs, Node, axes_of, need
+from mlops_lab.store.safety.onnx_graph.numbers import NARROW_FLOATS, UNSIGNED, Inputs, Node, axes_of, need
 from mlops_lab.store.safety.report import AuditRefusal
 
 Calculation = Callable[[Node, list[Bound], bool], Bound | None]
 EXACT_TYPES = {1, 6, 7, 11}  # float32, int32, int64 and float64 hold whole numbers below 2 ** 24 as they are
 # Of numbers that are one or more, these answer such numbers.
 POSITIVE = {"Add", "Sum", "Mul", "Max", "Min", "Identity", "Where", "Floor", "Ceil", "Round", "Abs", "Cast", "Relu"}
-WHOLE = {"Add", "Sub", "Mul", "Neg", "Abs", "Max", "Min", "Identity", "Where", "Relu", "Sum", "Clip", "Mod"}
+FLOATS = {1, 11, 16} | NARROW_FLOATS
 
 
 def calculated(node: Node, inputs: Inputs) -> Tensor:
@@ -43,15 +43,16 @@ def calculated(node: Node, inputs: Inputs) -> Tensor:
     given = [value for value in inputs if value is not None]
     operator = node.operator
     known = given[1:] if operator == "Where" else given
-    if operator == "Clip" and len(given) == 3 and given[0].most is None and given[1].most and given[2].most:
-        known = given[1:]  # whatever the data says, it is between these
-    whole = operator in ("Floor", "Ceil", "Round") or (operator in WHOLE and all(value.whole for value in known))
+    # Its inputs have one type, but for the exponent of Pow.
+    whole = any(value.whole for value in (given[:1] if operator == "Pow" else known))
     if operator == "Cast":
-        whole = given[:1] != [] and (given[0].whole or node.number("to") not in (1, 10, 11, 16))
+        whole = node.number("to") not in FLOATS
+    if operator == "Clip" and len(given) == 3 and whole and given[0].most is None:
+        known = given[1:]  # whatever the data says, it is between these, unless it is no number
     found = broadcast(given)
     calculation = CALCULATIONS.get(operator)
     if calculation is None:
-        return found
+        return replace(found, whole=whole)
     positive = bool(given and given[-1].positive)
     if operator == "Div" and len(given) == 2:
         _divided(node, given[0], given[1])
@@ -61,33 +62,38 @@ def calculated(node: Node, inputs: Inputs) -> Tensor:
         shape = [size.number for size in found.dims]
         if None not in shape:
             spread = [np.broadcast_to(g, [int(s or 0) for s in shape]).ravel() for g in grids if g is not None]
-            each = [calculation(node, list(numbers), positive) for numbers in zip(*spread, strict=True)]
+            each = [_calculate(calculation, node, list(numbers), positive) for numbers in zip(*spread, strict=True)]
             if all(number is not None for number in each):
                 filled = np.empty(len(each), object)
                 filled[:] = each
                 return of_numbers(filled.reshape([int(s or 0) for s in shape]), whole=whole)
     most = None
     if all(value.most is not None for value in known):
-        most = calculation(node, [value.most.loose if value.most else ZERO for value in known], positive)
+        most = _calculate(calculation, node, [value.most.loose for value in known if value.most], positive)
     stays = operator in POSITIVE and all(value.positive for value in known) and most is not None and most.most <= EXACT
     stays &= operator != "Cast" or node.number("to") in EXACT_TYPES
     most = None if most is None else most.loose
     return tensor(found.dims, found.count, most=most, whole=whole, positive=stays, width=width)
 
 
+def _calculate(calculation: Calculation, node: Node, given: list[Bound], positive: bool) -> Bound | None:
+    """Return a result; of what may be infinite, or no number, nothing is known."""
+    return at_most(MANY) if any(bound.most >= MANY for bound in given) else calculation(node, given, positive)
+
+
 def _divided(node: Node, left: Tensor, right: Tensor) -> None:
     """Refuse to divide the lowest whole number by -1: the processor ends the process."""
     low = left.most is None or left.most.most >= 2.0**31
-    if left.whole and right.whole and low and not (right.numbers and all(size.number != -1 for size in right.numbers)):
+    if (left.whole or right.whole) and low and not (right.numbers and all(size.number != -1 for size in right.numbers)):
         message = "Whole numbers are divided by -1, or by what may be -1: of the lowest one it ends the process."
         raise AuditRefusal("onnx_division", message, node.where)
 
 
 def cast_like(node: Node, inputs: Inputs) -> Tensor:
     """Return the first input in a type that is not known here."""
-    x = need(inputs)
-    most = None if x.most is None else at_most(max(x.most.most, UNSIGNED[13]), x.most.degree)
-    return tensor(x.dims, x.count, most=most, width=x.width)
+    x, whole = need(inputs), need(inputs, 1).whole
+    most = at_most(max(x.most.most, UNSIGNED[13]), x.most.degree) if x.most is not None and whole else None
+    return tensor(x.dims, x.count, most=most, whole=whole, width=x.width)
 
 
 def _sum(node: Node, given: list[Bound], positive: bool) -> Bound | None:
@@ -148,6 +154,8 @@ def _rounded(node: Node, given: list[Bound], positive: bool) -> Bound | None:
 
 def _cast(node: Node, given: list[Bound], positive: bool) -> Bound | None:
     bound = given[0]
+    if node.number("to") in NARROW_FLOATS:
+        return None
     if node.number("to") in EXACT_TYPES:
         return bound if abs(bound.most) <= EXACT and bound.most == int(bound.most) else bound.loose
     return union(bound, at_most(UNSIGNED.get(node.number("to"), 0))).loose  # below zero they begin again at the end
@@ -205,7 +213,7 @@ def _most_of(operator: str, value: Tensor) -> Bound | None:
         return None  # of no values the largest is no number
     if operator in ("ReduceMax", "ReduceMin", "ReduceMean"):
         return value.most.loose
-    return multiply(value.most, value.count).loose if operator in ("ReduceSum", "ReduceL1", "CumSum") else None
+    return multiply(value.most, value.count).loose if operator in ("ReduceSum", "ReduceL1") else None
 
 
 def reduced(node: Node, inputs: Inputs) -> Tensor:

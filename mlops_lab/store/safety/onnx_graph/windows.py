@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from mlops_lab.store.safety.onnx_graph.bounds import (
     ONE,
-    UNIT,
     Bound,
     Tensor,
     add,
@@ -18,6 +17,7 @@ from mlops_lab.store.safety.onnx_graph.bounds import (
     sizes,
     tensor,
     union,
+    union_of,
 )
 from mlops_lab.store.safety.onnx_graph.numbers import Inputs, Node, at, need, stated
 
@@ -107,21 +107,23 @@ def unpooled(node: Node, inputs: Inputs) -> Tensor:
 
 def pooled(node: Node, inputs: Inputs) -> Tensor:
     """Return what a pooling answers."""
-    x = need(inputs) if node.operator != "LpPool" else replace(need(inputs), most=None)
+    x = need(inputs)
     if x.dims is None or len(x.dims) < 2:
-        return x.sized(None, x.count)
-    return x.sized([*x.dims[:2], *slide(node, x.dims[2:], [constant(size) for size in node.numbers("kernel_shape")])])
+        return tensor(None, x.count)
+    return tensor([*x.dims[:2], *slide(node, x.dims[2:], [constant(size) for size in node.numbers("kernel_shape")])])
 
 
 def pooled_whole(node: Node, inputs: Inputs) -> Tensor:
     """Return what a pooling over all places answers."""
     x = need(inputs)
-    return x.sized(None if x.dims is None else [*x.dims[:2], *[ONE] * len(x.dims[2:])], x.count)
+    return tensor(None if x.dims is None else [*x.dims[:2], *[ONE] * len(x.dims[2:])], x.count)
 
 
 def padded(node: Node, inputs: Inputs) -> Tensor:
     """Return what ``Pad`` answers: an attribute says how much, or an input."""
-    x = need(inputs)
+    x, filled = need(inputs), at(inputs, 2)
+    most = None if "value" in node.attributes else union_of([x, filled or x])
+    x = replace(x, most=most, positive=False)
     pads = [constant(size) for size in node.numbers("pads") or node.numbers("paddings")] or stated(node, at(inputs, 1))
     beginnings, ends = pads[: len(pads) // 2], pads[len(pads) // 2 :]
     more = [add(first, last) for first, last in zip(beginnings, ends, strict=False)]
@@ -134,12 +136,11 @@ def padded(node: Node, inputs: Inputs) -> Tensor:
     elif axes is not None and all(axis.number is not None for axis in axes):
         places = [int(axis.number or 0) % max(len(dims), 1) for axis in axes]
     else:  # along axes that the data chooses
-        most = multiply(x.count, product(add(ONE, size.loose) for size in more))
-        return x.sized([union(size, most).loose for size in dims], most)
+        count = multiply(x.count, product(add(ONE, size.loose) for size in more))
+        return x.sized([union(size, count).loose for size in dims], count)
     for place, size in zip(places, more, strict=False):
         dims[place] = add(dims[place], size)
-    filled = (at(inputs, 2) or x).most
-    return tensor(dims, most=None if x.most is None or filled is None else union(x.most, filled), width=x.width)
+    return x.sized(dims)
 
 
 def resized(node: Node, inputs: Inputs) -> Tensor:
@@ -219,12 +220,12 @@ def affine(node: Node, inputs: Inputs) -> Tensor:
 
 def windowed(node: Node, inputs: Inputs) -> Tensor:
     """Return the windows of signal processing, one-dimensional."""
-    return tensor(stated(node, at(inputs, 0))[:1], most=UNIT)
+    return tensor(stated(node, at(inputs, 0))[:1])
 
 
 def mel(node: Node, inputs: Inputs) -> Tensor:
     """Return what ``MelWeightMatrix`` answers."""
-    return tensor([*stated(node, at(inputs, 1))[:1], *stated(node, at(inputs, 0))[:1]], most=UNIT)
+    return tensor([*stated(node, at(inputs, 1))[:1], *stated(node, at(inputs, 0))[:1]])
 
 
 def transformed(node: Node, inputs: Inputs) -> Tensor:
