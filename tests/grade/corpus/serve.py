@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from corpus.serve_sources import (
+    IPV6,
     KERAS,
     MANY_VARIANTS,
     NUMBER_VARIANTS,
+    ONNX,
     REFERENCE,
     RETURN,
     SENT,
@@ -33,7 +35,7 @@ LOADS_EACH = "    session = onnxruntime.InferenceSession('models/clothes.onnx', 
 
 CORPUS = {
     "serve-1": Answers(
-        right=list(VARIANTS.values()),
+        right=[*VARIANTS.values(), {"api.py": IPV6, **ONNX}],
         wrong=[
             Wrong({"api.py": "from mlops_lab.serve import create_app\napp = create_app([])\n"}, "serve-1.starts", "library"),
             Wrong(changed((INFO, "    return str({'name': 'clothes', 'version': 'v1'})\n\n\n")), "serve-1.json", "single-quotes"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from corpus_types import edited
+
 from mlops_lab.grade.rubric.images import MATERIAL
 
 ONNX = {"models/clothes.onnx": (MATERIAL / "clothes.onnx").read_bytes()}
@@ -109,6 +111,11 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     ThreadingHTTPServer(("127.0.0.1", 5000), Handler).serve_forever()
 """.replace("import cgi_free, io, json", "import io, json")
+
+STANDS = '    ThreadingHTTPServer(("127.0.0.1", 5000), Handler).serve_forever()\n'
+IPV6 = edited(HTTP_SERVER, (STANDS, (
+    "    import socket\n    ThreadingHTTPServer.address_family = socket.AF_INET6\n"
+    '    ThreadingHTTPServer(("::1", 5000), Handler).serve_forever()\n')))  # fmt: skip
 
 FACTORY = REFERENCE.replace("app = Flask(__name__)\n", "").replace("@app.", "@routes.").replace(
     "options = onnxruntime", 'from flask import Blueprint\n\nroutes = Blueprint("routes", __name__)\noptions = onnxruntime'

@@ -183,7 +183,7 @@ class Forwarder:
         client.set_inheritable(False)
         with client:
             try:
-                server = socket.create_connection(("127.0.0.1", self.port), timeout=5)
+                server = connect(self.port, 5)
             except OSError:
                 return
             with server:
@@ -197,10 +197,18 @@ class Forwarder:
 def accepts(port):
     """Whether somebody listens on a port."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        connect(port, 1).close()
     except OSError:
         return False
     return True
+
+
+def connect(port, seconds):
+    """Return a connection to a port of the loopback, IPv6's where nobody listens on the other."""
+    try:
+        return socket.create_connection(("127.0.0.1", port), timeout=seconds)
+    except ConnectionRefusedError:
+        return socket.create_connection(("::1", port), timeout=seconds)
 
 
 def start(function, *sockets):
