@@ -93,7 +93,7 @@ def _classes(
         task = "binary"
     if width == 2 and task == "binary":
         task = "classification"
-    names = _labels(name, array, 2 if task == "binary" else width, ending, labels)
+    names = _labels(array, 2 if task == "binary" else width, ending, labels)
     role, activation, notes = _activation(name, array, ending, task)
     if activation == "none" and task == "classification" and not ending.kind and not sums_to_one(array):
         role, activation = "logits", "softmax"
@@ -101,9 +101,7 @@ def _classes(
     return OutputSpec(name, task, (width,), array.dtype.name, role, names, activation), notes
 
 
-def _labels(
-    name: str, array: NDArray[Any], number: int, ending: Ending, labels: Sequence[str] | None
-) -> tuple[str, ...]:
+def _labels(array: NDArray[Any], number: int, ending: Ending, labels: Sequence[str] | None) -> tuple[str, ...]:
     if labels is None:
         return ending.classes if len(ending.classes) == number else tuple(map(str, range(number)))
     names = tuple(map(str, labels))
