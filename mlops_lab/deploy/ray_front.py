@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import sys
 import time
@@ -219,26 +220,32 @@ def connect(address: str | None = None) -> None:
         ray.init(place, **options)
     else:
         _start(ray, options)
-    import_ray("ray.serve").start(proxy_location="Disabled", logging_config={"log_level": "WARNING"})
+    serve = import_ray("ray.serve")
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)  # of this process; that below is of the replicas
+    serve.start(proxy_location="Disabled", logging_config={"log_level": "WARNING"})
 
 
 def _start(ray: Any, options: dict[str, Any]) -> None:
     """Start Ray on this machine; again, where the machine is so busy that Ray gives up: its agents have 15 s."""
-    there = set(psutil.Process().children(recursive=True))
     for attempt in range(STARTS):
         try:
             ray.init("local", include_dashboard=False, **options)
             return
         except Exception as error:  # Ray raises just this
             ray.shutdown()
-            for process in set(psutil.Process().children(recursive=True)) - there:  # what had begun stays otherwise
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
+            _end_what_had_begun()
             if attempt == STARTS - 1:
                 message = f"Ray did not start within {STARTS} attempts: {error}"
-                raise ServerError(
-                    message, "Try again when the machine has less to do, or look into /tmp/ray."
-                ) from error
+                hint = "Try again when the machine has less to do, or look into /tmp/ray."
+                raise ServerError(message, hint) from error
+
+
+def _end_what_had_begun() -> None:
+    """End the processes of a Ray that did not start: they would stay as long as this one."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any("/ray/" in word for word in process.cmdline()):
+                process.kill()
 
 
 def deploy_model(

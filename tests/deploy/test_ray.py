@@ -107,7 +107,7 @@ def test_ray_is_started_again_where_the_machine_is_too_busy(monkeypatch, failure
     started, ended = [], []
 
     def init(address, **options):
-        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "/ray/agent.py"]))
         if len(started) <= failures:
             raise Exception("The current node timed out during startup.")
 
