@@ -14,6 +14,7 @@ import os
 import sys
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -296,7 +297,10 @@ def deploy_model(
         deploy = Deployments(store, replicas or Replicas(), limits).wrap
         join = batching.wrap(limits) if batching is not None else None
         registry = Registry(deploy if join is None else lambda predictor: join(deploy(predictor)))
-        registry.load_store(store)
+        with ThreadPoolExecutor(
+            1
+        ) as pool:  # the thread of a notebook has an event loop, in which Ray waits for nothing
+            pool.submit(registry.load_store, store).result()
     except BaseException:
         import_ray().shutdown()
         raise

@@ -602,6 +602,7 @@ for entry in models.history("digits")[-2:]:
 # one client 143 requests a second in the place of 935.
 
 # %%
+from contextlib import redirect_stderr
 from importlib.util import find_spec
 
 from mlops_lab.deploy import ray_front
@@ -609,7 +610,9 @@ from mlops_lab.deploy import ray_front
 print("\n".join(deploy.files(spec, "ray")), "\n")
 if find_spec("ray"):
     began = time.monotonic()
-    front = serve.start(ray_front.deploy_model(folder, "digits", ray_front.Replicas(2, cpus=0.1)), name="front")
+    with redirect_stderr(sys.stdout):  # where Ray says what it sees
+        on_ray = ray_front.deploy_model(folder, "digits", ray_front.Replicas(2, cpus=0.1))
+    front = serve.start(on_ray, name="front")
     answer = serve.Client(front).classify("digits", "production", digits.test.images[0])
     print(f"{time.monotonic() - began:.0f} s until a replica answered, through our server: {answer[0]}")
 else:

@@ -1,5 +1,6 @@
 """The files that serve a model with Ray; `tests/ray` runs them."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -83,6 +84,21 @@ def test_batches_are_joined_before_ray(monkeypatch, shared_models):
     assert isinstance(found["registry"].get("digits").engine, BatchingEngine)
     ray_front.serve_model(shared_models.root, "digits")
     assert not isinstance(found["registry"].get("digits").engine, BatchingEngine)
+
+
+def test_it_deploys_from_the_thread_of_a_notebook_which_has_an_event_loop(monkeypatch, shared_models):
+    def wrap(predictor):
+        with pytest.raises(RuntimeError, match="no running event loop"):  # in one, Ray refuses to wait for an answer
+            asyncio.get_running_loop()
+        return predictor
+
+    monkeypatch.setattr(ray_front, "connect", lambda address: None)
+    monkeypatch.setattr(ray_front, "Deployments", lambda *_: SimpleNamespace(wrap=wrap))
+
+    async def cell():
+        return ray_front.deploy_model(shared_models.root, "digits")
+
+    assert asyncio.run(cell()).entry("digits").states() == {"v1": "ready"}
 
 
 def test_ray_does_not_stay_where_nothing_can_be_deployed(monkeypatch, shared_models):
