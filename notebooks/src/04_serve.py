@@ -563,7 +563,7 @@ def over_grpc(address, batch):
     asked = tensorflow_serving_pb2.PredictRequest(model_spec={"name": "clothes"}, inputs={"image": tensor})
     with grpc.insecure_channel(address) as channel:
         predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
-        answer = predict(asked.SerializeToString(), timeout=10)
+        answer = predict(asked.SerializeToString(), timeout=30)
     return tensorflow_serving_pb2.PredictResponse.FromString(answer), asked.ByteSize()
 
 
@@ -577,7 +577,7 @@ if find_spec("grpc"):
             answer, sent = over_grpc(lines[1].split()[-1], batch)
         finally:
             both.terminate()
-    row = list(answer.outputs["probabilities"].float_val)
+    row = list(answer.outputs[info["outputs"][0]["name"]].float_val)
     print(f"gRPC: {info['labels'][row.index(max(row))]} {max(row):.4f}, from v{answer.model_spec.version.value}")
     print(f"{sent:,} bytes were sent; as JSON they are {len(json.dumps({'instances': batch.tolist()})):,}")
 else:
