@@ -23,7 +23,7 @@ SERVE_FILES = sorted((PACKAGE / "serve").rglob("*.py"))
 
 # Each row may import the rows above it, and the rooms of its own row; never one below.
 ORDER = [
-    {"errors", "provenance", "strict_json"},
+    {"errors", "deprecation", "provenance", "strict_json"},
     {"show", "files", "inputs", "findings", "filetype", "image_metadata"},
     {"image_cost"},
     {"image", "signature"},

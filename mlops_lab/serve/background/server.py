@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from mlops_lab import show
+from mlops_lab.deprecation import warn_renamed
 from mlops_lab.errors import ServerError
 from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.background import server_table
@@ -75,14 +76,20 @@ class RunningServer(ABC):
         """Whether it still answers."""
 
     @property
-    def reach(self) -> PublicUrl:
+    def public_url_details(self) -> PublicUrl:
         """How a browser reaches it from where the notebook runs; ``str`` of it is a sentence."""
         return find_public_url(self.port, self.url)
 
     @property
+    def reach(self) -> PublicUrl:
+        """The same as :attr:`public_url_details`; deprecated."""
+        warn_renamed("RunningServer.reach", "public_url_details")
+        return self.public_url_details
+
+    @property
     def public_url(self) -> str | None:
-        """What to open in a browser, or None where there is no way; :attr:`reach` says why."""
-        return self.reach.url
+        """What to open in a browser, or None where there is no way; :attr:`public_url_details` says why."""
+        return self.public_url_details.url
 
     @property
     def output(self) -> str:
@@ -150,11 +157,11 @@ class RunningServer(ABC):
 
     def _facts(self) -> list[tuple[str, Any]]:
         replaced = f", replaced generation {self.generation - 1}" if self.generation > 1 else ""
-        reach = self.reach
+        public = self.public_url_details
         return [
             ("state", draw_state(self.state)),
             ("address", self.url),
-            *([] if reach.url == self.url else [("in a browser", reach.url or reach.explanation)]),
+            *([] if public.url == self.url else [("in a browser", public.url or public.explanation)]),
             ("generation", f"{self.generation}{replaced}"),
         ]
 

@@ -225,7 +225,7 @@ class Registry:
 
     def _take_over(self, entry: ModelEntry, old: ModelEntry, name: str, number: int) -> None:
         assert self.store is not None
-        entry.fingerprints[number] = fingerprint = self.store.mark(name, number)
+        entry.fingerprints[number] = fingerprint = self.store.fingerprint(name, number)
         if number in old.seconds:  # of what is loaded; a successor is measured anew
             entry.seconds[number] = old.seconds[number]
         if fingerprint != old.fingerprints.get(number):
