@@ -106,9 +106,9 @@ def measure(
     """Load-test the server at URL, on a schedule or with concurrent clients. Exit 1 if a limit is exceeded."""
     from mlops_lab import store
     from mlops_lab.validate import LoadTestConfig, find_saturation, measure_load
-    from mlops_lab.validate.target import Target
+    from mlops_lab.validate.target import ServerUnderTest
 
-    target = Target(url, store.ModelStore(folder).get(name, version), version, api_key=api_key)
+    target = ServerUnderTest(url, store.ModelStore(folder).get(name, version), version, api_key=api_key)
     plan = LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second, rate=rate, shape=shape)
     if saturation:
         found = find_saturation(target.client, name, target.address, target.images, limit=p99, plan=plan)

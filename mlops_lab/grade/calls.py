@@ -60,8 +60,8 @@ class Call:
     seconds: float = 0.0
 
 
-class Target(Protocol):
-    """Where a function lives."""
+class ExecutionTarget(Protocol):
+    """Where a student's functions run: this process, or a sandbox."""
 
     def call(self, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
         """Call the function of that name."""
@@ -105,7 +105,7 @@ class Function:
     (8, 'TypeError')
     """
 
-    def __init__(self, name: str, target: Target) -> None:
+    def __init__(self, name: str, target: ExecutionTarget) -> None:
         self.name, self._target = name, target
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
@@ -145,7 +145,7 @@ class Answer:
     ``answer.path`` is the file or folder of a ``"file"`` or ``"folder"`` exercise.
     """
 
-    def __init__(self, target: Target, names: tuple[str, ...], path: Path | None = None) -> None:
+    def __init__(self, target: ExecutionTarget, names: tuple[str, ...], path: Path | None = None) -> None:
         self.target, self.names, self.path = target, names, path
 
     def __getattr__(self, name: str) -> Function:

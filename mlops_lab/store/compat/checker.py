@@ -19,7 +19,7 @@ from mlops_lab.errors import LabError, StoreError, WrongUsage
 from mlops_lab.store.compat import formats, keys, neighbours, rewrite, verdict
 from mlops_lab.store.compat.description import Judgement, Objection
 from mlops_lab.store.compat.formats import ModelFile
-from mlops_lab.store.compat.keys import Target
+from mlops_lab.store.compat.keys import KerasTarget
 
 if TYPE_CHECKING:
     from mlops_lab.store.safety.report import AuditFinding
@@ -170,7 +170,7 @@ def _audit(path: Path) -> dict[str, Any]:
     return {key: getattr(report, key) for key in keys}
 
 
-def _reader(file: ModelFile, target: Target) -> str:
+def _reader(file: ModelFile, target: KerasTarget) -> str:
     package = READERS.get(MODELS.get(_model_name(file), file.format))
     if package is None:
         return target.name
@@ -178,7 +178,7 @@ def _reader(file: ModelFile, target: Target) -> str:
     return f"{package}=={version}" if version else package
 
 
-def _judge(file: ModelFile, target: Target) -> Judgement:
+def _judge(file: ModelFile, target: KerasTarget) -> Judgement:
     if file.format == "version":
         return _version(file, target)
     if file.format == "saved_model":
@@ -190,7 +190,7 @@ def _judge(file: ModelFile, target: Target) -> Judgement:
     return _keras(file, target)
 
 
-def _keras(file: ModelFile, target: Target) -> Judgement:
+def _keras(file: ModelFile, target: KerasTarget) -> Judgement:
     notes = (target.note,) if target.note else ()
     if target.here and keys.installed("keras") is None:
         return Judgement(False, notes, _install(file, target))
@@ -204,7 +204,7 @@ def _keras(file: ModelFile, target: Target) -> Judgement:
     return Judgement(False, (*_sentences(found), *notes), _hint_for(file, target))
 
 
-def _misnamed(file: ModelFile, target: Target) -> Judgement | None:
+def _misnamed(file: ModelFile, target: KerasTarget) -> Judgement | None:
     """Refuse a model under a name that Keras does not read it from: it goes by the suffix, and not by the content."""
     if file.container == "file":
         return None
@@ -223,7 +223,7 @@ def _misnamed(file: ModelFile, target: Target) -> Judgement | None:
     return Judgement(False, (reason,), f"mv {shlex.quote(str(file.path))} {shlex.quote(better)}")
 
 
-def _uncompiled(file: ModelFile, target: Target) -> str:
+def _uncompiled(file: ModelFile, target: KerasTarget) -> str:
     """Return the remedy where only the settings of ``compile`` are refused."""
     if file.format == "keras" and file.container == "zip" and _can_migrate(file, target):
         return _hint_for(file, target)
@@ -244,7 +244,7 @@ def _sentences(found: list[Objection]) -> tuple[str, ...]:
     return (*sentences[:MAX_REASONS], *([f"… and {rest} more reasons."] if rest > 0 else []))
 
 
-def _hint_for(file: ModelFile, target: Target) -> str:
+def _hint_for(file: ModelFile, target: KerasTarget) -> str:
     """Return the command that helps: rewrite the file where that loses nothing, else install what reads it."""
     if file.format == "keras" and file.container == "zip" and _can_migrate(file, target):
         out = file.path.with_name(f"{file.path.stem}-{target.name.replace('==', '-')}.keras")
@@ -252,14 +252,14 @@ def _hint_for(file: ModelFile, target: Target) -> str:
     return _install(file, target)
 
 
-def _can_migrate(file: ModelFile, target: Target) -> bool:
+def _can_migrate(file: ModelFile, target: KerasTarget) -> bool:
     try:
         return not rewrite.reword(file, target).refused
     except (StoreError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return False  # a graph that cannot be said otherwise, or a description that Keras never wrote
 
 
-def _install(file: ModelFile, target: Target) -> str:
+def _install(file: ModelFile, target: KerasTarget) -> str:
     """Return the line that installs what wrote the file, or what reads what it wrote."""
     version = file.written_by.get("keras", "")
     row = keys.target(f"keras=={version}").row if re.fullmatch(r"\d+\.\d+\.\d+", version) else keys.versions()[-1]
@@ -273,7 +273,7 @@ def _install(file: ModelFile, target: Target) -> str:
     return f'pip install "keras=={wanted}"' if target.era == 3 else f'pip install "tensorflow>=2.16" "keras=={wanted}"'
 
 
-def _version(file: ModelFile, target: Target) -> Judgement:
+def _version(file: ModelFile, target: KerasTarget) -> Judgement:
     """Judge the file that the version's engine loads, once everything the manifest lists is there."""
     listed = file.config.get("files")
     listed = listed if isinstance(listed, dict) else {}

@@ -11,12 +11,12 @@ from typing import Any
 
 from mlops_lab.errors import IncompatibleFile
 from mlops_lab.store.compat import keys
-from mlops_lab.store.compat.keys import Target
+from mlops_lab.store.compat.keys import KerasTarget
 
 MODULES = {2: "keras.src.engine.functional", 3: "keras.src.models.functional"}
 
 
-def translate(model: dict[str, Any], source: int, target: Target) -> Iterator[str]:
+def translate(model: dict[str, Any], source: int, target: KerasTarget) -> Iterator[str]:
     """Rewrite the graph of a functional model in place, and yield a phrase for each kind of change.
 
     Raises

@@ -14,7 +14,7 @@ from typing import Any
 from mlops_lab.store.compat import graph, keys
 from mlops_lab.store.compat.description import Item, Objection, items
 from mlops_lab.store.compat.formats import ModelFile
-from mlops_lab.store.compat.keys import Target
+from mlops_lab.store.compat.keys import KerasTarget
 from mlops_lab.store.compat.verdict import objections
 
 # How a layer computes, not what; or what Keras works out again from the layer's input; or a mere name.
@@ -55,7 +55,7 @@ def era(file: ModelFile) -> int:
     return 2 if file.written_by.get("keras", "3").startswith("2") else 3
 
 
-def reword(file: ModelFile, target: Target) -> Rewritten:
+def reword(file: ModelFile, target: KerasTarget) -> Rewritten:
     """Return the description of a ``.keras`` file as the target version would have written it."""
     writer = _Writer(era(file), target)
     if moved := _rearranged(file, writer.source, target):
@@ -70,7 +70,7 @@ def reword(file: ModelFile, target: Target) -> Rewritten:
     return Rewritten(config, tuple(f"{what} ({count}×)" for what, count in writer.changes.items()), refused)
 
 
-def _rearranged(file: ModelFile, source: int, target: Target) -> tuple[Objection, ...]:
+def _rearranged(file: ModelFile, source: int, target: KerasTarget) -> tuple[Objection, ...]:
     if source == target.era:
         return ()
     message = "Keras 2 and Keras 3 store the weights of {} under different names."
@@ -81,7 +81,7 @@ def _rearranged(file: ModelFile, source: int, target: Target) -> tuple[Objection
 class _Writer:
     """Changes one object after another in place, and keeps count."""
 
-    def __init__(self, source: int, target: Target) -> None:
+    def __init__(self, source: int, target: KerasTarget) -> None:
         self.source, self.target = source, target
         self.changes: dict[str, int] = {}
         self.refused: list[Objection] = []

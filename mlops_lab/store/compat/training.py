@@ -11,7 +11,7 @@ from typing import Any
 from mlops_lab.store.compat import keys
 from mlops_lab.store.compat.description import Objection
 from mlops_lab.store.compat.formats import ModelFile
-from mlops_lab.store.compat.keys import Target
+from mlops_lab.store.compat.keys import KerasTarget
 
 NEEDED = ("optimizer_config", "loss_weights")  # Keras reads them from an .h5 file without asking whether they are there
 FREE = ("accuracy", "acc", "crossentropy", "ce")  # Keras chooses the metric by the shape of the output
@@ -22,7 +22,7 @@ COMPILE = {
 }  # fmt: skip
 
 
-def objections(file: ModelFile, target: Target) -> list[Objection]:
+def objections(file: ModelFile, target: KerasTarget) -> list[Objection]:
     """Object to settings of ``compile`` that the target does not read."""
     if file.training:
         return [*_missing(file.training), *_h5_names(file.training, target)]
@@ -39,7 +39,7 @@ def _missing(training: dict[str, Any]) -> list[Objection]:
     return [_object("the training settings", key, None, f"the key '{key}' is missing.") for key in lacking]
 
 
-def _h5_names(training: dict[str, Any], target: Target) -> list[Objection]:
+def _h5_names(training: dict[str, Any], target: KerasTarget) -> list[Objection]:
     """Object to names of losses and metrics that Keras does not read from an ``.h5`` file.
 
     It reads them by a function of its own, which lost the short names in Keras 3: ``"mse"`` is refused there and
@@ -73,7 +73,7 @@ def _names(value: Any, *, alone: bool) -> Iterator[tuple[str, bool]]:
             yield from _names(child, alone=False)
 
 
-def _settings(settings: dict[str, Any], target: Target) -> list[Objection]:
+def _settings(settings: dict[str, Any], target: KerasTarget) -> list[Objection]:
     """Object to keys that ``compile`` does not take, and to an optimizer that it does not know by name."""
     if target.era == 2:
         return []
