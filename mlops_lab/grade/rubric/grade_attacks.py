@@ -23,8 +23,8 @@ from mlops_lab.grade.http import form
 from mlops_lab.grade.live import SandboxServer
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.rubric import started
-from mlops_lab.grade.rubric.asking import HINTS, classify
 from mlops_lab.grade.rubric.images import MATERIAL, garments, png
+from mlops_lab.grade.rubric.serve_requests import HINTS, classify
 from mlops_lab.grade.rubric.shared import RAISES
 from mlops_lab.grade.rubric.weak_servers import ROUTE, WEAK, Attack
 

@@ -21,8 +21,8 @@ from mlops_lab.grade.played import Asked, Play, Reply
 from mlops_lab.grade.results import CheckResult
 from mlops_lab.grade.rubric import capstone_files, started
 from mlops_lab.grade.rubric.answered import read
-from mlops_lab.grade.rubric.asking import HINTS
 from mlops_lab.grade.rubric.capstone_files import Capstone, delivered, leaked, portable, trained
+from mlops_lab.grade.rubric.serve_requests import HINTS
 from mlops_lab.grade.rubric.shared import RAISES
 from mlops_lab.grade.rubric.validate_server import failure
 from mlops_lab.grade.running import run_check, run_exercise

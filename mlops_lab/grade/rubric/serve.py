@@ -10,11 +10,21 @@ from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.fingerprints import match
 from mlops_lab.grade.live import Server
-from mlops_lab.grade.rubric import asking, serve_load, serve_many, serve_number
+from mlops_lab.grade.rubric import serve_load, serve_many, serve_number, serve_requests
 from mlops_lab.grade.rubric.answered import Classification
-from mlops_lab.grade.rubric.asking import HINTS, ROUTE, as_json, classify, expect_ok, garment, get, own_work, rows
 from mlops_lab.grade.rubric.images import LABELS, answers, garments, jpeg, png
 from mlops_lab.grade.rubric.serve_errors import bad_requests
+from mlops_lab.grade.rubric.serve_requests import (
+    HINTS,
+    ROUTE,
+    as_json,
+    classify,
+    expect_ok,
+    garment,
+    get,
+    own_work,
+    rows,
+)
 from mlops_lab.grade.rubric.source import starts
 
 COUNTS = (44426, 133280)
@@ -125,7 +135,7 @@ def _ask(server: Server, case: Case, count: int) -> tuple[list[Classification], 
     return [classify(server, case, png(one)) for one in images], images, labels
 
 
-duties.check("answers", "POST of an image answers 200", points=0, timeout=40)(asking.answers)
+duties.check("answers", "POST of an image answers 200", points=0, timeout=40)(serve_requests.answers)
 
 
 @duties.check("package", "Packaged: a label's name, and ten probabilities that sum to 1", points=1, after="answers",

@@ -12,8 +12,8 @@ from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.opens import OpenCounter
-from mlops_lab.grade.rubric.asking import HINTS, as_json, classify, expect_ok, garment, get, own_work, post
 from mlops_lab.grade.rubric.images import garments, png
+from mlops_lab.grade.rubric.serve_requests import HINTS, as_json, classify, expect_ok, garment, get, own_work, post
 from mlops_lab.grade.rubric.versions import (
     DIGITS,
     clothes_answers,

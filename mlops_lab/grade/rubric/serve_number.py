@@ -10,9 +10,9 @@ from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.http import HttpAnswer
 from mlops_lab.grade.inner import InnerServer
 from mlops_lab.grade.live import Server
-from mlops_lab.grade.rubric.asking import HINTS, as_json, expect_ok, own_work, post
 from mlops_lab.grade.rubric.images import png
 from mlops_lab.grade.rubric.numbers import digits_model, number, told
+from mlops_lab.grade.rubric.serve_requests import HINTS, as_json, expect_ok, own_work, post
 
 PATH = "/chains/number"
 PATIENCE = 20.0  # seconds in which a server must have given up on an inner one that hangs

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_lab import show
 from mlops_lab.errors import LabError, StoreError, WrongUsage
-from mlops_lab.store.compat import formats, keys, neighbours, rewrite, verdict
+from mlops_lab.store.compat import formats, keys, other_formats, rewrite, verdict
 from mlops_lab.store.compat.description import Judgement, Objection
 from mlops_lab.store.compat.formats import ModelFile
 from mlops_lab.store.compat.keys import KerasTarget
@@ -182,11 +182,11 @@ def _judge(file: ModelFile, target: KerasTarget) -> Judgement:
     if file.format == "version":
         return _version(file, target)
     if file.format == "saved_model":
-        return neighbours.saved_model(file, target)
+        return other_formats.saved_model(file, target)
     if file.format == "onnx":
-        return neighbours.onnx(file)
+        return other_formats.onnx(file)
     if file.format == "skops":
-        return neighbours.skops(file)
+        return other_formats.skops(file)
     return _keras(file, target)
 
 
