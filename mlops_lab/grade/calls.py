@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mlops_lab.deprecation import warn_renamed
 from mlops_lab.errors import WrongUsage
 from mlops_lab.grade.cases import Failed, Overtime
 from mlops_lab.grade.results import clip
@@ -26,8 +27,8 @@ from mlops_lab.grade.results import clip
 if TYPE_CHECKING:
     import tempfile
 
-    from mlops_lab.grade.desk import Desk
-    from mlops_lab.grade.played import Play
+    from mlops_lab.grade.mock_server import MockHandler
+    from mlops_lab.grade.shared_folder import SharedFolder
 
 TOO_LARGE = 64_000_000  # bytes of arguments that are copied to see whether they changed
 
@@ -75,7 +76,7 @@ class ExecutionTarget(Protocol):
         """Return a plain value of that name, such as a dict."""
         ...
 
-    def played(self, play: Play) -> AbstractContextManager[str]:
+    def mock_server(self, respond: MockHandler) -> AbstractContextManager[str]:
         """Give the address at which a function finds a server that answers as the check says."""
         ...
 
@@ -87,7 +88,7 @@ class ExecutionTarget(Protocol):
         """Call what the function of that name makes from several threads; see :mod:`.crowd`."""
         ...
 
-    def desk(self) -> Desk:
+    def shared_folder(self) -> SharedFolder:
         """Return a new folder that the functions can reach."""
         ...
 
@@ -159,9 +160,14 @@ class Answer:
         """Whether the student wrote something of that name."""
         return self.target.has(name)
 
-    def desk(self) -> Desk:
+    def shared_folder(self) -> SharedFolder:
         """Return a new folder in which the check and the student's functions leave files for each other."""
-        return self.target.desk()
+        return self.target.shared_folder()
+
+    def desk(self) -> SharedFolder:
+        """Return :meth:`shared_folder`; deprecated."""
+        warn_renamed("Answer.desk", "shared_folder")
+        return self.shared_folder()
 
     def text(self, name: str = "") -> str:
         """Return the first 64,000 characters of the file, or of one beside it; empty where there is none."""
@@ -194,11 +200,11 @@ class Here:
         """Return a copy, so that a check cannot change the student's value."""
         return copy.deepcopy(self._namespace[name])
 
-    def played(self, play: Play) -> AbstractContextManager[str]:
+    def mock_server(self, respond: MockHandler) -> AbstractContextManager[str]:
         """Give the address of a server on the loopback."""
-        from mlops_lab.grade.played import played_here
+        from mlops_lab.grade.mock_server import local_mock_server
 
-        return played_here(play)
+        return local_mock_server(respond)
 
     def call(self, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
         """Call a function and compare its arguments and the random state before and after."""
@@ -227,16 +233,16 @@ class Here:
         except Exception as error:
             raise Failed(f"{name} raised {describe(error)}", hint="raises", received=describe(error)) from None
 
-    def desk(self) -> Desk:
+    def shared_folder(self) -> SharedFolder:
         """Return a new folder, which is removed with this answer."""
         import tempfile
 
-        from mlops_lab.grade.desk import Desk
+        from mlops_lab.grade.shared_folder import SharedFolder
 
         if self._home is None:
             self._home = tempfile.TemporaryDirectory(prefix="mlops-lab-")
             weakref.finalize(self, self._home.cleanup)
-        return Desk(Path(self._home.name), self._home.name, lambda: None)
+        return SharedFolder(Path(self._home.name), self._home.name, lambda: None)
 
 
 def observe(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:

@@ -12,7 +12,7 @@ from typing import Any
 
 from mlops_lab.grade import folders, patience
 from mlops_lab.grade.cases import Failed
-from mlops_lab.grade.played import Play, PlayedServer, silent
+from mlops_lab.grade.mock_server import MockHandler, MockServer, not_ready
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Sandbox
 from mlops_lab.grade.sandbox.tree import plain_files, put
@@ -50,7 +50,7 @@ class Ended:
 def run(
     file: Path | None, beside: Mapping[str, bytes], *, arguments: tuple[str, ...] = (), seconds: float = 60.0,
     place: str = ".", port: int = 0, taken: bool = False, settings: Mapping[str, str] | None = None,
-    interrupt_at: str = "", play: Play = silent, relay_in: str = "",
+    interrupt_at: str = "", respond: MockHandler = not_ready, relay_in: str = "",
 ) -> Ended:  # fmt: skip
     """Run a program once, in a copy of its own.
 
@@ -74,7 +74,7 @@ def run(
         Variables of its environment.
     interrupt_at
         When this text is printed, Ctrl-C is sent.
-    play
+    respond
         What answers at the relay, a port of the loopback inside.
     relay_in
         The file beside it in which ``RELAY`` becomes that port.
@@ -96,7 +96,7 @@ def run(
                 "seconds": seconds, "settings": dict(settings or {}), "interrupt_at": interrupt_at,
                 "relay_in": relay_in,
             }  # fmt: skip
-            return _ended(sandbox, order, play)
+            return _ended(sandbox, order, respond)
 
 
 def leaves(
@@ -135,10 +135,10 @@ def leaves(
     return ended, found
 
 
-def _ended(sandbox: Sandbox, order: Mapping[str, Any], play: Play = silent) -> Ended:
+def _ended(sandbox: Sandbox, order: Mapping[str, Any], respond: MockHandler = not_ready) -> Ended:
     """Run a program in a sandbox, beside a server that answers as the check says, and return how it ended."""
-    with closing(PlayedServer()) as server:
-        server.play = play
+    with closing(MockServer()) as server:
+        server.respond = respond
         whole = {"program": "running", "inner": server.descriptor, **order}
         told, process = sandbox.ask(whole, order["seconds"] + START, MOST, (server.descriptor,))
     try:

@@ -16,11 +16,11 @@ from typing import Any
 
 from mlops_lab.grade.calls import NOT_OWN, Call, changes
 from mlops_lab.grade.cases import Failed, Overtime
-from mlops_lab.grade.desk import Desk
-from mlops_lab.grade.played import Play, PlayedServer, silent
+from mlops_lab.grade.mock_server import MockHandler, MockServer, not_ready
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Rung, Sandbox
 from mlops_lab.grade.sandbox.rungs import SUBMISSION
+from mlops_lab.grade.shared_folder import SharedFolder
 from mlops_lab.grade.wire import KerasFile as KerasFile
 from mlops_lab.grade.wire import copy_back, decode, encode
 
@@ -76,7 +76,7 @@ class RemoteTarget:
         self._sources = sources
         self._writing, self._room = threading.Lock(), threading.BoundedSemaphore(MAX_CALLBACKS)
         self._sandbox = Sandbox(folder, rung=rung)
-        self._server = PlayedServer()
+        self._server = MockServer()
         try:
             self._start()
         except BaseException:
@@ -140,11 +140,11 @@ class RemoteTarget:
             raise Failed(f"{name} raised {done.error}", hint="raises", received=done.error)
         return done.value
 
-    def desk(self) -> Desk:
+    def shared_folder(self) -> SharedFolder:
         """Return a new folder in the sandbox's copy."""
         inside = self._sandbox.rung.apart
         seen = SUBMISSION if inside else str(self._sandbox.folder)
-        return Desk(self._sandbox.folder, seen, self._sandbox.give_to_user)
+        return SharedFolder(self._sandbox.folder, seen, self._sandbox.give_to_user)
 
     def send(self, order: dict[str, Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
         """Send one order, answer what the student's code asks of our own functions meanwhile, and return the result."""
@@ -191,13 +191,13 @@ class RemoteTarget:
             self._room.release()
 
     @contextmanager
-    def played(self, play: Play) -> Iterator[str]:
+    def mock_server(self, respond: MockHandler) -> Iterator[str]:
         """Give the address at which code in the sandbox finds a server that answers as the check says."""
-        self._server.play = play
+        self._server.respond = respond
         try:
             yield f"http://127.0.0.1:{self._port}"
         finally:
-            self._server.play = silent
+            self._server.respond = not_ready
 
     def _call_back(self, message: dict[str, Any]) -> dict[str, Any]:
         """Call a function of the check for the student's code."""

@@ -202,11 +202,11 @@ def test_a_thread_of_an_earlier_call_does_not_reach_what_a_later_one_was_given(r
 def test_a_server_that_the_check_plays_is_found(answer):
     seen = []
 
-    def play(asked):
+    def respond(asked):
         seen.append(asked)
         return None if asked.body == b"away" else (201, "text/plain", asked.body[::-1])
 
-    with answer.target.played(play) as url:
+    with answer.target.mock_server(respond) as url:
         assert answer.opens(url, None) == (201, "text/plain", b"")
         assert answer.opens(url, b"abc") == (201, "text/plain", b"cba")
         assert answer.opens.call(url, b"away").kind in ("RemoteDisconnected", "ConnectionResetError", "URLError")

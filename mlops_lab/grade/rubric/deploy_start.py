@@ -11,7 +11,7 @@ from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.inner import body_image
-from mlops_lab.grade.played import Asked, Reply
+from mlops_lab.grade.mock_server import MockRequest, Reply
 from mlops_lab.grade.rubric.images import MATERIAL, all_tested
 from mlops_lab.image import encode_png
 
@@ -45,7 +45,7 @@ class World:
         waits = SLOW if self._name == "slow" else 0.0
         return self._name != "never" and self._started > 0 and time.monotonic() - self._started > waits
 
-    def play(self, asked: Asked) -> Reply:
+    def respond(self, asked: MockRequest) -> Reply:
         """Answer one request."""
         if (asked.method, asked.path) == ("POST", "/started"):
             self._started = self._started or time.monotonic()
@@ -68,7 +68,7 @@ def _played(answer: Answer, case: Case, name: str, wait: float) -> tuple[program
     ended = programs.run(
         answer.path, beside, seconds=wait + 2 * PATIENCE, port=port, taken=name == "taken",
         settings={"PORT": str(port), "WAIT": f"{wait:g}"},
-        interrupt_at=f":{port}" if name in ("quick", "slow") else "", play=world.play, relay_in="api.py",
+        interrupt_at=f":{port}" if name in ("quick", "slow") else "", respond=world.respond, relay_in="api.py",
     )  # fmt: skip
     case.note(f"PORT={port} WAIT={wait:g} python run.py", f"exit status {ended.status} after {ended.seconds:.1f} s",
               ended.printed[-300:])  # fmt: skip

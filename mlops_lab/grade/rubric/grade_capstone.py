@@ -17,7 +17,7 @@ from mlops_lab.grade.cases import Case, Failed
 from mlops_lab.grade.exercises import Exercise, Hint, find
 from mlops_lab.grade.inner import body_image
 from mlops_lab.grade.live import SandboxServer
-from mlops_lab.grade.played import Asked, Play, Reply
+from mlops_lab.grade.mock_server import MockHandler, MockRequest, Reply
 from mlops_lab.grade.results import CheckResult
 from mlops_lab.grade.rubric import capstone_files, started
 from mlops_lab.grade.rubric.answered import read
@@ -146,7 +146,7 @@ def _named(server: SandboxServer, case: Case, one: Capstone, path: str) -> tuple
 # 3 · Test
 
 
-class Played:
+class ReferenceServer:
     """A right server for a capstone, without its model: the nearest of its own images names a new one."""
 
     def __init__(self, one: Capstone) -> None:
@@ -155,7 +155,7 @@ class Played:
         self._images = np.concatenate([each.images for each in every]).astype(np.float32)
         self._labels = np.concatenate([each.labels for each in every])
 
-    def answer(self, asked: Asked) -> tuple[int, dict[str, Any]]:
+    def answer(self, asked: MockRequest) -> tuple[int, dict[str, Any]]:
         """Return status and content."""
         one = self.one
         if asked.path in ("/readyz", "/healthz"):
@@ -178,15 +178,15 @@ class Played:
         rows = [0.9 if place == best else 0.1 / (count - 1) for place in range(count)]
         return {"label": self.one.classes[best], "class": best, "probabilities": rows}
 
-    def right(self, asked: Asked) -> Reply:
+    def right(self, asked: MockRequest) -> Reply:
         """Answer as a right server does."""
         return _json(*self.answer(asked))
 
-    def errors(self, asked: Asked) -> Reply:
+    def errors(self, asked: MockRequest) -> Reply:
         """Say 200 to what is wrong."""
         return _json(200, self.answer(asked)[1])
 
-    def order(self, asked: Asked) -> Reply:
+    def order(self, asked: MockRequest) -> Reply:
         """Name the next class."""
         status, told = self.answer(asked)
         if "label" in told:
@@ -195,28 +195,28 @@ class Played:
             told = {"label": self.one.classes[best], "class": best, "probabilities": rows}
         return _json(status, told)
 
-    def constant(self, asked: Asked) -> Reply:
+    def constant(self, asked: MockRequest) -> Reply:
         """Name the first class, whatever comes."""
         status, told = self.answer(asked)
         return _json(status, {**self._classified(self._images[0])} if "label" in told else told)
 
-    def text(self, asked: Asked) -> Reply:
+    def text(self, asked: MockRequest) -> Reply:
         """Answer with text."""
         status, told = self.answer(asked)
         return status, "text/plain", str(told.get("label", told)).encode()
 
-    def forgetful(self) -> Play:
+    def forgetful(self) -> MockHandler:
         """Return a server that loses every tenth request."""
         counter, lock = iter(range(1, 1_000_000)), threading.Lock()
 
-        def play(asked: Asked) -> Reply:
+        def respond(asked: MockRequest) -> Reply:
             with lock:
                 lost = asked.method == "POST" and next(counter) % 10 == 0
             return None if lost else self.right(asked)
 
-        return play
+        return respond
 
-    def broken(self) -> dict[str, tuple[str, Callable[[], Play]]]:
+    def broken(self) -> dict[str, tuple[str, Callable[[], MockHandler]]]:
         """Return the broken servers: what each does, and what makes it."""
         return {
             "order": ("names the next class", lambda: self.order),
@@ -240,13 +240,13 @@ def _json(status: int, told: dict[str, Any]) -> Reply:
 def tests(answer: Answer, case: Case) -> None:
     one = _capstone(answer, case)
     portable(case, one.folder, "test_server.py")
-    played = Played(one)
+    server = ReferenceServer(one)
     with started.functions(one.folder, "test_server.py", "test_server") as student:
-        why = failure(student, played.right)
+        why = failure(student, server.right)
         case.expect(not why, "test_server fails a right server.", hint="accused", why=why.split(" (line ")[0],
                     expected="passed", received=why)  # fmt: skip
         missed = []
-        for what, make in played.broken().values():
+        for what, make in server.broken().values():
             told = failure(student, make())
             case.note(f"the server that {what}: {told or 'not caught'}")
             missed += [] if told else [what]
