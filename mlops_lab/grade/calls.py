@@ -84,8 +84,10 @@ class ExecutionTarget(Protocol):
         """Call the function of that name until just before one of its file operations; see :mod:`.interrupt`."""
         ...
 
-    def crowd(self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int) -> Any:
-        """Call what the function of that name makes from several threads; see :mod:`.crowd`."""
+    def call_concurrently(
+        self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int
+    ) -> Any:
+        """Call what the function of that name makes from several threads; see :mod:`.concurrent_calls`."""
         ...
 
     def shared_folder(self) -> SharedFolder:
@@ -127,12 +129,12 @@ class Function:
         """
         return self._target.until(self.name, arguments, before, others)
 
-    def crowd(self, *arguments: Any, given: list[Any], threads: int = 8, pages: int = 0) -> dict[str, Any]:
+    def call_concurrently(self, *arguments: Any, given: list[Any], threads: int = 8, pages: int = 0) -> dict[str, Any]:
         """Make an object, and call it with each of what is given, from several threads at once.
 
-        Parameters and what comes back are those of :func:`mlops_lab.grade.crowd.run`.
+        Parameters and what comes back are those of :func:`mlops_lab.grade.concurrent_calls.run`.
         """
-        found: dict[str, Any] = self._target.crowd(self.name, arguments, given, threads, pages)
+        found: dict[str, Any] = self._target.call_concurrently(self.name, arguments, given, threads, pages)
         return found
 
     def __repr__(self) -> str:
@@ -222,12 +224,14 @@ class Here:
 
         return interrupt.run(self._namespace[name], arguments, before, others)
 
-    def crowd(self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int) -> Any:
+    def call_concurrently(
+        self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int
+    ) -> Any:
         """Make an object and call it from several threads at once."""
-        from mlops_lab.grade import crowd
+        from mlops_lab.grade import concurrent_calls
 
         try:
-            return crowd.run(self._namespace[name], arguments, given, threads, pages)
+            return concurrent_calls.run(self._namespace[name], arguments, given, threads, pages)
         except (Overtime, Failed):
             raise
         except Exception as error:

@@ -132,9 +132,11 @@ class RemoteTarget:
             raise Failed(f"{name} raised {done.error}", hint="raises", received=done.error)
         return str(done.value)
 
-    def crowd(self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int) -> Any:
+    def call_concurrently(
+        self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int
+    ) -> Any:
         """Call what a function makes from several threads of the sandbox."""
-        order = {"call": name, "crowd": encode(given), "threads": threads, "pages": pages}
+        order = {"call": name, "concurrent": encode(given), "threads": threads, "pages": pages}
         done = self.send(order, arguments, {})
         if done.error:
             raise Failed(f"{name} raised {done.error}", hint="raises", received=done.error)

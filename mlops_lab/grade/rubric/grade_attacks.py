@@ -32,7 +32,7 @@ exercise = Exercise("grade-3", "Attack, then defend", kind="file", names=("attac
                     section="Notebook 8, section 3", hints={**HINTS, **RAISES})  # fmt: skip
 TWELVE, ENOUGH = 12, 8
 MEMORY = 50_000_000  # bytes more than before
-HEALTH, PAUSE, CROWD = 0.25, 2.0, 24  # seconds of an answer about health; seconds held back; requests at once
+HEALTH, PAUSE, CONCURRENT = 0.25, 2.0, 24  # seconds of an answer about health; seconds held back; requests at once
 CROWDED, LONGEST = 4, 8.0  # times as late as else that health may be among many; seconds held back at most
 HEALTHS = ("/healthz", "/readyz", ROUTE)
 
@@ -165,7 +165,7 @@ def ours(case: Case) -> list[tuple[str, Attack, tuple[int, ...]]]:
         ("a form without the field", Attack(kind=kind, body=field), bad),
         ("another method", Attack("DELETE"), (*bad, 501)),
         ("an image whose second half comes late", Attack(body=whole, pause=PAUSE), (200, 408)),
-        (f"{CROWD} clients at once", Attack(body=whole, times=CROWD), (200, 429, 503)),
+        (f"{CONCURRENT} clients at once", Attack(body=whole, times=CONCURRENT), (200, 429, 503)),
     ]
 
 

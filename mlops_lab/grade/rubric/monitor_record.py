@@ -12,7 +12,7 @@ import numpy as np
 
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case, Failed
-from mlops_lab.grade.crowd import ADDRESS
+from mlops_lab.grade.concurrent_calls import ADDRESS
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.rubric.images import LABELS
 from mlops_lab.grade.rubric.shared import RAISES
@@ -61,7 +61,7 @@ def read(shared: SharedFolder, case: Case) -> Rows | None:
 def _recorded(answer: Answer, case: Case, sent: list[Any], pages: int = 0) -> tuple[Any, list[str], int, SharedFolder]:
     """Let a recorder take what was sent; return it, the errors, how much it says was lost, and where its file is."""
     shared = answer.shared_folder()
-    found = answer.Recorder.crowd(shared.path(FILE), given=sent, threads=THREADS, pages=pages)
+    found = answer.Recorder.call_concurrently(shared.path(FILE), given=sent, threads=THREADS, pages=pages)
     lost = found["lost"]
     return found["made"], [error for error in found["errors"] if error], lost if isinstance(lost, int) else -1, shared
 

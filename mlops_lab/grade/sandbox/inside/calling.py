@@ -110,11 +110,11 @@ class Caller:
 
             others = None if order["others"] is None else self.wire.decode(order["others"], self.unpack)
             return {"value": interrupt.run(function, arguments, order["before"], others)}
-        if "crowd" in order:
-            from mlops_lab.grade import crowd
+        if "concurrent" in order:
+            from mlops_lab.grade import concurrent_calls
 
-            given = self.wire.decode(order["crowd"], self.unpack)
-            found = crowd.run(function, arguments, given, order["threads"], order["pages"])
+            given = self.wire.decode(order["concurrent"], self.unpack)
+            found = concurrent_calls.run(function, arguments, given, order["threads"], order["pages"])
             return {"value": {"dict": [[name, self.pack(value)] for name, value in found.items()]}}
         keywords = self.wire.decode(order["kwargs"], self.unpack)
         done = self.calls.observe(function, tuple(arguments), keywords)

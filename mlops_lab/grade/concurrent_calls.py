@@ -15,7 +15,7 @@ from mlops_lab.grade.cases import Failed, Overtime
 if TYPE_CHECKING:
     from flask import Flask
 
-# Where the requests of a crowd come from, for whoever asks Flask: an address that is nobody's (RFC 5737).
+# The client address of the concurrent requests, as Flask sees it: one reserved for documentation (RFC 5737).
 ADDRESS = "203.0.113.77"
 
 
