@@ -186,7 +186,7 @@ def survives(answer: Answer, case: Case) -> None:
         for pixels in images:  # so that all that it loads late is loaded
             classify(server, case, png(pixels), timeout=30)
         health = next((path for path in HEALTHS if server.get(path).status == 200), ROUTE)
-        siege = Siege(server, health)
+        siege = ServerUnderAttack(server, health)
         wrong = []
         for what, one, right in ours(case):
             key, figures = siege.stand(what, one, right)
@@ -203,7 +203,7 @@ def survives(answer: Answer, case: Case) -> None:
                       expected=figures["wanted"], received=figures["said"], **figures)  # fmt: skip
 
 
-class Siege:
+class ServerUnderAttack:
     """A server under attack: what it answers, how much memory it takes, and how soon it says that it is well."""
 
     def __init__(self, server: SandboxServer, health: str) -> None:
