@@ -40,7 +40,7 @@ from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
 from mlops_lab.deploy.lint import LintReport
 from mlops_lab.findings import Finding
-from mlops_lab.grade.record import Standing
+from mlops_lab.grade.record import ExerciseStatus
 from mlops_lab.monitor.drift import Difference
 from mlops_lab.monitor.timeline import Hour
 from mlops_lab.pipeline.loop.day_report import Event
@@ -129,7 +129,7 @@ def examples(digits, digits_run, shared_models, bright):
             *watched_production(),
             grade.CheckResult("data-3.x", HOSTILE, "failed", 0, 1, HOSTILE, HOSTILE, 2, HOSTILE, HOSTILE, (HOSTILE,)),
             grade.Report(HOSTILE, (grade.CheckResult("data-3", HOSTILE, "partial", 1, 2),), warnings=(HOSTILE,)),
-            grade.Progress((Standing("data-3", HOSTILE, "passed", 1, 1, True, 3),)),
+            grade.Progress((ExerciseStatus("data-3", HOSTILE, "passed", 1, 1, True, 3),)),
             RequestStats.of(
                 [RecordedRequest("GET", HOSTILE, 404, 1.0, 9, 9.0)], now=10.0, classes={HOSTILE: {HOSTILE: 3}}
             ),

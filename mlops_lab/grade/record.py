@@ -67,7 +67,7 @@ def _number(entry: dict[str, Any], key: str) -> float:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ExerciseStatus:
     """How one exercise stands."""
 
     id: str
@@ -85,11 +85,11 @@ class Progress:
 
     Examples
     --------
-    >>> Progress((Standing("data-3", "Prepare pixels", "passed", 3, 3, True, 5),)).points
+    >>> Progress((ExerciseStatus("data-3", "Prepare pixels", "passed", 3, 3, True, 5),)).points
     3.0
     """
 
-    exercises: tuple[Standing, ...]
+    exercises: tuple[ExerciseStatus, ...]
 
     @property
     def points(self) -> float:
@@ -126,7 +126,7 @@ class Progress:
         )
 
     def _repr_html_(self) -> str:
-        stages: dict[str, list[Standing]] = {}
+        stages: dict[str, list[ExerciseStatus]] = {}
         for one in self.exercises:
             stages.setdefault(one.id.split("-")[0], []).append(one)
         rows = []
@@ -146,8 +146,8 @@ def standings(exercises: Iterable[Exercise], entries: dict[str, dict[str, Any]])
     return Progress(tuple(_standing(one, entries.get(one.id, {})) for one in exercises))
 
 
-def _standing(one: Exercise, entry: dict[str, Any]) -> Standing:
+def _standing(one: Exercise, entry: dict[str, Any]) -> ExerciseStatus:
     state = entry.get("state")
     state = state if isinstance(state, str) and state in STATES else "not tried"
     best = min(_number(entry, "best"), one.max_points)
-    return Standing(one.id, one.title, state, best, one.max_points, one.core, one.held_out)
+    return ExerciseStatus(one.id, one.title, state, best, one.max_points, one.core, one.held_out)
