@@ -47,7 +47,7 @@ def recall(labels: Array, predicted: Array) -> float:
 
 
 @dataclass(frozen=True)
-class Told:
+class GroupFigures:
     """What ``by_group`` returned, read."""
 
     values: dict[str, float]
@@ -59,7 +59,7 @@ class Told:
 
 def _asked(
     answer: Answer, case: Case, metric: Callable[[Array, Array], float], labels: Array, said: Array, by: Array
-) -> Told:
+) -> GroupFigures:
     told = fields(case, answer.by_group(metric, labels, said, by), PARTS)
     found, names = told["groups"], sorted(set(by.tolist()))
     case.expect(isinstance(found, Mapping), "The groups are no dict.", hint="shape", what="A dict of the groups",
@@ -69,7 +69,7 @@ def _asked(
     case.expect(missing is None, f"The group {missing} is not shown.", hint="shape", what=f"The group {missing}",
                 keys=", ".join(PARTS), expected=names, received=list(found))  # fmt: skip
     each = {name: fields(case, found[str(name)], ONE) for name in names}
-    return Told(
+    return GroupFigures(
         {name: number(case, one["value"], f"The value of {name}") for name, one in each.items()},
         {name: int(number(case, one["count"], f"The count of {name}")) for name, one in each.items()},
         {name: _pair(case, one["interval"], name) for name, one in each.items()},
@@ -102,7 +102,7 @@ def _right(metric: Callable[[Array, Array], float], labels: Array, said: Array, 
     return {name: metric(labels[by == name], said[by == name]) for name in sorted(set(by.tolist()))}
 
 
-def _expect_values(case: Case, told: Told, right: dict[str, float], overall: float) -> None:
+def _expect_values(case: Case, told: GroupFigures, right: dict[str, float], overall: float) -> None:
     off = {name: abs(told.values[name] - value) for name, value in right.items()}
     worst = max(off, key=off.__getitem__)
     same = all(abs(one - overall) < 1e-9 for one in told.values.values())
