@@ -103,7 +103,7 @@ class Function:
 
     Examples
     --------
-    >>> double = Function("double", Here({"double": lambda x: 2 * x}))
+    >>> double = Function("double", LocalTarget({"double": lambda x: 2 * x}))
     >>> double(4), double.call("a", 1).kind
     (8, 'TypeError')
     """
@@ -187,7 +187,7 @@ class Answer:
         return self.target.get(name)
 
 
-class Here:
+class LocalTarget:
     """Functions of this very process: what a student hands to ``grade.check`` in a cell."""
 
     def __init__(self, namespace: Mapping[str, Any]) -> None:

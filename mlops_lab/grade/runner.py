@@ -16,7 +16,7 @@ from pathlib import Path
 import mlops_lab
 from mlops_lab.errors import LabError, NotFound, WrongUsage
 from mlops_lab.grade import patience, secret
-from mlops_lab.grade.calls import Answer, Here
+from mlops_lab.grade.calls import Answer, LocalTarget
 from mlops_lab.grade.cases import Failed, Verdict
 from mlops_lab.grade.exercises import STAGES, Exercise, all_exercises
 from mlops_lab.grade.found import Found, look
@@ -277,4 +277,4 @@ class Submission:
 
     def _read(self, exercise: Exercise) -> CheckResult:
         path = self._path(exercise)
-        return run_exercise(exercise, Answer(Here({}), exercise.names, path), self._settings)
+        return run_exercise(exercise, Answer(LocalTarget({}), exercise.names, path), self._settings)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlops_lab.errors import LabError, NotFound
 from mlops_lab.grade.autograding import silence
-from mlops_lab.grade.calls import NOT_OWN, Answer, Here, library_name, named
+from mlops_lab.grade.calls import NOT_OWN, Answer, LocalTarget, library_name, named
 from mlops_lab.grade.cases import Verdict
 from mlops_lab.grade.exercises import Exercise, all_exercises, find
 from mlops_lab.grade.record import Progress, ProgressFile, standings
@@ -88,11 +88,11 @@ def _server_checked(exercise: Exercise, answer: Any, settings: Settings) -> Chec
 def local_answer(exercise: Exercise, answer: Any) -> Answer:
     """Return what the checks of an exercise work with, from what a student handed over."""
     if exercise.kind == "functions":
-        return Answer(Here(named(answer, exercise.names)), exercise.names)
+        return Answer(LocalTarget(named(answer, exercise.names)), exercise.names)
     path = Path(answer)
     if not path.exists():
         raise NotFound(f"There is no {path}.", f"Paths begin at {Path.cwd()}.")
-    return Answer(Here({}), exercise.names, path)
+    return Answer(LocalTarget({}), exercise.names, path)
 
 
 def _of_this_library(answer: Any) -> str:

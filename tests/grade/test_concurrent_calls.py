@@ -8,7 +8,7 @@ import pytest
 from flask import request
 
 from mlops_lab.grade import concurrent_calls
-from mlops_lab.grade.calls import Answer, Here
+from mlops_lab.grade.calls import Answer, LocalTarget
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.wire import decode, encode, prediction_event
 
@@ -31,7 +31,7 @@ class Kept:
 
 
 def test_an_object_is_made_once_and_called_by_several_threads():
-    found = Answer(Here({"Kept": Kept}), ("Kept",)).Kept.call_concurrently("here", given=[0, 1, 2, 3], threads=4)
+    found = Answer(LocalTarget({"Kept": Kept}), ("Kept",)).Kept.call_concurrently("here", given=[0, 1, 2, 3], threads=4)
     made = found["made"]
     assert made.path == "here" and len(made.threads) == 4 and sorted(made.seen)[3] == (3, concurrent_calls.ADDRESS)
     assert [bool(error) for error in found["errors"]] == [False, False, True, False] and found["lost"] == 3
@@ -40,7 +40,7 @@ def test_an_object_is_made_once_and_called_by_several_threads():
 
 def test_what_cannot_be_made_fails_the_check():
     with pytest.raises(Failed, match="missing 1 required"):
-        Answer(Here({"Kept": Kept}), ("Kept",)).Kept.call_concurrently(given=[])
+        Answer(LocalTarget({"Kept": Kept}), ("Kept",)).Kept.call_concurrently(given=[])
 
 
 def test_a_file_is_full_while_the_crowd_is_there_and_not_afterwards(tmp_path):

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from mlops_lab.grade.calls import Answer, Here
+from mlops_lab.grade.calls import Answer, LocalTarget
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.remote import RemoteTarget
 from mlops_lab.grade.running import Settings, run_exercise
@@ -118,7 +118,7 @@ def remote(tmp_path_factory):
 
 @pytest.fixture(params=["here", "sandbox"])
 def answer(request, namespace, remote):
-    return Answer(Here(namespace) if request.param == "here" else remote, ("double",))
+    return Answer(LocalTarget(namespace) if request.param == "here" else remote, ("double",))
 
 
 @pytest.mark.parametrize("value", [3, 2.5, "a", [1, None], (1, 2), b"x", float("inf"), 2**80, np.float32(1.5)])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab.errors import BadRequest
-from mlops_lab.grade.calls import Answer, Here
+from mlops_lab.grade.calls import Answer, LocalTarget
 from mlops_lab.grade.cases import Case, Failed
 from mlops_lab.grade.exercises import Exercise, Hint, find
 from mlops_lab.grade.inner import body_image
@@ -273,7 +273,7 @@ def files(answer: Answer, case: Case) -> None:
 
 def _linted(case: Case, folder: Path, id: str, names: tuple[str, ...]) -> CheckResult:
     path = next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
-    return run_exercise(find(id), Answer(Here({}), names, path), started.settings(case))
+    return run_exercise(find(id), Answer(LocalTarget({}), names, path), started.settings(case))
 
 
 # 5 · Watch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from mlops_lab.grade.calls import Answer, Here
+from mlops_lab.grade.calls import Answer, LocalTarget
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint, find
 from mlops_lab.grade.handout import CLASSMATE, files_of
@@ -96,7 +96,7 @@ def image(answer: Answer, case: Case) -> None:
     path = answer.path / "Dockerfile" if answer.path is not None else None
     case.expect(path is not None and path.is_file() and not path.is_symlink(), "There is no Dockerfile.",
                 hint="missing", expected="Dockerfile")  # fmt: skip
-    found = run_exercise(find("deploy-1"), Answer(Here({}), ("Dockerfile",), path), started.settings(case))
+    found = run_exercise(find("deploy-1"), Answer(LocalTarget({}), ("Dockerfile",), path), started.settings(case))
     started.expect_full(case, [found], hint="fault")
 
 
