@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mlops_lab.deprecation import warn_renamed
 from mlops_lab.errors import WrongUsage
-from mlops_lab.grade.cases import Failed, Overtime
+from mlops_lab.grade.cases import CheckTimeout, Failed
 from mlops_lab.grade.results import clip
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ class LocalTarget:
 
         try:
             return concurrent_calls.run(self._namespace[name], arguments, given, threads, pages)
-        except (Overtime, Failed):
+        except (CheckTimeout, Failed):
             raise
         except Exception as error:
             raise Failed(f"{name} raised {describe(error)}", hint="raises", received=describe(error)) from None
@@ -256,7 +256,7 @@ def observe(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: 
     value, error, kind = None, "", ""
     try:
         value = function(*arguments, **keywords)
-    except (Overtime, Failed):
+    except (CheckTimeout, Failed):
         raise
     except BaseException as caught:  # SystemExit and KeyboardInterrupt are answers as well
         error, kind = describe(caught), type(caught).__name__

@@ -47,7 +47,7 @@ class Skipped(Verdict):
     state = "skipped"
 
 
-class Overtime(BaseException):
+class CheckTimeout(BaseException):
     """The time of a check is over. Not an Exception, so that an answer's own ``except Exception`` does not catch it."""
 
 

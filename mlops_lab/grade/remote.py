@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab.grade.calls import NOT_OWN, Call, changes
-from mlops_lab.grade.cases import Failed, Overtime
+from mlops_lab.grade.cases import CheckTimeout, Failed
 from mlops_lab.grade.mock_server import MockHandler, MockServer, not_ready
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Rung, Sandbox
@@ -210,7 +210,7 @@ class RemoteTarget:
             value = function(*arguments, **decode(message["kwargs"], self._unpack))
             after = {str(place): encode(arguments[place], self._pack) for place in which_changed()}
             return {"value": encode(value, self._pack), "after": after}
-        except (Overtime, Failed):
+        except (CheckTimeout, Failed):
             raise
         except BaseException as error:  # a scripted failure of the world that the check plays
             return {"raise": type(error).__name__, "text": str(error)}

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from mlops_lab.errors import LabError
-from mlops_lab.grade.cases import Case, Overtime, Verdict
+from mlops_lab.grade.cases import Case, CheckTimeout, Verdict
 from mlops_lab.grade.exercises import Check, Exercise
 from mlops_lab.grade.needs import load, missing
 from mlops_lab.grade.results import CheckResult, clip, gather
@@ -139,7 +139,7 @@ def _call(check: Check, answer: Any, case: Case, settings: Settings, section: st
     try:
         with time_limit(limit):
             check.run(answer, case)
-    except Overtime:
+    except CheckTimeout:
         settings.stop()
         state, share, values = "timeout", 0.0, {"message": f"There was no answer within {limit:.3g} s."}
     except Verdict as verdict:
@@ -173,7 +173,7 @@ def _judge(check: Check, verdict: Verdict, step: int, section: str) -> tuple[str
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise :class:`Overtime` in this thread when the time is over.
+    """Raise :class:`CheckTimeout` in this thread when the time is over.
 
     Only in a process's main thread, where signals arrive; elsewhere the limit is the caller's to keep. Code that
     swallows the interruption is interrupted again and again.
@@ -183,14 +183,14 @@ def time_limit(seconds: float) -> Iterator[None]:
         return
 
     def ring(number: int, frame: FrameType | None) -> None:
-        raise Overtime
+        raise CheckTimeout
 
     before, began = signal.signal(signal.SIGALRM, ring), time.monotonic()
     outer, _ = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)  # of a check that runs those of another exercise
     try:
         yield
     finally:
-        with suppress(Overtime):
+        with suppress(CheckTimeout):
             signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         if outer:
