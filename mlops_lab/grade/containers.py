@@ -44,14 +44,14 @@ _PORT = re.compile(r"(?<![\d.])(\d{2,5})(?![\d.])")
 
 
 @dataclass(frozen=True)
-class Done:
+class CommandResult:
     """How a command ended: its status, ``None`` where its time was over; and the last of what it printed."""
 
     status: int | None
     output: str
 
 
-def command(*words: str, seconds: float = 60.0, environment: Mapping[str, str] | None = None) -> Done:
+def command(*words: str, seconds: float = 60.0, environment: Mapping[str, str] | None = None) -> CommandResult:
     """Run a command of the grader's own, and keep the last of what it prints: whoever prints without end fills nothing.
 
     Parameters
@@ -90,7 +90,7 @@ def command(*words: str, seconds: float = 60.0, environment: Mapping[str, str] |
         process.kill()
         process.wait()
         reader.join(2)
-    return Done(status, kept.decode("utf-8", "replace").strip())
+    return CommandResult(status, kept.decode("utf-8", "replace").strip())
 
 
 def docker(*words: str, seconds: float = 60.0) -> str:
