@@ -26,7 +26,7 @@ PLAIN = {"place": ".", "port": 0, "taken": False, "interrupt_at": "", "relay_in"
 
 
 @dataclass(frozen=True)
-class Ended:
+class ProgramResult:
     """How a program ended.
 
     Parameters
@@ -51,7 +51,7 @@ def run(
     file: Path | None, beside: Mapping[str, bytes], *, arguments: tuple[str, ...] = (), seconds: float = 60.0,
     place: str = ".", port: int = 0, taken: bool = False, settings: Mapping[str, str] | None = None,
     interrupt_at: str = "", respond: MockHandler = not_ready, relay_in: str = "",
-) -> Ended:  # fmt: skip
+) -> ProgramResult:  # fmt: skip
     """Run a program once, in a copy of its own.
 
     Parameters
@@ -102,7 +102,7 @@ def run(
 def leaves(
     folder: Path, file: str, below: str, *, arguments: tuple[str, ...] = (), seconds: float = 60.0,
     settings: Mapping[str, str] | None = None,
-) -> tuple[Ended, dict[str, bytes]]:  # fmt: skip
+) -> tuple[ProgramResult, dict[str, bytes]]:  # fmt: skip
     """Run a program of a folder once, in a copy, and return how it ended and the files that it left.
 
     Parameters
@@ -135,7 +135,7 @@ def leaves(
     return ended, found
 
 
-def _ended(sandbox: Sandbox, order: Mapping[str, Any], respond: MockHandler = not_ready) -> Ended:
+def _ended(sandbox: Sandbox, order: Mapping[str, Any], respond: MockHandler = not_ready) -> ProgramResult:
     """Run a program in a sandbox, beside a server that answers as the check says, and return how it ended."""
     with closing(MockServer()) as server:
         server.respond = respond
@@ -144,7 +144,7 @@ def _ended(sandbox: Sandbox, order: Mapping[str, Any], respond: MockHandler = no
     try:
         message = json.loads(told)
         status = message["status"]
-        return Ended(
+        return ProgramResult(
             status if type(status) is int else None, clip(str(message["printed"]), 20_000),
             float(message["seconds"]), message["held"] is True,
         )  # fmt: skip

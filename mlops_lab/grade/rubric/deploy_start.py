@@ -57,7 +57,7 @@ class World:
         return 200 if ready else 503, "application/json", content
 
 
-def _played(answer: Answer, case: Case, name: str, wait: float) -> tuple[programs.Ended, World]:
+def _played(answer: Answer, case: Case, name: str, wait: float) -> tuple[programs.ProgramResult, World]:
     """Run a student's program once in a world."""
     world = World(name)
     with socket.socket() as free:
@@ -87,7 +87,7 @@ HINTS = {
 }
 
 
-def _expect_ended(case: Case, ended: programs.Ended, status: int, late: str = "late") -> None:
+def _expect_ended(case: Case, ended: programs.ProgramResult, status: int, late: str = "late") -> None:
     """Fail unless a program ended with a status and left nothing."""
     case.expect(ended.status is not None, "It did not end.", hint=late, seconds=ended.seconds,
                 expected=f"exit status {status}", received="still running")  # fmt: skip
