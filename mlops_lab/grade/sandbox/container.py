@@ -84,7 +84,7 @@ class Container:
     variables
         The program's environment.
     entrance
-        The folder of an :class:`Entrance`.
+        The folder of an :class:`DescriptorSocket`.
     label
         What the container is found by, should it be left.
     """
@@ -134,7 +134,7 @@ def sweep(label: str) -> None:
         ask("rm", "--force", "--volumes", *found.split())
 
 
-class Entrance:
+class DescriptorSocket:
     """A socket in a folder, through which descriptors cross once.
 
     Parameters

@@ -19,7 +19,7 @@ from typing import Any
 
 from mlops_lab.errors import ServerError
 from mlops_lab.grade import folders
-from mlops_lab.grade.sandbox.container import DESCRIPTORS, ENTRANCE, Container, Entrance, environment, sweep
+from mlops_lab.grade.sandbox.container import DESCRIPTORS, ENTRANCE, Container, DescriptorSocket, environment, sweep
 from mlops_lab.grade.sandbox.rungs import FIRST_UID, PACKAGE, SUBMISSION, UIDS, Limits, Rung, choose, command
 from mlops_lab.grade.sandbox.tree import copy_submission, owned, size_of, threads_of, usage
 
@@ -146,7 +146,7 @@ class SandboxProcess:
         self._printed = 0
         self._killed = threading.Event()
         self._container: Container | None = None
-        self._entrance: Entrance | None = None
+        self._entrance: DescriptorSocket | None = None
         apart = sandbox.rung.apart
         folder = SUBMISSION if apart else str(sandbox.folder)
         program = [sys.executable, "-I", "-u", str(INSIDE)]
@@ -176,7 +176,7 @@ class SandboxProcess:
     def _cross(self, order: Mapping[str, Any], fds: tuple[int, ...], program: list[str]) -> dict[str, Any]:
         """Make the container; return the order with the way on which descriptors reach it."""
         sandbox, home = self._sandbox, self._sandbox.folder.parent
-        self._entrance = Entrance(home)
+        self._entrance = DescriptorSocket(home)
         self._container = Container(
             sandbox.rung, sandbox.folder, program, sandbox.limits, self._environment(), entrance=self._entrance.folder,
             label=home.name,
