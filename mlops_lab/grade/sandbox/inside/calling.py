@@ -30,7 +30,7 @@ def run(order):
             exec(compile(text, name, "exec"), namespace)
         except BaseException as error:
             problem = f"{name}: {''.join(traceback.format_exception_only(error)).strip()}"
-    caller = Caller(channel, namespace)
+    caller = FunctionCaller(channel, namespace)
     names = [name for name in namespace if not name.startswith("__")]
     library = {name: own for name in names if (own := caller.calls.library_name(namespace[name]))}
     channel.send({"names": names, "problem": problem, "library": library, "port": port})
@@ -75,7 +75,7 @@ class Channel:
         return box.get()
 
 
-class Caller:
+class FunctionCaller:
     """Does what the grader asks."""
 
     def __init__(self, channel, namespace):
