@@ -50,7 +50,7 @@ class Server(HttpClient):
         """End it, if the grader started it."""
 
 
-class Door(http.client.HTTPConnection):
+class SandboxConnection(http.client.HTTPConnection):
     """A connection into the sandbox: one end of a pair of sockets, whose other end crosses to the student's process.
 
     No socket of the network crosses. Whoever holds one can take it off its address and reach the network that it was
@@ -166,7 +166,7 @@ class SandboxServer(Server):
         return self.process
 
     def _connection(self, timeout: float) -> http.client.HTTPConnection:
-        return Door(self._control, timeout)
+        return SandboxConnection(self._control, timeout)
 
     @property
     def alive(self) -> bool:
