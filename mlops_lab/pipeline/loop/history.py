@@ -34,7 +34,7 @@ RESULTS = {
 }
 
 
-class Ended(Exception):
+class LoopEnded(Exception):
     """The loop has nothing more to do, or a step failed: the state, why, and the measurements behind that."""
 
     def __init__(self, state: str, reason: str = "", evidence: Mapping[str, Any] | None = None) -> None:

@@ -12,7 +12,7 @@ from mlops_lab.pipeline.environment import wait_until
 from mlops_lab.pipeline.loop.cache import StepResult, intend
 from mlops_lab.pipeline.loop.canary import from_log, replay, run_canary
 from mlops_lab.pipeline.loop.datasets import joined
-from mlops_lab.pipeline.loop.history import Ended
+from mlops_lab.pipeline.loop.history import LoopEnded
 from mlops_lab.pipeline.loop.versions import Candidate, plain
 from mlops_lab.pipeline.stages import ReleaseContext
 from mlops_lab.validate.target import ServerUnderTest, expect
@@ -78,7 +78,7 @@ def _go_back(loop: Loop, candidate: Candidate, before: int | None) -> None:
         return StepResult(found.message, {}, plain(found.evidence))
 
     loop.step("roll back", "Leave production as it was", {"digest": candidate.digest, "before": before}, make)
-    raise Ended("rolled back", next(one.message for one in loop.run.outcomes if one.name == "canary"))
+    raise LoopEnded("rolled back", next(one.message for one in loop.run.outcomes if one.name == "canary"))
 
 
 def promote(loop: Loop, candidate: Candidate) -> None:
@@ -104,16 +104,16 @@ def promote(loop: Loop, candidate: Candidate) -> None:
     loop.step("promote", "Move the alias, and verify production", {"digest": candidate.digest}, make)
 
 
-def _roll_back(context: ReleaseContext, error: BaseException) -> Ended:
+def _roll_back(context: ReleaseContext, error: BaseException) -> LoopEnded:
     """Restore the version before, and return how that ended."""
     reason = error.message if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
     try:
         back = stages.roll_back(context)
     except Exception as failed:
         return _stuck(failed, reason)
-    return Ended("rolled back", f"{reason} Rolled back: {back.message}", back.evidence)
+    return LoopEnded("rolled back", f"{reason} Rolled back: {back.message}", back.evidence)
 
 
-def _stuck(error: Exception, reason: str = "") -> Ended:
+def _stuck(error: Exception, reason: str = "") -> LoopEnded:
     text = f"{reason} Production is not as it was: {error} Check it now.".lstrip()
-    return Ended("stuck", text, getattr(error, "evidence", None))
+    return LoopEnded("stuck", text, getattr(error, "evidence", None))
