@@ -49,7 +49,7 @@ Traffic = Callable[[], Sequence[Answered]]
 
 
 @dataclass(frozen=True)
-class Tally:
+class VersionResults:
     """What clients have seen of one version."""
 
     answered: int = 0
@@ -62,11 +62,11 @@ class Tally:
         """The share of right answers among those that were judged."""
         return self.right / self.judged if self.judged else 0.0
 
-    def add(self, one: Answered) -> Tally:
+    def add(self, one: Answered) -> VersionResults:
         """Return the tally with one more answer."""
         judged = one.right is not None
         spent = (self.milliseconds * self.answered + one.milliseconds) / (self.answered + 1)
-        return Tally(self.answered + 1, self.judged + judged, self.right + bool(one.right), spent)
+        return VersionResults(self.answered + 1, self.judged + judged, self.right + bool(one.right), spent)
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class CanaryResult:
 
     passed: bool
     reason: str
-    canary: Tally
-    production: Tally
+    canary: VersionResults
+    production: VersionResults
     failed: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def run_canary(
         raise GateFailed(message, "A canary is tried against another version in production.")
     why = f"canary of v{version}"
     split_traffic(store, name, {before: 100 - settings.share, version: settings.share}, why=why)
-    result = CanaryResult(False, "it was interrupted", Tally(), Tally(), 0)
+    result = CanaryResult(False, "it was interrupted", VersionResults(), VersionResults(), 0)
     try:
         ready()
         end = time.monotonic() + settings.seconds
@@ -168,7 +168,7 @@ def judge(result: CanaryResult, settings: CanarySettings) -> CanaryResult | None
 
     Examples
     --------
-    >>> tried = CanaryResult(False, "", Tally(60, 60, 20, 2.0), Tally(540, 540, 490, 2.0), 0)
+    >>> tried = CanaryResult(False, "", VersionResults(60, 60, 20, 2.0), VersionResults(540, 540, 490, 2.0), 0)
     >>> judge(tried, CanarySettings()).reason
     '20 of 60 answers of the canary were right (0.33), 490 of 540 of production (0.91): it is worse'
     """

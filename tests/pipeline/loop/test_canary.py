@@ -13,7 +13,7 @@ from mlops_lab.data import Split
 from mlops_lab.errors import GateFailed, LabError
 from mlops_lab.monitor import PredictionLog
 from mlops_lab.pipeline import run_canary
-from mlops_lab.pipeline.loop.canary import Answered, CanaryResult, Tally, from_log, judge, replay
+from mlops_lab.pipeline.loop.canary import Answered, CanaryResult, VersionResults, from_log, judge, replay
 from mlops_lab.pipeline.loop.config import CanarySettings
 from mlops_lab.predict import PredictionEvent
 from mlops_lab.store.routing import read_traffic
@@ -136,12 +136,16 @@ def test_users_and_people_who_judge_are_found_in_the_log(two, digits, tmp_path):
 @pytest.mark.parametrize(
     ("canary", "production", "said"),
     [
-        (Tally(40, 40, 39, 2.0), Tally(100, 100, 97, 2.0), "not worse"),
-        (Tally(40, 40, 20, 2.0), Tally(100, 100, 97, 2.0), "it is worse"),
-        (Tally(15, 15, 2, 2.0), Tally(100, 100, 97, 2.0), "it is worse"),  # it need not wait for the fortieth
-        (Tally(40, 0, 0, 900.0), Tally(100, 0, 0, 20.0), "it is slower"),
-        (Tally(39, 39, 39, 2.0), Tally(100, 100, 97, 2.0), None),
-        (Tally(40, 40, 40, 2.0), Tally(5, 5, 5, 2.0), None),  # nothing to hold it against
+        (VersionResults(40, 40, 39, 2.0), VersionResults(100, 100, 97, 2.0), "not worse"),
+        (VersionResults(40, 40, 20, 2.0), VersionResults(100, 100, 97, 2.0), "it is worse"),
+        (
+            VersionResults(15, 15, 2, 2.0),
+            VersionResults(100, 100, 97, 2.0),
+            "it is worse",
+        ),  # it need not wait for the fortieth
+        (VersionResults(40, 0, 0, 900.0), VersionResults(100, 0, 0, 20.0), "it is slower"),
+        (VersionResults(39, 39, 39, 2.0), VersionResults(100, 100, 97, 2.0), None),
+        (VersionResults(40, 40, 40, 2.0), VersionResults(5, 5, 5, 2.0), None),  # nothing to hold it against
     ],
 )
 def test_how_a_canary_is_judged(canary, production, said):
