@@ -26,7 +26,7 @@ FEWEST = 10
 
 
 @dataclass(frozen=True)
-class Answered:
+class ClientAnswer:
     """What became of one example that a client sent to the default address.
 
     Parameters
@@ -45,7 +45,7 @@ class Answered:
 
 
 # Returns what clients have seen since it was called last; it may send requests itself, or wait for those of others.
-Traffic = Callable[[], Sequence[Answered]]
+Traffic = Callable[[], Sequence[ClientAnswer]]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class VersionResults:
         """The share of right answers among those that were judged."""
         return self.right / self.judged if self.judged else 0.0
 
-    def add(self, one: Answered) -> VersionResults:
+    def add(self, one: ClientAnswer) -> VersionResults:
         """Return the tally with one more answer."""
         judged = one.right is not None
         spent = (self.milliseconds * self.answered + one.milliseconds) / (self.answered + 1)
@@ -155,7 +155,7 @@ def run_canary(
         split_traffic(store, name, {}, why=f"{why}: {result.reason}")
 
 
-def _count(result: CanaryResult, one: Answered, version: int) -> CanaryResult:
+def _count(result: CanaryResult, one: ClientAnswer, version: int) -> CanaryResult:
     if one.version is None:
         return replace(result, failed=result.failed + 1)
     if one.version == version:
@@ -211,7 +211,7 @@ def replay(url: str, name: str, split: Split, *, seed: int = 0, batch: int = 20,
     client = Client(url, api_key=api_key)
     places = _forever(len(split), np.random.default_rng(seed))
 
-    def send() -> list[Answered]:
+    def send() -> list[ClientAnswer]:
         return [_asked(client, name, split, next(places)) for _ in range(batch)]
 
     return send
@@ -232,9 +232,9 @@ def from_log(log: str | Path, name: str, versions: Sequence[int], *, pause: floa
     start = time.time()
     seen: set[tuple[int, float, bytes]] = set()
 
-    def wait() -> list[Answered]:
+    def wait() -> list[ClientAnswer]:
         time.sleep(pause)
-        found: list[Answered] = []
+        found: list[ClientAnswer] = []
         for version in versions:
             window = _judged_since(log, name, version, start)
             if window is None:
@@ -243,7 +243,7 @@ def from_log(log: str | Path, name: str, versions: Sequence[int], *, pause: floa
                 key = (version, float(window.times[place]), window.probabilities[place].tobytes())
                 if key not in seen:
                     right = bool(window.classes[place] == window.truth[place])
-                    found.append(Answered(version, right, 1000 * float(window.seconds[place])))
+                    found.append(ClientAnswer(version, right, 1000 * float(window.seconds[place])))
                 seen.add(key)
         return found
 
@@ -259,13 +259,13 @@ def _judged_since(log: str | Path, name: str, version: int, start: float) -> Win
     return window.take(window.truth != UNKNOWN)
 
 
-def _asked(client: Client, name: str, split: Split, place: int) -> Answered:
+def _asked(client: Client, name: str, split: Split, place: int) -> ClientAnswer:
     try:
         said = client.classify(name, "production", split.images[place])
     except LabError:
-        return Answered(None)
+        return ClientAnswer(None)
     number = int(str(said.response["version"]).removeprefix("v"))
-    return Answered(number, bool(said[0].class_index == split.labels[place]), said.milliseconds)
+    return ClientAnswer(number, bool(said[0].class_index == split.labels[place]), said.milliseconds)
 
 
 def _forever(count: int, random: np.random.Generator) -> Iterator[int]:

@@ -19,7 +19,7 @@ from mlops_lab.client import Client
 from mlops_lab.data import Dataset, Split
 from mlops_lab.errors import LabError
 from mlops_lab.monitor import PredictionLog
-from mlops_lab.pipeline.loop.canary import Answered
+from mlops_lab.pipeline.loop.canary import ClientAnswer
 from mlops_lab.pipeline.loop.config import LoopConfig, read_config
 from mlops_lab.pipeline.loop.day_report import Day, Event, Hour
 from mlops_lab.pipeline.loop.decision import MEND, WAIT
@@ -234,13 +234,13 @@ class _Shop:
     def _happened(self, kind: str, text: str) -> None:
         self._events.append(Event(MIDNIGHT + HOUR * self._hour, kind, text))
 
-    def _ask(self) -> list[Answered]:
+    def _ask(self) -> list[ClientAnswer]:
         """Let an hour pass: customers send images, and people judge the answers where they are asked to."""
         if self._hour % 24 >= CLOSED:
             self._hour += 24 - CLOSED + OPEN
         start = MIDNIGHT + HOUR * self._hour
         drawn, world = self._draw()
-        seen: list[Answered] = []
+        seen: list[ClientAnswer] = []
         for place in range(0, len(drawn), BATCH):
             self._log.now = start + HOUR * place / len(drawn)
             seen += self._send(Split(drawn.images[place : place + BATCH], drawn.labels[place : place + BATCH]))
@@ -256,18 +256,18 @@ class _Shop:
             self._watch(hour)
         return seen
 
-    def _send(self, images: Split) -> list[Answered]:
+    def _send(self, images: Split) -> list[ClientAnswer]:
         try:
             said = self._client.classify(self._story.name, "production", images.images)
         except LabError:
-            return [Answered(None)] * len(images)
+            return [ClientAnswer(None)] * len(images)
         number = int(said.response["version"].removeprefix("v"))
         if self._judging:
             for place, label in enumerate(images.labels.tolist()):
                 with suppress(LabError):
                     self._log.feedback(said.headers["X-Request-Id"], said[0].labels[label], place=place)
         right = [one.class_index == label for one, label in zip(said, images.labels.tolist(), strict=True)]
-        return [Answered(number, bool(one), said.milliseconds) for one in right]
+        return [ClientAnswer(number, bool(one), said.milliseconds) for one in right]
 
     def _draw(self) -> tuple[Split, str]:
         """Return what customers send in this hour."""
