@@ -146,7 +146,7 @@ class _ClockedLog(PredictionLog):
         return super().submit(replace(event, time=self.now))
 
 
-class _Noting:
+class _EventReporter:
     """A reporter that also tells the shop what the loop has just done."""
 
     def __init__(self, note: Callable[[StageOutcome], None], reporter: Reporter) -> None:
@@ -201,7 +201,7 @@ class _Shop:
         from mlops_lab.pipeline.loop.running import run_loop  # its imports are the deepest of all
 
         before = len(self._runs)
-        run = run_loop(self._config, _Noting(self._note_step, self._reporter), traffic=self._ask, until=until)
+        run = run_loop(self._config, _EventReporter(self._note_step, self._reporter), traffic=self._ask, until=until)
         self._runs.append(run)
         if before and self._hours:
             self._note_drift(run)
