@@ -132,9 +132,9 @@ def day(
     story = DIGITS if fast else GARMENTS
     told = reporter or SilentReporter()
     if folder is not None:
-        return _Shop(Path(folder), story, seed, told, watch).play()
+        return _Simulation(Path(folder), story, seed, told, watch).play()
     with tempfile.TemporaryDirectory(prefix="mlops-lab-day-") as made:
-        return _Shop(Path(made), story, seed, told, watch).play()
+        return _Simulation(Path(made), story, seed, told, watch).play()
 
 
 class _ClockedLog(PredictionLog):
@@ -160,7 +160,7 @@ class _EventReporter:
         self._reporter.stage_finished(outcome)
 
 
-class _Shop:
+class _Simulation:
     """The shop: its customers, its server, its log, and the loop that runs every hour."""
 
     def __init__(
