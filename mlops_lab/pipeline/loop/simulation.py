@@ -68,7 +68,7 @@ judged = 50
 
 
 @dataclass(frozen=True)
-class Story:
+class Scenario:
     """What the shop sells, and how much of it: ``hourly`` images are asked in an hour."""
 
     name: str
@@ -84,8 +84,8 @@ class Story:
         return SETTINGS.format(**self.__dict__, **numbers)
 
 
-GARMENTS = Story("clothes", "fashion-mnist", 12_000, "keras", 3, 300)
-DIGITS = Story("digits", "digits", 900, "sklearn", 1, 250)
+GARMENTS = Scenario("clothes", "fashion-mnist", 12_000, "keras", 3, 300)
+DIGITS = Scenario("digits", "digits", 900, "sklearn", 1, 250)
 
 
 def day(
@@ -164,7 +164,7 @@ class _Simulation:
     """The shop: its customers, its server, its log, and the loop that runs every hour."""
 
     def __init__(
-        self, folder: Path, story: Story, seed: int, reporter: Reporter, watch: Callable[[Hour], None] | None
+        self, folder: Path, story: Scenario, seed: int, reporter: Reporter, watch: Callable[[Hour], None] | None
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "pipeline.toml").write_text(story.settings(), encoding="utf-8")
@@ -284,7 +284,7 @@ class _Simulation:
         return monitor.disturb(drawn, "masks", 0.8, seed=int(self._random.integers(1 << 31))), "masks"
 
 
-def _not_trained_on(story: Story) -> Split:
+def _not_trained_on(story: Scenario) -> Split:
     """Return images that neither trained nor tested the first version."""
     whole = data.load(story.data)
     used = data.load(story.data, limit=story.limit)
