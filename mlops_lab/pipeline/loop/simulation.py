@@ -129,12 +129,12 @@ def day(
     >>> [event.kind for event in played.events]  # doctest: +SKIP
     ['promoted', 'shift', 'labels asked', 'retrained', 'canary', 'promoted', 'broken camera', 'camera repaired']
     """
-    story = DIGITS if fast else GARMENTS
+    scenario = DIGITS if fast else GARMENTS
     told = reporter or SilentReporter()
     if folder is not None:
-        return _Simulation(Path(folder), story, seed, told, watch).play()
+        return _Simulation(Path(folder), scenario, seed, told, watch).play()
     with tempfile.TemporaryDirectory(prefix="mlops-lab-day-") as made:
-        return _Simulation(Path(made), story, seed, told, watch).play()
+        return _Simulation(Path(made), scenario, seed, told, watch).play()
 
 
 class _ClockedLog(PredictionLog):
@@ -164,14 +164,14 @@ class _Simulation:
     """The shop: its customers, its server, its log, and the loop that runs every hour."""
 
     def __init__(
-        self, folder: Path, story: Scenario, seed: int, reporter: Reporter, watch: Callable[[Hour], None] | None
+        self, folder: Path, scenario: Scenario, seed: int, reporter: Reporter, watch: Callable[[Hour], None] | None
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "pipeline.toml").write_text(story.settings(), encoding="utf-8")
+        (folder / "pipeline.toml").write_text(scenario.settings(), encoding="utf-8")
         self._config: LoopConfig = read_config(folder / "pipeline.toml")
-        self._story, self._reporter, self._watch = story, reporter, watch
+        self._story, self._reporter, self._watch = scenario, reporter, watch
         self._random = np.random.default_rng(seed)
-        self._customers = _not_trained_on(story)
+        self._customers = _not_trained_on(scenario)
         self._log = _ClockedLog(folder / "predictions.db", images=True)
         self._hour, self._judging = OPEN, False
         self._hours: list[Hour] = []
@@ -284,10 +284,10 @@ class _Simulation:
         return monitor.disturb(drawn, "masks", 0.8, seed=int(self._random.integers(1 << 31))), "masks"
 
 
-def _not_trained_on(story: Scenario) -> Split:
+def _not_trained_on(scenario: Scenario) -> Split:
     """Return images that neither trained nor tested the first version."""
-    whole = data.load(story.data)
-    used = data.load(story.data, limit=story.limit)
+    whole = data.load(scenario.data)
+    used = data.load(scenario.data, limit=scenario.limit)
     return _without(whole, used)
 
 
