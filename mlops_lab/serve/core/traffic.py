@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("mlops_lab.serve")
 
 # The model input of a request and the rows of its answer: arrays of a plain classifier, by name of any other model.
-Asked = NDArray[Any] | dict[str, NDArray[Any]]
-Answered = Asked
+ModelInputs = NDArray[Any] | dict[str, NDArray[Any]]
+Answered = ModelInputs
 OnShadow = Callable[[dict[str, Any]], None]
 
 
@@ -111,7 +111,7 @@ class ShadowRequest(NamedTuple):
     stats: RouteStats
     shadow: Predictor
     served: Predictor
-    tensor: Asked
+    tensor: ModelInputs
     rows: Answered
     milliseconds: float
     request_id: str
@@ -169,7 +169,7 @@ class TrafficRouter:
         shadow = entry.loaded.get(settings.shadow or 0)
         stats = self._stats_of(name, settings)
 
-        def record(tensor: Asked, rows: Answered, milliseconds: float, answers: Sequence[Any]) -> None:
+        def record(tensor: ModelInputs, rows: Answered, milliseconds: float, answers: Sequence[Any]) -> None:
             with self._lock:
                 stats.served.setdefault(chosen.version, VersionStats()).add(rows, chosen, milliseconds, answers)
             if shadow is not None and shadow is not chosen:
