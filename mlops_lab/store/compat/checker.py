@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_lab import show
 from mlops_lab.errors import LabError, StoreError, WrongUsage
 from mlops_lab.store.compat import formats, keys, other_formats, rewrite, verdict
-from mlops_lab.store.compat.description import Judgement, Objection
+from mlops_lab.store.compat.description import Incompatibility, Judgement
 from mlops_lab.store.compat.formats import ModelFile
 from mlops_lab.store.compat.keys import KerasTarget
 
@@ -230,9 +230,9 @@ def _uncompiled(file: ModelFile, target: KerasTarget) -> str:
     return f"keras.saving.load_model({str(file.path)!r}, compile=False)"
 
 
-def _sentences(found: list[Objection]) -> tuple[str, ...]:
+def _sentences(found: list[Incompatibility]) -> tuple[str, ...]:
     """Return one sentence for each key of a class, which names the first layer and counts the others."""
-    groups: dict[tuple[str, str], list[Objection]] = {}
+    groups: dict[tuple[str, str], list[Incompatibility]] = {}
     for objection in found:
         whose = "" if objection.key == "dtype" else objection.class_name  # every layer has a dtype
         groups.setdefault((whose, objection.key), []).append(objection)

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from mlops_lab.store.compat import keys
-from mlops_lab.store.compat.description import Item, Objection, refuse
+from mlops_lab.store.compat.description import Incompatibility, Item, refuse
 from mlops_lab.store.compat.keys import KerasTarget
 
 TYPES = (
@@ -16,7 +16,7 @@ TYPES = (
 NAMES = re.compile(rf"{'|'.join(TYPES)}|mixed_(float16|bfloat16)|(int4|int8|float8|gptq|awq)(/[\w/-]+)?_from_\w+")
 
 
-def objections(item: Item, target: KerasTarget) -> list[Objection]:
+def objections(item: Item, target: KerasTarget) -> list[Incompatibility]:
     """Object to the ``dtype`` of a layer that the target does not read."""
     value = item.config.get("dtype")
     if item.kind != "layers" or value is None or _takes(value, target):

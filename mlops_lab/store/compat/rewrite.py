@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlops_lab.store.compat import graph, keys
-from mlops_lab.store.compat.description import Item, Objection, items
+from mlops_lab.store.compat.description import Incompatibility, Item, items
 from mlops_lab.store.compat.formats import ModelFile
 from mlops_lab.store.compat.keys import KerasTarget
 from mlops_lab.store.compat.verdict import objections
@@ -42,7 +42,7 @@ class Rewritten:
 
     config: dict[str, Any]
     changes: tuple[str, ...]
-    refused: tuple[Objection, ...]
+    refused: tuple[Incompatibility, ...]
 
 
 def era(file: ModelFile) -> int:
@@ -70,12 +70,12 @@ def reword(file: ModelFile, target: KerasTarget) -> Rewritten:
     return Rewritten(config, tuple(f"{what} ({count}×)" for what, count in writer.changes.items()), refused)
 
 
-def _rearranged(file: ModelFile, source: int, target: KerasTarget) -> tuple[Objection, ...]:
+def _rearranged(file: ModelFile, source: int, target: KerasTarget) -> tuple[Incompatibility, ...]:
     if source == target.era:
         return ()
     message = "Keras 2 and Keras 3 store the weights of {} under different names."
     found = [item for item in items(file.config) if item.kind == "layers" and item.name in REARRANGED]
-    return tuple(Objection(i.where, i.name, "", None, f"{i.where}: {message.format(i.name)}") for i in found)
+    return tuple(Incompatibility(i.where, i.name, "", None, f"{i.where}: {message.format(i.name)}") for i in found)
 
 
 class _Writer:
@@ -84,14 +84,14 @@ class _Writer:
     def __init__(self, source: int, target: KerasTarget) -> None:
         self.source, self.target = source, target
         self.changes: dict[str, int] = {}
-        self.refused: list[Objection] = []
+        self.refused: list[Incompatibility] = []
 
     def note(self, what: str) -> None:
         self.changes[what] = self.changes.get(what, 0) + 1
 
     def refuse(self, item: Item, key: str, value: Any) -> None:
         message = f"{item.where}: {self.target.keras_name} has no '{key}' for {item.name}, and the file says {value!r}."
-        self.refused.append(Objection(item.where, item.name, key, value, message))
+        self.refused.append(Incompatibility(item.where, item.name, key, value, message))
 
     def translate(self, item: Item) -> None:
         """Change one object, whichever way the two versions differ."""
