@@ -196,7 +196,7 @@ def _keras(file: ModelFile, target: KerasTarget) -> Judgement:
         return Judgement(False, notes, _install(file, target))
     if misnamed := _misnamed(file, target):
         return misnamed
-    found = verdict.objections(file, target)
+    found = verdict.incompatibilities(file, target)
     if not found:
         return Judgement(True, notes)
     if all(objection.training for objection in found):
@@ -264,7 +264,9 @@ def _install(file: ModelFile, target: KerasTarget) -> str:
     version = file.written_by.get("keras", "")
     row = keys.target(f"keras=={version}").row if re.fullmatch(r"\d+\.\d+\.\d+", version) else keys.versions()[-1]
     candidates = [row, *reversed(keys.versions())]
-    readers = [r for r in candidates if r != target.row and not verdict.objections(file, keys.target(f"keras=={r}"))]
+    readers = [
+        r for r in candidates if r != target.row and not verdict.incompatibilities(file, keys.target(f"keras=={r}"))
+    ]
     if not readers:
         return "No tabulated Keras loads it as it is: build the model anew and load its weights."
     if readers[0].startswith("2."):

@@ -187,9 +187,9 @@ class _Checks:
         notes = []
         if target.row != here.row:
             notes.append(f"the new file was not loaded with {target.keras_name} itself, which is not installed here")
-        if verdict.objections(new, here):  # the new file in this Keras's words stands in for it
+        if verdict.incompatibilities(new, here):  # the new file in this Keras's words stands in for it
             notes.append(f"{here.keras_name} cannot read the new file, so a translation of it was loaded")
-        if verdict.objections(file, here):  # then there is nothing independent to compare with
+        if verdict.incompatibilities(file, here):  # then there is nothing independent to compare with
             _ask(file, written.config, archive, here, with_source=False)
             notes.append(f"predictions were not compared: {here.keras_name} cannot read the source")
             return cls((kept, table, f"it loads and predicts, with {here.keras_name}"), tuple(notes))
@@ -212,7 +212,7 @@ def _ask(file: ModelFile, config: dict[str, Any], archive: bytes, here: KerasTar
     with tempfile.TemporaryDirectory(prefix="mlops-lab-") as folder:
         new, source = Path(folder, "new.keras"), Path(folder, "source.keras")
         new.write_bytes(archive)
-        if verdict.objections(_with(file, config), here):
+        if verdict.incompatibilities(_with(file, config), here):
             new.write_bytes(_archive(new, _rewrite(_with(file, config), here).config, here))
         source.write_bytes(file.path.read_bytes())
         places = [str(new), str(source)] if with_source else [str(new)]

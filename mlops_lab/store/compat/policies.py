@@ -16,7 +16,7 @@ TYPES = (
 NAMES = re.compile(rf"{'|'.join(TYPES)}|mixed_(float16|bfloat16)|(int4|int8|float8|gptq|awq)(/[\w/-]+)?_from_\w+")
 
 
-def objections(item: Item, target: KerasTarget) -> list[Incompatibility]:
+def incompatibilities(item: Item, target: KerasTarget) -> list[Incompatibility]:
     """Object to the ``dtype`` of a layer that the target does not read."""
     value = item.config.get("dtype")
     if item.kind != "layers" or value is None or _takes(value, target):

@@ -15,7 +15,7 @@ from mlops_lab.store.compat import graph, keys
 from mlops_lab.store.compat.description import Incompatibility, Item, items
 from mlops_lab.store.compat.formats import ModelFile
 from mlops_lab.store.compat.keys import KerasTarget
-from mlops_lab.store.compat.verdict import objections
+from mlops_lab.store.compat.verdict import incompatibilities
 
 # How a layer computes, not what; or what Keras works out again from the layer's input; or a mere name.
 INERT = {
@@ -66,7 +66,7 @@ def reword(file: ModelFile, target: KerasTarget) -> Rewritten:
     if isinstance(config.get("compile_config"), dict):
         writer.settings(config["compile_config"])
     changed = ModelFile(file.path, file.format, file.written_by, config)
-    refused = tuple(writer.refused) or tuple(objections(changed, target))
+    refused = tuple(writer.refused) or tuple(incompatibilities(changed, target))
     return Rewritten(config, tuple(f"{what} ({count}×)" for what, count in writer.changes.items()), refused)
 
 

@@ -22,7 +22,7 @@ COMPILE = {
 }  # fmt: skip
 
 
-def objections(file: ModelFile, target: KerasTarget) -> list[Incompatibility]:
+def incompatibilities(file: ModelFile, target: KerasTarget) -> list[Incompatibility]:
     """Object to settings of ``compile`` that the target does not read."""
     if file.training:
         return [*_missing(file.training), *_h5_names(file.training, target)]

@@ -26,7 +26,7 @@ SHAPES = {"batch_shape", "batch_input_shape", "input_shape", "shape"}
 MERGES = ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract", "Dot", "Concatenate")
 
 
-def objections(file: ModelFile, target: KerasTarget) -> list[Incompatibility]:
+def incompatibilities(file: ModelFile, target: KerasTarget) -> list[Incompatibility]:
     """Return everything in a ``.keras`` or ``.h5`` description that the target refuses, in the order of the file."""
     old = file.format == "h5"
     found = _root(file.config, target, old)
@@ -35,11 +35,11 @@ def objections(file: ModelFile, target: KerasTarget) -> list[Incompatibility]:
         found += _keys(item, target, old)
         found += _named(item, target)
         found += _function(item, target)
-        found += policies.objections(item, target)
+        found += policies.incompatibilities(item, target)
         found += _ends(item, target)
         found += _lost_calls(item)
         found += [*_operator(item), *_words(item, target)] if old else []
-    return [*found, *training.objections(file, target)]
+    return [*found, *training.incompatibilities(file, target)]
 
 
 def _root(config: dict[str, Any], target: KerasTarget, old: bool) -> list[Incompatibility]:
