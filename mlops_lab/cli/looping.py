@@ -82,10 +82,10 @@ def day(fast: bool, out: str | None, html: str | None, as_json: bool) -> None:
     """Play two days of production: a shift at noon that is learned, and a broken camera that is not."""
     from mlops_lab import pipeline as stage
 
-    def told(hour: stage.Hour) -> None:
+    def show_hour(hour: stage.Hour) -> None:
         echo(f"{hour.clock}  {hour.world:10} {hour.accuracy:.2f} right", err=as_json)
 
-    done = stage.day(out, fast=fast, watch=told)
+    done = stage.day(out, fast=fast, watch=show_hour)
     if html:
         _write(html, done.page())
     echo(json.dumps(done.to_dict(), ensure_ascii=False) if as_json else str(done))

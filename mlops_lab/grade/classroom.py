@@ -63,7 +63,7 @@ def grade_class(
     workers
         How many at a time; by default one for each core.
     on_done
-        Is told each report.
+        Called with each report.
     """
     root, out = Path(root), Path(out)
     folders = submissions(root)
@@ -82,9 +82,9 @@ def grade_class(
         _save(report, out, folder)
         reports[folder] = report
         on_done(report)
-    everyone = [reports[folder] for folder in folders]
-    write_summary(everyone, folders, out, grading.exercises())
-    return everyone
+    all_reports = [reports[folder] for folder in folders]
+    write_summary(all_reports, folders, out, grading.exercises())
+    return all_reports
 
 
 def class_secret(out: Path) -> bytes:

@@ -196,14 +196,14 @@ class Container:
     name: str
     network: str
 
-    def told(self, key: str) -> Any:
-        """Return what Docker says of it, by a path such as ``"State.ExitCode"``."""
+    def inspect(self, key: str) -> Any:
+        """Return a part of what ``docker inspect`` says of it, by a path such as ``"State.ExitCode"``."""
         return json.loads(docker("inspect", "--format", "{{json ." + key + "}}", self.name))
 
     @property
     def running(self) -> bool:
         """Whether it runs."""
-        return self.told("State.Running") is True
+        return self.inspect("State.Running") is True
 
     @property
     def log(self) -> str:
@@ -213,14 +213,14 @@ class Container:
     @cached_property
     def address(self) -> str:
         """Its address in its network."""
-        return str(self.told("NetworkSettings.Networks")[self.network]["IPAddress"])
+        return str(self.inspect("NetworkSettings.Networks")[self.network]["IPAddress"])
 
     def ports(self) -> list[int]:
         """Return the ports that its image names; else those that its command and ``PORT`` look like."""
-        told = self.told("Config")
-        named = [int(one.partition("/")[0]) for one in told.get("ExposedPorts") or {} if one.endswith("/tcp")]
-        words = [*(told.get("Entrypoint") or ()), *(told.get("Cmd") or ())]
-        words += [one for one in told.get("Env") or () if one.startswith("PORT=")]
+        config = self.inspect("Config")
+        named = [int(one.partition("/")[0]) for one in config.get("ExposedPorts") or {} if one.endswith("/tcp")]
+        words = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+        words += [one for one in config.get("Env") or () if one.startswith("PORT=")]
         return named or [int(port) for word in words for port in _PORT.findall(word)] or [8000, 5000]
 
     def await_port(self, ports: Iterable[int], seconds: float) -> int:
@@ -269,7 +269,7 @@ class Container:
 
     def healthy(self) -> bool | None:
         """Run its health check once, and return whether it is content; ``None`` where the image has none."""
-        test = (self.told("Config").get("Healthcheck") or {}).get("Test") or ["NONE"]
+        test = (self.inspect("Config").get("Healthcheck") or {}).get("Test") or ["NONE"]
         if test[0] == "NONE":
             return None
         words = ["/bin/sh", "-c", *test[1:]] if test[0] == "CMD-SHELL" else test[1:]
@@ -279,7 +279,7 @@ class Container:
         """Stop it as Docker does, and return the seconds that it took, and its exit status: 137 where it was killed."""
         started = time.monotonic()
         docker("stop", "--time", f"{STOP_SECONDS:.0f}", self.name)
-        return time.monotonic() - started, int(self.told("State.ExitCode"))
+        return time.monotonic() - started, int(self.inspect("State.ExitCode"))
 
     def kill(self) -> None:
         """End it at once, as a fault of its machine would."""

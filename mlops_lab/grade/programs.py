@@ -140,9 +140,9 @@ def _ended(sandbox: Sandbox, order: Mapping[str, Any], respond: MockHandler = no
     with closing(MockServer()) as server:
         server.respond = respond
         whole = {"program": "running", "inner": server.descriptor, **order}
-        told, process = sandbox.ask(whole, order["seconds"] + START, MOST, (server.descriptor,))
+        output, process = sandbox.ask(whole, order["seconds"] + START, MOST, (server.descriptor,))
     try:
-        message = json.loads(told)
+        message = json.loads(output)
         status = message["status"]
         return ProgramResult(
             status if type(status) is int else None, clip(str(message["printed"]), 20_000),

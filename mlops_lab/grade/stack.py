@@ -191,8 +191,8 @@ class Stack:
 
 def received(container: Container) -> float:
     """Return the bytes that a container has received, as Docker counts them."""
-    told = docker("stats", "--no-stream", "--format", "{{.NetIO}}", container.name).partition("/")[0]
-    return _bytes(told)
+    traffic = docker("stats", "--no-stream", "--format", "{{.NetIO}}", container.name).partition("/")[0]
+    return _bytes(traffic)
 
 
 def _known(image: str) -> bool:

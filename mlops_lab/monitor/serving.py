@@ -104,7 +104,7 @@ def _page(state: ServerState, log: PredictionLog) -> Blueprint:
     @routes.get("/monitor/report")
     def report() -> dict[str, Any]:
         try:
-            return live.tell(request.args.get("model", ""), request.args.get("version", ""))
+            return live.report(request.args.get("model", ""), request.args.get("version", ""))
         except StoreError as error:
             raise Unavailable("The prediction log cannot be read now.", "Try again.", code="log_failing") from error
 

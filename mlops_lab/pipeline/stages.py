@@ -109,9 +109,9 @@ def _measured(context: ReleaseContext) -> tuple[str, dict[str, float]]:
     if not found:
         raise StageFailed(f"{context.version} cannot be measured on {plan.data}: its task has no metric", {})
     before = held_out.production_metrics(plan.data, context.before, context.store.trusted)
-    told = held_out.shortfalls(found, before, plan.expected)
-    if told:
-        raise StageFailed("; ".join(told), {"metrics": found, "production": before})
+    problems = held_out.shortfalls(found, before, plan.expected)
+    if problems:
+        raise StageFailed("; ".join(problems), {"metrics": found, "production": before})
     return held_out.summary(plan.data, found), found
 
 

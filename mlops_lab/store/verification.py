@@ -109,9 +109,9 @@ def _nothing_left(prepared: Prepared, failed: dict[str, Exception], notes: list[
         return first
     if failed and all(isinstance(error, DamagedArtifact) for error in failed.values()) and isinstance(first, LabError):
         return first
-    told = [*notes, *(f"{engine}: {_reason(error)}" for engine, error in failed.items())]
+    reasons = [*notes, *(f"{engine}: {_reason(error)}" for engine, error in failed.items())]
     kind = type(prepared.source.model).__name__
-    message = f"This {kind} cannot be saved in a form that is safe to load: {'; '.join(told) or 'it has none'}."
+    message = f"This {kind} cannot be saved in a form that is safe to load: {'; '.join(reasons) or 'it has none'}."
     return DamagedArtifact(
         message, "Export it to ONNX yourself, or publish a function of a file model.py that asks it."
     )

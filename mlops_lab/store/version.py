@@ -154,8 +154,8 @@ def require_trust(found: ModelVersion, trusted: Collection[str]) -> None:
     UnsafeFile
         Nobody does; the message names the digest.
     """
-    told = [*trusted, *os.environ.get(TRUST_VARIABLE, "").replace(",", " ").split()]
-    if found.digest and found.digest in {*_published_here, *(item.strip().lower() for item in told)}:
+    digests = [*trusted, *os.environ.get(TRUST_VARIABLE, "").replace(",", " ").split()]
+    if found.digest and found.digest in {*_published_here, *(item.strip().lower() for item in digests)}:
         return
     raise UnsafeFile(
         f"{found} is code, which runs when it is loaded, and it is not trusted.",

@@ -109,8 +109,10 @@ def described(target: ServerUnderTest) -> str:
     expect((said["name"], said["version"]) == (target.name, target.number), f"it is {said['name']} {said['version']}")
     published = target.manifest.public()
     differing = [key for key in FACTS if key in said and said[key] != published[key]]
-    told = "; ".join(f"{key} is {str(said[key])[:80]}, published as {str(published[key])[:80]}" for key in differing)
-    expect(not differing, told)
+    differences = "; ".join(
+        f"{key} is {str(said[key])[:80]}, published as {str(published[key])[:80]}" for key in differing
+    )
+    expect(not differing, differences)
     return f"it is {target.published}, as published"
 
 

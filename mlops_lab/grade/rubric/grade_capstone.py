@@ -188,22 +188,22 @@ class ReferenceServer:
 
     def order(self, asked: MockRequest) -> Reply:
         """Name the next class."""
-        status, told = self.answer(asked)
-        if "label" in told:
-            best = (told["class"] + 1) % len(self.one.classes)
-            rows = told["probabilities"][-1:] + told["probabilities"][:-1]
-            told = {"label": self.one.classes[best], "class": best, "probabilities": rows}
-        return _json(status, told)
+        status, message = self.answer(asked)
+        if "label" in message:
+            best = (message["class"] + 1) % len(self.one.classes)
+            rows = message["probabilities"][-1:] + message["probabilities"][:-1]
+            message = {"label": self.one.classes[best], "class": best, "probabilities": rows}
+        return _json(status, message)
 
     def constant(self, asked: MockRequest) -> Reply:
         """Name the first class, whatever comes."""
-        status, told = self.answer(asked)
-        return _json(status, {**self._classified(self._images[0])} if "label" in told else told)
+        status, message = self.answer(asked)
+        return _json(status, {**self._classified(self._images[0])} if "label" in message else message)
 
     def text(self, asked: MockRequest) -> Reply:
         """Answer with text."""
-        status, told = self.answer(asked)
-        return status, "text/plain", str(told.get("label", told)).encode()
+        status, message = self.answer(asked)
+        return status, "text/plain", str(message.get("label", message)).encode()
 
     def forgetful(self) -> MockHandler:
         """Return a server that loses every tenth request."""
@@ -227,8 +227,8 @@ class ReferenceServer:
         }
 
 
-def _json(status: int, told: dict[str, Any]) -> Reply:
-    return status, "application/json", json.dumps(told).encode()
+def _json(status: int, message: dict[str, Any]) -> Reply:
+    return status, "application/json", json.dumps(message).encode()
 
 
 @exercise.check("tests", "3 · Its tests pass a right server, and catch five broken ones", points=5, after="whole",
@@ -247,9 +247,9 @@ def tests(answer: Answer, case: Case) -> None:
                     expected="passed", received=why)  # fmt: skip
         missed = []
         for what, make in server.broken().values():
-            told = failure(student, make())
-            case.note(f"the server that {what}: {told or 'not caught'}")
-            missed += [] if told else [what]
+            message = failure(student, make())
+            case.note(f"the server that {what}: {message or 'not caught'}")
+            missed += [] if message else [what]
     if missed:
         case.fail(f"{5 - len(missed)} of 5 broken servers were caught.", hint="missed", what=missed[0],
                   share=1 - 0.2 * len(missed), expected=5, received=5 - len(missed))  # fmt: skip

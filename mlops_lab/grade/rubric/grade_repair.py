@@ -50,12 +50,12 @@ def lines(answer: Answer, case: Case) -> None:
     new = [path for path in _own_programs(answer.path) if path not in counts]
     counts |= {name: len(started.text_of(answer.path, name).splitlines()) for name in new}
     total = sum(counts.values())
-    told = ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
-    case.note(f"{total} lines: {told}")
+    listed = ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
+    case.note(f"{total} lines: {listed}")
     case.expect(total, "This is what was handed in.", hint="untouched", received="no line changed")
     case.expect(total < MOST_LINES, "It was written anew.", hint="rewritten", count=total,
                 share=0.5 * (total < 2 * MOST_LINES), expected=f"fewer than {MOST_LINES}",
-                received=f"{total} ({told})")  # fmt: skip
+                received=f"{total} ({listed})")  # fmt: skip
 
 
 def _own_programs(folder: Path | None) -> list[str]:

@@ -243,10 +243,10 @@ def camera(answer: Answer, case: Case) -> None:
     level, colour = [(255, "white"), (128, "grey")][case.seed % 2] if case.held_out else (0, "black")
     world = World(case.rng, _blank(level))
     said, _ = _respond(answer, case, world)
-    told = {"colour": colour, "since": world.alarm()["since"], "said": said}
-    case.expect(not world.trained, "It trained on images that show nothing.", hint="camera", **told, expected="source",
+    facts = {"colour": colour, "since": world.alarm()["since"], "said": said}
+    case.expect(not world.trained, "It trained on images that show nothing.", hint="camera", **facts, expected="source",
                 received=said)  # fmt: skip
-    case.expect(said == "source", "Nobody hears of the broken camera.", hint="silent", **told, expected="source",
+    case.expect(said == "source", "Nobody hears of the broken camera.", hint="silent", **facts, expected="source",
                 received=said)  # fmt: skip
 
 

@@ -154,9 +154,9 @@ def package(server: Server, case: Case) -> None:
         case.expect(one.name or one.index is not None, "There is no label.", hint="no-label")
         if not one.name:
             case.warn("The label is only a number; people read names.")
-        told = _told(one)
-        case.expect(told == one.best, "Label and probabilities disagree.", hint="winner",
-                    label=LABELS[told or 0], winner=LABELS[one.best or 0])  # fmt: skip
+        answered_class = _answered_class(one)
+        case.expect(answered_class == one.best, "Label and probabilities disagree.", hint="winner",
+                    label=LABELS[answered_class or 0], winner=LABELS[one.best or 0])  # fmt: skip
 
 
 @duties.check("send", "Sent as JSON, and GET still works", points=1, after="answers", hints={
@@ -176,7 +176,7 @@ def send(server: Server, case: Case) -> None:
 })  # fmt: skip
 def apply_model(server: Server, case: Case) -> None:
     found, images, labels = _ask(server, case, 20)
-    got = [one.best if one.probabilities else _told(one) for one in found]
+    got = [one.best if one.probabilities else _answered_class(one) for one in found]
     numbers = rows(found)
     key = fingerprint(server, numbers, images)
     varied = len(set(got)) > 1 and (not len(numbers) or np.ptp(numbers, axis=0).max() > 1e-6)
@@ -187,7 +187,7 @@ def apply_model(server: Server, case: Case) -> None:
                 right=right, count=len(got), expected="at least 8", received=right)  # fmt: skip
 
 
-def _told(one: Classification) -> int | None:
+def _answered_class(one: Classification) -> int | None:
     return LABELS.index(one.name) if one.name else one.index
 
 

@@ -144,9 +144,9 @@ def versions(server: Server, case: Case) -> None:
             found = classify(server, case, png(one), path=f"/models/clothes/v{version}", timeout=START)
             case.expect(_close(found.probabilities, row), f"v{version} is not itself.", hint="same", version=version)
     found = classify(server, case, png(images[0]), path="/models/clothes/latest")
-    told = next((version for version, numbers in expected.items() if _close(found.probabilities, numbers[0])), 0)
-    case.expect(told == NEWEST, "latest is not the newest.", hint="latest", version=told, expected=f"v{NEWEST}",
-                received=f"v{told}", share=0.5)  # fmt: skip
+    answered = next((version for version, numbers in expected.items() if _close(found.probabilities, numbers[0])), 0)
+    case.expect(answered == NEWEST, "latest is not the newest.", hint="latest", version=answered, expected=f"v{NEWEST}",
+                received=f"v{answered}", share=0.5)  # fmt: skip
 
 
 def _unsure(case: Case) -> NDArray[np.uint8]:

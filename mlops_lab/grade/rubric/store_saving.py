@@ -98,12 +98,12 @@ def _accuracies() -> dict[str, float]:
     return {how: float((rows.argmax(axis=1) == labels).mean()) for how, rows in found.items()}
 
 
-def told(printed: str) -> float | None:
+def read_figure(printed: str) -> float | None:
     r"""Return the last number in a text that can be an accuracy.
 
     Examples
     --------
-    >>> told("313/313 2s\naccuracy: 0.9081"), told("90.8 %"), told("no")
+    >>> read_figure("313/313 2s\naccuracy: 0.9081"), read_figure("90.8 %"), read_figure("no")
     (0.9081, 0.908, None)
     """
     found = NUMBER.findall(printed)
@@ -137,7 +137,7 @@ def accuracy(answer: Answer, case: Case) -> None:
     lost = ended.status != 0 and "clothes.keras" in ended.printed and re.search(r"not found|No such", ended.printed)
     case.expect(ended.status == 0, "The program failed.", hint="not-found" if lost else "ended", status=ended.status,
                 received=ended.printed[-300:])  # fmt: skip
-    said, right = told(ended.printed), _accuracies()["right"]
+    said, right = read_figure(ended.printed), _accuracies()["right"]
     if said is None:
         case.fail("It printed no accuracy.", hint="silent", received=ended.printed[-300:])
     near = next((how for how, one in _accuracies().items() if abs(said - one) < 0.0015), "")

@@ -87,8 +87,8 @@ def other_order(asked: MockRequest) -> Reply:
     return reference(asked, answer=lambda pixels: _renamed(classified(pixels)))
 
 
-def _renamed(told: Answered) -> Answered:
-    return {**told, "label": sorted(LABELS)[told["class"]]}
+def _renamed(answer: Answered) -> Answered:
+    return {**answer, "label": sorted(LABELS)[answer["class"]]}
 
 
 def accepts_anything(asked: MockRequest) -> Reply:
@@ -105,8 +105,8 @@ def rounded(asked: MockRequest) -> Reply:
     """Round probabilities to 0 or 1."""
 
     def answer(pixels: Any) -> Answered:
-        told = classified(pixels)
-        return {**told, "probabilities": [float(place == told["class"]) for place in range(len(LABELS))]}
+        answer = classified(pixels)
+        return {**answer, "probabilities": [float(place == answer["class"]) for place in range(len(LABELS))]}
 
     return reference(asked, answer=answer)
 
@@ -118,7 +118,7 @@ def undivided(asked: MockRequest) -> Reply:
 
 def as_text(asked: MockRequest) -> Reply:
     """Answer POST with text."""
-    return reference(asked, package=lambda status, told: (status, "text/plain", told["label"].encode()))
+    return reference(asked, package=lambda status, answer: (status, "text/plain", answer["label"].encode()))
 
 
 def slow() -> MockHandler:

@@ -99,21 +99,21 @@ class Sandbox:
         os.set_inheritable(writing, True)
         process = self.start({**order, "answer": writing}, (writing, *fds))
         os.close(writing)
-        told, deadline = b"", time.monotonic() + seconds
+        received, deadline = b"", time.monotonic() + seconds
         try:
-            while len(told) < most and time.monotonic() < deadline:
+            while len(received) < most and time.monotonic() < deadline:
                 alive = process.alive  # asked first: what it wrote before it ended is read
                 if select.select([reading], [], [], 0.05)[0]:
-                    data = os.read(reading, most - len(told))
+                    data = os.read(reading, most - len(received))
                     if not data:
                         break
-                    told += data
+                    received += data
                 elif not alive:
                     break
         finally:
             os.close(reading)
         process.kill()
-        return told, process
+        return received, process
 
     def close(self) -> None:
         """End what runs, and remove the copy."""

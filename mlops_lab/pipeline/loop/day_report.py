@@ -119,9 +119,9 @@ class Day:
             + ", ".join(f"v{number} {count}" for number, count in sorted(one.served.items()))
             for one in self.hours
         ]
-        told = [f"{one.clock}  {one.kind}: {one.text}" for one in self.events]
+        events = [f"{one.clock}  {one.kind}: {one.text}" for one in self.events]
         asked = sum(one.requests for one in self.hours)
-        return "\n".join([*lines, "", *told, f"{asked:,} images, {self.failed} failed; {self.seconds:.0f} s"])
+        return "\n".join([*lines, "", *events, f"{asked:,} images, {self.failed} failed; {self.seconds:.0f} s"])
 
     def draw(self) -> str:
         """Return the picture as SVG, in the colours of the page that it stands on."""

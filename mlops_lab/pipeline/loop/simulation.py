@@ -130,11 +130,11 @@ def day(
     ['promoted', 'shift', 'labels asked', 'retrained', 'canary', 'promoted', 'broken camera', 'camera repaired']
     """
     scenario = DIGITS if fast else GARMENTS
-    told = reporter or SilentReporter()
+    reporter = reporter or SilentReporter()
     if folder is not None:
-        return _Simulation(Path(folder), scenario, seed, told, watch).play()
+        return _Simulation(Path(folder), scenario, seed, reporter, watch).play()
     with tempfile.TemporaryDirectory(prefix="mlops-lab-day-") as made:
-        return _Simulation(Path(made), scenario, seed, told, watch).play()
+        return _Simulation(Path(made), scenario, seed, reporter, watch).play()
 
 
 class _ClockedLog(PredictionLog):

@@ -2,7 +2,7 @@
 
 Keras writes its version into a file and never reads it again; when something does not fit it says so in the last line
 of several thousand characters. :func:`check` compares what the file contains with what the target's classes accept,
-and names the layer, the key and the remedy.
+and names the layer, the key and the hint.
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ def _misnamed(file: ModelFile, target: KerasTarget) -> Judgement | None:
 
 
 def _uncompiled(file: ModelFile, target: KerasTarget) -> str:
-    """Return the remedy where only the settings of ``compile`` are refused."""
+    """Return the hint where only the settings of ``compile`` are refused."""
     if file.format == "keras" and file.container == "zip" and _can_migrate(file, target):
         return _hint_for(file, target)
     return f"keras.saving.load_model({str(file.path)!r}, compile=False)"
