@@ -119,7 +119,7 @@ def run(settings: Settings, announce: Print, warn: Print, log: Log | None = None
     keep_little()
     app, state = build(settings, warn, log)
     refuse_debug(app, settings.host)
-    asked_to_end = end_on_signals()
+    stop_requested = end_on_signals()
     watcher = StoreWatcher(state.registry)
     watcher.start()
     listener = bind(settings.host, settings.port)
@@ -139,5 +139,5 @@ def run(settings: Settings, announce: Print, warn: Print, log: Log | None = None
         state.draining = True
         return beside.stop(limits.drain_seconds).wait if beside is not None else None
 
-    serve_until(server, asked_to_end, lambda: announce("\n".join(lines)), drain)
+    serve_until(server, stop_requested, lambda: announce("\n".join(lines)), drain)
     watcher.stop()

@@ -197,7 +197,7 @@ def supervise(settings: Settings, announce: Print, warn: Print, module: str = "m
         A worker could not start, and why.
     """
     _refuse(settings)
-    asked_to_end = end_on_signals()
+    stop_requested = end_on_signals()
     listener = bind(settings.host, settings.port)
     warn_if_open(settings, warn)
     url = address(settings.host, listener.getsockname()[1])
@@ -206,7 +206,7 @@ def supervise(settings: Settings, announce: Print, warn: Print, module: str = "m
         try:
             for number in range(settings.workers):
                 workers.append(Worker(number, listener, settings, folder, module))
-            _watch(workers, asked_to_end, lambda: announce(f"serving {url}"), warn)
+            _watch(workers, stop_requested, lambda: announce(f"serving {url}"), warn)
         finally:
             _end(workers, listener, ending_seconds(settings))
 
@@ -237,9 +237,9 @@ def _private_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _watch(workers: list[Worker], asked_to_end: threading.Event, announce: Any, warn: Print) -> None:
+def _watch(workers: list[Worker], stop_requested: threading.Event, announce: Any, warn: Print) -> None:
     announced = False
-    while not asked_to_end.is_set():
+    while not stop_requested.is_set():
         for worker in workers:
             warning = worker.poll()
             if warning:
@@ -247,7 +247,7 @@ def _watch(workers: list[Worker], asked_to_end: threading.Event, announce: Any, 
         if not announced and all(worker.ready for worker in workers):
             announce()
             announced = True
-        asked_to_end.wait(TICK)
+        stop_requested.wait(TICK)
 
 
 def ending_seconds(settings: Settings) -> float:
@@ -277,20 +277,20 @@ def work(
     open_log
         Returns the prediction log of this process, which is closed after the last answer.
     """
-    asked_to_end = end_on_signals()
+    stop_requested = end_on_signals()
     order = json.loads(channel.makefile().readline())
     keep_little()
     warn = _warn if order["warn"] else lambda line: None
     settings = Settings(**order["settings"])
     with open_log(settings, warn) if open_log is not None else nullcontext() as log:
-        _answer(listener, channel, order["socket"], asked_to_end, settings, lambda: build(settings, warn, log))
+        _answer(listener, channel, order["socket"], stop_requested, settings, lambda: build(settings, warn, log))
 
 
 def _answer(
     listener: socket.socket,
     channel: socket.socket,
     socket_path: str,
-    asked_to_end: threading.Event,
+    stop_requested: threading.Event,
     settings: Settings,
     make: Callable[[], tuple[Flask, ServerState]],
 ) -> None:
@@ -305,7 +305,7 @@ def _answer(
     state.single_process = False
     watcher = StoreWatcher(state.registry)
     watcher.start()
-    threading.Thread(target=_end_with_parent, args=(channel, asked_to_end), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(channel, stop_requested), daemon=True).start()
 
     def drain() -> None:
         state.draining = True
@@ -318,7 +318,7 @@ def _answer(
         guard=make_guard(settings, state),
     )
     threading.Thread(target=_beat, args=(channel, server), daemon=True).start()
-    serve_until(server, asked_to_end, lambda: channel.sendall(b'{"ready": true}\n'), drain)
+    serve_until(server, stop_requested, lambda: channel.sendall(b'{"ready": true}\n'), drain)
     watcher.stop()
 
 
@@ -340,10 +340,10 @@ def _beat(channel: socket.socket, server: HttpServer) -> None:
                 return
 
 
-def _end_with_parent(channel: socket.socket, asked_to_end: threading.Event) -> None:
+def _end_with_parent(channel: socket.socket, stop_requested: threading.Event) -> None:
     with suppress(OSError):
         channel.recv(1)  # the parent writes nothing more: this returns when it is gone
-    asked_to_end.set()
+    stop_requested.set()
 
 
 if __name__ == "__main__":

@@ -257,7 +257,7 @@ if hasattr(os, "register_at_fork"):
 
 def serve_until(
     server: HttpServer,
-    asked_to_end: threading.Event,
+    stop_requested: threading.Event,
     announce: Callable[[], None],
     on_drain: Callable[[], Callable[[], object] | None] = lambda: None,
 ) -> None:
@@ -272,7 +272,7 @@ def serve_until(
     """
     server.start()
     announce()
-    while not asked_to_end.wait(0.5):  # a wait without end would not see signals on Windows
+    while not stop_requested.wait(0.5):  # a wait without end would not see signals on Windows
         pass
     finish = on_drain()
     server.drain()
@@ -293,10 +293,10 @@ def _leave() -> None:
 
 def end_on_signals() -> threading.Event:
     """Return an event that SIGTERM and Ctrl-C set."""
-    asked_to_end = threading.Event()
+    stop_requested = threading.Event()
     for name in ("SIGTERM", "SIGINT"):
-        signal.signal(getattr(signal, name), lambda *_: asked_to_end.set())
-    return asked_to_end
+        signal.signal(getattr(signal, name), lambda *_: stop_requested.set())
+    return stop_requested
 
 
 def refuse_debug(app: Any, host: str) -> None:
