@@ -64,7 +64,7 @@ class _Uvicorn(uvicorn.Server):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), TICK_SECONDS)
 
-    def ask_to_end(self, *, drain: bool) -> None:
+    def request_stop(self, *, drain: bool) -> None:
         """End the loop, from another thread."""
 
         def ask() -> None:
@@ -219,14 +219,14 @@ class HttpServer:
 
     def stop(self) -> None:
         """Stop at once: close every connection and end the threads."""
-        self._uvicorn.ask_to_end(drain=False)
+        self._uvicorn.request_stop(drain=False)
         if self.thread.is_alive():
             self.thread.join()
         self._listener.close()
 
     def drain(self) -> None:
         """Take no new connections, answer what has arrived, then stop."""
-        self._uvicorn.ask_to_end(drain=True)
+        self._uvicorn.request_stop(drain=True)
         self.thread.join(self._limits.drain_seconds + 1)
         self.stop()
 
