@@ -93,7 +93,7 @@ class Worker:
                 start_new_session=True,  # Ctrl-C is for the parent, which passes it on
             )
         self._started = self._beat = time.monotonic()
-        self._told_to_end = 0.0
+        self._stop_requested_at = 0.0
         first = self.number == 0 and self._deaths == 0
         message = {"settings": asdict(self._settings), "socket": str(self._socket), "warn": first}
         with suppress(BrokenPipeError):  # it died already: the next poll sees that
@@ -130,11 +130,11 @@ class Worker:
         with suppress(OSError):  # nothing has come, or it is gone: the next poll sees that
             if self._channel.recv(4096, socket.MSG_DONTWAIT):
                 self._beat = now
-        if self._told_to_end:
-            if now - self._told_to_end > self._ending_seconds:
+        if self._stop_requested_at:
+            if now - self._stop_requested_at > self._ending_seconds:
                 self.process.kill()
         elif now - self._beat > STUCK_SECONDS:
-            self._told_to_end = now
+            self._stop_requested_at = now
             self.end()
             return (
                 f"warning: worker {self.number} (process {self.process.pid}) is stuck;"
