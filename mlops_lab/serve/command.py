@@ -15,7 +15,7 @@ from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.memory import keep_little
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.watcher import StoreWatcher
-from mlops_lab.serve.http import HttpServer, end_on_signals, refuse_debug, serve_until
+from mlops_lab.serve.http import HttpServer, refuse_debug, serve_until, stop_on_signals
 from mlops_lab.serve.http.guard import BrowserGuard, guard_for
 from mlops_lab.serve.ports import LOOPBACK, address, bind
 from mlops_lab.serve.state import Log, ServerState
@@ -119,7 +119,7 @@ def run(settings: Settings, announce: Print, warn: Print, log: Log | None = None
     keep_little()
     app, state = build(settings, warn, log)
     refuse_debug(app, settings.host)
-    stop_requested = end_on_signals()
+    stop_requested = stop_on_signals()
     watcher = StoreWatcher(state.registry)
     watcher.start()
     listener = bind(settings.host, settings.port)

@@ -37,7 +37,7 @@ from mlops_lab.serve.command import Print, Settings, build, make_guard, warn_if_
 from mlops_lab.serve.core.memory import keep_little
 from mlops_lab.serve.core.watchdog import WATCHDOG
 from mlops_lab.serve.core.watcher import StoreWatcher
-from mlops_lab.serve.http import HttpServer, end_on_signals, serve_until
+from mlops_lab.serve.http import HttpServer, serve_until, stop_on_signals
 from mlops_lab.serve.observability import multiprocess
 from mlops_lab.serve.ports import address, bind
 from mlops_lab.serve.state import Log, ServerState
@@ -197,7 +197,7 @@ def supervise(settings: Settings, announce: Print, warn: Print, module: str = "m
         A worker could not start, and why.
     """
     _refuse(settings)
-    stop_requested = end_on_signals()
+    stop_requested = stop_on_signals()
     listener = bind(settings.host, settings.port)
     warn_if_open(settings, warn)
     url = address(settings.host, listener.getsockname()[1])
@@ -277,7 +277,7 @@ def work(
     open_log
         Returns the prediction log of this process, which is closed after the last answer.
     """
-    stop_requested = end_on_signals()
+    stop_requested = stop_on_signals()
     order = json.loads(channel.makefile().readline())
     keep_little()
     warn = _warn if order["warn"] else lambda line: None

@@ -291,7 +291,7 @@ def _leave() -> None:
     os._exit(0)
 
 
-def end_on_signals() -> threading.Event:
+def stop_on_signals() -> threading.Event:
     """Return an event that SIGTERM and Ctrl-C set."""
     stop_requested = threading.Event()
     for name in ("SIGTERM", "SIGINT"):
