@@ -107,7 +107,7 @@ class Worker:
             if _readable(self._channel):
                 self._receive()
         elif self._next_start == 0:
-            return self._bury()
+            return self._handle_exit()
         elif time.monotonic() >= self._next_start:
             self._next_start = 0
             self.start()
@@ -142,7 +142,7 @@ class Worker:
             )
         return None
 
-    def _bury(self) -> str:
+    def _handle_exit(self) -> str:
         if not self.ready and _readable(self._channel):
             self._receive()
         if not self.ready and self._deaths == 0:
