@@ -46,7 +46,7 @@ TICK = 0.1
 MAX_WORKERS = 64
 STEADY_SECONDS = 30.0  # a worker that lived so long starts again at once
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
-BEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
 # A worker is stuck, and replaced, when its loop has not run for so long, or a call is so far past its deadline.
 STUCK_SECONDS = 30.0
 AFTER_DRAIN_SECONDS = 5.0
@@ -92,7 +92,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the parent, which passes it on
             )
-        self._started = self._beat = time.monotonic()
+        self._started = self._heartbeat = time.monotonic()
         self._stop_requested_at = 0.0
         first = self.number == 0 and self._deaths == 0
         message = {"settings": asdict(self._settings), "socket": str(self._socket), "warn": first}
@@ -103,7 +103,7 @@ class Worker:
         """Check whether the worker is ready, is gone, or may start again; return a warning, if there is one."""
         if self.process.poll() is None:
             if self.ready:
-                return self._check_beat()
+                return self._check_heartbeat()
             if _readable(self._channel):
                 self._receive()
         elif self._next_start == 0:
@@ -120,20 +120,20 @@ class Worker:
             line = self._channel.makefile().readline()
         message = json.loads(line) if line.endswith("\n") else {}
         self.ready = "ready" in message
-        self._beat = time.monotonic()
+        self._heartbeat = time.monotonic()
         if "error" in message and self._deaths == 0:
             raise LabError(message["error"], message["hint"], code=message["code"])
 
-    def _check_beat(self) -> str | None:
+    def _check_heartbeat(self) -> str | None:
         """Have a worker that is stuck end, so that the next poll starts another in its place."""
         now = time.monotonic()
         with suppress(OSError):  # nothing has come, or it is gone: the next poll sees that
             if self._channel.recv(4096, socket.MSG_DONTWAIT):
-                self._beat = now
+                self._heartbeat = now
         if self._stop_requested_at:
             if now - self._stop_requested_at > self._ending_seconds:
                 self.process.kill()
-        elif now - self._beat > STUCK_SECONDS:
+        elif now - self._heartbeat > STUCK_SECONDS:
             self._stop_requested_at = now
             self.end()
             return (
@@ -317,7 +317,7 @@ def _answer(
         on_refused=state.record_refusal,
         guard=make_guard(settings, state),
     )
-    threading.Thread(target=_beat, args=(channel, server), daemon=True).start()
+    threading.Thread(target=_heartbeat, args=(channel, server), daemon=True).start()
     serve_until(server, stop_requested, lambda: channel.sendall(b'{"ready": true}\n'), drain)
     watcher.stop()
 
@@ -326,10 +326,10 @@ def _warn(line: str) -> None:
     print(show.harmless(line), file=sys.stderr, flush=True)
 
 
-def _beat(channel: socket.socket, server: HttpServer) -> None:
+def _heartbeat(channel: socket.socket, server: HttpServer) -> None:
     """Tell the parent once a second that this worker is not stuck; without a word for long it is replaced."""
     while True:
-        time.sleep(BEAT_SECONDS)
+        time.sleep(HEARTBEAT_SECONDS)
         runs = time.monotonic() - server.looked < STUCK_SECONDS
         if runs and WATCHDOG.longest_overdue() < STUCK_SECONDS:
             try:

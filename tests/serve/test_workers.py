@@ -202,7 +202,7 @@ def test_a_worker_is_silent_where_its_loop_or_a_call_is_stuck(monkeypatch):
     ours, theirs = socket.socketpair()
     ours.settimeout(5)
     with ours, theirs:
-        threading.Thread(target=workers._beat, args=(theirs, server), daemon=True).start()
+        threading.Thread(target=workers._heartbeat, args=(theirs, server), daemon=True).start()
         assert ours.recv(1) == b"."
         overdue.append(workers.STUCK_SECONDS + 1)
         assert falls_silent(ours)
