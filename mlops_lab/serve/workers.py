@@ -75,7 +75,7 @@ class Worker:
         self._listener = listener
         self._settings = settings
         self._module = module
-        self._ending_seconds = ending_seconds(settings)
+        self._shutdown_seconds = shutdown_seconds(settings)
         self._socket = folder / f"{number}.sock"
         self._deaths = 0
         self._next_start = 0.0
@@ -131,14 +131,14 @@ class Worker:
             if self._channel.recv(4096, socket.MSG_DONTWAIT):
                 self._heartbeat = now
         if self._stop_requested_at:
-            if now - self._stop_requested_at > self._ending_seconds:
+            if now - self._stop_requested_at > self._shutdown_seconds:
                 self.process.kill()
         elif now - self._heartbeat > STUCK_SECONDS:
             self._stop_requested_at = now
             self.end()
             return (
                 f"warning: worker {self.number} (process {self.process.pid}) is stuck;"
-                f" it has {self._ending_seconds:g} s to answer what it can, then another takes its place"
+                f" it has {self._shutdown_seconds:g} s to answer what it can, then another takes its place"
             )
         return None
 
@@ -208,7 +208,7 @@ def supervise(settings: Settings, announce: Print, warn: Print, module: str = "m
                 workers.append(Worker(number, listener, settings, folder, module))
             _watch(workers, stop_requested, lambda: announce(f"serving {url}"), warn)
         finally:
-            _end(workers, listener, ending_seconds(settings))
+            _end(workers, listener, shutdown_seconds(settings))
 
 
 def _refuse(settings: Settings) -> None:
@@ -250,7 +250,7 @@ def _watch(workers: list[Worker], stop_requested: threading.Event, announce: Any
         stop_requested.wait(TICK)
 
 
-def ending_seconds(settings: Settings) -> float:
+def shutdown_seconds(settings: Settings) -> float:
     """Return how long a worker may take that has been told to end: it drains, and closes its log."""
     return settings.make_limits().drain_seconds + AFTER_DRAIN_SECONDS
 
