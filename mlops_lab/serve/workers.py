@@ -330,7 +330,7 @@ def _heartbeat(channel: socket.socket, server: HttpServer) -> None:
     """Tell the parent once a second that this worker is not stuck; without a word for long it is replaced."""
     while True:
         time.sleep(HEARTBEAT_SECONDS)
-        runs = time.monotonic() - server.looked < STUCK_SECONDS
+        runs = time.monotonic() - server.last_tick < STUCK_SECONDS
         if runs and WATCHDOG.longest_overdue() < STUCK_SECONDS:
             try:
                 channel.send(b".", socket.MSG_DONTWAIT)

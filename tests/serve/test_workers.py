@@ -195,7 +195,7 @@ def test_a_stuck_worker_is_replaced(shared_models, image):
 
 
 def test_a_worker_is_silent_where_its_loop_or_a_call_is_stuck(monkeypatch):
-    server = SimpleNamespace(looked=time.monotonic())
+    server = SimpleNamespace(last_tick=time.monotonic())
     overdue = []
     monkeypatch.setattr(workers, "BEAT_SECONDS", 0.01)
     monkeypatch.setattr(workers.WATCHDOG, "longest_overdue", lambda: overdue[0] if overdue else 0.0)
@@ -208,7 +208,7 @@ def test_a_worker_is_silent_where_its_loop_or_a_call_is_stuck(monkeypatch):
         assert falls_silent(ours)
         overdue.clear()
         assert ours.recv(1) == b"."
-        server.looked -= workers.STUCK_SECONDS + 1
+        server.last_tick -= workers.STUCK_SECONDS + 1
         assert falls_silent(ours)
 
 

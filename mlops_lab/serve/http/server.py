@@ -48,7 +48,7 @@ class _Uvicorn(uvicorn.Server):
         self.drain = False
         self.ready = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.looked = time.monotonic()
+        self.last_tick = time.monotonic()
         self._asked = asyncio.Event()
 
     async def main_loop(self) -> None:
@@ -59,7 +59,7 @@ class _Uvicorn(uvicorn.Server):
         while not self._asked.is_set():
             await self.on_tick(10 * tick)  # uvicorn renews its headers every tenth tick
             self._expire()
-            self.looked = time.monotonic()
+            self.last_tick = time.monotonic()
             tick += 1
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), TICK_SECONDS)
@@ -207,9 +207,9 @@ class HttpServer:
         _servers.add(self)
 
     @property
-    def looked(self) -> float:
+    def last_tick(self) -> float:
         """When the event loop ran last, by ``time.monotonic``; it does once a second until the server ends."""
-        return self._uvicorn.looked
+        return self._uvicorn.last_tick
 
     def start(self) -> None:
         """Begin to answer, in a thread."""
