@@ -27,7 +27,7 @@ from mlops_lab.serve.http.guard import guard_for
 from mlops_lab.serve.ports import Identity
 from mlops_lab.serve.state import state_of
 
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 DRAIN_SECONDS = 2.0
 
 
@@ -60,7 +60,7 @@ def main() -> NoReturn:
     server = HttpServer(recorded, listener, limits, take_waiting=False, guard=guard)
     server.start()
     send({"loaded": True})
-    while not saved.wait(LOOK_SECONDS) and not sources.changed():
+    while not saved.wait(POLL_SECONDS) and not sources.changed():
         pass
     saved.set()
     server.drain()  # what is being answered is finished, what comes after waits for the next process

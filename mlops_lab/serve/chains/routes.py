@@ -24,7 +24,7 @@ from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import Route
 from mlops_lab.serve.rest.images import current_request, decode_images
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 MAX_BYTES = 64 * 1024  # of a chain's file: sixteen links need a hundredth of that
 _log = logging.getLogger("mlops_lab.serve")
 
@@ -88,7 +88,7 @@ class ChainRegistry:
     def __init__(self, registry: Registry, chains: Any = None) -> None:
         self._registry = registry
         self._lock = threading.Lock()
-        self._looked = -LOOK_SECONDS
+        self._looked = -POLL_SECONDS
         self._folder: Path | None = None
         self._entries: dict[str, ChainEntry] = {}
         if chains is None and registry.store is not None:
@@ -158,10 +158,10 @@ class ChainRegistry:
 
     def _look(self) -> None:
         """Read the files that changed, at most once a second. A file that cannot be read displaces nothing."""
-        if self._folder is None or time.monotonic() - self._looked < LOOK_SECONDS:
+        if self._folder is None or time.monotonic() - self._looked < POLL_SECONDS:
             return
         with self._lock:
-            if time.monotonic() - self._looked < LOOK_SECONDS:  # another thread has looked meanwhile
+            if time.monotonic() - self._looked < POLL_SECONDS:  # another thread has looked meanwhile
                 return
             self._entries = {path.stem: _reread(path, self._entries.get(path.stem)) for path in _files(self._folder)}
             self._looked = time.monotonic()

@@ -17,8 +17,8 @@ from mlops_lab.errors import DeadlineExceeded
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.core.admission import ModelQueue
 
-LOOK_SECONDS = 0.1
-QUIET_LOOKS = 20  # after so many looks without a call the thread sleeps until there is one
+POLL_SECONDS = 0.1
+IDLE_POLLS = 20  # after so many looks without a call the thread sleeps until there is one
 
 GiveUp = Callable[[BaseException], object]
 # Set where another thread waits for the call that this one computes: it is then told of the deadline.
@@ -134,9 +134,9 @@ class Watchdog:
     def _run(self) -> None:
         quiet = 0
         while True:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             quiet = 0 if self.calls else quiet + 1
-            if quiet > QUIET_LOOKS:
+            if quiet > IDLE_POLLS:
                 self._wake.clear()
                 self.parked = True
                 if not self.calls:  # one that came before it could see that we sleep

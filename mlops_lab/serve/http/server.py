@@ -27,7 +27,7 @@ from mlops_lab.serve.http.protocol import StrictProtocol
 from mlops_lab.serve.ports import LOOPBACK
 
 # A drain is over when, so many times in a row 10 ms apart, there was nothing to read, to answer or to send.
-QUIET_LOOKS = 20
+IDLE_POLLS = 20
 TICK_SECONDS = 1.0
 # What computes when the drain is over is told to end, and has so long.
 GIVE_UP_SECONDS = 2.0
@@ -106,7 +106,7 @@ class _Uvicorn(uvicorn.Server):
         for connection in self._connections():
             connection.drain()
         # Looks are counted, not the time between them: on a busy machine nobody may look for long.
-        while quiet < QUIET_LOOKS and not self.force_exit and loop.time() < deadline:
+        while quiet < IDLE_POLLS and not self.force_exit and loop.time() < deadline:
             if not self.server_state.connections and quiet:
                 break
             quiet = 0 if any(connection.is_busy() for connection in self._connections()) else quiet + 1
