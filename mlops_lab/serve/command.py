@@ -12,7 +12,7 @@ from mlops_lab.serve.app import create_app
 from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.core.batching import Batching
 from mlops_lab.serve.core.limits import Limits
-from mlops_lab.serve.core.memory import keep_little
+from mlops_lab.serve.core.memory import limit_kept_memory
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, refuse_debug, serve_until, stop_on_signals
@@ -116,7 +116,7 @@ def make_guard(settings: Settings, state: ServerState) -> BrowserGuard | None:
 
 def run(settings: Settings, announce: Print, warn: Print, log: Log | None = None) -> None:
     """Serve in this process until SIGTERM or Ctrl-C, then drain."""
-    keep_little()
+    limit_kept_memory()
     app, state = build(settings, warn, log)
     refuse_debug(app, settings.host)
     stop_requested = stop_on_signals()

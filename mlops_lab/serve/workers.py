@@ -34,7 +34,7 @@ from mlops_lab import show
 from mlops_lab.errors import LabError, ServerError, WrongUsage
 from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.command import Print, Settings, build, make_guard, warn_if_open
-from mlops_lab.serve.core.memory import keep_little
+from mlops_lab.serve.core.memory import limit_kept_memory
 from mlops_lab.serve.core.watchdog import WATCHDOG
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer, serve_until, stop_on_signals
@@ -279,7 +279,7 @@ def work(
     """
     stop_requested = stop_on_signals()
     order = json.loads(channel.makefile().readline())
-    keep_little()
+    limit_kept_memory()
     warn = _warn if order["warn"] else lambda line: None
     settings = Settings(**order["settings"])
     with open_log(settings, warn) if open_log is not None else nullcontext() as log:

@@ -10,7 +10,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _MIB = 1024 * 1024
 
 
-def keep_little() -> bool:
+def limit_kept_memory() -> bool:
     """Have this process return the memory that requests and unloaded models no longer need; tell whether it can.
 
     glibc gives threads up to eight heaps for each core. After one large block was freed it takes blocks of that size
@@ -24,7 +24,7 @@ def keep_little() -> bool:
 
     Examples
     --------
-    >>> keep_little() or "another system"  # doctest: +SKIP
+    >>> limit_kept_memory() or "another system"  # doctest: +SKIP
     True
     """
     if sys.platform != "linux":

@@ -60,7 +60,7 @@ def test_large_blocks_go_back_to_the_system():
 
 def test_other_systems_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
-    assert memory.keep_little() is False
+    assert memory.limit_kept_memory() is False
 
 
 def test_a_server_process_keeps_little_before_it_loads_models(monkeypatch):
