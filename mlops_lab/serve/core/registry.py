@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_lab import show, tensors
 from mlops_lab.errors import LabError, StoreError, UnknownModel, UnknownVersion, WrongUsage, nearest
 from mlops_lab.predict import Predictor
-from mlops_lab.serve.core.transient import is_passing
+from mlops_lab.serve.core.transient import is_transient
 
 if TYPE_CHECKING:
     from mlops_lab.store import ModelStore
@@ -253,7 +253,7 @@ class Registry:
             entry.available.discard(number)
         except Exception as error:  # whatever is wrong with one version must not keep the others from serving
             entry.fail(number, error)
-            if is_passing(error):  # the next look at the store tries again
+            if is_transient(error):  # the next look at the store tries again
                 entry.fingerprints.pop(number, None)
 
     def add(self, predictors: Iterable[Predictor]) -> None:
