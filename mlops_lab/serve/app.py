@@ -213,11 +213,11 @@ def _add_operations(app: Flask, state: ServerState) -> None:
         if not registry.is_ready():
             why = f": {registry.silent() or 'none is loaded'}" if authorized else ""
             raise Unavailable(f"There is no model to answer with{why}.", "Publish one.")
-        trouble = registry.trouble()
+        store_problem = registry.store_problem()
         if not authorized:
-            return {"status": "ready", **({"store": "Changes on disk are not seen."} if trouble else {})}
+            return {"status": "ready", **({"store": "Changes on disk are not seen."} if store_problem else {})}
         silent = registry.silent()
-        beside = {**({"failed": silent} if silent else {}), **({"store": trouble} if trouble else {})}
+        beside = {**({"failed": silent} if silent else {}), **({"store": store_problem} if store_problem else {})}
         details = {name: describe() for name, describe in state.details.items()}
         return {"status": "ready", "models": registry.listing(), **beside, **details}
 

@@ -136,7 +136,7 @@ class Registry:
         self.seen_versions: dict[str, set[int]] = {}
         self.store: ModelStore | None = None
         # Returns why changes on disk are not seen at present; whoever watches the store sets it.
-        self.trouble: Callable[[], str] = lambda: ""
+        self.store_problem: Callable[[], str] = lambda: ""
         # The process whose thread watches the store, if one does.
         self.watched_in = 0
 
