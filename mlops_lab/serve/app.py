@@ -211,13 +211,16 @@ def _add_operations(app: Flask, state: ServerState) -> None:
         if state.draining:
             raise Unavailable("The server is draining.", "Send the request to another one.", code="draining")
         if not registry.is_ready():
-            why = f": {registry.silent() or 'none is loaded'}" if authorized else ""
+            why = f": {registry.unavailable() or 'none is loaded'}" if authorized else ""
             raise Unavailable(f"There is no model to answer with{why}.", "Publish one.")
         store_problem = registry.store_problem()
         if not authorized:
             return {"status": "ready", **({"store": "Changes on disk are not seen."} if store_problem else {})}
-        silent = registry.silent()
-        beside = {**({"failed": silent} if silent else {}), **({"store": store_problem} if store_problem else {})}
+        unavailable = registry.unavailable()
+        beside = {
+            **({"failed": unavailable} if unavailable else {}),
+            **({"store": store_problem} if store_problem else {}),
+        }
         details = {name: describe() for name, describe in state.details.items()}
         return {"status": "ready", "models": registry.listing(), **beside, **details}
 

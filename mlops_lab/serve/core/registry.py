@@ -351,7 +351,7 @@ class Registry:
         """
         return any(entry.by_version for entry in self.entries.values())
 
-    def silent(self) -> dict[str, Any]:
+    def unavailable(self) -> dict[str, Any]:
         """Return the models that have no version to answer with, and why."""
         return {name: one.states() or one.read_error for name, one in self.entries.items() if not one.by_version}
 
