@@ -20,7 +20,7 @@ from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer
 from mlops_lab.serve.http.guard import guard_for
-from mlops_lab.serve.ports import Identity, address, bind, holder, probe
+from mlops_lab.serve.ports import Identity, address, bind, find_port_owner, probe
 from mlops_lab.serve.state import state_of
 
 READY_SECONDS = 5.0
@@ -130,7 +130,7 @@ class RunningServer(ABC):
     def _probe(self) -> None:
         if probe(self.host, self.port, READY_SECONDS) == self.identity:
             return
-        found = holder(self.host, self.port)
+        found = find_port_owner(self.host, self.port)
         raise ServerError(
             f"On {self.url} answers {found.description}, and not the server that was started.", found.hint
         )
