@@ -67,7 +67,7 @@ class Identity:
 def probe(host: str, port: int, timeout: float = 0.5) -> Identity | None:
     """Return the identity of the background server on a port; None where there is none."""
     # http.client takes no notice of proxy variables, which would catch a request to this machine.
-    connection = http.client.HTTPConnection(reached_by(host), port, timeout=timeout)
+    connection = http.client.HTTPConnection(connect_host(host), port, timeout=timeout)
     try:
         connection.request("GET", "/", headers={PROBE_HEADER: sign_probe(port)})
         return Identity(**json.loads(connection.getresponse().read(10_000)))
@@ -224,10 +224,10 @@ def _taken(host: str, port: int, error: OSError) -> PortTaken:
     return PortTaken(f"Port {port} of {host} is taken by {found.description}.", found.hint)
 
 
-def reached_by(host: str) -> str:
+def connect_host(host: str) -> str:
     """Return the host at which this machine reaches a server bound to a host.
 
-    >>> reached_by("0.0.0.0")
+    >>> connect_host("0.0.0.0")
     '127.0.0.1'
     """
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
@@ -235,5 +235,5 @@ def reached_by(host: str) -> str:
 
 def address(host: str, port: int) -> str:
     """Return a URL that works on this machine for a server bound to a host."""
-    shown = reached_by(host)
+    shown = connect_host(host)
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
