@@ -20,9 +20,9 @@ from mlops_lab.serve.core.admission import ModelQueue
 POLL_SECONDS = 0.1
 IDLE_POLLS = 20  # after so many looks without a call the thread sleeps until there is one
 
-GiveUp = Callable[[BaseException], object]
+OnDeadline = Callable[[BaseException], object]
 # Set where another thread waits for the call that this one computes: it is then told of the deadline.
-give_up: ContextVar[GiveUp | None] = ContextVar("mlops_lab_give_up", default=None)
+on_deadline: ContextVar[OnDeadline | None] = ContextVar("mlops_lab_give_up", default=None)
 
 
 @dataclass(slots=True, eq=False)
@@ -51,7 +51,7 @@ class Call:
     queue: ModelQueue
     deadline: float
     seconds: float
-    give_up: GiveUp | None = None
+    on_deadline: OnDeadline | None = None
     thread: int = field(default_factory=threading.get_ident)
     overdue: bool = False
 
@@ -161,9 +161,9 @@ class Watchdog:
                 call.queue.overdue += 1
         if interrupt is not None:
             interrupt()
-        if call.give_up is not None:
-            call.give_up(call.error())
-            call.give_up = None
+        if call.on_deadline is not None:
+            call.on_deadline(call.error())
+            call.on_deadline = None
 
 
 WATCHDOG = Watchdog()

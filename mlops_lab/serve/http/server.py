@@ -30,7 +30,7 @@ from mlops_lab.serve.ports import LOOPBACK
 IDLE_POLLS = 20
 TICK_SECONDS = 1.0
 # What computes when the drain is over is told to end, and has so long.
-GIVE_UP_SECONDS = 2.0
+ABORT_SECONDS = 2.0
 # Open files that are left to models, logs and threads, and connections that are taken whatever is left.
 FILES_BESIDE, FEWEST_CONNECTIONS = 24, 4
 _servers: weakref.WeakSet[HttpServer] = weakref.WeakSet()
@@ -278,7 +278,7 @@ def serve_until(
     server.drain()
     if finish is not None:
         finish()
-    if not WATCHDOG.end(GIVE_UP_SECONDS):
+    if not WATCHDOG.end(ABORT_SECONDS):
         atexit.register(_leave)
 
 
