@@ -263,7 +263,7 @@ class InferenceService:
         key = id(call)
         WATCHDOG.calls[key] = call
         try:
-            if WATCHDOG.parked:
+            if WATCHDOG.sleeping:
                 WATCHDOG.wake()
             if context.last > call.deadline:  # decoding took all the time there was
                 raise call.error()

@@ -80,7 +80,7 @@ class Watchdog:
 
     def __init__(self) -> None:
         self.calls: dict[int, Call] = {}
-        self.parked = True
+        self.sleeping = True
         self._wake = threading.Event()
         self.lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -91,7 +91,7 @@ class Watchdog:
             if self._thread is None or not self._thread.is_alive():  # a forked child has lost it
                 self._thread = threading.Thread(target=self._run, name="mlops-lab-watchdog", daemon=True)
                 self._thread.start()
-        self.parked = False
+        self.sleeping = False
         self._wake.set()
 
     @contextmanager
@@ -105,7 +105,7 @@ class Watchdog:
         """
         call = Call(predictor, ModelQueue(), time.perf_counter() + seconds, seconds)
         self.calls[id(call)] = call
-        if self.parked:
+        if self.sleeping:
             self.wake()
         try:
             yield
@@ -138,7 +138,7 @@ class Watchdog:
             quiet = 0 if self.calls else quiet + 1
             if quiet > IDLE_POLLS:
                 self._wake.clear()
-                self.parked = True
+                self.sleeping = True
                 if not self.calls:  # one that came before it could see that we sleep
                     self._wake.wait()
                 quiet = 0
