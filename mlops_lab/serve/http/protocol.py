@@ -110,7 +110,7 @@ class StrictProtocol(HttpToolsProtocol):
         # By the loop's clock: when this connection is closed unless more arrives.
         self.deadline = math.inf
         self._reading = "nothing"  # "head", "body" or "nothing"
-        self._waits_since = 0.0
+        self._waiting_since = 0.0
         self._unparsed = 0  # bytes of the head, or of framing around the chunks of a body
         self._discarded: int | None = None
 
@@ -118,8 +118,8 @@ class StrictProtocol(HttpToolsProtocol):
         """Accept a connection."""
         super().connection_made(transport)
         self.transport = self._whole = WholeTransport(transport)  # type: ignore[assignment]
-        self._waits_since = self.loop.time()
-        self.deadline = self._waits_since + self._limits.idle_seconds
+        self._waiting_since = self.loop.time()
+        self.deadline = self._waiting_since + self._limits.idle_seconds
         if len(self.connections) > self._most:
             self._make_room()
 
@@ -133,7 +133,7 @@ class StrictProtocol(HttpToolsProtocol):
             self._refuse(self._too_many(), 503)
             self.transport.close()
             return
-        victim = min(waiting, key=lambda one: one._waits_since)
+        victim = min(waiting, key=lambda one: one._waiting_since)
         if victim.is_busy():
             victim._refuse(self._too_many(), 503)
         victim.transport.close()
@@ -188,8 +188,8 @@ class StrictProtocol(HttpToolsProtocol):
         """Start the clock of a head."""
         super().on_message_begin()
         self._reading = "head"
-        self._waits_since = self.loop.time()
-        self.deadline = self._waits_since + self._limits.head_seconds
+        self._waiting_since = self.loop.time()
+        self.deadline = self._waiting_since + self._limits.head_seconds
 
     def on_headers_complete(self) -> None:
         """Check a head, and hand the request to the application."""
@@ -236,8 +236,8 @@ class StrictProtocol(HttpToolsProtocol):
         self._refuse(BadRequest(f"Malformed HTTP request: {error or msg}.", "Use an HTTP library."), 400)
 
     def _idle_deadline(self) -> float:
-        self._waits_since = self.loop.time()
-        return self._waits_since + self._limits.idle_seconds
+        self._waiting_since = self.loop.time()
+        return self._waiting_since + self._limits.idle_seconds
 
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
