@@ -18,7 +18,7 @@ from dataclasses import asdict
 from typing import Any, NoReturn
 
 from mlops_lab.serve.asgi import create_asgi
-from mlops_lab.serve.background.ipc import RELOAD, end_tree, take
+from mlops_lab.serve.background.ipc import RELOAD, kill_process_group, take
 from mlops_lab.serve.background.recorder import RequestRecorder
 from mlops_lab.serve.background.reload import LoadErrorApp, Sources, explain, load
 from mlops_lab.serve.core.limits import Limits
@@ -112,7 +112,7 @@ def _sender() -> Callable[[dict[str, Any]], None]:
 
 def _end_with_kernel() -> None:
     sys.stdin.read()  # the kernel writes nothing more: this returns when it is gone
-    end_tree(os.getpid())
+    kill_process_group(os.getpid())
     os._exit(1)
 
 

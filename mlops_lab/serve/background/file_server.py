@@ -17,7 +17,7 @@ from typing import Any
 from mlops_lab import show
 from mlops_lab.errors import ServerError
 from mlops_lab.serve.background import server_table
-from mlops_lab.serve.background.ipc import RELOAD, end_tree, share
+from mlops_lab.serve.background.ipc import RELOAD, kill_process_group, share
 from mlops_lab.serve.background.recorder import RecordedRequest
 from mlops_lab.serve.background.server import KEPT, RunningServer
 from mlops_lab.serve.ports import Identity
@@ -133,7 +133,7 @@ class FileServer(RunningServer):
             for line in process.stdout or ():
                 self._receive(json.loads(line))
             status = process.wait()
-            end_tree(process.pid)  # what it has started and left behind
+            kill_process_group(process.pid)  # what it has started and left behind
             reader.join(ENDING_SECONDS)
             _close(process)
             with self._lock:
@@ -168,10 +168,10 @@ class FileServer(RunningServer):
             self._stopping = True
             process = self._process
         if process is not None:
-            end_tree(process.pid, gently=True)
+            kill_process_group(process.pid, gently=True)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(ENDING_SECONDS)
-            end_tree(process.pid)
+            kill_process_group(process.pid)
         if self._thread.ident is None:  # it could not even be started
             self._listener.close()
         else:

@@ -12,7 +12,7 @@ from contextlib import suppress
 RELOAD = 3  # the exit status that asks for another start, as with Werkzeug's reloader
 
 
-def end_tree(pid: int, *, gently: bool = False) -> None:
+def kill_process_group(pid: int, *, gently: bool = False) -> None:
     """End a process of ours with everything that it has started. Gently lets it tidy up."""
     if os.name == "nt":
         subprocess.run(["taskkill", "/PID", str(pid), "/T", "/F"], capture_output=True, check=False)
