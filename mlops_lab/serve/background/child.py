@@ -57,7 +57,7 @@ def main() -> NoReturn:
     state = state_of(app)
     guard = guard_for(order["host"], order["allowed_hosts"], lambda: state.allowed_origins if state is not None else ())
     limits = Limits(drain_seconds=DRAIN_SECONDS)
-    server = HttpServer(recorded, listener, limits, take_waiting=False, guard=guard)
+    server = HttpServer(recorded, listener, limits, accept_pending=False, guard=guard)
     server.start()
     send({"loaded": True})
     while not saved.wait(POLL_SECONDS) and not sources.changed():

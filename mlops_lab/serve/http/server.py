@@ -39,12 +39,12 @@ _servers: weakref.WeakSet[HttpServer] = weakref.WeakSet()
 class _Uvicorn(uvicorn.Server):
     """uvicorn's server, which stops when it is told instead of looking every 100 ms, and drains without a loss."""
 
-    def __init__(self, config: uvicorn.Config, limits: Limits, listener: socket.socket, take_waiting: bool) -> None:
+    def __init__(self, config: uvicorn.Config, limits: Limits, listener: socket.socket, accept_pending: bool) -> None:
         super().__init__(config)
         self.server_state.draining = False  # type: ignore[attr-defined]
         self.limits = limits
         self.listener = listener
-        self.take_waiting = take_waiting
+        self.accept_pending = accept_pending
         self.drain = False
         self.ready = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -120,7 +120,7 @@ class _Uvicorn(uvicorn.Server):
         """
         accepted: list[socket.socket] = []
         with suppress(OSError):  # there is none left, or another process closed it
-            while self.take_waiting and os.name != "nt":
+            while self.accept_pending and os.name != "nt":
                 accepted.append(self.listener.accept()[0])
         for server in self.servers:
             server.close()
@@ -175,7 +175,7 @@ class HttpServer:
         listener: socket.socket,
         limits: Limits,
         *,
-        take_waiting: bool = True,
+        accept_pending: bool = True,
         on_refused: Callable[[int], object] = lambda status: None,
         guard: BrowserGuard | None = None,
     ) -> None:
@@ -200,7 +200,7 @@ class HttpServer:
         )
         self._limits = limits
         self._listener = listener
-        self._uvicorn = _Uvicorn(config, limits, listener, take_waiting)
+        self._uvicorn = _Uvicorn(config, limits, listener, accept_pending)
         self._dispatcher = getattr(app, "dispatcher", None)
         self.port: int = listener.getsockname()[1]
         self.thread = threading.Thread(target=self._run, name=f"mlops-lab-{self.port}", daemon=True)
