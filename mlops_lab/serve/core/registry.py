@@ -82,7 +82,7 @@ class ModelEntry:
             names[""] = names.get("production", names["latest"])
         self.by_version = names
 
-    def eager(self) -> set[int]:
+    def versions_to_load(self) -> set[int]:
         """Return the versions to load before the server is ready."""
         shared = self.traffic
         routed = [*(number for number, _ in shared.canary), shared.shadow or 0] if shared else []
@@ -217,7 +217,7 @@ class Registry:
         for number in versions:
             self._take_over(entry, old, name, number)
         entry.index()
-        while missing := entry.eager() - set(entry.loaded):
+        while missing := entry.versions_to_load() - set(entry.loaded):
             for number in missing:
                 self._load(entry, name, number)
             entry.index()
