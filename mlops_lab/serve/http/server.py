@@ -279,10 +279,10 @@ def serve_until(
     if finish is not None:
         finish()
     if not WATCHDOG.end(ABORT_SECONDS):
-        atexit.register(_leave)
+        atexit.register(_exit_now)
 
 
-def _leave() -> None:
+def _exit_now() -> None:
     """End the process as it is: an engine still computes, and to take its library down would end it with SIGABRT."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
