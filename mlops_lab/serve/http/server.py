@@ -237,7 +237,7 @@ class HttpServer:
         if self._dispatcher is not None:
             self._dispatcher.stop()
 
-    def _forget(self) -> None:
+    def _close_inherited(self) -> None:
         """Close what a forked child has inherited: it must not keep the port, or a connection, from being closed."""
         with suppress(OSError):
             os.close(self._listener.detach())  # close() would wait for the loop, which holds it too
@@ -248,7 +248,7 @@ class HttpServer:
 
 def _forget_servers() -> None:
     for server in list(_servers):
-        server._forget()
+        server._close_inherited()
 
 
 if hasattr(os, "register_at_fork"):
