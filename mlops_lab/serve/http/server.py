@@ -246,13 +246,13 @@ class HttpServer:
                 os.close(connection.transport.get_extra_info("socket").fileno())
 
 
-def _forget_servers() -> None:
+def _close_inherited_servers() -> None:
     for server in list(_servers):
         server._close_inherited()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_servers)
+    os.register_at_fork(after_in_child=_close_inherited_servers)
 
 
 def serve_until(
