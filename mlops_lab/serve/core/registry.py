@@ -325,12 +325,12 @@ class Registry:
         """
         if not self.entries:
             where = f" in {str(self.store.root)!r}" if self.store else ""
-            loose = self.unpublished()
-            hint = f"{loose[0]}." if loose else "mlops-lab train publishes one, or name another folder."
+            files = self.unpublished()
+            hint = f"{files[0]}." if files else "mlops-lab train publishes one, or name another folder."
             raise StoreError(f"There are no models{where}.", hint)
 
     def unpublished(self) -> list[str]:
-        """Return a sentence for each file of a model that lies loose in the folder, with the command to publish it."""
+        """Return a sentence for each file of a model in the folder that is not published, with the command to publish it."""
         if self.store is None or not self.store.root.is_dir():
             return []
         from mlops_lab.store.names import as_name

@@ -100,7 +100,7 @@ def test_a_model_without_a_version_takes_nothing_from_the_others(models, digits_
     assert client.get("/v2/models/digits/ready").status_code == 400
 
 
-def test_a_file_that_lies_loose_is_named_with_the_command_that_publishes_it(tmp_path, models):
+def test_a_file_that_is_not_published_is_named_with_the_command_that_publishes_it(tmp_path, models):
     from mlops_lab.errors import StoreError
 
     folder = tmp_path / "my models"
