@@ -1,4 +1,4 @@
-"""The parts of one server, which every road to it shares: Flask, the event loop and gRPC."""
+"""The parts of one server, shared by Flask, the event loop and gRPC."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPEN_ENDPOINTS = frozenset({"healthz", "readyz", "oip.live", "oip.ready", "pages
 
 
 class Log(Protocol):
-    """What keeps predictions, such as :class:`mlops_lab.monitor.PredictionLog`; this room knows no more of it."""
+    """The interface of a prediction log, such as :class:`mlops_lab.monitor.PredictionLog`."""
 
     @property
     def nonblocking(self) -> bool:

@@ -197,7 +197,7 @@ def test_a_stuck_worker_is_replaced(shared_models, image):
 def test_a_worker_is_silent_where_its_loop_or_a_call_is_stuck(monkeypatch):
     server = SimpleNamespace(last_tick=time.monotonic())
     overdue = []
-    monkeypatch.setattr(workers, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(workers, "HEARTBEAT_SECONDS", 0.01)
     monkeypatch.setattr(workers.WATCHDOG, "longest_overdue", lambda: overdue[0] if overdue else 0.0)
     ours, theirs = socket.socketpair()
     ours.settimeout(5)

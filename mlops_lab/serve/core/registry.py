@@ -330,7 +330,7 @@ class Registry:
             raise StoreError(f"There are no models{where}.", hint)
 
     def unpublished(self) -> list[str]:
-        """Return a sentence for each file of a model in the folder that is not published, with the command to publish it."""
+        """Return a sentence for each unpublished file of a model in the folder, with the command to publish it."""
         if self.store is None or not self.store.root.is_dir():
             return []
         from mlops_lab.store.names import as_name

@@ -72,7 +72,7 @@ def test_a_server_process_keeps_little_before_it_loads_models(monkeypatch):
         raise Loading
 
     done = []
-    monkeypatch.setattr(command, "keep_little", lambda: done.append("kept"))
+    monkeypatch.setattr(command, "limit_kept_memory", lambda: done.append("kept"))
     monkeypatch.setattr(command, "build", load)
     with pytest.raises(Loading):
         command.run(command.Settings("models"), print, print)
