@@ -1,4 +1,4 @@
-"""The result of a check: a state, points, and a hint, with three faces."""
+"""The result of a check: a state, points, and a hint, with three representations."""
 
 from __future__ import annotations
 
