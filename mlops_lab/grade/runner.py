@@ -19,7 +19,6 @@ from mlops_lab.grade import patience, secret
 from mlops_lab.grade.calls import Answer, LocalTarget
 from mlops_lab.grade.cases import Failed, Verdict
 from mlops_lab.grade.exercises import STAGES, Exercise, all_exercises
-from mlops_lab.grade.found import Found, look
 from mlops_lab.grade.live import SandboxServer
 from mlops_lab.grade.remote import RemoteTarget
 from mlops_lab.grade.report import Report
@@ -28,6 +27,7 @@ from mlops_lab.grade.running import Settings, never_started, run_exercise, unans
 from mlops_lab.grade.sandbox import Sandbox, choose
 from mlops_lab.grade.sandbox.rungs import using
 from mlops_lab.grade.sandbox.tree import MAX_BYTES, put, walk
+from mlops_lab.grade.submitted import SubmittedAnswers, look
 
 MATERIAL = Path(__file__).parent / "material"
 # Seconds that exercises without all their points may take before no other is begun: a submission that hangs ends, and
@@ -184,7 +184,7 @@ class Submission:
         self._lost = 0.0
         self._asked_for = grading.only
         self.warnings: list[str] = []
-        self._found: Found = look(sandbox.folder)
+        self._found: SubmittedAnswers = look(sandbox.folder)
         self.warnings += self._found.warnings
         self._settings = Settings(
             grading.secret, grading.step, grading.docker, sandbox.folder, only=grading.check, patience=patience.factor
