@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mlops_lab.grade import patience
+from mlops_lab.grade import slowdown
 from mlops_lab.grade.cases import Failed, NotGradable
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox.rungs import Limits
@@ -139,7 +139,7 @@ class Engine:
         Failed
             It cannot be built, with the last of what the build printed.
         """
-        image, seconds = f"{self.name}:{len(self._images)}", seconds * patience.factor()
+        image, seconds = f"{self.name}:{len(self._images)}", seconds * slowdown.factor()
         self._images.append(image)
         done = command("docker", "build", "--force-rm", "--label", self.label, "--tag", image, *options, str(folder),
                        seconds=seconds)  # fmt: skip
@@ -233,7 +233,7 @@ class Container:
         NotGradable
             The addresses of this engine's containers cannot be reached from here.
         """
-        deadline = time.monotonic() + seconds * patience.factor()
+        deadline = time.monotonic() + seconds * slowdown.factor()
         ports, refused = list(dict.fromkeys(ports)), False
         while time.monotonic() < deadline:
             if not self.running:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlops_lab.grade import folders, patience
+from mlops_lab.grade import folders, slowdown
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.mock_server import MockHandler, MockServer, not_ready
 from mlops_lab.grade.results import clip
@@ -86,7 +86,7 @@ def run(
     """
     if file is None or not file.is_file() or file.is_symlink():
         raise Failed("There is no such file.", hint="missing")
-    seconds *= patience.factor()
+    seconds *= slowdown.factor()
     with folders.temporary() as folder, open(file, "rb") as source:
         for name, content in {**beside, file.name: source.read(MOST)}.items():
             put(folder, Path(name), content)
@@ -121,7 +121,7 @@ def leaves(
     Failed
         It cannot be run.
     """
-    seconds *= patience.factor()
+    seconds *= slowdown.factor()
     with Sandbox(folder) as sandbox:
         shutil.rmtree(sandbox.folder / below, ignore_errors=True)  # nothing of the submission has run in this copy
         order = {"file": file, "arguments": list(arguments), "seconds": seconds, "settings": dict(settings or {})}

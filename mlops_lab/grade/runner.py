@@ -15,7 +15,7 @@ from pathlib import Path
 
 import mlops_lab
 from mlops_lab.errors import LabError, NotFound, WrongUsage
-from mlops_lab.grade import patience, secret
+from mlops_lab.grade import secret, slowdown
 from mlops_lab.grade.calls import Answer, LocalTarget
 from mlops_lab.grade.cases import Failed, Verdict
 from mlops_lab.grade.exercises import STAGES, Exercise, all_exercises
@@ -187,7 +187,7 @@ class Submission:
         self._found: SubmittedAnswers = look(sandbox.folder)
         self.warnings += self._found.warnings
         self._settings = Settings(
-            grading.secret, grading.step, grading.docker, sandbox.folder, only=grading.check, patience=patience.factor
+            grading.secret, grading.step, grading.docker, sandbox.folder, only=grading.check, slowdown=slowdown.factor
         )  # fmt: skip
         self._servers: dict[str, SandboxServer | Verdict] = {}
 

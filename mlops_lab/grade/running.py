@@ -49,7 +49,7 @@ class Settings:
     submission: Path | None = None
     only: str = ""
     stop: Callable[[], Any] = field(default=lambda: None)
-    patience: Callable[[], float] = field(default=lambda: 1.0)
+    slowdown: Callable[[], float] = field(default=lambda: 1.0)
 
 
 def run_exercise(exercise: Exercise, answer: Any, settings: Settings) -> CheckResult:
@@ -135,7 +135,7 @@ def _call(check: Check, answer: Any, case: Case, settings: Settings, section: st
     started = time.perf_counter()
     state, share = "passed", 1.0
     values: dict[str, Any] = {}
-    limit = check.timeout * settings.patience()
+    limit = check.timeout * settings.slowdown()
     try:
         with time_limit(limit):
             check.run(answer, case)

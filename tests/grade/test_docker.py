@@ -9,11 +9,11 @@ from corpus_types import edited, write
 
 from mlops_lab import data
 from mlops_lab.grade.cases import Failed
-from mlops_lab.grade.patience import MATERIAL
 from mlops_lab.grade.remote import RemoteTarget
 from mlops_lab.grade.rubric import deploy_image
 from mlops_lab.grade.runner import Grading, grade_submission
 from mlops_lab.grade.sandbox import Sandbox, choose
+from mlops_lab.grade.slowdown import MATERIAL
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 DOCKERFILE = """

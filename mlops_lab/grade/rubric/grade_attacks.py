@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mlops_lab.grade import patience
+from mlops_lab.grade import slowdown
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case, Failed
 from mlops_lab.grade.exercises import Exercise, Hint
@@ -209,7 +209,7 @@ class ServerUnderAttack:
     def __init__(self, server: SandboxServer, health: str) -> None:
         self._server, self._health = server, health
         quiet = statistics.median(self._asked() for _ in range(5))
-        self.limit = max(HEALTH * patience.factor(), 10 * quiet)
+        self.limit = max(HEALTH * slowdown.factor(), 10 * quiet)
 
     def _asked(self) -> float:
         begun = time.perf_counter()
