@@ -48,7 +48,7 @@ ROWS = np.array([[0.25, 0.75]], np.float32)
 
 def write(path: Path, life: int, durable: bool, out: int) -> None:
     """Append until death, and tell of each append that has returned; every tenth is sent twice, as a retry is."""
-    log = PredictionLog(path, durable=durable, slowdown=30)
+    log = PredictionLog(path, durable=durable, patience=30)
     number = 0
     while True:
         event = PredictionEvent(f"{life}-{number}", time.time(), MODEL, IMAGES, ROWS, 0.0)

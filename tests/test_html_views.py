@@ -247,7 +247,7 @@ def test_no_view_is_left_out(examples):
     assert missing == [], f"add an example of {missing} to the fixture above"
 
 
-def test_faces_are_well_formed_and_hold_nothing_foreign(examples):
+def test_views_are_well_formed_and_hold_nothing_foreign(examples):
     for name, view in views(examples):
         assert view.open == [], name
         assert not {tag for tag, _ in view.tags} & {"script", "link", "iframe", "object", "style"}, name

@@ -39,7 +39,7 @@ class Settings:
         Run this one check and those that it comes after.
     stop
         Ends what an answer started, when its time is over.
-    patience
+    slowdown
         Gives what time limits are multiplied by.
     """
 
