@@ -17,7 +17,7 @@ Tensors = dict[str, NDArray[Any]]
 
 
 class Model(Protocol):
-    """What is asked: :class:`mlops_lab.predict.Predictor` is one."""
+    """The interface of a model: :class:`mlops_lab.predict.Predictor` is one."""
 
     @property
     def name(self) -> str:
@@ -29,7 +29,7 @@ class Model(Protocol):
 
     @property
     def engine(self) -> Any:
-        """What computes."""
+        """The engine."""
 
     @property
     def signature(self) -> Signature:

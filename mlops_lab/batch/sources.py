@@ -1,4 +1,4 @@
-"""Where rows come from: the arrays of an ``.npz`` file, a Parquet file, a folder of images. None is read whole."""
+"""Sources of rows: the arrays of an ``.npz`` file, a Parquet file, a folder of images. None is read whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check is given beside the answer: random numbers, a folder, and the ways to say what is wrong."""
+"""The arguments of a check beside the answer: random numbers, a folder, and the ways to report what is wrong."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class CheckTimeout(BaseException):
 
 
 class Case:
-    """What one call of a check works with.
+    """The context of one call of a check.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ _PORT = re.compile(r"(?<![\d.])(\d{2,5})(?![\d.])")
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command ended: its status, ``None`` where its time was over; and the last of what it printed."""
+    """The result of a command: its exit status, ``None`` after a timeout, and the end of its output."""
 
     status: int | None
     output: str

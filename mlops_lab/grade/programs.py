@@ -27,7 +27,7 @@ PLAIN = {"place": ".", "port": 0, "taken": False, "interrupt_at": "", "relay_in"
 
 @dataclass(frozen=True)
 class ProgramResult:
-    """How a program ended.
+    """The result of a program.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a student has done so far: one small JSON file, so that a rerun loses neither a hint nor a result."""
+"""The progress of a student: one small JSON file, so that a rerun loses neither a hint nor a result."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _number(entry: dict[str, Any], key: str) -> float:
 
 @dataclass(frozen=True)
 class ExerciseStatus:
-    """How one exercise stands."""
+    """The state and the points of one exercise."""
 
     id: str
     title: str
@@ -81,7 +81,7 @@ class ExerciseStatus:
 
 @dataclass(frozen=True, repr=False)
 class Progress:
-    """Where a student stands: every exercise, with the best points so far.
+    """The progress of a student: every exercise, with the best points so far.
 
     Examples
     --------
@@ -93,12 +93,12 @@ class Progress:
 
     @property
     def points(self) -> float:
-        """What was reached."""
+        """The points that were reached."""
         return sum((one.points for one in self.exercises), 0.0)
 
     @property
     def max_points(self) -> float:
-        """What there is."""
+        """The points that can be reached."""
         return sum((one.max_points for one in self.exercises), 0.0)
 
     @property

@@ -21,7 +21,7 @@ LEAF = ("id", "title", "state", "points", "max_points", "message", "hint", "expe
 
 @dataclass(frozen=True)
 class Report:
-    """What one submission reached, check by check.
+    """The result of one submission, check by check.
 
     Parameters
     ----------

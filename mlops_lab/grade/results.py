@@ -29,7 +29,7 @@ SHOWN = 400  # characters of a value on a card
 
 @dataclass(frozen=True, repr=False)
 class CheckResult:
-    """What came of one check, or of all checks of one exercise.
+    """The result of one check, or of all checks of one exercise.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ BUDGET = 115.0
 
 @dataclass(frozen=True)
 class Grading:
-    """How submissions are graded.
+    """The settings of grading.
 
     Parameters
     ----------

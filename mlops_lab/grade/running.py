@@ -23,7 +23,7 @@ AGAIN = 0.2  # seconds after which an answer that swallowed the first interrupti
 
 @dataclass(frozen=True)
 class Settings:
-    """How checks are run.
+    """The settings of a run of checks.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ ANSWERS = "answers.py"
 
 @dataclass
 class SubmittedAnswers:
-    """What a submission holds.
+    """The answers that a submission holds.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ DAY_SECONDS = 24 * 3600.0
 
 
 class LiveReports:
-    """What the page at ``/monitor`` asks for. It makes no reference, which would take too long for a server.
+    """The reports that the page at ``/monitor`` requests. No reference is made, which would take a server too long.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class LiveReports:
 
 
 def _summary(found: Report) -> str:
-    """Return the verdict as one line, for whoever listens to the page."""
+    """Return the verdict as one line, for screen readers."""
     verdict = found.verdict
     harm = "harmful" if verdict.harmful else "no harm"
     change = "changed" if verdict.changed else "as before"

@@ -95,7 +95,7 @@ def create_app(
         ``limits`` says otherwise, a whole batch may then be in flight.
     log
         A :class:`~mlops_lab.monitor.PredictionLog`: gets each answer, and adds ``/models/<name>/feedback``,
-        ``/monitor`` and how it is doing to ``/metrics`` and ``/readyz``. Whoever opened it closes it.
+        ``/monitor`` and its state in ``/metrics`` and ``/readyz``. The caller closes it.
     cors_origins
         Web pages of these origins, such as ``http://localhost:3000``, may read the answers in a browser; ``*`` stands
         for all. By default only the server's own pages may.
@@ -127,7 +127,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = limits.body_bytes
     app.config["MAX_FORM_PARTS"] = limits.batch + images.FIELDS_BESIDE
     app.extensions[KEY] = state
-    if registry.store is not None and not isinstance(models, Registry):  # whoever made a registry watches its store
+    if registry.store is not None and not isinstance(models, Registry):  # a registry is watched by its maker
         state.watched = registry
     _add_middleware(app, state)
     app.register_blueprint(images.blueprint(service))

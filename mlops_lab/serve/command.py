@@ -69,7 +69,7 @@ def build(settings: Settings, warn: Print, log: Log | None = None) -> tuple[Flas
     Parameters
     ----------
     log
-        The prediction log that the settings ask for: the room that keeps it opens it.
+        The prediction log that the settings ask for, opened by ``mlops_lab.monitor``.
 
     Raises
     ------

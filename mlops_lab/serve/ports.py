@@ -109,7 +109,7 @@ def _probe_key() -> bytes:
                 fresh.touch(0o600)
                 fresh.write_bytes(secrets.token_bytes(32))
                 try:
-                    os.link(fresh, path)  # whoever is first
+                    os.link(fresh, path)  # the first process wins
                 finally:
                     fresh.unlink()
         found = path.stat()

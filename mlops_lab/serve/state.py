@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlops_lab.serve.chains.routes import ChainRegistry
 
 KEY = "mlops_lab"
-# Health is nobody's secret, and the pages hold no data: what they show, they must request with a key.
+# Health checks and the pages need no key: the pages hold no data, and request what they show with one.
 OPEN_ENDPOINTS = frozenset({"healthz", "readyz", "oip.live", "oip.ready", "pages.home", "pages.docs", "pages.asset"})
 
 

@@ -6,7 +6,7 @@ Parent and worker share a private channel: the worker reads its settings from it
 parent is gone reads the end of it and drains.
 
 ``python -m mlops_lab.serve.workers LISTENER CHANNEL`` is a worker; only the parent starts one. Another module may stand
-in its place, which calls :func:`work` with more than this room can make, such as a log.
+in its place, which calls :func:`work` with parts of packages above this one, such as a prediction log.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Worker:
             raise LabError(message["error"], message["hint"], code=message["code"])
 
     def _check_heartbeat(self) -> str | None:
-        """Have a worker that is stuck end, so that the next poll starts another in its place."""
+        """End a worker that is stuck, so that the next poll starts another in its place."""
         now = time.monotonic()
         with suppress(OSError):  # nothing has come, or it is gone: the next poll sees that
             if self._channel.recv(4096, socket.MSG_DONTWAIT):
@@ -256,7 +256,7 @@ def shutdown_seconds(settings: Settings) -> float:
 
 
 def _end(workers: list[Worker], listener: socket.socket, seconds: float) -> None:
-    """Have everyone drain. What waits in the queue goes to those who still accept; the last one closes it."""
+    """Drain all workers. Connections that wait go to workers that still accept; the last one closes the queue."""
     for worker in workers:
         worker.end()
     listener.close()
@@ -327,7 +327,7 @@ def _warn(line: str) -> None:
 
 
 def _heartbeat(channel: socket.socket, server: HttpServer) -> None:
-    """Tell the parent once a second that this worker is not stuck; without a word for long it is replaced."""
+    """Send the parent a heartbeat once a second while this worker is not stuck; without one it is replaced."""
     while True:
         time.sleep(HEARTBEAT_SECONDS)
         runs = time.monotonic() - server.last_tick < STUCK_SECONDS

@@ -1,4 +1,4 @@
-"""Whether a version may be promoted, by what its validation left beside it.
+"""Gates of a promotion: whether a version may be promoted, by the evidence of its validation.
 
 Stage 5 writes the evidence; the store only reads it, so that no way of promoting goes around a gate that failed.
 """

@@ -338,7 +338,7 @@ class ModelStore:
     def _holds_versions(self, name: str) -> bool:
         try:
             return bool(self.versions(name))
-        except (StoreError, OSError):  # it must not hide the others; whoever asks for its versions is told why
+        except (StoreError, OSError):  # it must not hide the others; asking for its versions says why
             return True
 
     def _known(self, name: str) -> list[int]:

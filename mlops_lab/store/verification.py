@@ -34,7 +34,7 @@ class Written:
     engines
         The engines that read them, the fastest first.
     golden
-        The examples and the answers that the store remembers.
+        The golden examples, and the answers to them.
     notes
         What the version goes without, and why.
     """

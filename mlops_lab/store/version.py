@@ -23,7 +23,7 @@ from mlops_lab.store.manifest import ModelManifest
 from mlops_lab.store.reading import read_below
 
 MAX_VERSION_BYTES = 2**30
-# Digests of versions that are code, with spaces or commas between them: trusted by whoever started this process.
+# Digests of versions that are code, with spaces or commas between them: trusted by the user who started this process.
 TRUST_VARIABLE = "MLOPS_LAB_TRUST"
 
 
@@ -147,7 +147,7 @@ def load_version(
 
 
 def require_trust(found: ModelVersion, trusted: Collection[str]) -> None:
-    """Raise unless the caller, or whoever started this process, trusts the digest of a version that is code.
+    """Raise unless the caller, or the environment of this process, trusts the digest of a version that is code.
 
     Raises
     ------

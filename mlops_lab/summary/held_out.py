@@ -1,4 +1,4 @@
-"""What a version does on held-out data: summarised when it is published, and kept beside it as ``reference.npz``.
+"""The summary of a version on held-out data, made when it is published and kept beside it as ``reference.npz``.
 
 The file holds arrays only, so reading it runs no code. The monitor adds to it what it learns from disturbed images.
 """

@@ -40,7 +40,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class TaskQuality:
-    """How good a model is at another task than classification.
+    """The quality of a model of another task than classification.
 
     Examples
     --------

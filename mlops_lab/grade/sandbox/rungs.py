@@ -25,7 +25,7 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/
 
 @dataclass(frozen=True)
 class Limits:
-    """What a process in the sandbox may use.
+    """The resource limits of a process in the sandbox.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Rung:
-    """What holds a student's code on this machine.
+    """The isolation of a student's code on this machine: Docker, bubblewrap, another user, or limits alone.
 
     Parameters
     ----------

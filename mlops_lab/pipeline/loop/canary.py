@@ -27,7 +27,7 @@ FEWEST = 10
 
 @dataclass(frozen=True)
 class ClientAnswer:
-    """What became of one example that a client sent to the default address.
+    """The outcome of one example that a client sent to the default address.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ Traffic = Callable[[], Sequence[ClientAnswer]]
 
 @dataclass(frozen=True)
 class VersionResults:
-    """What clients have seen of one version."""
+    """The outcomes of one version, as clients saw them."""
 
     answered: int = 0
     judged: int = 0
@@ -71,7 +71,7 @@ class VersionResults:
 
 @dataclass(frozen=True)
 class CanaryResult:
-    """How a canary ended.
+    """The result of a canary.
 
     Parameters
     ----------

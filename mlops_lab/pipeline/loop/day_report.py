@@ -70,7 +70,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Day:
-    """What happened in a simulated production.
+    """The report of a simulated production.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class Day:
 
     @property
     def failed(self) -> int:
-        """How many requests were not answered."""
+        """The number of requests that were not answered."""
         return sum(one.failed for one in self.hours)
 
     @property

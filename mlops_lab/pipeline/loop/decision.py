@@ -1,4 +1,4 @@
-"""What to do about what the monitor sees: nothing, mend the source, wait for labels, or train again."""
+"""The decision on an alarm of the monitor: do nothing, repair the source, wait for labels, or train again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTHING, MEND, WAIT, RETRAIN = "nothing", "fix the source", "wait for labels", "
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done, and why.
+    """A decision and its reason.
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ class Loop:
         Parameters
         ----------
         name, purpose
-            For the history and for whoever watches.
+            For the history and the reporter.
         inputs
             Plain values: all that the step depends on.
         make
@@ -124,7 +124,7 @@ class Loop:
                 result = make(self.cache.begin(name, key))
                 self.cache.keep(name, key, result)
             state, message, evidence = "passed", result.message, dict(result.evidence)
-        except LoopEnded as end:  # the step has touched production, and knows what became of it
+        except LoopEnded as end:  # the step has touched production, and knows the outcome
             ended, message, evidence = end.state, end.reason, dict(end.evidence)
         except StageFailed as error:
             message, evidence = error.message, dict(error.evidence)

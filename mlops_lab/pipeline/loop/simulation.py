@@ -69,7 +69,7 @@ judged = 50
 
 @dataclass(frozen=True)
 class Scenario:
-    """What the shop sells, and how much of it: ``hourly`` images are asked in an hour."""
+    """The setting of a simulation: model, data, and the number of images in an hour (``hourly``)."""
 
     name: str
     data: str

@@ -1,4 +1,4 @@
-"""Whether images show anything: a camera that is broken is mended, and never trained on."""
+"""Checks of the images themselves: those of a broken camera are reported, and never trained on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kernel and a process of its own have in common: the listening socket, a word for reloading, and the end."""
+"""Shared by a kernel and its server process: the listening socket, the exit status for a reload, and termination."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class RunningServer(ABC):
     def start(self, replaced: RunningServer | None = None) -> None:
         """Begin to answer, and check that it is this server that answers; :func:`mlops_lab.serve.start` calls this.
 
-        The server that is replaced goes on until this one has begun, and for good where it cannot begin.
+        The server that is replaced goes on until this one has begun, and stays where it cannot begin.
         """
         try:
             self._begin()

@@ -273,7 +273,7 @@ def _wanted(spec: InputSpec) -> str:
     if spec is WHOLE:
         return "one grey image of any size: an array of shape (height, width)"
     shape = ", ".join(map(str, spec.image_shape or spec.shape))
-    # Not the model's own range: whoever scaled pixels to that would be refused.
+    # Not the model's own range: pixels that a client scaled to it would be refused.
     numbers = "numbers" if spec.size is None else "pixels 0–255"
     return f"{numbers}: an array of shape ({shape}), or of (n, {shape})"
 

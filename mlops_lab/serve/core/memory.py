@@ -11,7 +11,7 @@ _MIB = 1024 * 1024
 
 
 def limit_kept_memory() -> bool:
-    """Have this process return the memory that requests and unloaded models no longer need; tell whether it can.
+    """Have this process return memory that it no longer needs to the system; return whether it can.
 
     glibc gives threads up to eight heaps for each core. After one large block was freed it takes blocks of that size
     from the heaps too, and lets each keep twice as much for later: 10,000 requests of up to 2 MB left 47 MB behind, and
@@ -20,7 +20,7 @@ def limit_kept_memory() -> bool:
     heaps, because the page faults of a fresh block cost as much as the batch itself. Elsewhere than on glibc there is
     nothing to do.
 
-    Only for a process that is a server: whoever trains in it would pay for every large array with page faults.
+    Only for a process that is a server: in one that trains, every large array would cost page faults.
 
     Examples
     --------

@@ -135,7 +135,7 @@ class Registry:
         # Every version this process ever served, so that a state can be given for one that has ended.
         self.seen_versions: dict[str, set[int]] = {}
         self.store: ModelStore | None = None
-        # Returns why changes on disk are not seen at present; whoever watches the store sets it.
+        # Returns why changes on disk are not seen at present; the watcher of the store sets it.
         self.store_problem: Callable[[], str] = lambda: ""
         # The process whose thread watches the store, if one does.
         self.watched_in = 0

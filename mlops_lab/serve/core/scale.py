@@ -1,4 +1,4 @@
-"""Whether numbers are in the scale that their route takes: pixels 0–255, or tensors that are scaled already.
+"""Checks of scale: a route takes either pixels 0–255, or tensors that are scaled already.
 
 A model answers either with a confident mistake and no error, so a request in the wrong scale is refused here, for every
 protocol. Images that come encoded never are: their pixels are 0–255 by definition, however dark they are.

@@ -1,7 +1,7 @@
 """Deadlines of calls that are being computed: a thread of its own looks at them, so that they hold on the loop as well.
 
-At its deadline a call is given up: whoever waits for it is told, and an engine that can be interrupted is. One that
-cannot goes on, and keeps its place until it returns.
+At its deadline a call fails for the client that waits for it, and an engine that can be interrupted is. One that cannot
+goes on, and keeps its place until it returns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ POLL_SECONDS = 0.1
 IDLE_POLLS = 20  # after so many looks without a call the thread sleeps until there is one
 
 OnDeadline = Callable[[BaseException], object]
-# Set where another thread waits for the call that this one computes: it is then told of the deadline.
+# Set where another thread waits for the call that this one computes: called at the deadline.
 on_deadline: ContextVar[OnDeadline | None] = ContextVar("mlops_lab_give_up", default=None)
 
 
@@ -40,7 +40,7 @@ class Call:
     seconds
         The limit behind the deadline.
     give_up
-        Tells whoever waits, if anybody does.
+        Called with the error at the deadline, where another thread waits for the call.
     thread
         The thread that computes.
     overdue
@@ -56,7 +56,7 @@ class Call:
     overdue: bool = False
 
     def error(self) -> DeadlineExceeded:
-        """Return what the client is told."""
+        """Return the error that the client gets."""
         message = f"The model {self.predictor.name!r} computed longer than request_seconds={self.seconds:g}."
         return DeadlineExceeded(message, "Send fewer examples at a time, or try again later.")
 
@@ -67,7 +67,7 @@ class Watchdog:
     Attributes
     ----------
     calls
-        The calls under way. Whoever computes adds its call, and removes it while holding ``lock``: in place, since each
+        The calls under way. A thread that computes adds its call, and removes it under ``lock``: in place, since each
         request of one image does so.
     parked
         Whether the thread sleeps, so that :meth:`wake` must be called.
@@ -86,7 +86,7 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
-        """Have the thread look at the calls."""
+        """Wake the thread, so that it checks the calls."""
         with self.lock:
             if self._thread is None or not self._thread.is_alive():  # a forked child has lost it
                 self._thread = threading.Thread(target=self._run, name="mlops-lab-watchdog", daemon=True)

@@ -96,7 +96,7 @@ class Dispatcher:
 
 
 def _abandon(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], error: BaseException) -> None:
-    """Tell whoever waits for a call that it has been given up; from any thread."""
+    """Fail the caller that waits for a call which has been given up; from any thread."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(_settle, future, future.set_exception, error)
 

@@ -29,7 +29,7 @@ from mlops_lab.serve.ports import LOOPBACK
 # A drain is over when, so many times in a row 10 ms apart, there was nothing to read, to answer or to send.
 IDLE_POLLS = 20
 TICK_SECONDS = 1.0
-# What computes when the drain is over is told to end, and has so long.
+# Calls that still compute when the drain is over are interrupted, and have so long to end.
 ABORT_SECONDS = 2.0
 # Open files that are left to models, logs and threads, and connections that are taken whatever is left.
 FILES_BESIDE, FEWEST_CONNECTIONS = 24, 4

@@ -130,7 +130,7 @@ def _tensor(spec: InputSpec | OutputSpec) -> dict[str, Any]:
 
 
 def can_answer(registry: Registry, name: str, version: str = "") -> bool:
-    """Tell whether a version answers; one that was published but could not be loaded does not.
+    """Return whether a version answers; one that was published but could not be loaded does not.
 
     Raises
     ------

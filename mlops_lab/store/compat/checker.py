@@ -111,7 +111,7 @@ def _located(finding: AuditFinding) -> str:
 
 
 def check(path: str | Path, target: str | None = None) -> CompatReport:
-    """Say whether a model file would load, and whether it is safe, without loading it.
+    """Report whether a model file would load, and whether it is safe, without loading it.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def check(path: str | Path, target: str | None = None) -> CompatReport:
 
 
 def _audit(path: Path) -> dict[str, Any]:
-    from mlops_lab.store import safety  # only here: whoever wants the table alone need not wait for the audit
+    from mlops_lab.store import safety  # only here: the table alone does not need the audit
 
     report = safety.inspect(path)
     keys = ("safe", "code", "runs_code", "bounded", "findings")

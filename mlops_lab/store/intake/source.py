@@ -27,7 +27,7 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True)
 class Ending:
-    """What is known of the numbers of an output before any is seen.
+    """The kind of an output, as far as the framework tells it before the model is run.
 
     Parameters
     ----------
