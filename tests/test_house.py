@@ -87,7 +87,7 @@ def imports(path, *, top_level_only=False):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_every_room_has_its_place():
+def test_every_package_has_its_place():
     unknown = {package(path) for path in FILES} - ROW.keys() - {"__init__"}
     assert not unknown, f"say in ORDER which packages {sorted(unknown)} may import"
 
@@ -139,7 +139,7 @@ def test_heavy_packages_are_imported_where_they_are_used():
     assert not heavy, "\n".join(["import these inside the function that needs them:", *heavy])
 
 
-def test_rooms_stay_small():
+def test_files_stay_small():
     lines = {short(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     large = {name: count for name, count in lines.items() if count > MOST_LINES}
     assert not large, f"more than {MOST_LINES} lines: {large}"
