@@ -99,7 +99,7 @@ class ChainRegistry:
                 raise WrongUsage(f"There is no folder {chains} to take chains from.", "Make it, or name another.")
         else:
             for chain in [chains] if isinstance(chains, Chain) else chains or []:
-                chain.bind(self._find)
+                chain.bind(self.find)
                 self._entries[chain.name] = ChainEntry(chain)
 
     def entry(self, name: str) -> ChainEntry:
@@ -120,25 +120,15 @@ class ChainRegistry:
             raise BrokenChain(f"The chain {name!r} cannot be used: {entry.error}", "")
         return entry
 
-    def get(self, name: str) -> Chain:
-        """Return a chain; the errors are those of :meth:`entry`."""
-        chain = self.entry(name).chain
-        assert chain is not None
-        return chain
-
     def state(self, entry: ChainEntry) -> str:
         """Return ``ready``, or the reason why not."""
         try:
             if entry.chain is None:
                 return f"failed: {entry.error}"
-            entry.chain.bind(self._find)
+            entry.chain.bind(self.find)
         except LabError as error:
             return f"failed: {error}"
         return f"ready; what is on disk now was refused: {entry.error}" if entry.error else "ready"
-
-    def bind(self, chain: Chain) -> list[Step | ModelStep]:
-        """Return the steps of a chain, with the versions that its models have by default."""
-        return chain.bind(self._find)
 
     def names(self) -> list[str]:
         """Return the name of every chain; no model is loaded for it."""
@@ -153,7 +143,8 @@ class ChainRegistry:
             for name, entry in sorted(self._entries.items())
         ]
 
-    def _find(self, name: str, version: str) -> Route:
+    def find(self, name: str, version: str) -> Route:
+        """Return the route to a version, whatever its share of the traffic."""
         return Route(self._registry.get(name, version))
 
     def _look(self) -> None:
@@ -201,13 +192,14 @@ def blueprint(chains: ChainRegistry, service: InferenceService) -> Blueprint:
         assert found is not None
         described = found.to_dict()
         if state.startswith("ready"):
-            described["links"] = [_describe(number, step) for number, step in enumerate(chains.bind(found), 1)]
+            described["links"] = [_describe(number, step) for number, step in enumerate(found.bind(chains.find), 1)]
         return {**described, "state": state}
 
     @routes.post("/chains/<chain>")
     def run(chain: str) -> dict[str, Any]:
         context: RequestContext = g.context
-        found = chains.get(chain)
+        found = chains.entry(chain).chain
+        assert found is not None
         steps = found.bind(lambda name, version: service.route(name, version, context))
         return found.run(steps, _read_one(steps[0], service.limits), service, context)
 

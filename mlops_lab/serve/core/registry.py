@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlops_lab import show, tensors
@@ -376,25 +377,19 @@ def measure(predictor: Predictor, repeats: int = 3) -> float:
     It is infinite for a model that has no answer to an example of zeros, or of empty text: such a version is never
     computed on the event loop.
     """
-    if not predictor.signature.is_classifier:
-        return _measure_named(predictor, repeats)
-    example = predictor.input.zeros()
+    if predictor.signature.is_classifier:
+        return _best(partial(predictor.engine.predict, predictor.input.zeros()), repeats)
+    example = {spec.name: spec.zeros() for spec in predictor.signature.inputs}
+    try:
+        return _best(partial(tensors.run, predictor, example), repeats)
+    except Exception:  # zeros need not be an example; its golden examples are what a version has to answer
+        return math.inf
+
+
+def _best(call: Callable[[], object], repeats: int) -> float:
     best = math.inf
     for _ in range(repeats):
         started = time.perf_counter()
-        predictor.engine.predict(example)
+        call()
         best = min(best, time.perf_counter() - started)
-    return best
-
-
-def _measure_named(predictor: Predictor, repeats: int) -> float:
-    example = {spec.name: spec.zeros() for spec in predictor.signature.inputs}
-    best = math.inf
-    try:
-        for _ in range(repeats):
-            started = time.perf_counter()
-            tensors.run(predictor, example)
-            best = min(best, time.perf_counter() - started)
-    except Exception:  # zeros need not be an example; its golden examples are what a version has to answer
-        return math.inf
     return best

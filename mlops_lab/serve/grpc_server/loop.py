@@ -17,21 +17,6 @@ _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
 
 
-class Ending:
-    """The end of a server, which can be waited for."""
-
-    def __init__(self, future: Future[Any]) -> None:
-        self._future = future
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until all is over, and return whether it is."""
-        try:
-            self._future.result(timeout)
-        except TimeoutError:
-            return False
-        return True
-
-
 def schedule(coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
     """Run a coroutine on the loop of gRPC."""
     global _loop, _thread

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import Any
 
 from mlops_lab.errors import MissingPackage, NotFound, PortTaken
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.grpc_server.context import ServiceContext, handler
-from mlops_lab.serve.grpc_server.loop import Ending, run, schedule
+from mlops_lab.serve.grpc_server.loop import run, schedule
 from mlops_lab.serve.http.dispatcher import Dispatcher
 from mlops_lab.serve.ports import bind
 from mlops_lab.serve.state import ServerState
@@ -53,13 +54,13 @@ class GrpcServer:
         """Return whether it accepts calls; a server that is being stopped does not."""
         return self._serving
 
-    def stop(self, grace: float | None = None) -> Any:
+    def stop(self, grace: float | None = None) -> Future[None]:
         """Accept no new calls, and give those in flight so many seconds.
 
-        Returns at once; ``wait()`` of what it returns waits until all is over.
+        Returns at once; ``result()`` of what it returns waits until all is over.
         """
         self._serving = False
-        return Ending(schedule(self._stop(grace)))
+        return schedule(self._stop(grace))
 
     async def _stop(self, grace: float | None) -> None:
         await self._server.stop(grace)
@@ -130,8 +131,7 @@ def serve_grpc(state: ServerState, host: str = "127.0.0.1", port: int = 0) -> Gr
     --------
     >>> from mlops_lab.serve import create_app
     >>> server = serve_grpc(create_app([]).extensions["mlops_lab"])
-    >>> server.stop().wait()
-    True
+    >>> server.stop().result()
     """
     try:
         import google.protobuf  # noqa: F401

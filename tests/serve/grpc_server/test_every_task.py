@@ -28,7 +28,7 @@ def call():
 
     yield ask
     channel.close()
-    server.stop().wait()
+    server.stop().result()
 
 
 def kind(array):

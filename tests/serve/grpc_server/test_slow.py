@@ -30,7 +30,7 @@ def start(bright):
 
     yield start
     for server in servers:
-        server.stop().wait()
+        server.stop().result()
 
 
 def check(port, path="/grpc.health.v1.Health/Check", request=None):
