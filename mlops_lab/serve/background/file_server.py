@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +17,7 @@ from mlops_lab.errors import ServerError
 from mlops_lab.serve.background import server_table
 from mlops_lab.serve.background.ipc import RELOAD, kill_process_group, share
 from mlops_lab.serve.background.recorder import RecordedRequest
-from mlops_lab.serve.background.server import KEPT, RunningServer
+from mlops_lab.serve.background.server import KEPT, RunningServer, ServerOptions
 from mlops_lab.serve.ports import Identity
 
 LOAD_SECONDS = 120.0  # TensorFlow and a large model on a slow disk
@@ -35,22 +33,12 @@ class FileServer(RunningServer):
     ----------
     target
         ``"api.py"``, or whatever ``flask --app`` takes.
-    name, host, port
-        As for :func:`mlops_lab.serve.start`.
-    listener
-        A socket that listens there already.
+    options
+        Its name and address.
     """
 
-    def __init__(
-        self,
-        target: str,
-        name: str,
-        host: str,
-        port: int,
-        listener: socket.socket | None = None,
-        allowed_hosts: Collection[str] = (),
-    ) -> None:
-        super().__init__(name, host, port, listener, allowed_hosts)
+    def __init__(self, target: str, options: ServerOptions) -> None:
+        super().__init__(options)
         self.target = target
         self.problem = ""
         self._lines: deque[str] = deque(maxlen=KEPT)

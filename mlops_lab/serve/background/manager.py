@@ -16,7 +16,7 @@ from mlops_lab.errors import WrongUsage
 from mlops_lab.serve.app import create_app
 from mlops_lab.serve.background import server_table, unpublished
 from mlops_lab.serve.background.file_server import FileServer
-from mlops_lab.serve.background.server import RunningServer, ThreadServer, draw_state
+from mlops_lab.serve.background.server import RunningServer, ServerOptions, ThreadServer, draw_state
 from mlops_lab.serve.background.werkzeug_servers import find_werkzeug_servers
 from mlops_lab.serve.core.batching import Batching
 from mlops_lab.serve.http import refuse_debug
@@ -112,7 +112,7 @@ def start(
         make = partial(ThreadServer, app)
     with server_table.lock():
         old = server_table.servers().get(name)
-        server = make(name, host, *_take_port(old, host, port), allowed_hosts)
+        server = make(ServerOptions(name, host, *_take_port(old, host, port), allowed_hosts))
         server.start(old)
     return server
 

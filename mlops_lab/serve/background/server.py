@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlops_lab import show
 from mlops_lab.deprecation import warn_renamed
@@ -25,6 +25,28 @@ from mlops_lab.serve.state import state_of
 
 READY_SECONDS = 5.0
 KEPT = 1000
+
+
+class ServerOptions(NamedTuple):
+    """The options of a background server, as :func:`mlops_lab.serve.start` takes them.
+
+    Parameters
+    ----------
+    name
+        The name by which it is replaced.
+    host, port
+        The address to listen on.
+    listener
+        A socket that listens there already.
+    allowed_hosts
+        Names in the ``Host`` of a request that are answered beside those of this machine.
+    """
+
+    name: str
+    host: str
+    port: int
+    listener: socket.socket | None
+    allowed_hosts: Collection[str]
 
 
 class RunningServer(ABC):
@@ -48,22 +70,14 @@ class RunningServer(ABC):
     ...     print(server.url)
     """
 
-    def __init__(
-        self,
-        name: str,
-        host: str,
-        port: int,
-        listener: socket.socket | None = None,
-        allowed_hosts: Collection[str] = (),
-    ) -> None:
-        self._listener = listener or bind(host, port)
-        self.name = name
-        self.host = host
+    def __init__(self, options: ServerOptions) -> None:
+        self._listener = options.listener or bind(options.host, options.port)
+        self.name, self.host = options.name, options.host
         self.port: int = self._listener.getsockname()[1]
-        self.url = address(host, self.port)
-        self.identity = Identity(name, server_table.next_generation(name))
+        self.url = address(self.host, self.port)
+        self.identity = Identity(self.name, server_table.next_generation(self.name))
         self.requests: deque[RecordedRequest] = deque(maxlen=KEPT)
-        self._allowed_hosts = sorted({*allowed_hosts, *find_public_hosts(self.port)})
+        self._allowed_hosts = sorted({*options.allowed_hosts, *find_public_hosts(self.port)})
 
     @property
     def generation(self) -> int:
@@ -178,28 +192,18 @@ class ThreadServer(RunningServer):
     ----------
     app
         Any WSGI application.
-    name, host, port
-        As for :func:`mlops_lab.serve.start`.
-    listener
-        A socket that listens there already.
+    options
+        Its name and address.
     """
 
-    def __init__(
-        self,
-        app: Callable[..., Any],
-        name: str,
-        host: str,
-        port: int,
-        listener: socket.socket | None = None,
-        allowed_hosts: Collection[str] = (),
-    ) -> None:
-        super().__init__(name, host, port, listener, allowed_hosts)
+    def __init__(self, app: Callable[..., Any], options: ServerOptions) -> None:
+        super().__init__(options)
         self.app = app
         state = state_of(app)
         self._watcher = StoreWatcher(state.registry) if state is not None else None
         recorded = RequestRecorder(create_asgi(app), self.identity, self.requests.append)
         limits = state.service.limits if state is not None else Limits()
-        guard = guard_for(host, self._allowed_hosts, lambda: state.allowed_origins if state is not None else ())
+        guard = guard_for(self.host, self._allowed_hosts, lambda: state.allowed_origins if state is not None else ())
         self._http = HttpServer(recorded, self._listener, limits, guard=guard)
 
     @property
