@@ -171,7 +171,7 @@ HINTS = {
     "camera": Hint("All images are one {colour} since {since}, and you trained on them.",
                    "A model cannot learn what is not there."),
     "silent": Hint("All images are one {colour} since {since}, and you said {said!r}.",
-                   "Somebody has to mend the camera: say 'source'."),
+                   "Somebody has to repair the camera: say 'source'."),
     "restless": Hint("The monitor says: {reason}. You trained.", "A training without a reason is a risk without one."),
     "word": Hint("respond gave {said!r}.", "'retrained', 'kept', 'wait', 'source' or 'nothing'."),
     "ungated": Hint("The gates said no, and version {live} is in production.",

@@ -22,7 +22,7 @@ from mlops_lab.monitor import PredictionLog
 from mlops_lab.pipeline.loop.canary import ClientAnswer
 from mlops_lab.pipeline.loop.config import LoopConfig, read_config
 from mlops_lab.pipeline.loop.day_report import Day, Event, Hour
-from mlops_lab.pipeline.loop.decision import MEND, WAIT
+from mlops_lab.pipeline.loop.decision import FIX_SOURCE, WAIT
 from mlops_lab.pipeline.loop.history import LoopRun
 from mlops_lab.pipeline.outcome import StageOutcome
 from mlops_lab.pipeline.reporter import Reporter, SilentReporter
@@ -216,7 +216,7 @@ class _Simulation:
 
     def _note_drift(self, run: LoopRun) -> None:
         found = next((one.evidence["verdict"] for one in run.outcomes if one.name == "drift" and one.evidence), None)
-        action = {"waiting for labels": WAIT, "broken source": MEND}.get(run.state, run.state)
+        action = {"waiting for labels": WAIT, "broken source": FIX_SOURCE}.get(run.state, run.state)
         if found is not None:
             low, high = found["estimate"]["interval"]
             estimate = found["estimate"]["accuracy"]

@@ -26,7 +26,7 @@ class SourceFinding:
     Parameters
     ----------
     broken
-        Whether the source has to be mended before anything else.
+        Whether the source has to be repaired before anything else.
     message
         What was seen, and since when.
     share

@@ -18,7 +18,7 @@ from mlops_lab.errors import DamagedArtifact, NotFound, StoreError
 from mlops_lab.files import write_atomically
 from mlops_lab.monitor import Reference, Window
 from mlops_lab.pipeline.loop.cache import StepResult
-from mlops_lab.pipeline.loop.decision import MEND, NOTHING, WAIT, Decision, decide
+from mlops_lab.pipeline.loop.decision import FIX_SOURCE, NOTHING, WAIT, Decision, decide
 from mlops_lab.pipeline.loop.history import LoopEnded
 from mlops_lab.pipeline.loop.retraining import mix, refuse_own_answers
 from mlops_lab.pipeline.loop.source import EMPTY_CONTRAST, examine_source
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 COLUMNS = ("times", "probabilities", "inputs", "truth", "seconds")
 MOST_EXAMPLES = 5000
 ONSET = "onset.json"
-STATES = {NOTHING: "nothing to do", WAIT: "waiting for labels", MEND: "broken source"}
+STATES = {NOTHING: "nothing to do", WAIT: "waiting for labels", FIX_SOURCE: "broken source"}
 
 
 def look(loop: Loop) -> tuple[int, Mapping[str, Any]]:

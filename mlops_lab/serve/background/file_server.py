@@ -73,7 +73,7 @@ class FileServer(RunningServer):
                 break
         if self.problem:
             raise ServerError(
-                f"{self.target} cannot be served.\n{self.problem}", "Mend the file, then run this cell again."
+                f"{self.target} cannot be served.\n{self.problem}", "Correct the file, then run this cell again."
             )
 
     def _probe(self) -> None:

@@ -45,7 +45,9 @@ def read_chain(path: Path) -> Chain:
         entry = strict_json.loads(content)
     except (OSError, ValueError) as error:
         reason = str(error).removesuffix(".")
-        raise StoreError(f"{path.name} cannot be read: {reason}.", "Mend it; docs/chains.md has an example.") from error
+        raise StoreError(
+            f"{path.name} cannot be read: {reason}.", "Correct it; docs/chains.md has an example."
+        ) from error
     if not isinstance(entry, dict) or not set(entry) <= {"name", "description", "links"} or "links" not in entry:
         raise StoreError(f"{path.name} is not a chain.", 'It holds {"name": …, "description": …, "links": […]}.')
     name = entry.get("name", path.stem)
