@@ -121,7 +121,7 @@ def _graded_before(out: Path, folder: Path, grading: Grading) -> Report | None:
         return None
     exercises = grading.exercises()
     same = report.secret == secret.digest(grading.secret) and list(report.asked) == [one.id for one in exercises]
-    same = same and report.sandbox.get("rung") == choose(grading.sandbox, docker=grading.docker).rung
+    same = same and report.sandbox.get("name") == choose(grading.sandbox, docker=grading.docker).name
     # With Docker, or after a change of the rubric, an exercise has other points.
     worth = {one.id: one.max_points for one in exercises}
     same = same and all(worth.get(one.id) == one.max_points for one in report.exercises())

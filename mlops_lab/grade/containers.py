@@ -24,7 +24,7 @@ from typing import Any
 from mlops_lab.grade import slowdown
 from mlops_lab.grade.cases import Failed, NotGradable
 from mlops_lab.grade.results import clip
-from mlops_lab.grade.sandbox.rungs import Limits
+from mlops_lab.grade.sandbox.isolation import Limits
 
 BUILD_SECONDS = 300.0  # packages are installed meanwhile, TensorFlow among them
 START_SECONDS = 60.0

@@ -19,7 +19,7 @@ from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.http import HttpClient
 from mlops_lab.grade.inner import InnerServer
 from mlops_lab.grade.results import clip
-from mlops_lab.grade.sandbox import Limits, Rung, Sandbox, SandboxProcess
+from mlops_lab.grade.sandbox import Isolation, Limits, Sandbox, SandboxProcess
 from mlops_lab.grade.sandbox.tree import copy_sources, copy_submission, put
 
 LOAD_SECONDS = 60.0  # a server that loads with Keras may take 15 s on an idle machine
@@ -190,7 +190,7 @@ class SandboxServer(Server):
 
 
 @contextmanager
-def served(answer: Any, rung: Rung | None = None, limits: Limits | None = None) -> Iterator[Server]:
+def served(answer: Any, isolation: Isolation | None = None, limits: Limits | None = None) -> Iterator[Server]:
     """Give a running server for what a student handed over.
 
     Parameters
@@ -212,13 +212,13 @@ def served(answer: Any, rung: Rung | None = None, limits: Limits | None = None) 
     path = Path(answer)
     if not path.is_file():
         raise NotFound(f"There is no file {path}.", f"Paths begin at {Path.cwd()}.")
-    with started(path, rung=rung, limits=limits) as server:
+    with started(path, isolation=isolation, limits=limits) as server:
         yield server
 
 
 @contextmanager
 def started(
-    file: Path, models: Mapping[str, bytes] | None = None, *, always: bool = False, rung: Rung | None = None,
+    file: Path, models: Mapping[str, bytes] | None = None, *, always: bool = False, isolation: Isolation | None = None,
     limits: Limits | None = None,
 ) -> Iterator[SandboxServer]:  # fmt: skip
     """Give the running server of a student's file, in a copy with what stands beside it.
@@ -231,7 +231,7 @@ def started(
         Files that are put in ``models``, by their names, where the folder brings none.
     always
         Put them there in any case.
-    rung, limits
+    isolation, limits
         As for :class:`~mlops_lab.grade.sandbox.Sandbox`.
 
     Raises
@@ -244,7 +244,10 @@ def started(
         if always or not os.path.lexists(copy / "models"):
             for name, content in (models or {}).items():
                 put(copy, Path("models", name), content)
-        with Sandbox(copy, rung=rung, limits=limits) as sandbox, closing(SandboxServer(sandbox, file.name)) as server:
+        with (
+            Sandbox(copy, isolation=isolation, limits=limits) as sandbox,
+            closing(SandboxServer(sandbox, file.name)) as server,
+        ):
             yield server
 
 

@@ -18,8 +18,8 @@ from mlops_lab.grade.calls import NOT_OWN, Call, changes
 from mlops_lab.grade.cases import CheckTimeout, Failed
 from mlops_lab.grade.mock_server import MockHandler, MockServer, not_ready
 from mlops_lab.grade.results import clip
-from mlops_lab.grade.sandbox import Rung, Sandbox
-from mlops_lab.grade.sandbox.rungs import SUBMISSION
+from mlops_lab.grade.sandbox import Isolation, Sandbox
+from mlops_lab.grade.sandbox.isolation import SUBMISSION
 from mlops_lab.grade.shared_folder import SharedFolder
 from mlops_lab.grade.wire import KerasFile as KerasFile
 from mlops_lab.grade.wire import copy_back, decode, encode
@@ -61,7 +61,7 @@ class RemoteTarget:
         The submission; it is copied.
     sources
         Names and texts that are run in order to define the functions.
-    rung
+    isolation
         What holds.
 
     Raises
@@ -70,12 +70,12 @@ class RemoteTarget:
         They cannot be run.
     """
 
-    def __init__(self, folder: Path, sources: list[tuple[str, str]], *, rung: Rung | None = None) -> None:
+    def __init__(self, folder: Path, sources: list[tuple[str, str]], *, isolation: Isolation | None = None) -> None:
         self._callbacks: dict[int, Callable[..., Any]] = {}
         self._numbers = itertools.count()
         self._sources = sources
         self._writing, self._room = threading.Lock(), threading.BoundedSemaphore(MAX_CALLBACKS)
-        self._sandbox = Sandbox(folder, rung=rung)
+        self._sandbox = Sandbox(folder, isolation=isolation)
         self._server = MockServer()
         try:
             self._start()
@@ -144,7 +144,7 @@ class RemoteTarget:
 
     def shared_folder(self) -> SharedFolder:
         """Return a new folder in the sandbox's copy."""
-        inside = self._sandbox.rung.apart
+        inside = self._sandbox.isolation.apart
         seen = SUBMISSION if inside else str(self._sandbox.folder)
         return SharedFolder(self._sandbox.folder, seen, self._sandbox.give_to_user)
 

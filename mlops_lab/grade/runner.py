@@ -25,7 +25,7 @@ from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import CheckResult, clip
 from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
 from mlops_lab.grade.sandbox import Sandbox, choose
-from mlops_lab.grade.sandbox.rungs import using
+from mlops_lab.grade.sandbox.isolation import using
 from mlops_lab.grade.sandbox.tree import MAX_BYTES, put, walk
 from mlops_lab.grade.submitted import SubmittedAnswers, look
 
@@ -106,11 +106,11 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
         raise NotFound(f"There is no folder {folder}.", "Give the folder of a submission.")
     exercises = grading.exercises()
     started, began = time.gmtime(), time.monotonic()
-    rung = choose(grading.sandbox, docker=grading.docker)
+    isolation = choose(grading.sandbox, docker=grading.docker)
     with ExitStack() as stack:
-        stack.enter_context(using(rung))
+        stack.enter_context(using(isolation))
         try:
-            sandbox = stack.enter_context(Sandbox(folder, rung=rung))
+            sandbox = stack.enter_context(Sandbox(folder, isolation=isolation))
         except (LabError, OSError) as error:
             return refused(folder, grading, error)
         files = digest(sandbox.folder)
@@ -123,7 +123,7 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
         clip(folder.resolve().name, 200),
         tuple(results),
         frozenset(one.id for one in exercises if one.core),
-        rung.to_dict(),
+        isolation.to_dict(),
         files,
         secret.digest(grading.secret),
         versions(),
@@ -136,12 +136,14 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
 
 def refused(folder: Path, grading: Grading, error: Exception) -> Report:
     """Return the report of a submission that cannot be graded at all."""
-    exercises, rung = grading.exercises(), choose(grading.sandbox, docker=grading.docker)
+    exercises, isolation = grading.exercises(), choose(grading.sandbox, docker=grading.docker)
     message = clip(error.message if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
     results = tuple(unanswered(one, "not_gradable", f"The submission cannot be copied: {message}") for one in exercises)
     core = frozenset(one.id for one in exercises if one.core)
     asked = tuple(one.id for one in exercises)
-    return Report(clip(folder.resolve().name, 200), results, core, rung.to_dict(), versions=versions(), asked=asked)
+    return Report(
+        clip(folder.resolve().name, 200), results, core, isolation.to_dict(), versions=versions(), asked=asked
+    )
 
 
 def versions() -> dict[str, str]:
@@ -271,7 +273,9 @@ class Submission:
             self._sandbox.give_to_user()
 
     def _called(self, exercise: Exercise) -> CheckResult:
-        with RemoteTarget(self._sandbox.folder, self._found.sources(exercise), rung=self._sandbox.rung) as target:
+        with RemoteTarget(
+            self._sandbox.folder, self._found.sources(exercise), isolation=self._sandbox.isolation
+        ) as target:
             settings = replace(self._settings, stop=target.kill)
             return run_exercise(exercise, Answer(target, exercise.names, self._sandbox.folder), settings)
 
