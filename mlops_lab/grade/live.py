@@ -112,7 +112,7 @@ class SandboxServer(Server):
         os.set_inheritable(writing, True)
         os.set_inheritable(self._theirs.fileno(), True)
         order = {
-            "program": "serving", "file": self._file, "door": self._theirs.fileno(), "status": writing,
+            "program": "serving", "file": self._file, "control": self._theirs.fileno(), "status": writing,
             "load_seconds": self._load_seconds, "inner": self.inner.descriptor,
         }  # fmt: skip
         self.process = self._sandbox.start(order, (self._theirs.fileno(), writing, self.inner.descriptor))
@@ -174,7 +174,7 @@ class SandboxServer(Server):
         return self.process is not None and self.process.alive
 
     def restart(self) -> None:
-        """End the process and start the file again, behind the same door."""
+        """End the process and start the file again, at the same address."""
         self._process().kill()
         self._sandbox.give_to_user()
         self.how = self.problem = ""

@@ -180,7 +180,7 @@ class Stack:
         ]
         return [Container(name, self._engine.name) for name in docker("ps", "--quiet", *filters).split()]
 
-    def door(self, service: str, ports: list[int]) -> str:
+    def service_url(self, service: str, ports: list[int]) -> str:
         """Return the address of a service, as soon as somebody listens at one of its ports."""
         containers = self.containers(service)
         if not containers:

@@ -26,7 +26,7 @@ LABEL = "mlops-lab-sandbox"
 ENTRANCE = "/entrance"
 SECONDS = 60.0
 # What may be named by a descriptor in an order, in the words of the programs of ``inside/``.
-DESCRIPTORS = ("door", "status", "inner", "channel", "answer")
+DESCRIPTORS = ("control", "status", "inner", "channel", "answer")
 
 
 def ask(*words: str, seconds: float = SECONDS, data: bytes | None = None) -> tuple[int, str]:

@@ -18,7 +18,7 @@ FACTORIES = ("create_app", "make_app", "build_app", "get_app")
 
 def run(order):
     """Load the file and answer until the grader ends this process."""
-    control = socket.socket(fileno=order["door"])
+    control = socket.socket(fileno=order["control"])
     status = os.fdopen(order["status"], "w", encoding="utf-8")
 
     def send(**message):
@@ -45,11 +45,11 @@ def run(order):
 def relay(descriptor):
     """Listen on the loopback for what the file asks of another server; the grader answers. Return the port."""
     control = socket.socket(fileno=descriptor)
-    door = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", 0))
 
     def accept():
         while True:
-            client, _ = door.accept()
+            client, _ = listener.accept()
             ours, theirs = socket.socketpair()
             socket.send_fds(control, [b"x"], [theirs.fileno()])
             theirs.close()
@@ -57,7 +57,7 @@ def relay(descriptor):
             start(copy, ours, client)
 
     threading.Thread(target=accept, daemon=True).start()
-    return door.getsockname()[1]
+    return listener.getsockname()[1]
 
 
 def load(path):
