@@ -272,7 +272,9 @@ def _install(file: ModelFile, target: KerasTarget) -> str:
     if readers[0].startswith("2."):
         return 'pip install "tensorflow==2.15.1"  # Keras 2.15; needs Python 3.9 to 3.11'
     wanted = version if readers[0] == row and version else readers[0]
-    return f'pip install "keras=={wanted}"' if target.era == 3 else f'pip install "tensorflow>=2.16" "keras=={wanted}"'
+    return (
+        f'pip install "keras=={wanted}"' if target.major == 3 else f'pip install "tensorflow>=2.16" "keras=={wanted}"'
+    )
 
 
 def _version(file: ModelFile, target: KerasTarget) -> Judgement:

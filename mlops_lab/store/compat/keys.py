@@ -45,7 +45,7 @@ class KerasTarget:
         return f"Keras {self.keras}"
 
     @property
-    def era(self) -> int:
+    def major(self) -> int:
         """Return 2 or 3: which Keras."""
         return release(self.row)[0]
 

@@ -26,7 +26,7 @@ def saved_model(file: ModelFile, target: KerasTarget) -> Judgement:
     hint = f'pip install "tensorflow=={writer}"'
     if reader is None:
         return Judgement(False, ("TensorFlow, which reads SavedModels, is not installed.",), hint)
-    notes = ["Keras 3 reads it with keras.layers.TFSMLayer, not with load_model."] if target.era == 3 else []
+    notes = ["Keras 3 reads it with keras.layers.TFSMLayer, not with load_model."] if target.major == 3 else []
     if target.tensorflow is None:
         notes.append(f"TensorFlow reads it, not Keras, so this is for TensorFlow {reader}.")
     if release(writer)[:2] <= release(reader)[:2]:

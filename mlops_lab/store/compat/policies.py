@@ -26,7 +26,7 @@ def incompatibilities(item: Item, target: KerasTarget) -> list[Incompatibility]:
 
 def _takes(value: Any, target: KerasTarget) -> bool:
     if isinstance(value, str):
-        return target.era == 2 or NAMES.fullmatch(value) is not None
+        return target.major == 2 or NAMES.fullmatch(value) is not None
     if not isinstance(value, dict):
         return False
     named = (value.get("config") or {}).get("name") if isinstance(value.get("config"), dict) else None

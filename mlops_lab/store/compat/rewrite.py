@@ -45,7 +45,7 @@ class Rewritten:
     refused: tuple[Incompatibility, ...]
 
 
-def era(file: ModelFile) -> int:
+def major(file: ModelFile) -> int:
     """Return which Keras, 2 or 3, wrote a description, by what it contains."""
     for item in items(file.config):
         if "batch_input_shape" in item.config or item.node.get("module") == graph.MODULES[2]:
@@ -57,7 +57,7 @@ def era(file: ModelFile) -> int:
 
 def reword(file: ModelFile, target: KerasTarget) -> Rewritten:
     """Return the description of a ``.keras`` file as the target version would have written it."""
-    writer = _Writer(era(file), target)
+    writer = _Writer(major(file), target)
     if moved := _rearranged(file, writer.source, target):
         return Rewritten(file.config, (), moved)
     config = copy.deepcopy(file.config)
@@ -71,7 +71,7 @@ def reword(file: ModelFile, target: KerasTarget) -> Rewritten:
 
 
 def _rearranged(file: ModelFile, source: int, target: KerasTarget) -> tuple[Incompatibility, ...]:
-    if source == target.era:
+    if source == target.major:
         return ()
     message = "Keras 2 and Keras 3 store the weights of {} under different names."
     found = [item for item in items(file.config) if item.kind == "layers" and item.name in REARRANGED]
@@ -101,7 +101,7 @@ class _Writer:
             self.layer(item)
         self.name(item)
         self.drop(item)
-        if item.kind == "losses" and item.config.get("reduction") == "auto" and self.target.era == 3:
+        if item.kind == "losses" and item.config.get("reduction") == "auto" and self.target.major == 3:
             item.node["config"]["reduction"] = "sum_over_batch_size"
             self.note("losses: 'auto' says 'sum_over_batch_size'")
 
@@ -111,7 +111,7 @@ class _Writer:
         if item.name == "Functional":
             for change in graph.translate(item.node, self.source, self.target):
                 self.note(change)
-        elif self.source == 3 and self.target.era == 2:
+        elif self.source == 3 and self.target.major == 2:
             if config.get("trainable") is False:
                 self.refuse(item, "trainable", False)
             for key in ("trainable", "dtype", "build_input_shape"):
@@ -124,7 +124,7 @@ class _Writer:
         """Write the keys that have another name or another form."""
         config = item.config
         self.policy(config)
-        if self.source == self.target.era:
+        if self.source == self.target.major:
             return
         old, new = RENAMED.get((item.name, self.source), ("", ""))
         if item.name == "InputLayer":
@@ -171,6 +171,6 @@ class _Writer:
     def settings(self, config: dict[str, Any]) -> None:
         """Write what Keras 2 leaves open in ``compile`` and Keras 3 wants to hear."""
         for key, value in COMPILE.items():
-            if self.target.era == 3 and key in config and config[key] is None:
+            if self.target.major == 3 and key in config and config[key] is None:
                 config[key] = value
                 self.note(f"compile: '{key}' is {value}")

@@ -53,7 +53,7 @@ def _h5_names(training: dict[str, Any], target: KerasTarget) -> list[Incompatibi
                 continue
             if keys.has_function(kind, name, target.row):
                 message = f"{target.keras_name} does not read the name '{name[:64]}' from an .h5 file."
-            elif alone or target.era == 2:
+            elif alone or target.major == 2:
                 message = f"{target.keras_name} has no '{name[:64]}'; it may be your own. The file holds its name only."
             else:
                 continue  # Keras 3 asks for it when the model is trained, not when it is loaded
@@ -75,7 +75,7 @@ def _names(value: Any, *, alone: bool) -> Iterator[tuple[str, bool]]:
 
 def _settings(settings: dict[str, Any], target: KerasTarget) -> list[Incompatibility]:
     """Object to keys that ``compile`` does not take, and to an optimizer that it does not know by name."""
-    if target.era == 2:
+    if target.major == 2:
         return []
     found = [
         _object("the training settings", key, settings[key], f"{target.keras_name}'s compile has no '{key}'.")

@@ -77,13 +77,13 @@ def _class(item: Item, target: KerasTarget, old: bool) -> list[Incompatibility]:
         return [refuse(item, "function", "Keras refuses a Lambda with Python code inside, for safety.")]
     if item.kind == "layers" and item.name == "Lambda" and isinstance(item.config.get("function"), list):
         return [refuse(item, "function", "Keras refuses a Lambda with Python code inside, for safety.")]
-    if str(module) == "keras.optimizers.legacy" and target.era == 3:
+    if str(module) == "keras.optimizers.legacy" and target.major == 3:
         return [refuse(item, "module", f"{target.keras_name} has no legacy optimizers, such as this {item.name}.")]
     if item.kind == "model" and not isinstance(item.node.get("config"), dict):
         return [refuse(item, "config", "the description is a bare list of layers, as Keras wrote it before 2.1.")]
     if item.kind in ("", "model", "policy") or keys.entry(item.identity, target.row):
         return []
-    if item.kind == "ops" and target.era == 3 and not keys.spans(item.identity):
+    if item.kind == "ops" and target.major == 3 and not keys.spans(item.identity):
         return []  # the table does not know it either way
     return [refuse(item, "class_name", f"{target.keras_name} has no {item.name}.")]
 
@@ -93,7 +93,7 @@ def _keys(item: Item, target: KerasTarget, old: bool) -> list[Incompatibility]:
     known = keys.entry(item.identity, target.row)
     if known is None:
         return []
-    config = _as_h5_reader(item, target.era) if old else item.config
+    config = _as_h5_reader(item, target.major) if old else item.config
     found = []
     for key, value in config.items():
         if key not in known.keys:
@@ -110,10 +110,10 @@ def _keys(item: Item, target: KerasTarget, old: bool) -> list[Incompatibility]:
     return found
 
 
-def _as_h5_reader(item: Item, era: int) -> dict[str, Any]:
+def _as_h5_reader(item: Item, major: int) -> dict[str, Any]:
     """Return the arguments as Keras 3 sees them in an ``.h5`` file: it translates one key of Keras 2 itself."""
     config = dict(item.config)
-    if era == 3 and item.kind == "layers" and "module" not in item.node:
+    if major == 3 and item.kind == "layers" and "module" not in item.node:
         shape = config.pop("batch_input_shape", None)
         if shape is not None:
             config["batch_shape" if item.name == "InputLayer" else "input_shape"] = shape
@@ -180,7 +180,7 @@ def _operator(item: Item) -> list[Incompatibility]:
 
 def _words(item: Item, target: KerasTarget) -> list[Incompatibility]:
     """Object to a word in an ``.h5`` file that Keras 3 takes for the function of that name, such as ``"dot"``."""
-    if item.kind != "layers" or target.era == 2:
+    if item.kind != "layers" or target.major == 2:
         return []
     taken = [key for key, value in item.config.items() if key != "name" and isinstance(value, str) and value in WORDS]
     message = "{} takes the word '{}' in an .h5 file for the function of that name."
