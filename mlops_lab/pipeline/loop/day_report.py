@@ -135,7 +135,7 @@ class Day:
         asked = sum(one.requests for one in self.hours)
         state = show.state("error" if self.failed else "ok", f"{self.failed} of {asked:,} images got no answer")
         rows = [(str(place), one.clock, one.kind, one.text) for place, one in enumerate(self.events, start=1)]
-        title = f"Two days in production of {self.name}, played in {self.seconds:.0f} s"
+        title = f"Two days in production of {self.name}, simulated in {self.seconds:.0f} s"
         return show.card(title, state, self.draw(), show.table(rows, ("", "when", "what", "more")))
 
 

@@ -1,4 +1,4 @@
-"""Two days of a shop's production in minutes: a shift at noon that is learned, and a broken camera that is not."""
+"""Two simulated days of a shop's production: a shift at noon that is learned, and a broken camera that is not."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def day(
     reporter: Reporter | None = None,
     watch: Callable[[Hour], None] | None = None,
 ) -> Day:
-    """Play two days of production: everything is real but the clock and the customers.
+    """Simulate two days of production: everything is real but the clock and the customers.
 
     A version is trained, tested and promoted by the loop, and a server answers with it. At noon of the first day
     customers begin to hold something before their garments (``masks``). The loop looks once an hour: it sees the harm
@@ -125,16 +125,16 @@ def day(
 
     Examples
     --------
-    >>> played = day(fast=True)  # doctest: +SKIP
-    >>> [event.kind for event in played.events]  # doctest: +SKIP
+    >>> simulated = day(fast=True)  # doctest: +SKIP
+    >>> [event.kind for event in simulated.events]  # doctest: +SKIP
     ['promoted', 'shift', 'labels asked', 'retrained', 'canary', 'promoted', 'broken camera', 'camera repaired']
     """
     scenario = DIGITS if fast else GARMENTS
     reporter = reporter or SilentReporter()
     if folder is not None:
-        return _Simulation(Path(folder), scenario, seed, reporter, watch).play()
+        return _Simulation(Path(folder), scenario, seed, reporter, watch).run()
     with tempfile.TemporaryDirectory(prefix="mlops-lab-day-") as made:
-        return _Simulation(Path(made), scenario, seed, reporter, watch).play()
+        return _Simulation(Path(made), scenario, seed, reporter, watch).run()
 
 
 class _ClockedLog(PredictionLog):
@@ -147,7 +147,7 @@ class _ClockedLog(PredictionLog):
 
 
 class _EventReporter:
-    """A reporter that also tells the shop what the loop has just done."""
+    """A reporter that also passes what the loop has just done to the simulation."""
 
     def __init__(self, note: Callable[[StageOutcome], None], reporter: Reporter) -> None:
         self._note, self._reporter = note, reporter
@@ -161,7 +161,7 @@ class _EventReporter:
 
 
 class _Simulation:
-    """The shop: its customers, its server, its log, and the loop that runs every hour."""
+    """The simulated shop: its customers, its server, its log, and the loop that runs every hour."""
 
     def __init__(
         self, folder: Path, scenario: Scenario, seed: int, reporter: Reporter, watch: Callable[[Hour], None] | None
@@ -169,7 +169,7 @@ class _Simulation:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "pipeline.toml").write_text(scenario.settings(), encoding="utf-8")
         self._config: LoopConfig = read_config(folder / "pipeline.toml")
-        self._story, self._reporter, self._watch = scenario, reporter, watch
+        self._scenario, self._reporter, self._watch = scenario, reporter, watch
         self._random = np.random.default_rng(seed)
         self._customers = _not_trained_on(scenario)
         self._log = _ClockedLog(folder / "predictions.db", images=True)
@@ -178,26 +178,26 @@ class _Simulation:
         self._events: list[Event] = []
         self._runs: list[LoopRun] = []
 
-    def play(self) -> Day:
+    def run(self) -> Day:
         started = time.perf_counter()
-        self._run(until="load")
+        self._run_loop(until="load")
         store = ModelStore(self._config.models)
         try:
             with serve.start(store, name="the shop's production", log=self._log) as server:
                 self._client = Client(server.url)
                 release = replace(self._config.release, url=server.url)
                 self._config = replace(self._config, release=release)
-                self._run()
+                self._run_loop()
                 while self._hour < 24 + CLOSED:
                     self._ask()
-                    self._run()
+                    self._run_loop()
         finally:
             self._log.close()
         spent = time.perf_counter() - started
-        return Day(self._story.name, tuple(self._hours), tuple(self._events), tuple(self._runs), spent)
+        return Day(self._scenario.name, tuple(self._hours), tuple(self._events), tuple(self._runs), spent)
 
-    def _run(self, until: str = "") -> None:
-        """Let the loop look, and note what it has done."""
+    def _run_loop(self, until: str = "") -> None:
+        """Run the loop once, and record its result."""
         from mlops_lab.pipeline.loop.running import run_loop  # its imports are the deepest of all
 
         before = len(self._runs)
@@ -235,7 +235,7 @@ class _Simulation:
         self._events.append(Event(MIDNIGHT + HOUR * self._hour, kind, text))
 
     def _ask(self) -> list[ClientAnswer]:
-        """Let an hour pass: customers send images, and people judge the answers where they are asked to."""
+        """Simulate an hour: customers send images, and people judge the answers where they are asked to."""
         if self._hour % 24 >= CLOSED:
             self._hour += 24 - CLOSED + OPEN
         start = MIDNIGHT + HOUR * self._hour
@@ -258,7 +258,7 @@ class _Simulation:
 
     def _send(self, images: Split) -> list[ClientAnswer]:
         try:
-            said = self._client.classify(self._story.name, "production", images.images)
+            said = self._client.classify(self._scenario.name, "production", images.images)
         except LabError:
             return [ClientAnswer(None)] * len(images)
         number = int(said.response["version"].removeprefix("v"))
@@ -271,7 +271,7 @@ class _Simulation:
 
     def _draw(self) -> tuple[Split, str]:
         """Return what customers send in this hour."""
-        chosen = self._random.choice(len(self._customers), self._story.hourly, replace=False)
+        chosen = self._random.choice(len(self._customers), self._scenario.hourly, replace=False)
         drawn = Split(self._customers.images[chosen], self._customers.labels[chosen])
         if self._hour < NOON:
             return drawn, "as before"
