@@ -323,7 +323,7 @@ def _answer(
 
 
 def _warn(line: str) -> None:
-    print(show.harmless(line), file=sys.stderr, flush=True)
+    print(show.escape_controls(line), file=sys.stderr, flush=True)
 
 
 def _heartbeat(channel: socket.socket, server: HttpServer) -> None:

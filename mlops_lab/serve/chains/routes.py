@@ -164,7 +164,7 @@ def _files(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.glob("*.json") if path.is_file() and not path.name.startswith("."))
     except OSError as error:
-        _log.warning("%s", show.harmless(f"{folder} cannot be read: {error}"))
+        _log.warning("%s", show.escape_controls(f"{folder} cannot be read: {error}"))
         return []
 
 

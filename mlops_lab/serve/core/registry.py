@@ -193,7 +193,7 @@ class Registry:
             self.entries = entries
         for name, entry in entries.items():
             if entry.read_error and entry.read_error != old.get(name, ModelEntry()).read_error:
-                _log.warning("%s", show.harmless(entry.read_error))  # once, and again only when it changes
+                _log.warning("%s", show.escape_controls(entry.read_error))  # once, and again only when it changes
             self.seen_versions.setdefault(name, set()).update(entry.loaded, entry.available, entry.failed)
         return entries != old
 

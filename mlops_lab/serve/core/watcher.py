@@ -80,7 +80,7 @@ class StoreWatcher:
             problem = self._look()
             self._looking_since = 0.0
             if problem and problem != self._problem:  # once, and again only when it changes
-                _log.warning("%s", show.harmless(problem))
+                _log.warning("%s", show.escape_controls(problem))
             self._problem = problem
 
     def _look(self) -> str:
