@@ -254,7 +254,7 @@ def _hint_for(file: ModelFile, target: KerasTarget) -> str:
 
 def _can_migrate(file: ModelFile, target: KerasTarget) -> bool:
     try:
-        return not rewrite.reword(file, target).refused
+        return not rewrite.convert_config(file, target).refused
     except (StoreError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return False  # a graph that cannot be said otherwise, or a description that Keras never wrote
 

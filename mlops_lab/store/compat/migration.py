@@ -125,7 +125,7 @@ def _refuse_place(source: Path, out: Path, overwrite: bool) -> None:
 
 def _rewrite(file: ModelFile, target: KerasTarget) -> rewrite.Rewritten:
     try:
-        written = rewrite.reword(file, target)
+        written = rewrite.convert_config(file, target)
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError) as error:
         raise StoreError(
             f"The description in {file.path.name} is not one that Keras writes: {type(error).__name__}: {error}.",

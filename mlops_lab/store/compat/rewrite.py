@@ -55,7 +55,7 @@ def major(file: ModelFile) -> int:
     return 2 if file.written_by.get("keras", "3").startswith("2") else 3
 
 
-def reword(file: ModelFile, target: KerasTarget) -> Rewritten:
+def convert_config(file: ModelFile, target: KerasTarget) -> Rewritten:
     """Return the description of a ``.keras`` file as the target version would have written it."""
     writer = _Writer(major(file), target)
     if moved := _rearranged(file, writer.source, target):
