@@ -158,7 +158,7 @@ def is_default(identity: str, key: str, value: Any) -> bool:
     return any(type(value) is type(default) and value == default for default in change.get("defaults", []))
 
 
-def forgets(row: str) -> list[str]:
+def dropped_keys(row: str) -> list[str]:
     """Return the classes that a tabulated version cannot read back from the files that it writes itself."""
     return list(table()["forgets"].get(row, []))
 

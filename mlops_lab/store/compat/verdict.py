@@ -69,7 +69,7 @@ def _class(item: Item, target: KerasTarget, old: bool) -> list[Incompatibility]:
         and not keys.reads(f"module.{module}", target.row)
     ):
         return [refuse(item, "module", f"{target.keras_name} has no module {module}, where the file puts Functional.")]
-    if item.identity in keys.forgets(target.row):
+    if item.identity in keys.dropped_keys(target.row):
         return [
             refuse(item, "", f"{target.keras_name} cannot read back the weights of any {item.name}, its own included.")
         ]
