@@ -109,7 +109,7 @@ def digest(data: bytes) -> str:
 _published_here: set[str] = set()
 
 
-def trust_here(sha256: str) -> None:
+def trust_in_this_process(sha256: str) -> None:
     """Trust a version that this process has published."""
     _published_here.add(sha256)
 
