@@ -141,7 +141,7 @@ def _state(state: str) -> str:
     return badge(state) if state in STATES else show.state("info", state)
 
 
-def standings(exercises: Iterable[Exercise], entries: dict[str, dict[str, Any]]) -> Progress:
+def progress_of(exercises: Iterable[Exercise], entries: dict[str, dict[str, Any]]) -> Progress:
     """Return where a student stands, from what the progress file holds."""
     return Progress(tuple(_standing(one, entries.get(one.id, {})) for one in exercises))
 

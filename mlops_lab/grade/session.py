@@ -12,7 +12,7 @@ from mlops_lab.grade.autograding import silence
 from mlops_lab.grade.calls import NOT_OWN, Answer, LocalTarget, library_name, named
 from mlops_lab.grade.cases import Verdict
 from mlops_lab.grade.exercises import Exercise, all_exercises, find
-from mlops_lab.grade.record import Progress, ProgressFile, standings
+from mlops_lab.grade.record import Progress, ProgressFile, progress_of
 from mlops_lab.grade.results import CheckResult, clip
 from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
 
@@ -109,4 +109,4 @@ def progress(*, progress_file: str | Path | None = None) -> Progress:
     0.0
     """
     record = ProgressFile(progress_file) if progress_file is not None else ProgressFile()
-    return standings(all_exercises().values(), record.read())
+    return progress_of(all_exercises().values(), record.read())

@@ -127,7 +127,7 @@ def test_a_long_name_is_not_sent_back():
     assert len(str(caught.value)) < 300
 
 
-def test_faces(shared_models):
+def test_representations(shared_models):
     registry = Registry.of(shared_models)
     assert registry.listing() == [{"name": "digits", "versions": ["v1"], "aliases": {}}]
     assert "ready" in registry._repr_html_()
