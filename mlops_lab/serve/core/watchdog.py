@@ -39,7 +39,7 @@ class Call:
         By ``time.perf_counter``.
     seconds
         The limit behind the deadline.
-    give_up
+    on_deadline
         Called with the error at the deadline, where another thread waits for the call.
     thread
         The thread that computes.
@@ -69,7 +69,7 @@ class Watchdog:
     calls
         The calls under way. A thread that computes adds its call, and removes it under ``lock``: in place, since each
         request of one image does so.
-    parked
+    sleeping
         Whether the thread sleeps, so that :meth:`wake` must be called.
 
     Examples

@@ -161,7 +161,7 @@ class HttpServer:
         A socket from :func:`mlops_lab.serve.ports.bind`; the server closes it.
     limits
         The limits on connections, heads and times.
-    take_waiting
+    accept_pending
         Whether a drain answers the connections that wait in the kernel; not where the next process is to have them.
     on_refused
         Called with the status code of each request that is refused before it reaches the application.

@@ -19,7 +19,7 @@ from mlops_lab.serve.ports import bind
 CHILD = """
 import sys, threading
 from pathlib import Path
-from mlops_lab.serve.core.memory import keep_little
+from mlops_lab.serve.core.memory import limit_kept_memory
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
@@ -32,7 +32,7 @@ def work():
     together.wait()
 
 if sys.argv[1] == "keep little":
-    print(keep_little())
+    print(limit_kept_memory())
 before = resident()
 together = threading.Barrier(17)
 threads = [threading.Thread(target=work, daemon=True) for _ in range(16)]
