@@ -137,7 +137,7 @@ def run(settings: Settings, announce: Print, warn: Print, log: Log | None = None
 
     def drain() -> Callable[[], object] | None:
         state.draining = True
-        return beside.stop(limits.drain_seconds).result if beside is not None else None
+        return beside.stop(limits.drain_seconds).wait if beside is not None else None
 
     serve_until(server, stop_requested, lambda: announce("\n".join(lines)), drain)
     watcher.stop()

@@ -17,6 +17,21 @@ _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
 
 
+class PendingStop:
+    """The shutdown of a server, which can be waited for, as grpcio's own ``stop`` returns it."""
+
+    def __init__(self, future: Future[Any]) -> None:
+        self._future = future
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the server has stopped, and return whether it has."""
+        try:
+            self._future.result(timeout)
+        except TimeoutError:
+            return False
+        return True
+
+
 def schedule(coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
     """Run a coroutine on the loop of gRPC."""
     global _loop, _thread

@@ -28,7 +28,7 @@ def call():
 
     yield ask
     channel.close()
-    server.stop().result()
+    server.stop().wait()
 
 
 def kind(array):

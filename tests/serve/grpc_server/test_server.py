@@ -65,7 +65,7 @@ def registry(bright):
 def server(registry):
     server = serve_grpc(state_of(registry))
     yield server
-    server.stop().result()
+    server.stop().wait()
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +255,7 @@ def test_health_of_an_unknown_service_and_of_an_empty_server(call):
     empty = serve_grpc(state_of(Registry()))
     answer = Caller(empty.port)(path, health_pb2.HealthCheckRequest(), health_pb2.HealthCheckResponse)
     assert answer.status == 2
-    empty.stop().result()
+    empty.stop().wait()
 
 
 def test_infer_answers_as_it_was_asked(call):
@@ -321,7 +321,7 @@ def test_a_full_model_is_unavailable_over_grpc_too(registry):
     with state.service.admission.admit("bright"):
         code, details = Caller(server.port).refusal(PREDICT, predict_request())
     assert code == "UNAVAILABLE" and "in_flight=1" in details
-    server.stop().result()
+    server.stop().wait()
 
 
 def test_keys_are_asked_for(registry):
@@ -331,7 +331,7 @@ def test_keys_are_asked_for(registry):
         assert answer_of(Caller(server.port, [header]), predict_request()) == ANSWERS
     for path in ("/grpc.health.v1.Health/Check", "/inference.GRPCInferenceService/ServerReady"):
         assert Caller(server.port)(path, b"") == b"\x08\x01"
-    server.stop().result()
+    server.stop().wait()
 
 
 def test_an_engine_that_breaks_tells_nothing_about_itself(bright, caplog):
@@ -343,7 +343,7 @@ def test_an_engine_that_breaks_tells_nothing_about_itself(bright, caplog):
     refused = Caller(server.port).refusal(PREDICT, predict_request(name="broken"))
     assert refused == ("INTERNAL", "Something went wrong inside the server.")
     assert "secret path" in caplog.text
-    server.stop().result()
+    server.stop().wait()
 
 
 def test_calls_are_counted_and_predictions_seen(bright):
@@ -351,7 +351,7 @@ def test_calls_are_counted_and_predictions_seen(bright):
     app = create_app([bright], on_prediction=seen.append)
     server = serve_grpc(app.extensions["mlops_lab"])
     answer_of(Caller(server.port), predict_request())
-    server.stop(5).result()
+    server.stop(5).wait()
     assert [item.label for item in seen[0].predictions] == ["dark", "dark", "bright"]
     text = app.test_client().get("/metrics").text
     assert f'mlops_lab_requests_total{{method="POST",route="{PREDICT}",status="200"}} 1.0' in text
@@ -485,4 +485,4 @@ def test_calls_are_computed_in_batches_with_those_of_http(bright):
         assert registry.get("bright").engine.batch_counts == BatchCounts(1, 8)
     finally:
         caller.channel.close()
-        server.stop().result()
+        server.stop().wait()

@@ -30,7 +30,7 @@ def start(bright):
 
     yield start
     for server in servers:
-        server.stop().result()
+        server.stop().wait()
 
 
 def check(port, path="/grpc.health.v1.Health/Check", request=None):
