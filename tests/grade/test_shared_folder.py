@@ -8,7 +8,7 @@ from mlops_lab.grade.shared_folder import SharedFolder
 
 
 @pytest.fixture
-def shared_folder(tmp_path):
+def shared(tmp_path):
     return SharedFolder(tmp_path, str(tmp_path), lambda: None)
 
 
