@@ -1,0 +1,90 @@
+"""The pages of the site show what the students' notebooks show."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from mlops_lab import course
+
+ROOT = Path(__file__).parents[2]
+SOURCE = """\
+# %% [markdown]
+# # A lesson
+
+# %%
+import os, sys, urllib.request
+from mlops_lab import course, data, widgets
+
+course.lifecycle("data")
+
+# %%
+print(os.getcwd(), course.__file__)
+print(sorted(os.listdir())[-1])
+
+# %%
+widgets.gallery(data.load("digits"), count=4)
+
+# %% tags=["predict", "stub"]
+guess = ...
+
+# %% tags=["predict", "solution"]
+guess = 1
+
+# %%
+try:
+    urllib.request.urlopen("http://192.0.2.1", timeout=1)
+except OSError as error:
+    print(error)
+course.reveal(guess, 1)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "01_data.py").write_text(SOURCE, encoding="utf-8")
+    return tmp_path
+
+
+def shown(path):
+    """Return everything that the cells of a page show, and hold that all its code has run."""
+    book = nbformat.read(path, as_version=4)
+    nbformat.validate(book)
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert "widgets" not in book.metadata
+    return "\n".join(
+        "".join(output.get("text", "")) + "".join("".join(value) for value in output.get("data", {}).values())
+        for cell in code
+        for output in cell.outputs
+    )
+
+
+def test_a_page_shows_what_a_student_sees_and_is_kept(folder):
+    lines = []
+
+    def build():
+        return course.build_pages(folder / "pages", folder, cache=folder / "cache", report=lines.append)
+
+    assert build().stale and lines == ["01_data has run"]
+    text = shown(folder / "pages" / "01_data.ipynb")
+    assert 'href="02_train.html"' in text and "you are here" in text and ".ipynb" not in text
+    assert "my-course mlops-lab/mlops_lab/course/__init__.py\nmodels\n" in text
+    assert 'class="lab-static"' in text and "The notebook reaches for the network" in text
+    assert "no guess yet" in text
+    assert not build().stale and lines == ["01_data has run"]
+    source = folder / "src" / "01_data.py"
+    source.write_text('# %% [markdown]\n# # A lesson\n\n# %%\nprint("changed")\n', encoding="utf-8")
+    assert build().stale and len(lines) == 2
+    assert shown(folder / "pages" / "01_data.ipynb") == "changed\n"
+    assert len(list((folder / "cache").iterdir())) == 1
+
+
+def test_a_cell_that_raises_stops_the_build(folder):
+    from nbclient.exceptions import CellExecutionError
+
+    (folder / "src" / "01_data.py").write_text("# %% [markdown]\n# # A\n\n# %%\n1 / 0\n", encoding="utf-8")
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        course.build_pages(folder / "pages", folder)
+    assert not (folder / "pages").exists()
