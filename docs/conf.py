@@ -34,6 +34,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 # course.build_pages has run the notebooks; tests/notebooks look at what they show.
 nb_execution_mode = "off"
+nb_render_markdown_format = "myst"  # with tables, as in Jupyter
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_mock_imports: list[str] = []

@@ -86,8 +86,9 @@ def build_pages(
                 kept.keep(name, books[name], found)
         return found
 
+    last_first = list(reversed(books))  # those of the later stages take longest
     with ThreadPoolExecutor(AT_A_TIME) as runners:
-        texts = dict(zip(books, runners.map(page, books), strict=True))
+        texts = dict(zip(last_first, runners.map(page, last_first), strict=True))
     return write({Path(pages) / f"{name}.ipynb": text for name, text in texts.items()})
 
 
@@ -104,7 +105,12 @@ def run(name: str, text: str) -> str:
         course = start(Path(place, "my-course")).folder
         book.cells.insert(0, nbformat.v4.new_code_cell(BEFORE))
         client = NotebookClient(
-            book, timeout=SECONDS, coalesce_streams=True, record_timing=False, resources={"metadata": {"path": course}}
+            book,
+            timeout=SECONDS,
+            coalesce_streams=True,
+            record_timing=False,
+            resources={"metadata": {"path": course}},
+            extra_arguments=["--log-level=ERROR"],  # a kernel warns that it speaks without encryption, on this machine
         )
         # In a loop of its own, which is closed at the end: several run beside each other, in threads.
         asyncio.run(client.async_execute(env={**os.environ, "IPYTHONDIR": str(Path(place, "ipython"))}))
