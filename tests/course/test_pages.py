@@ -1,5 +1,6 @@
 """The pages of the site show what the students' notebooks show."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -88,3 +89,56 @@ def test_a_cell_that_raises_stops_the_build(folder):
     with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
         course.build_pages(folder / "pages", folder)
     assert not (folder / "pages").exists()
+
+
+# What a page of the site must show: what cells run, what a check says of an answer that is not there yet, a widget.
+SHOWN = {
+    "01_data": [
+        r"3075 images, of which 75 are copies",
+        r"not divided +0\.83\d",
+        r"data-2 · .{,300}failed",
+        r">#0 Ankle boot</button>",
+    ],
+    "02_train": [
+        r"7,850 parameters",
+        r"train-1 · .{,300}failed",
+        r'<svg role="img" aria-label="Losses by epoch',
+        r"✓ done",
+    ],
+    "03_store": [r"✗ does not load", r"types that skops does not trust: \[\]", r"store-1 · .{,300}failed"],
+    "04_serve": [
+        r"200 Ankle boot",
+        r"182 of 200 are right",
+        r"serve-2 · .{,300}failed",
+        r"Here you draw",
+        r"Requests per second",
+    ],
+    "05_validate": [
+        r"accuracy 0\.9081",
+        r"validate-1 · .{,300}partial",
+        r"978 images labelled Trouser: correctly classified",
+    ],
+    "06_deploy": [r"service-selects-nothing", r"deploy-1 · .{,300}failed", r"production moved from v1 to v2"],
+    "07_monitor": [
+        r"right for 0\.90\n",
+        r"monitor-1 · .{,300}failed",
+        r"the monitor is right",
+        r"0 of [\d,]+ images got no answer",
+    ],
+    "08_grade": [r"Only 0 and 1 are left", r"grade-1 · .{,300}partial", r"Report: 18 of 25 points"],
+}
+
+
+@pytest.mark.tensorflow
+@pytest.mark.timeout(1200)
+def test_the_pages_of_the_site_show_what_their_cells_do(tmp_path):
+    """`make docs` has kept the pages, unless something has changed since."""
+    built = course.build_pages(tmp_path, cache=ROOT / "build" / "pages")
+    assert {path.stem for path in built.files} == SHOWN.keys()
+    for path in built.files:
+        text = shown(path)
+        missing = [pattern for pattern in SHOWN[path.stem] if not re.search(pattern, text, re.DOTALL)]
+        assert not missing, path.stem
+        assert not re.search(r"Traceback|<script|(?:src|href)=\"https?:|mlops-lab-page-", text), path.stem
+        asked, checked = path.read_text(encoding="utf-8").count("course.reveal("), text.count("no guess yet")
+        assert 2 <= checked == asked, path.stem
