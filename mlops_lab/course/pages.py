@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +20,7 @@ import mlops_lab
 from mlops_lab.course import static_widgets
 from mlops_lab.course.building import Built, clone, sources, write
 from mlops_lab.course.notebooks import as_notebook, as_text
+from mlops_lab.course.sources import Cell
 from mlops_lab.course.starting import start
 from mlops_lab.store.shipped import shipped_models
 
@@ -74,13 +75,13 @@ def build_pages(
         A cell raised: no student may meet that.
     """
     lessons = sources(Path(folder) if folder is not None else None)
-    books = {name: as_text(as_notebook(cells)) for name, cells in lessons.items()}
+    books = {name: as_text(as_notebook(_with_notes(cells))) for name, cells in lessons.items()}
     kept = _Kept(Path(cache)) if cache is not None else None
 
     def page(name: str) -> str:
         found = kept.find(name, books[name]) if kept else None
         if found is None:
-            found = run(name, books[name])
+            found = run(books[name])
             report(f"{name} has run")
             if kept:
                 kept.keep(name, books[name], found)
@@ -92,18 +93,22 @@ def build_pages(
     return write({Path(pages) / f"{name}.ipynb": text for name, text in texts.items()})
 
 
-def run(name: str, text: str) -> str:
-    """Run a notebook in a new folder of ``mlops-lab start``, and return it as a page.
+def _with_notes(cells: Sequence[Cell]) -> list[Cell]:
+    """Put a cell before the notebook that is no part of the page, and a note for readers below the title."""
+    return [Cell("code", BEFORE), *cells[:1], Cell("markdown", NOTE), *cells[1:]]
+
+
+def run(text: str) -> str:
+    """Run a notebook in a new folder of ``mlops-lab start``, and return it as a page, without its first cell.
 
     Its servers end with its kernel.
     """
     import nbformat
     from nbclient import NotebookClient
 
-    book = nbformat.reads(text, as_version=4)
+    book = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     with tempfile.TemporaryDirectory(prefix="mlops-lab-page-") as place:
         course = start(Path(place, "my-course")).folder
-        book.cells.insert(0, nbformat.v4.new_code_cell(BEFORE))
         client = NotebookClient(
             book,
             timeout=SECONDS,
@@ -120,8 +125,6 @@ def run(name: str, text: str) -> str:
 
 def _as_page(book: Any, names: dict[str, str]) -> dict[str, Any]:
     """Return a notebook that has run as a page: widgets stand still, links lead to pages, folders have short names."""
-    import nbformat
-
     models = book.metadata.pop("widgets", {}).get(static_widgets.STATE, {}).get("state", {})
     for number, cell in enumerate((cell for cell in book.cells if cell.cell_type == "code"), start=1):
         cell.execution_count = number
@@ -134,7 +137,6 @@ def _as_page(book: Any, names: dict[str, str]) -> dict[str, Any]:
                 for kind, value in shown.items():
                     if kind in ("text", "text/plain", "text/html"):
                         shown[kind] = _short(value, names)
-    book.cells.insert(1, nbformat.v4.new_markdown_cell(NOTE, id="note"))
     return dict(book)
 
 

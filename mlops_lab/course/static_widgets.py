@@ -95,7 +95,8 @@ def _toggle_buttons(state: Mapping[str, Any], models: Models) -> str:
 
 
 def _labelled(state: Mapping[str, Any], control: str) -> str:
-    return f'<label style="display: inline-flex; align-items: center; gap: 6px">{escape(state["description"])} {control}</label>'
+    style = "display: inline-flex; align-items: center; gap: 6px"
+    return f'<label style="{style}">{escape(state["description"])} {control}</label>'
 
 
 def _choice(state: Mapping[str, Any], models: Models) -> str:
