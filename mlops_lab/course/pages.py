@@ -189,4 +189,6 @@ def _surroundings() -> bytes:
 
 
 def _files(folder: Path) -> Iterable[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    """Return the files of a folder, without those that running the package leaves there."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return sorted(path for path in found if not path.name.endswith(".lock"))
