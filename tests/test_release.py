@@ -112,4 +112,6 @@ def test_the_wheel_does_the_main_job_in_an_environment_of_its_own(built, tmp_pat
     notebooks = sorted(path.name for path in (tmp_path / "mine").glob("*.ipynb"))
     assert len(notebooks) == 8
     for name in notebooks:
-        assert release.run([python, "-c", EXECUTED, name], tmp_path / "mine") == f"{tmp_path / 'environment'} ran\n", name
+        assert release.run([python, "-c", EXECUTED, name], tmp_path / "mine") == f"{tmp_path / 'environment'} ran\n", (
+            name
+        )

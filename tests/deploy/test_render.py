@@ -69,7 +69,7 @@ def test_hashes_are_folded_where_files_are_shown_and_kept_where_they_are_written
     assert files.write(tmp_path)[0].read_text() == files["requirements.txt"] == text
 
 
-def test_faces(files):
+def test_representations(files):
     assert str(files) == "--- b/two.txt\n2\n\n--- one.txt\n<1>\n"
     assert "&lt;1&gt;" in files._repr_html_()
     assert files.to_dict() == {"b/two.txt": "2\n", "one.txt": "<1>\n"}
