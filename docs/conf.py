@@ -12,7 +12,7 @@ import mlops_lab  # noqa: E402
 from mlops_lab import course  # noqa: E402
 
 reference.write(Path(__file__).with_name("reference"))
-# Run as students get them; what they show is kept, so that a second build takes seconds.
+# The students' notebooks are run; their outputs are cached, so that a second build takes seconds.
 course.build_pages(
     Path(__file__).with_name("course"), cache=ROOT / "build" / "pages", report=lambda line: print(line, flush=True)
 )

@@ -24,7 +24,7 @@ BAR = "var(--jp-brand-color1, #1976d2)"
 FONT = "font-family: var(--jp-content-font-family, system-ui, sans-serif); font-size: 13px"
 
 # Of the lines and bars of a figure: those of Okabe and Ito's colours, which colour-blind people tell apart, that have a
-# contrast of 3 to 1 on a white page as well as on a black one.
+# contrast of 3 to 1 on white and on black pages.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 STATES = {
@@ -124,7 +124,7 @@ def figure(width: float, height: float) -> Figure:
     """Return an empty matplotlib figure in the style of the package; sizes in inches.
 
     :func:`drawing` makes it a part of a page or notebook, in the page's own colours. A file, of :func:`figure_png`,
-    knows no page, and brings a white ground.
+    has a white background, because it may be opened anywhere.
     """
     from matplotlib.figure import Figure
 

@@ -44,7 +44,7 @@ def test_the_files_that_a_page_names_exist(page):
 
 
 @pytest.mark.parametrize("path", sorted((DOCS / "images").iterdir()), ids=lambda path: path.name)
-def test_images_bring_their_own_ground(path):
-    """A page may be light or dark: what is drawn for one of them on nothing cannot be read on the other."""
+def test_images_are_opaque(path):
+    """A page may be light or dark, and a transparent image made for one cannot be read on the other."""
     with Image.open(path) as image:
         assert image.convert("RGBA").getextrema()[3] == (255, 255)

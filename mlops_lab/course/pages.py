@@ -1,6 +1,6 @@
 """The pages of the site: the notebooks as students get them, run, with what each cell shows.
 
-Running them takes minutes, so what they showed is kept until a notebook, the package or another package changes.
+Running them takes minutes, so their outputs are cached until a notebook, this package or another package changes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ SECONDS = 600  # for one cell, on a machine that has other work
 NOTE = """\
 :::{note}
 This is the notebook as you get it, with what it shows when it is run: no exercise is answered yet, so each check gives
-its first hint, and each question waits for a guess. [Widgets](../widgets.md) stand still here; in a notebook they
-answer. `mlops-lab start my-course` makes your own copy.
+its first hint, and each question waits for a guess. [Widgets](../widgets.md) are static here; in a notebook they
+respond. `mlops-lab start my-course` makes your own copy.
 :::
 """
 # Runs before the notebook and is no part of the page. No browser is there to show the drawing area.
@@ -117,14 +117,14 @@ def run(text: str) -> str:
             resources={"metadata": {"path": course}},
             extra_arguments=["--log-level=ERROR"],  # a kernel warns that it speaks without encryption, on this machine
         )
-        # In a loop of its own, which is closed at the end: several run beside each other, in threads.
+        # An event loop of its own, which is closed at the end: several notebooks run at a time, in threads.
         asyncio.run(client.async_execute(env={**os.environ, "IPYTHONDIR": str(Path(place, "ipython"))}))
         del book.cells[0]
         return as_text(_as_page(book, {str(course): "my-course", str(clone().parent): "mlops-lab"}))
 
 
 def _as_page(book: Any, names: dict[str, str]) -> dict[str, Any]:
-    """Return a notebook that has run as a page: widgets stand still, links lead to pages, folders have short names."""
+    """Return a notebook that has run as a page: static widgets, links to pages, short names of folders."""
     models = book.metadata.pop("widgets", {}).get(static_widgets.STATE, {}).get("state", {})
     for number, cell in enumerate((cell for cell in book.cells if cell.cell_type == "code"), start=1):
         cell.execution_count = number
@@ -176,7 +176,7 @@ class _Kept:
 
 
 def _surroundings() -> bytes:
-    """Return a digest of what a page depends on beside its notebook: this package, the models and what is installed."""
+    """Return a digest of what a page depends on besides its notebook: this package, the models and what is installed."""
     digest = hashlib.sha256()
     package = Path(mlops_lab.__file__).resolve().parent
     for folder in (package, shipped_models(), clone() / "files"):

@@ -1,6 +1,6 @@
-"""A widget as HTML that stands still: for a page, which has no kernel that could answer a click.
+"""A widget as static HTML, for a page: there is no kernel that could handle a click.
 
-It is made of the state that a kernel sends to a browser. Controls are drawn as they stood, and are disabled.
+The HTML is made from the state that a kernel sends to a browser. Controls are drawn in their last state, disabled.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Widgets of the package as HTML that stands still."""
+"""Widgets of the package as static HTML."""
 
 import re
 
