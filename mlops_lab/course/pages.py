@@ -176,7 +176,7 @@ class _Kept:
 
 
 def _surroundings() -> bytes:
-    """Return a digest of what a page depends on besides its notebook: this package, the models and what is installed."""
+    """Return a digest of what a page depends on besides its notebook: this package, models and what is installed."""
     digest = hashlib.sha256()
     package = Path(mlops_lab.__file__).resolve().parent
     for folder in (package, shipped_models(), clone() / "files"):
