@@ -1,12 +1,16 @@
 """The pages of the site show what the students' notebooks show."""
 
+import json
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
+from click.testing import CliRunner
 
 from mlops_lab import course
+from mlops_lab.cli import commands
+from mlops_lab.course.building import Built
 
 ROOT = Path(__file__).parents[2]
 SOURCE = """\
@@ -142,3 +146,14 @@ def test_the_pages_of_the_site_show_what_their_cells_do(tmp_path):
         assert not re.search(r"Traceback|<script|(?:src|href)=\"https?:|mlops-lab-page-", text), path.stem
         asked, checked = path.read_text(encoding="utf-8").count("course.reveal("), text.count("no guess yet")
         assert 2 <= checked == asked, path.stem
+
+
+def test_the_command_writes_pages_and_says_which_has_run(monkeypatch, tmp_path):
+    def build_pages(pages, report):
+        report("01_data has run")
+        return Built((pages / "01_data.ipynb",), ())
+
+    monkeypatch.setattr(course, "build_pages", build_pages)
+    done = CliRunner().invoke(commands, ["course", "build", "--out", str(tmp_path), "--pages", str(tmp_path), "--json"])
+    assert done.exit_code == 0 and done.stderr == "01_data has run\n"
+    assert str(tmp_path / "01_data.ipynb") in json.loads(done.stdout)["files"]
