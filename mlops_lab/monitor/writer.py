@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 _log = logging.getLogger("mlops_lab.monitor")
 Item = TypeVar("Item")
+Entry = tuple[Item, int, int, "Receipt | None"]  # with its rows and bytes
 
 GROUP = 512  # items in a transaction at most
 LINGER = 0.05  # seconds that an item may wait for others before it is written, where nobody waits for it
@@ -30,6 +33,49 @@ class WriterCounts:
     failed: int = 0  # they could not be written
     late: int = 0  # somebody waited for them to be written, and went on without that
     error: str = ""  # why the last attempt failed; empty while all is well
+
+
+class Receipt:
+    """Tells whoever waits for an item whether it was written, or False where that takes too long.
+
+    Parameters
+    ----------
+    writer
+        Whose item it is.
+    rows
+        How many rows the item has.
+    patience
+        Seconds to wait at most.
+    """
+
+    __slots__ = ("_future", "_patience", "_writer", "rows")
+
+    def __init__(self, writer: GroupWriter[Any], rows: int, patience: float) -> None:
+        self._writer, self.rows, self._patience = writer, rows, patience
+        self._future: Future[bool] = Future()
+
+    def settle(self, written: bool) -> bool:
+        """Say what became of the item; return whether nobody had said it before."""
+        try:
+            self._future.set_result(written)
+        except InvalidStateError:
+            return False
+        return True
+
+    def wait(self) -> bool:
+        """Wait in a thread until it is known; return whether the item was written."""
+        with suppress(TimeoutError):
+            return self._future.result(self._patience)
+        return self._result()
+
+    async def wait_on_loop(self) -> bool:
+        """Wait as :meth:`wait` does, without holding up the event loop."""
+        await asyncio.wait([asyncio.wrap_future(self._future)], timeout=self._patience)
+        return self._result()
+
+    def _result(self) -> bool:
+        self._writer.give_up(self)
+        return self._future.result()
 
 
 class GroupWriter(Generic[Item]):
@@ -59,9 +105,9 @@ class GroupWriter(Generic[Item]):
         self._write, self._errors = write, errors
         self._max_items, self.max_bytes, self._linger = max_items, max_bytes, linger
         self.counts = WriterCounts()
-        self._queue: deque[tuple[Item, int, int, Future[bool]]] = deque()
+        self._queue: deque[Entry[Item]] = deque()
         self._bytes = 0
-        self._in_hand = 0
+        self._in_hand: list[Entry[Item]] = []
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -69,34 +115,47 @@ class GroupWriter(Generic[Item]):
     @property
     def queued(self) -> int:
         """How many items have been taken and not yet written or given up."""
-        return len(self._queue) + self._in_hand
+        return len(self._queue) + len(self._in_hand)
 
-    def put(self, item: Item, rows: int, size: int) -> Future[bool]:
-        """Take an item of so many rows and bytes; the future tells, once it is decided, whether it was written."""
-        future: Future[bool] = Future()
+    def put(self, item: Item, rows: int, size: int, receipt: Receipt | None = None) -> bool:
+        """Take an item of so many rows and bytes.
+
+        Parameters
+        ----------
+        item, rows, size
+            What is written.
+        receipt
+            For whoever waits until it is.
+
+        Returns
+        -------
+        bool
+            Whether it was taken.
+        """
         with self._changed:
-            if self._closing or len(self._queue) >= self._max_items or self._bytes + size > self.max_bytes:
+            taken = not self._closing and len(self._queue) < self._max_items and self._bytes + size <= self.max_bytes
+            if taken:
+                self._queue.append((item, rows, size, receipt))
+                self._bytes += size
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="mlops-lab-prediction-log", daemon=True)
+                    self._thread.start()
+                    atexit.register(self.close)
+                if len(self._queue) in (1, GROUP):
+                    self._changed.notify_all()
+            else:
                 self.counts.dropped += rows
-                future.set_result(False)
-                return future
-            self._queue.append((item, rows, size, future))
-            self._bytes += size
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="mlops-lab-prediction-log", daemon=True)
-                self._thread.start()
-                atexit.register(self.close)
-            if len(self._queue) in (1, GROUP):
-                self._changed.notify_all()
-        return future
+        if receipt is not None and not taken:
+            receipt.settle(False)
+        elif receipt is not None and self.counts.error:  # nobody waits for a disk that fails
+            self.give_up(receipt)
+        return taken
 
-    def wait(self, future: Future[bool], rows: int, timeout: float) -> bool:
-        """Wait for an item of so many rows to be written, but not for a disk that fails; tell whether it was."""
-        with self._changed:
-            self._changed.wait_for(lambda: future.done() or self.counts.error, timeout)
-            if not future.done():
-                self.counts.late += rows
-                return False
-        return future.result()
+    def give_up(self, receipt: Receipt) -> None:
+        """Count an item as late, unless it is known by now what became of it."""
+        if receipt.settle(False):
+            with self._changed:
+                self.counts.late += receipt.rows
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until everything taken so far is written or given up; tell whether that came in time."""
@@ -121,12 +180,13 @@ class GroupWriter(Generic[Item]):
         while group := self._next_group():
             outcomes = self._attempt([item for item, *_ in group], [rows for _, rows, *_ in group])
             with self._changed:
-                self._in_hand = 0
-                for (*_, future), outcome in zip(group, outcomes, strict=True):
-                    future.set_result(outcome)
+                self._in_hand = []
                 self._changed.notify_all()
+            for (*_, receipt), outcome in zip(group, outcomes, strict=True):
+                if receipt is not None:
+                    receipt.settle(outcome)
 
-    def _next_group(self) -> list[tuple[Item, int, int, Future[bool]]]:
+    def _next_group(self) -> list[Entry[Item]]:
         with self._changed:
             while not self._queue and not self._closing:
                 self._changed.wait()
@@ -134,7 +194,7 @@ class GroupWriter(Generic[Item]):
                 self._changed.wait(self._linger)
             group = [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
             self._bytes -= sum(size for _, _, size, _ in group)
-            self._in_hand = len(group)
+            self._in_hand = group
             return group
 
     def _attempt(self, items: list[Item], rows: list[int]) -> list[bool]:
@@ -149,6 +209,7 @@ class GroupWriter(Generic[Item]):
                 written, repeated = self._write(items)
             except self._errors as error:
                 self._failed(error)
+                self._let_go()
                 pause = next(pauses, None)
                 if pause is None:
                     self.counts.failed += sum(rows)
@@ -172,4 +233,10 @@ class GroupWriter(Generic[Item]):
             _log.warning("predictions cannot be logged: %s", error)
         with self._changed:
             self.counts.error = f"{type(error).__name__}: {error}".strip()
-            self._changed.notify_all()
+
+    def _let_go(self) -> None:
+        """Let nobody wait for a disk that fails."""
+        with self._changed:
+            waiting = [receipt for *_, receipt in (*self._in_hand, *self._queue) if receipt is not None]
+        for receipt in waiting:
+            self.give_up(receipt)
