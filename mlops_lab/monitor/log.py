@@ -22,7 +22,7 @@ from mlops_lab.monitor.retention import Retention, remove
 from mlops_lab.monitor.rows import LoggedModel
 from mlops_lab.monitor.schema import migrate
 from mlops_lab.monitor.status import LogStatus, shown
-from mlops_lab.monitor.writer import LINGER, GroupWriter, Receipt
+from mlops_lab.monitor.writer import LINGER, SHORT_LINGER, GroupWriter, Receipt
 from mlops_lab.predict import PredictionEvent
 from mlops_lab.summary.scale import Scale
 from mlops_lab.summary.summary import Summary
@@ -47,7 +47,7 @@ class PredictionLog:
     target
         A file, or a ``postgresql://`` address.
     durable
-        :meth:`append` returns once its group is on the disk. Without it, what was appended in the last 0.05 seconds
+        :meth:`append` returns once its group is on the disk. Without it, what was appended in the last 0.1 seconds
         (and what waits in the queue, where the disk is slow) is lost if the program is killed.
     images
         Keep the images too, at the model's size, for ``retention.image_days``.
@@ -85,7 +85,12 @@ class PredictionLog:
         self._trimming = threading.Lock()
         self.checked = False  # whether somebody has looked if it can be written, whatever came of that
         self._writer: GroupWriter[PredictionEvent] = GroupWriter(
-            self._write, self._failures, max_items=20_000, max_bytes=64 << 20, linger=0 if durable else LINGER
+            self._write,
+            self._failures,
+            max_items=20_000,
+            max_bytes=64 << 20,
+            linger=SHORT_LINGER if durable else LINGER,
+            regular=durable,
         )
 
     def append(self, event: PredictionEvent) -> bool:

@@ -19,7 +19,8 @@ Item = TypeVar("Item")
 Entry = tuple[Item, int, int, "Receipt | None"]  # with its rows and bytes
 
 GROUP = 512  # items in a transaction at most
-LINGER = 0.05  # seconds that an item may wait for others before it is written, where nobody waits for it
+LINGER = 0.1  # seconds that an item may wait for others before it is written, where nobody waits for it
+SHORT_LINGER = 0.005  # the same where somebody waits, and others do
 PAUSES = (0.05, 0.2, 0.5, 1.0)  # between attempts to write a group that failed
 
 
@@ -91,6 +92,9 @@ class GroupWriter(Generic[Item]):
         Of the queue. What comes when it is full is dropped and counted.
     linger
         Seconds to wait for more before a group is written.
+    regular
+        Wait no longer than until as many have come as were in the last group: where whoever waits for a group sends
+        the next item once it is written. One that comes alone, after another that did, is written at once.
     """
 
     def __init__(
@@ -101,9 +105,11 @@ class GroupWriter(Generic[Item]):
         max_items: int,
         max_bytes: int,
         linger: float,
+        regular: bool = False,
     ) -> None:
         self._write, self._errors = write, errors
-        self._max_items, self.max_bytes, self._linger = max_items, max_bytes, linger
+        self._max_items, self.max_bytes, self._linger, self._regular = max_items, max_bytes, linger, regular
+        self._wanted = 1 if regular else GROUP  # items that a group is written with at once
         self.counts = WriterCounts()
         self._queue: deque[Entry[Item]] = deque()
         self._bytes = 0
@@ -141,7 +147,7 @@ class GroupWriter(Generic[Item]):
                     self._thread = threading.Thread(target=self._run, name="mlops-lab-prediction-log", daemon=True)
                     self._thread.start()
                     atexit.register(self.close)
-                if len(self._queue) in (1, GROUP):
+                if len(self._queue) in (1, self._wanted):
                     self._changed.notify_all()
             else:
                 self.counts.dropped += rows
@@ -190,11 +196,12 @@ class GroupWriter(Generic[Item]):
         with self._changed:
             while not self._queue and not self._closing:
                 self._changed.wait()
-            if self._linger and len(self._queue) < GROUP and not self._closing:
+            if len(self._queue) < self._wanted and not self._closing:
                 self._changed.wait(self._linger)
             group = [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
             self._bytes -= sum(size for _, _, size, _ in group)
             self._in_hand = group
+            self._wanted = len(group) if self._regular else GROUP
             return group
 
     def _attempt(self, items: list[Item], rows: list[int]) -> list[bool]:

@@ -1,6 +1,7 @@
 """The writer's thread: groups, order, and what happens when writing fails."""
 
 import threading
+import time
 
 import pytest
 
@@ -25,6 +26,26 @@ def test_what_comes_together_is_written_together_and_in_order():
     assert writer.flush()
     assert [number for group in groups for number in group] == list(range(50))
     assert len(groups) < 5 and all(receipt.wait() for receipt in receipts)
+    writer.close()
+
+
+def test_a_group_waits_for_as_many_as_the_last_one_had():
+    groups, go_on = [], threading.Event()
+
+    def write(group):
+        go_on.wait(20)
+        groups.append(len(group))
+        return len(group), 0
+
+    writer = make(write, linger=20.0, regular=True)
+    first = put(writer, "alone")
+    while writer.queued and not writer._in_hand:
+        time.sleep(0.001)
+    together = [put(writer, number) for number in range(10)]
+    go_on.set()
+    assert all(receipt.wait() for receipt in (first, *together))
+    again = [put(writer, number) for number in range(10)]  # without the tenth, they would wait for 20 seconds
+    assert all(receipt.wait() for receipt in again) and groups == [1, 10, 10]
     writer.close()
 
 
