@@ -52,7 +52,7 @@ def to_rows(events: Sequence[PredictionEvent], *, with_images: bool = False) -> 
         batch = _as_batch(event.images)
         shape = (batch.shape[1:], batch.dtype.char) if isinstance(batch, np.ndarray) else id(event)
         alike.setdefault((id(event.predictor), event.rows.shape[1:], shape), []).append((event, batch))
-    return [row for group in alike.values() for row in _rows_of_alike(*zip(*group, strict=True), with_images)]
+    return [row for group in alike.values() for row in _rows_of_alike(group, with_images)]
 
 
 def _as_batch(images: Any) -> Any:
@@ -66,17 +66,17 @@ def _as_batch(images: Any) -> Any:
     return np.stack(images) if len({one.shape for one in images}) == 1 else images
 
 
-def _rows_of_alike(
-    events: Sequence[PredictionEvent], batches: Sequence[Any], with_images: bool
-) -> Iterator[tuple[Any, ...]]:
+def _rows_of_alike(alike: Sequence[tuple[PredictionEvent, Any]], with_images: bool) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of events whose inputs have one shape, each given with its inputs."""
+    events, batches = [event for event, _ in alike], [batch for _, batch in alike]
     predictor = events[0].predictor
     answers = np.concatenate([event.rows for event in events]).astype(np.float32, copy=False)
     said: Sequence[int | None] = [None] * len(answers)
     sure: Sequence[float | None] = said
     if events[0].task in ("classification", "binary"):
         said, sure = answers.argmax(axis=1).tolist(), answers.max(axis=1).tolist()
-    described = _describe(np.concatenate(batches) if len(batches) > 1 else batches[0], predictor.input)
-    own = zip(said, sure, _cut(answers), _cut(described), strict=True)
+    numbers = _describe(np.concatenate(batches) if len(batches) > 1 else batches[0], predictor.input)
+    own = zip(said, sure, _cut(answers), _cut(numbers), strict=True)
     keep = with_images and predictor.input.size
     for event in events:
         for place in range(len(event.rows)):

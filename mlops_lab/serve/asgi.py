@@ -132,9 +132,9 @@ class AsgiApp:
 
         if predictor is None or not self.is_small(request, body) or not self.service.is_quick(predictor):
             return await self.dispatcher.run(call)
-        context.promises = promises = []
+        context.promises = []
         reply = call()
-        for promise in promises:
+        for promise in context.promises:
             await promise.wait_on_loop()
         return reply
 
