@@ -41,7 +41,7 @@ class Database(Protocol):
         ...
 
     def has_table(self, name: str) -> bool:
-        """Tell whether there is such a table."""
+        """Return whether there is such a table."""
         ...
 
     def used_bytes(self) -> int:
@@ -144,7 +144,7 @@ class Sqlite:
             self._connection.execute("ROLLBACK")
 
     def has_table(self, name: str) -> bool:
-        """Tell whether there is such a table."""
+        """Return whether there is such a table."""
         return bool(self.run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
 
     def used_bytes(self) -> int:
@@ -213,7 +213,7 @@ class Postgres:
             yield
 
     def has_table(self, name: str) -> bool:
-        """Tell whether there is such a table."""
+        """Return whether there is such a table."""
         return self.run("SELECT to_regclass(?)", (name,))[0][0] is not None
 
     def used_bytes(self) -> int:

@@ -26,7 +26,7 @@ PAUSES = (0.05, 0.2, 0.5, 1.0)  # between attempts to write a group that failed
 
 @dataclass
 class WriterCounts:
-    """What became of the items that were handed over."""
+    """The number of items that were written, dropped or failed."""
 
     written: int = 0
     repeated: int = 0
@@ -93,8 +93,8 @@ class GroupWriter(Generic[Item]):
     linger
         Seconds to wait for more before a group is written.
     regular
-        Wait no longer than until as many have come as were in the last group: where whoever waits for a group sends
-        the next item once it is written. One that comes alone, after another that did, is written at once.
+        Wait only until as many items have come as the last group had, because a caller that waited for that group sends
+        its next item now. An item that comes alone after another single one is written at once.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class GroupWriter(Generic[Item]):
 
     @property
     def queued(self) -> int:
-        """How many items have been taken and not yet written or given up."""
+        """The number of items that were accepted and are neither written nor dropped yet."""
         return len(self._queue) + len(self._in_hand)
 
     def put(self, item: Item, rows: int, size: int, receipt: Receipt | None = None) -> bool:
@@ -216,7 +216,7 @@ class GroupWriter(Generic[Item]):
                 written, repeated = self._write(items)
             except self._errors as error:
                 self._failed(error)
-                self._let_go()
+                self._release_callers()
                 pause = next(pauses, None)
                 if pause is None:
                     self.counts.failed += sum(rows)
@@ -241,8 +241,8 @@ class GroupWriter(Generic[Item]):
         with self._changed:
             self.counts.error = f"{type(error).__name__}: {error}".strip()
 
-    def _let_go(self) -> None:
-        """Let nobody wait for a disk that fails."""
+    def _release_callers(self) -> None:
+        """Tell every caller that waits that its item is not written yet, because the disk fails."""
         with self._changed:
             waiting = [receipt for *_, receipt in (*self._in_hand, *self._queue) if receipt is not None]
         for receipt in waiting:

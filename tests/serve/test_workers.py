@@ -195,20 +195,20 @@ def test_a_stuck_worker_is_replaced(shared_models, image):
 
 
 def test_a_worker_is_silent_where_its_loop_or_a_call_is_stuck(monkeypatch):
-    server = SimpleNamespace(looked=time.monotonic())
+    server = SimpleNamespace(last_tick=time.monotonic())
     overdue = []
-    monkeypatch.setattr(workers, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(workers, "HEARTBEAT_SECONDS", 0.01)
     monkeypatch.setattr(workers.WATCHDOG, "longest_overdue", lambda: overdue[0] if overdue else 0.0)
     ours, theirs = socket.socketpair()
     ours.settimeout(5)
     with ours, theirs:
-        threading.Thread(target=workers._beat, args=(theirs, server), daemon=True).start()
+        threading.Thread(target=workers._heartbeat, args=(theirs, server), daemon=True).start()
         assert ours.recv(1) == b"."
         overdue.append(workers.STUCK_SECONDS + 1)
         assert falls_silent(ours)
         overdue.clear()
         assert ours.recv(1) == b"."
-        server.looked -= workers.STUCK_SECONDS + 1
+        server.last_tick -= workers.STUCK_SECONDS + 1
         assert falls_silent(ours)
 
 

@@ -35,7 +35,7 @@ def target_of(reader):
 def test_every_cell_is_what_keras_answered(files, reader, answers):
     wrong = {}
     for name, answer in answers.items():
-        found = verdict.objections(formats.read(files / name), target_of(reader))
+        found = verdict.incompatibilities(formats.read(files / name), target_of(reader))
         if (not found) != (answer == "ok"):
             wrong[name] = (answer, [one.message for one in found])
     assert not wrong
@@ -45,7 +45,7 @@ def test_every_cell_is_what_keras_answered(files, reader, answers):
 def test_the_key_that_keras_names_is_named(files, reader, answers):
     for name, answer in answers.items():
         named = [key for pair in NAMED.findall(answer) for key in pair if key]
-        found = {one.key for one in verdict.objections(formats.read(files / name), target_of(reader))}
+        found = {one.key for one in verdict.incompatibilities(formats.read(files / name), target_of(reader))}
         assert set(named[-1:]) <= found, name
 
 

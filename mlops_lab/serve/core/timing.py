@@ -29,7 +29,7 @@ class Promise(Protocol):
 
 @dataclass(slots=True)
 class RequestContext:
-    """What travels with one request.
+    """The context of one request: its id, its times, and the version that answered.
 
     Parameters
     ----------
