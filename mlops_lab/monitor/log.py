@@ -47,7 +47,7 @@ class PredictionLog:
     target
         A file, or a ``postgresql://`` address.
     durable
-        :meth:`append` returns once its group is on the disk. Without it, what was appended in the last 0.1 seconds
+        :meth:`append` returns once its group is on the disk. Without it, what was appended in the last 0.2 seconds
         (and what waits in the queue, where the disk is slow) is lost if the program is killed.
     images
         Keep the images too, at the model's size, for ``retention.image_days``.
@@ -165,7 +165,7 @@ class PredictionLog:
         try:
             self._note(request_id, label, place, model)
         except NotFound:  # it may be in the hands of another writer: another process of the server, say
-            time.sleep(3 * LINGER)
+            time.sleep(2 * LINGER)
             self._note(request_id, label, place, model)
 
     def models(self) -> list[LoggedModel]:

@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 Entry = tuple[Item, int, int, "Receipt | None"]  # with its rows and bytes
 
 GROUP = 512  # items in a transaction at most
-LINGER = 0.1  # seconds that an item may wait for others before it is written, where nobody waits for it
+LINGER = 0.2  # seconds that an item may wait for others before it is written, where nobody waits for it
 SHORT_LINGER = 0.005  # the same where somebody waits, and others do
 PAUSES = (0.05, 0.2, 0.5, 1.0)  # between attempts to write a group that failed
 
@@ -184,11 +184,12 @@ class GroupWriter(Generic[Item]):
 
     def _run(self) -> None:
         while group := self._next_group():
-            outcomes = self._attempt([item for item, *_ in group], [rows for _, rows, *_ in group])
+            items, rows, _, receipts = zip(*group, strict=True)
+            outcomes = self._attempt(list(items), list(rows))
             with self._changed:
                 self._in_hand = []
                 self._changed.notify_all()
-            for (*_, receipt), outcome in zip(group, outcomes, strict=True):
+            for receipt, outcome in zip(receipts, outcomes, strict=True):
                 if receipt is not None:
                     receipt.settle(outcome)
 
