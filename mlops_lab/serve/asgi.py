@@ -92,7 +92,7 @@ class AsgiApp:
         try:
             if self.secured:
                 self.state.keys.check(head.authorization, head.api_key)
-            body = await read_body(receive, head.content_length, self.limits)
+            body = await self.read(receive, head.content_length)
             request = ImageRequest(name, version, head.content_type, head.content_encoding, lambda: body)
             reply = await self.classify(request, body, context)
         except ClientDisconnected:
@@ -108,6 +108,16 @@ class AsgiApp:
             common += cors_headers(self.state.allowed_origins, head.origin)
         self.state.record(exchange, context)
         await send_reply(send, reply._replace(headers=[*reply.headers, *common]))
+
+    async def read(self, receive: Receive, declared: int | None) -> bytes:
+        """Return the body of a request; most come whole in one message."""
+        if declared is None or declared > self.limits.body_bytes:
+            return await read_body(receive, declared, self.limits)
+        message = await receive()
+        if message.get("more_body", True):
+            return await read_body(receive, declared, self.limits, message)
+        body: bytes = message["body"]
+        return body
 
     async def classify(self, request: ImageRequest, body: bytes, context: RequestContext) -> Reply:
         """Return the reply, computed on the event loop where that is quick, else in a thread."""
