@@ -74,7 +74,7 @@ def test_what_each_version_holds(folder):
 
 def test_the_grader_finds_the_answer_in_the_cell(folder):
     from mlops_lab.grade.exercises import find
-    from mlops_lab.grade.found import look
+    from mlops_lab.grade.submitted import look
 
     course.build(folder)
     found = look(folder / "solutions")
