@@ -130,9 +130,13 @@ class AsgiApp:
             finally:  # here, so that a call that was given up keeps its place until it returns
                 self.service.admission.leave(ticket)
 
-        if predictor is not None and self.is_small(request, body) and self.service.is_quick(predictor):
-            return call()
-        return await self.dispatcher.run(call)
+        if predictor is None or not self.is_small(request, body) or not self.service.is_quick(predictor):
+            return await self.dispatcher.run(call)
+        context.promises = []
+        reply = call()
+        for promise in context.promises:
+            await promise.wait_on_loop()
+        return reply
 
     def is_small(self, request: ImageRequest, body: bytes) -> bool:
         """Return whether a request holds one image that is small enough to be decoded on the event loop."""
