@@ -13,12 +13,17 @@ endif
 
 FAST := not (tensorflow or browser or docker or ray or slow)
 
+# The tests start programs of this package a few hundred times. Some environments forbid Python to keep what it compiled,
+# and then each of those programs compiles the package again, which takes longer than what it is started for.
+test test-%: export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test setup serve test-tensorflow test-browser test-slow test-docker test-ray check bench soak notebooks course docs lock clean
 
 demo: setup
 	$(BIN)/mlops-lab demo --epochs $(EPOCHS)
 
 test: setup
+	$(BIN)/python -m compileall -q -j 0 mlops_lab
 	$(BIN)/python -m pytest -q -m "$(FAST)" -n $(TESTERS) --dist worksteal
 
 # The stamp is newer than the files that say what to install, so a second run takes no time.
