@@ -22,9 +22,10 @@ test test-%: export PYTHONDONTWRITEBYTECODE :=
 demo: setup
 	$(BIN)/mlops-lab demo --epochs $(EPOCHS)
 
+# What schemathesis tests is slow, and its plugin would be imported by every worker.
 test: setup
 	$(BIN)/python -m compileall -q -j 0 mlops_lab
-	$(BIN)/python -m pytest -q -m "$(FAST)" -n $(TESTERS) --dist worksteal
+	$(BIN)/python -m pytest -q -p no:schemathesis -m "$(FAST)" -n $(TESTERS) --dist worksteal
 
 # The stamp is newer than the files that say what to install, so a second run takes no time.
 setup: .venv/ready

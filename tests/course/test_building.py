@@ -2,7 +2,6 @@
 
 import json
 
-import nbformat
 import pytest
 from click.testing import CliRunner
 
@@ -53,6 +52,8 @@ def folder(tmp_path):
 
 
 def text(path):
+    import nbformat  # here, for it takes more than a second, and every worker collects this file
+
     book = nbformat.read(path, as_version=4)
     nbformat.validate(book)
     return "\n".join(cell.source for cell in book.cells)

@@ -36,8 +36,8 @@ def files(spec):
 
 @cache
 def version_that_it_fits(text, minor):
-    """Return the version of Kubernetes whose strict schema an object fits, or raise; most objects are in every variant."""
-    import kubernetes_validate  # its jsonschema takes a second, which only a process that runs these tests should spend
+    """Return the version of Kubernetes whose strict schema an object fits, or raise. Most are in every variant."""
+    import kubernetes_validate  # it takes more than a second, which only a process that runs these tests should spend
 
     return kubernetes_validate.validate(json.loads(text), minor, strict=True)
 
