@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import re
 import shutil
+import tempfile
+from collections.abc import Callable
 from functools import cache
 from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from mlops_lab import data, train
 from mlops_lab.engines.python import PythonEngine
@@ -55,15 +59,36 @@ def digits():
 
 
 @pytest.fixture(scope="session")
-def digits_run(digits):
-    return train.fit_sklearn(digits)
+def made_once(request, tmp_path_factory):
+    """Return a function that gives a folder which one of the processes of this run makes, for all of them to read."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if hasattr(request.config, "workerinput") else root  # beside the folders of the workers
+
+    def folder_of(name: str, make: Callable[[Path], object]) -> Path:
+        folder = root / f"shared-{name}"
+        with FileLock(root / f"shared-{name}.lock"):
+            if not folder.exists():
+                unfinished = Path(tempfile.mkdtemp(dir=root))  # made anew where whoever began it has failed
+                make(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")
-def _published(digits_run, tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("published") / "models"
-    ModelStore(root).publish(digits_run, "digits", description="Read handwritten digits")
-    return root
+def digits_run(digits, made_once):
+    folder = made_once("digits-run", lambda new: (new / "run").write_bytes(pickle.dumps(train.fit_sklearn(digits))))
+    return pickle.loads((folder / "run").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def _published(made_once, request) -> Path:
+    def publish(new: Path) -> None:
+        run = request.getfixturevalue("digits_run")
+        ModelStore(new / "models").publish(run, "digits", description="Read handwritten digits")
+
+    return made_once("published", publish) / "models"
 
 
 @pytest.fixture
