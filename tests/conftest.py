@@ -25,6 +25,7 @@ from mlops_lab.serve import create_app, stop_all
 from mlops_lab.store import ModelStore
 
 GREY = InputSpec(shape=(28, 28, 1), size=(28, 28))
+WITHOUT_EVIDENCE = shutil.ignore_patterns("evidence")
 MARKS = {"tensorflow", "browser", "docker", "ray", "slow"}
 WHOLE_FILE = re.compile(r"^pytestmark = (\[.*?^\]|.*?$)", re.MULTILINE | re.DOTALL)
 
@@ -94,7 +95,25 @@ def _published(made_once, request) -> Path:
 @pytest.fixture
 def models(_published, tmp_path) -> ModelStore:
     """A store of one's own that holds digits v1."""
-    return ModelStore(shutil.copytree(_published, tmp_path / "models", ignore=shutil.ignore_patterns("evidence")))
+    return ModelStore(shutil.copytree(_published, tmp_path / "models", ignore=WITHOUT_EVIDENCE))
+
+
+@pytest.fixture
+def publish_up_to(models, _published, made_once, request):
+    """Return a function that leaves so many versions of digits in the store, each as publishing leaves it."""
+
+    def publish(count: int) -> ModelStore:
+        def make(new: Path) -> None:
+            store = ModelStore(shutil.copytree(_published, new / "models", ignore=WITHOUT_EVIDENCE))
+            for _ in range(count - 1):
+                store.publish(request.getfixturevalue("digits_run"), "digits")
+
+        ready = made_once(f"published-up-to-v{count}", make)
+        shutil.rmtree(models.root)
+        shutil.copytree(ready / "models", models.root)
+        return models
+
+    return publish
 
 
 @pytest.fixture(scope="session")
@@ -164,8 +183,7 @@ def forge_golden(models):
 
 
 @pytest.fixture
-def two(models, digits_run, no_servers):
+def two(models, publish_up_to, no_servers):
     """A store with digits v1 in production and v2 published."""
-    models.publish(digits_run, "digits")
-    models.promote("digits", 1)
+    publish_up_to(2).promote("digits", 1)
     return models
