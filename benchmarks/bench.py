@@ -28,6 +28,7 @@ OUT = Path(__file__).parent / ".results_cache" / "results.json"
 ROWS: dict[str, Callable[[Effort], Iterator[Result]]] = {
     "echo": rates.against_echo,
     "fastapi": rates.against_fastapi,
+    "bare": rates.against_bare,
     "mlserver": rates.against_quickstart("mlserver"),
     "litserve": rates.against_quickstart("litserve"),
     "bentoml": rates.against_quickstart("bentoml"),

@@ -79,6 +79,13 @@ def ours(*options: str, models: Path = ROOT / "models", post: Post = CLASSIFY) -
     return Contender("mlops-lab", (*run, *options), post)
 
 
+def bare() -> Contender:
+    """Return our decoder, engine and encoder under uvicorn, with nothing between them."""
+    return Contender(
+        "nothing but the model", (sys.executable, str(ROOT / "benchmarks/bare_server.py"), "{port}"), CLASSIFY
+    )
+
+
 def echo() -> Contender:
     """Return a bare Flask echo under granian."""
     run = ("-m", "granian", "--interface", "wsgi", "--blocking-threads", "8", "--no-log", "--port", "{port}", "app:app")

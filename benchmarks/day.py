@@ -14,7 +14,7 @@ STORY = ["promoted", "shift", "labels asked", "retrained", "canary", "promoted",
 
 
 def main() -> None:
-    """Play the days, and print what happened in each."""
+    """Simulate the days, and print what happened in each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fast", action="store_true", help="digits and a small network")
     parser.add_argument("--times", type=int, default=1, help="each with other customers")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 
-from contenders import CLASSIFY, QUICKSTARTS, Contender, echo, fastapi, ours, started
+from contenders import CLASSIFY, QUICKSTARTS, Contender, bare, echo, fastapi, ours, started
 from pairs import alternate, compare, median
 from results import Effort, Result
 from wrk import drive
@@ -19,6 +19,11 @@ def against_echo(effort: Effort) -> Iterator[Result]:
 def against_fastapi(effort: Effort) -> Iterator[Result]:
     """Compare with FastAPI, Pillow and ONNX Runtime under uvicorn."""
     yield from _against(fastapi(), {1: 1.8, 16: 2.5}, effort)
+
+
+def against_bare(effort: Effort) -> Iterator[Result]:
+    """Compare with the same model under uvicorn without a server around it: no bar, but what a server can reach."""
+    yield from _against(bare(), {1: None, 16: None}, effort)
 
 
 def against_quickstart(name: str) -> Callable[[Effort], Iterator[Result]]:

@@ -33,7 +33,7 @@
     ├── MissingPackage            an optional package, with its install line
     └── WrongUsage                an argument that makes no sense
 
-Each class carries an HTTP status and a code word; ``serve`` is the only room that reads the status.
+Each class carries an HTTP status and a code word; ``serve`` is the only package that reads the status.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class StoreError(LabError):
 
 
 class VersionExists(StoreError):
-    """That version is published already, and a published version never changes."""
+    """The version is published already, and a published version never changes."""
 
     status = 409
     code = "version_exists"
@@ -214,7 +214,7 @@ class ForeignPage(BadRequest):
 
 
 class Unavailable(LabError):
-    """Not now: the server is full or draining. ``retry_after`` is in seconds."""
+    """The server is full or draining. ``retry_after`` is in seconds."""
 
     status = 503
     code = "unavailable"

@@ -34,7 +34,7 @@ class FileType:
     title
         The type in words, with its article: ``"a WebP image"``.
     hint
-        The remedy for somebody who expected another type; empty where there is no general one.
+        What to do where another type was expected; empty where there is no general one.
     """
 
     name: str

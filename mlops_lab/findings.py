@@ -31,7 +31,7 @@ class Finding:
     message
         The observation, in a complete sentence.
     hint
-        The remedy, as a sentence or a command; empty where nothing has to be done.
+        What to do, as a sentence or a command; empty where nothing has to be done.
     name
         The name of the check, such as ``"port 8000"``, or the stable code of a linter's rule, such as ``"latest-tag"``.
     place

@@ -1,4 +1,4 @@
-"""What decoding a PNG or JPEG file costs beside its pixels, counted before any of it is decoded.
+"""The cost of decoding a PNG or JPEG file beside its pixels, counted before any of it is decoded.
 
 A small file may cost much: a JPEG of thousands of scans, each of which passes over all pixels, or a file of a hundred
 thousand empty parts, each of which a decoder looks at.

@@ -1,4 +1,4 @@
-"""What stands beside the pixels of a PNG or JPEG file: texts, profiles, notes of a camera.
+"""The metadata of PNG and JPEG files: texts, colour profiles, Exif data.
 
 None of it changes a pixel but the orientation, so none of it is handed to a decoder: a note of any size, or a damaged
 one, keeps no image from being read. Everything here works on bytes, and nothing is unpacked.

@@ -1,4 +1,4 @@
-"""What every engine answers, whoever trained the model. No Keras here, and no HTTP."""
+"""Engines, predictors and predictions, the same for every framework. No Keras here, and no HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mlops_lab.signature import WITH_CLASSES, Signature
 
 
 class Engine(Protocol):
-    """What computes. Anything with this one method serves.
+    """The interface of an engine: any object with this one method is one.
 
     An engine of a model that is no plain classifier (several inputs or outputs, whole numbers, text) may have a second
     one, ``run({name: array}) -> {name: array}``, with the names of the signature.

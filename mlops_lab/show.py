@@ -35,14 +35,14 @@ STATES = {
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-def harmless(text: str) -> str:
+def escape_controls(text: str) -> str:
     r"""Return text that a terminal only shows: control characters, which a foreign file may hold, are spelt out.
 
     The spelling is that of JSON, so that a document in JSON stays the same document.
 
     Examples
     --------
-    >>> harmless("red \x1b[31m, not red\n")
+    >>> escape_controls("red \x1b[31m, not red\n")
     'red \\u001b[31m, not red\n'
     """
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\r\n", "\n"))

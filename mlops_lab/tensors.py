@@ -17,7 +17,7 @@ Tensors = dict[str, NDArray[Any]]
 
 
 class Model(Protocol):
-    """What is asked: :class:`mlops_lab.predict.Predictor` is one."""
+    """The interface of a model: :class:`mlops_lab.predict.Predictor` is one."""
 
     @property
     def name(self) -> str:
@@ -29,7 +29,7 @@ class Model(Protocol):
 
     @property
     def engine(self) -> Any:
-        """What computes."""
+        """The engine."""
 
     @property
     def signature(self) -> Signature:
@@ -98,8 +98,8 @@ def check_inputs(inputs: Mapping[str, NDArray[Any]], model: Model) -> Tensors:
     checked = {spec.name: _check_input(np.asarray(inputs[spec.name]), spec, model) for spec in specs}
     lengths = {name: len(array) for name, array in checked.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise WrongShape(f"The inputs differ in their number of examples: {told}.", "The first axis is the batch.")
+        listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise WrongShape(f"The inputs differ in their number of examples: {listed}.", "The first axis is the batch.")
     return checked
 
 

@@ -182,7 +182,7 @@ def test_a_light_ground_may_be_meant(delivery):
     assert data.check(images, labels, light_ground=True).problems == ("inverted",)
 
 
-def test_the_report_has_three_faces(delivery):
+def test_the_report_has_three_representations(delivery):
     images, labels, _ = break_with("finite", *delivery)
     report = data.check(images, labels)
     plain = json.loads(json.dumps(report.to_dict()))

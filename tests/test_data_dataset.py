@@ -67,7 +67,7 @@ def test_the_checksum_tells_data_apart(digits):
     assert digits.checksum != digits.limited(100).checksum
 
 
-def test_faces(digits):
+def test_representations(digits):
     assert digits.to_dict()["train"] == 1438
     assert digits.to_dict()["input"]["shape"] == [64]
     html = digits._repr_html_()

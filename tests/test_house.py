@@ -21,9 +21,9 @@ PACKAGE = ROOT / "mlops_lab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 SERVE_FILES = sorted((PACKAGE / "serve").rglob("*.py"))
 
-# Each row may import the rows above it, and the rooms of its own row; never one below.
+# Each row may import the rows above it, and the packages of its own row; never one below.
 ORDER = [
-    {"errors", "provenance", "strict_json"},
+    {"errors", "deprecation", "provenance", "strict_json"},
     {"show", "files", "inputs", "findings", "filetype", "image_metadata"},
     {"image_cost"},
     {"image", "signature"},
@@ -40,7 +40,7 @@ ORDER = [
     {"cli"},
     {"__main__"},
 ]
-ROW = {room: row for row, rooms in enumerate(ORDER) for room in rooms}
+ROW = {package: row for row, packages in enumerate(ORDER) for package in packages}
 # The same inside serve.
 SERVE_ORDER = [
     {"core", "ports"},
@@ -53,7 +53,7 @@ SERVE_ORDER = [
     {"background", "command"},
     {"workers"},
 ]
-SERVE_ROW = {room: row for row, rooms in enumerate(SERVE_ORDER) for room in rooms}
+SERVE_ROW = {package: row for row, packages in enumerate(SERVE_ORDER) for package in packages}
 
 # Packages that are slow to import or optional: only inside the function that needs them.
 HEAVY = {"tensorflow", "keras", "sklearn", "skops", "onnx", "onnxruntime", "tf2onnx", "skl2onnx", "matplotlib", "h5py"}
@@ -75,7 +75,7 @@ def short(path):
     return path.relative_to(PACKAGE).as_posix()
 
 
-def room(path):
+def package(path):
     first = path.relative_to(PACKAGE).parts[0]
     return first.removesuffix(".py")
 
@@ -90,29 +90,29 @@ def imports(path, *, top_level_only=False):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_every_room_has_its_place():
-    unknown = {room(path) for path in FILES} - ROW.keys() - {"__init__"}
-    assert not unknown, f"say in ORDER which rooms {sorted(unknown)} may import"
+def test_every_package_has_its_place():
+    unknown = {package(path) for path in FILES} - ROW.keys() - {"__init__"}
+    assert not unknown, f"say in ORDER which packages {sorted(unknown)} may import"
 
 
 def test_imports_go_one_way():
     wrong = [
         f"{short(path)} imports {name}"
         for path in FILES
-        if room(path) != "__init__"
+        if package(path) != "__init__"
         for name in imports(path)
-        if name.startswith("mlops_lab.") and ROW.get(name.split(".")[1], -1) > ROW.get(room(path), len(ORDER))
+        if name.startswith("mlops_lab.") and ROW.get(name.split(".")[1], -1) > ROW.get(package(path), len(ORDER))
     ]
     assert not wrong, "\n".join(["imports of what is below:", *wrong])
 
 
 def test_imports_inside_serve_go_one_way():
-    rooms = {path: path.relative_to(PACKAGE / "serve").parts[0].removesuffix(".py") for path in SERVE_FILES}
-    unknown = set(rooms.values()) - SERVE_ROW.keys() - {"__init__"}
+    packages = {path: path.relative_to(PACKAGE / "serve").parts[0].removesuffix(".py") for path in SERVE_FILES}
+    unknown = set(packages.values()) - SERVE_ROW.keys() - {"__init__"}
     assert not unknown, f"say in SERVE_ORDER what {sorted(unknown)} may import"
     wrong = [
         f"{short(path)} imports {name}"
-        for path, own in rooms.items()
+        for path, own in packages.items()
         if own != "__init__"
         for name in imports(path)
         if name.startswith("mlops_lab.serve.") and SERVE_ROW.get(name.split(".")[2], -1) > SERVE_ROW[own]
@@ -142,7 +142,7 @@ def test_heavy_packages_are_imported_where_they_are_used():
     assert not heavy, "\n".join(["import these inside the function that needs them:", *heavy])
 
 
-def test_rooms_stay_small():
+def test_files_stay_small():
     lines = {short(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     large = {name: count for name, count in lines.items() if count > MOST_LINES}
     assert not large, f"more than {MOST_LINES} lines: {large}"
@@ -163,7 +163,7 @@ def test_there_is_no_utils():
     assert not [short(path) for path in FILES if path.stem in ("utils", "util", "helpers", "common")]
 
 
-def test_a_function_never_bears_its_modules_name():
+def test_a_function_never_has_the_name_of_its_module():
     wrong = []
     for path in FILES:
         module = path.parent.name if path.stem == "__init__" else path.stem

@@ -103,7 +103,7 @@ def test_numbers_are_plain_and_not_longer_than_float32():
     assert type(answer.class_index) is int
 
 
-def test_faces_of_a_prediction(bright, images):
+def test_representations_of_a_prediction(bright, images):
     answer = bright.predict(images)[4]
     assert str(answer) == "bright (100.0%)"
     assert 'alt="The image that was classified as bright (100.0%)"' in answer._repr_html_()

@@ -109,5 +109,9 @@ def test_the_wheel_does_the_main_job_in_an_environment_of_its_own(built, tmp_pat
     assert release.run([str(command), "models", "list"], tmp_path).startswith("clothes: v1")
     assert release.run([python, "-c", SERVED, str(command)], tmp_path) == "200\n"
     assert "Next: cd mine" in release.run([str(command), "start", "mine"], tmp_path)
-    ran = release.run([python, "-c", EXECUTED, "01_data.ipynb"], tmp_path / "mine")
-    assert ran == f"{tmp_path / 'environment'} ran\n"
+    notebooks = sorted(path.name for path in (tmp_path / "mine").glob("*.ipynb"))
+    assert len(notebooks) == 8
+    for name in notebooks:
+        assert release.run([python, "-c", EXECUTED, name], tmp_path / "mine") == f"{tmp_path / 'environment'} ran\n", (
+            name
+        )

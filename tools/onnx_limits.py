@@ -1,6 +1,6 @@
 """Ask the installed ONNX Runtime for the newest operator set and file version that it takes.
 
-The answers of many releases are ``ONNX_LIMITS`` in ``mlops_lab/store/compat/neighbours.py``. For another release:
+The answers of many releases are ``ONNX_LIMITS`` in ``mlops_lab/store/compat/other_formats.py``. For another release:
 ``uv run --no-project --with onnxruntime==1.33.0 python tools/onnx_limits.py``.
 """
 

@@ -1,4 +1,4 @@
-"""What a model says about one example, for every task: how outputs become it, and how it goes over the wire."""
+"""The answer of a model to one example, for every task: computed from its outputs, and read from the wire."""
 
 from mlops_lab.answers.kinds import (
     THRESHOLD,

@@ -1,4 +1,4 @@
-"""What a model says about one example, one small class for each task; each knows its wire form and draws itself."""
+"""The answer of a model to one example: one small class for each task, with its wire form and its HTML."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHOWN = 12
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a classifier says about one example.
+    """The answer of a classifier to one example.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ class Mask:
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """How usual one example is, and whether it is an outlier.
+    """The anomaly score of one example, and whether it is an outlier.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ class Score:
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """What a model says that is none of the other tasks, as an array."""
+    """The answer of a model whose task is none of the others, as an array."""
 
     tensor: NDArray[Any]
 
@@ -244,7 +244,7 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class NamedAnswers:
-    """What a model with several outputs says about one example: the answer of each output under its name."""
+    """The answer of a model with several outputs to one example: that of each output by its name."""
 
     outputs: Mapping[str, Answer]
 

@@ -1,4 +1,4 @@
-"""What a model says about rows: a column for each part of the answer, and the error of each row that has none."""
+"""The answers of a model to rows: a column for each part of the answer, and the error of each row that has none."""
 
 from __future__ import annotations
 

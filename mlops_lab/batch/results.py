@@ -1,4 +1,4 @@
-"""Where answers go: parts that are whole or not there, in a folder beside the result, and at the end one file."""
+"""The result of a batch: parts in a folder beside it, each written whole, which are joined to one file at the end."""
 
 from __future__ import annotations
 

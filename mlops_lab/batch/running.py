@@ -32,7 +32,7 @@ OnRows = Callable[[int, int], object]
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What became of a batch.
+    """The result of a batch: its file, and how many rows were answered or failed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where rows come from: the arrays of an ``.npz`` file, a Parquet file, a folder of images. None is read whole."""
+"""Sources of rows: the arrays of an ``.npz`` file, a Parquet file, a folder of images. None is read whole."""
 
 from __future__ import annotations
 
@@ -186,8 +186,8 @@ class NpzSource:
             raise DataError(f"{place} cannot be read: {error}.", "Write it with numpy.savez.") from error
         lengths = {name: headers[name].shape[:1] for name in inputs}
         if len(set(lengths.values())) > 1 or () in lengths.values():
-            told = ", ".join(f"{name} {headers[name].shape}" for name in inputs)
-            raise DataError(f"The arrays of {place} differ in length: {told}.", "The first axis is the row.")
+            shapes = ", ".join(f"{name} {headers[name].shape}" for name in inputs)
+            raise DataError(f"The arrays of {place} differ in length: {shapes}.", "The first axis is the row.")
         alike = [name for name in names if headers[name].shape[:1] == lengths[next(iter(inputs))]]
         return cls(place, tuple(inputs), tuple(name for name in alike if not inputs.get(name)), headers)
 

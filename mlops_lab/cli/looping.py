@@ -1,4 +1,4 @@
-"""What ``mlops-lab pipeline`` does with a file: run the loop, show its history, write its workflow; and play a day."""
+"""``mlops-lab pipeline`` with a file: run the loop, show its history, write its workflow; and simulate a day."""
 
 from __future__ import annotations
 
@@ -76,16 +76,16 @@ def workflow(file: str, out: str | None, as_json: bool) -> None:
 @pipeline.command()
 @click.option("--fast", is_flag=True, help="Digits and a small network: no TensorFlow.")
 @click.option("--out", type=click.Path(file_okay=False), help="Folder to keep models, log and history in.")
-@click.option("--html", type=click.Path(dir_okay=False), help="File for the picture.")
+@click.option("--html", type=click.Path(dir_okay=False), help="File for the drawing.")
 @as_json
 def day(fast: bool, out: str | None, html: str | None, as_json: bool) -> None:
-    """Play two days of production: a shift at noon that is learned, and a broken camera that is not."""
+    """Simulate two days of production: a shift at noon that is learned, and a broken camera that is not."""
     from mlops_lab import pipeline as stage
 
-    def told(hour: stage.Hour) -> None:
+    def show_hour(hour: stage.Hour) -> None:
         echo(f"{hour.clock}  {hour.world:10} {hour.accuracy:.2f} right", err=as_json)
 
-    done = stage.day(out, fast=fast, watch=told)
+    done = stage.day(out, fast=fast, watch=show_hour)
     if html:
         _write(html, done.page())
     echo(json.dumps(done.to_dict(), ensure_ascii=False) if as_json else str(done))

@@ -18,7 +18,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def echo(text: str, *, err: bool = False) -> None:
     """Print text to the terminal; what a foreign file holds cannot control it."""
-    click.echo(show.harmless(text), err=err)
+    click.echo(show.escape_controls(text), err=err)
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")

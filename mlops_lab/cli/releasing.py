@@ -28,7 +28,7 @@ BUDGET = click.option(
 LEAST = click.option("--accuracy", default=0.0, show_default=True, help="Minimum accuracy over HTTP, from 0 to 1.")
 
 
-def _tell(good: bool, values: Any, text: str, as_json: bool) -> None:
+def _print_result(good: bool, values: Any, text: str, as_json: bool) -> None:
     echo(json.dumps(values, ensure_ascii=False) if as_json else text)
     if not good:
         sys.exit(1)
@@ -68,7 +68,7 @@ def validate(
     found = stage.assess(published, gates=gates, data=data, baseline=baseline, server=server)
     kept = stage.keep(published, found)
     values = {**found.to_dict(), "evidence": str(kept), "card": str(published.path / "README.md")}
-    _tell(found.passed, values, f"{found}\n\nevidence: {kept}\ncard: {published.path / 'README.md'}", as_json)
+    _print_result(found.passed, values, f"{found}\n\nevidence: {kept}\ncard: {published.path / 'README.md'}", as_json)
 
 
 def _validate_server(
@@ -82,7 +82,7 @@ def _validate_server(
     expected = stage.Expected(accuracy=accuracy, milliseconds=budget)
     acceptance = stage.check_acceptance(url, published, expected, api_key=api_key)
     values = {"contract": contract.to_dict(), "acceptance": acceptance.to_dict()}
-    _tell(contract.passed and acceptance.passed, values, f"{contract}\n\n{acceptance}", as_json)
+    _print_result(contract.passed and acceptance.passed, values, f"{contract}\n\n{acceptance}", as_json)
 
 
 @click.command("load-test")
@@ -106,15 +106,15 @@ def measure(
     """Load-test the server at URL, on a schedule or with concurrent clients. Exit 1 if a limit is exceeded."""
     from mlops_lab import store
     from mlops_lab.validate import LoadTestConfig, find_saturation, measure_load
-    from mlops_lab.validate.target import Target
+    from mlops_lab.validate.target import ServerUnderTest
 
-    target = Target(url, store.ModelStore(folder).get(name, version), version, api_key=api_key)
+    target = ServerUnderTest(url, store.ModelStore(folder).get(name, version), version, api_key=api_key)
     plan = LoadTestConfig(clients, seconds, milliseconds=p99, per_second=per_second, rate=rate, shape=shape)
     if saturation:
         found = find_saturation(target.client, name, target.address, target.images, limit=p99, plan=plan)
-        return _tell(found.rate > 0, found.to_dict(), str(found), as_json)
+        return _print_result(found.rate > 0, found.to_dict(), str(found), as_json)
     result = measure_load(target.client, name, target.address, target.images, plan)
-    _tell(result.passed, result.to_dict(), str(result), as_json)
+    _print_result(result.passed, result.to_dict(), str(result), as_json)
 
 
 @click.group()
@@ -191,7 +191,7 @@ def run_pipeline(
     if until:
         raise WrongUsage("--until is for a file of settings.", "mlops-lab pipeline run pipeline.toml --until train")
     done = release(plan, ConsoleReporter(Console(stderr=as_json)))
-    _tell(done.passed, done.to_dict(), done.summary, as_json)
+    _print_result(done.passed, done.to_dict(), done.summary, as_json)
 
 
 def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
@@ -221,8 +221,8 @@ def status(context: click.Context, name: str, folder: str, html: str | None, as_
     running = journal.is_running(store, name)
     values = {"under_way": running, "releases": [one.to_dict() for one in found]}
     if not found:
-        return _tell(True, values, f"{name} has no releases.", as_json)
+        return _print_result(True, values, f"{name} has no releases.", as_json)
     lines = [f"{one.started} by {one.by}: {one.summary}" for one in found[:-1]]
     if found[-1].state == "running" and not running:
         lines.append("The last release was interrupted: check production, and run the release again or roll back.")
-    _tell(found[-1].passed or running, values, "\n".join([*lines, str(found[-1])]), as_json)
+    _print_result(found[-1].passed or running, values, "\n".join([*lines, str(found[-1])]), as_json)

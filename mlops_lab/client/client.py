@@ -139,7 +139,7 @@ class Client:
         LabError
             The server's error, with the class it has there; :class:`ServerError` where no server answers.
         """
-        return self._with_backend(lambda backend: self._classify(backend, name, version, images))
+        return self._with_backend(lambda backend: self._ask(backend, backend.build_requests(name, version, images)))
 
     def predict(self, name: str, version: int | str, examples: Any) -> Predictions:
         """Send one example or several to a model of any task, and return the answer to each, in order.
@@ -168,7 +168,9 @@ class Client:
         >>> client.predict("houses", "v1", [[3, 120.0]])[0].value  # doctest: +SKIP
         23.4
         """
-        return self._with_backend(lambda backend: self._predict(backend, name, version, examples))
+        return self._with_backend(
+            lambda backend: self._ask(backend, _build(backend, name, version, examples, backend.info(name, version)))
+        )
 
     def prepare(self, name: str, version: int | str, images: Any) -> requests.PreparedRequest:
         """Return the request that :meth:`predict` would send, to send it by other means or many times.
@@ -190,12 +192,6 @@ class Client:
             received = f"{self.url} takes one image per request; received {1 + len(others)}."
             raise WrongUsage(received, "Prepare one request per image.")
         return self._session.prepare_request(requests.Request("POST", self.url + request.path, **request.options))
-
-    def _classify(self, backend: Backend, name: str, version: int | str, images: Any) -> Predictions:
-        return self._ask(backend, backend.build_requests(name, version, images))
-
-    def _predict(self, backend: Backend, name: str, version: int | str, examples: Any) -> Predictions:
-        return self._ask(backend, _build(backend, name, version, examples, backend.info(name, version)))
 
     def _ask(self, backend: Backend, specs: list[RequestSpec]) -> Predictions:
         started = time.perf_counter()

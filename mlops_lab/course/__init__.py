@@ -1,7 +1,7 @@
 """The course: eight notebooks, each from one source, and what a student needs around them.
 
 ``start`` makes a student's folder; ``lifecycle`` draws where a notebook stands; ``row`` shows images; ``reveal`` shows
-an answer to whoever has typed a guess. In a clone of the project ``build`` writes the notebooks from ``notebooks/src``,
+an answer after a guess was typed. In a clone of the project ``build`` writes the notebooks from ``notebooks/src``,
 and ``release`` makes assignments of them.
 """
 

@@ -15,7 +15,7 @@ from mlops_lab.files import explained
 
 @dataclass(frozen=True)
 class Built:
-    """What a build wrote, or found not to be what the sources give.
+    """The files that a build wrote, or found to differ from their sources.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""*Predict, then run*: the answer to a question is shown to whoever has typed a guess."""
+"""*Predict, then run*: the answer to a question is shown after a guess was typed."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Admissions:
     features
         ``(8000, 3)``: test score, essay score (0–100) and distance in km. The school is not among them.
     labels
-        ``(8000,)``: 1 for whoever would succeed, else 0.
+        ``(8000,)``: 1 for a person who would succeed, else 0.
     groups
         ``(8000,)``: ``"day"`` or ``"evening"``, the school.
     names

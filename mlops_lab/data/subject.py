@@ -1,4 +1,4 @@
-"""What the checks of a data set look at: its splits as arrays, from whatever a data set is handed over as."""
+"""The data set under check: its splits as arrays, from any form in which a data set is passed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Subject:
-    """What the checks look at: the splits, the classes, and the shape that an image should have."""
+    """The data set under check: the splits, the classes, and the shape that an image should have."""
 
     parts: tuple[Part, ...]
     classes: tuple[str, ...]

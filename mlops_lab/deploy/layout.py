@@ -2,7 +2,7 @@
 
 TensorFlow Serving takes a *base path* and serves the folders in it whose names are numbers. It ignores all other
 folders without an error, so the only message is "No versions of servable clothes found under base path
-/models/clothes". Each rule below states the cause and the remedy before the server starts.
+/models/clothes". Each rule below states the cause and the hint before the server starts.
 """
 
 from __future__ import annotations

@@ -131,7 +131,9 @@ def files(spec: Spec, kind: str) -> Files:
         loader=FileSystemLoader(TEMPLATES / kind), undefined=StrictUndefined, keep_trailing_newline=True
     )
     values = module.context(spec)
-    texts = {path: templates.get_template(path).render(**values) for path in templates.list_templates()}
+    # pip compiles every Python file that it installs, those among the templates too.
+    names = templates.list_templates(filter_func=lambda path: not path.endswith(".pyc"))
+    texts = {path: templates.get_template(path).render(**values) for path in names}
     for folder, (part, of) in values.get("parts", {}).items():
         texts |= {f"{folder}/{path}": text for path, text in files(of, part).items()}
     return Files({path: text for path, text in texts.items() if text})

@@ -12,7 +12,7 @@ from pathlib import Path
 from mlops_lab import data
 from mlops_lab.errors import LabError
 from mlops_lab.findings import Finding
-from mlops_lab.serve.ports import holder
+from mlops_lab.serve.ports import find_port_owner
 from mlops_lab.store import ModelStore
 from mlops_lab.store.compat.keys import installed
 
@@ -103,7 +103,7 @@ def port(port: int) -> Finding:
     with socket.socket() as probe:
         taken = probe.connect_ex(("127.0.0.1", port)) == 0
     if taken:
-        found = holder("127.0.0.1", port)
+        found = find_port_owner("127.0.0.1", port)
         return warning(name, f"The port is in use by {found.description}.", found.hint)
     return Finding(True, "free", name=name)
 

@@ -25,7 +25,7 @@ def check() -> list[Finding]:
 def _left(server: WerkzeugServer) -> Finding:
     name, exposed = f"app.run on port {server.port}", server.host not in LOOPBACK
     if server.debugger and exposed:
-        message = "Flask's debugger is open to the network, and executes any code for whoever guesses its PIN."
+        message = "Flask's debugger is open to the network, and executes any code for a client that guesses its PIN."
         return Finding(False, message, f"serve.stop_all() stops it. {INSTEAD}", name=name)
     message = "It is still running in a thread of this notebook, with the code that it was started with."
     return warning(name, message, f"serve.stop_all() stops it. {INSTEAD}")

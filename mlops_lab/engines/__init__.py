@@ -1,4 +1,4 @@
-"""What computes: one file for each framework, one protocol (:class:`mlops_lab.predict.Engine`) for all.
+"""Engines: one file for each framework, one protocol (:class:`mlops_lab.predict.Engine`) for all.
 
 Each file has a ``load`` that takes the bytes of an artifact's files. Bytes and not a path, so that what was checked is
 what is loaded.

@@ -66,7 +66,7 @@ def _array(answer: Any) -> NDArray[Any]:
 
 
 def load_files(files: Mapping[str, bytes]) -> PythonEngine:
-    """Return the model in some code: this runs it, so whoever calls this trusts it.
+    """Return the model in some code. This runs the code, so the caller must trust it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is otherwise while nbgrader grades: this room alone reads its environment."""
+"""The behaviour under nbgrader: only this module reads its environment."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def under_nbgrader() -> bool:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Let nothing out on standard error while nbgrader grades: it gives no points to a cell that wrote there.
+    """Write nothing to standard error while nbgrader grades: it gives no points to a cell that wrote there.
 
-    TensorFlow writes on the descriptor itself, so that is turned away, and not only Python's stream.
+    TensorFlow writes on the descriptor itself, so that is redirected, and not only Python's stream.
     """
     if not under_nbgrader():
         yield

@@ -19,15 +19,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mlops_lab.deprecation import warn_renamed
 from mlops_lab.errors import WrongUsage
-from mlops_lab.grade.cases import Failed, Overtime
+from mlops_lab.grade.cases import CheckTimeout, Failed
 from mlops_lab.grade.results import clip
 
 if TYPE_CHECKING:
     import tempfile
 
-    from mlops_lab.grade.desk import Desk
-    from mlops_lab.grade.played import Play
+    from mlops_lab.grade.mock_server import MockHandler
+    from mlops_lab.grade.shared_folder import SharedFolder
 
 TOO_LARGE = 64_000_000  # bytes of arguments that are copied to see whether they changed
 
@@ -60,8 +61,8 @@ class Call:
     seconds: float = 0.0
 
 
-class Target(Protocol):
-    """Where a function lives."""
+class ExecutionTarget(Protocol):
+    """Where a student's functions run: this process, or a sandbox."""
 
     def call(self, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
         """Call the function of that name."""
@@ -75,7 +76,7 @@ class Target(Protocol):
         """Return a plain value of that name, such as a dict."""
         ...
 
-    def played(self, play: Play) -> AbstractContextManager[str]:
+    def mock_server(self, respond: MockHandler) -> AbstractContextManager[str]:
         """Give the address at which a function finds a server that answers as the check says."""
         ...
 
@@ -83,11 +84,13 @@ class Target(Protocol):
         """Call the function of that name until just before one of its file operations; see :mod:`.interrupt`."""
         ...
 
-    def crowd(self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int) -> Any:
-        """Call what the function of that name makes from several threads; see :mod:`.crowd`."""
+    def call_concurrently(
+        self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int
+    ) -> Any:
+        """Call what the function of that name makes from several threads; see :mod:`.concurrent_calls`."""
         ...
 
-    def desk(self) -> Desk:
+    def shared_folder(self) -> SharedFolder:
         """Return a new folder that the functions can reach."""
         ...
 
@@ -100,12 +103,12 @@ class Function:
 
     Examples
     --------
-    >>> double = Function("double", Here({"double": lambda x: 2 * x}))
+    >>> double = Function("double", LocalTarget({"double": lambda x: 2 * x}))
     >>> double(4), double.call("a", 1).kind
     (8, 'TypeError')
     """
 
-    def __init__(self, name: str, target: Target) -> None:
+    def __init__(self, name: str, target: ExecutionTarget) -> None:
         self.name, self._target = name, target
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
@@ -126,12 +129,12 @@ class Function:
         """
         return self._target.until(self.name, arguments, before, others)
 
-    def crowd(self, *arguments: Any, given: list[Any], threads: int = 8, pages: int = 0) -> dict[str, Any]:
+    def call_concurrently(self, *arguments: Any, given: list[Any], threads: int = 8, pages: int = 0) -> dict[str, Any]:
         """Make an object, and call it with each of what is given, from several threads at once.
 
-        Parameters and what comes back are those of :func:`mlops_lab.grade.crowd.run`.
+        Parameters and what comes back are those of :func:`mlops_lab.grade.concurrent_calls.run`.
         """
-        found: dict[str, Any] = self._target.crowd(self.name, arguments, given, threads, pages)
+        found: dict[str, Any] = self._target.call_concurrently(self.name, arguments, given, threads, pages)
         return found
 
     def __repr__(self) -> str:
@@ -145,7 +148,7 @@ class Answer:
     ``answer.path`` is the file or folder of a ``"file"`` or ``"folder"`` exercise.
     """
 
-    def __init__(self, target: Target, names: tuple[str, ...], path: Path | None = None) -> None:
+    def __init__(self, target: ExecutionTarget, names: tuple[str, ...], path: Path | None = None) -> None:
         self.target, self.names, self.path = target, names, path
 
     def __getattr__(self, name: str) -> Function:
@@ -159,9 +162,14 @@ class Answer:
         """Whether the student wrote something of that name."""
         return self.target.has(name)
 
-    def desk(self) -> Desk:
+    def shared_folder(self) -> SharedFolder:
         """Return a new folder in which the check and the student's functions leave files for each other."""
-        return self.target.desk()
+        return self.target.shared_folder()
+
+    def desk(self) -> SharedFolder:
+        """Return :meth:`shared_folder`; deprecated."""
+        warn_renamed("Answer.desk", "shared_folder")
+        return self.shared_folder()
 
     def text(self, name: str = "") -> str:
         """Return the first 64,000 characters of the file, or of one beside it; empty where there is none."""
@@ -179,7 +187,7 @@ class Answer:
         return self.target.get(name)
 
 
-class Here:
+class LocalTarget:
     """Functions of this very process: what a student hands to ``grade.check`` in a cell."""
 
     def __init__(self, namespace: Mapping[str, Any]) -> None:
@@ -194,11 +202,11 @@ class Here:
         """Return a copy, so that a check cannot change the student's value."""
         return copy.deepcopy(self._namespace[name])
 
-    def played(self, play: Play) -> AbstractContextManager[str]:
+    def mock_server(self, respond: MockHandler) -> AbstractContextManager[str]:
         """Give the address of a server on the loopback."""
-        from mlops_lab.grade.played import played_here
+        from mlops_lab.grade.mock_server import local_mock_server
 
-        return played_here(play)
+        return local_mock_server(respond)
 
     def call(self, name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
         """Call a function and compare its arguments and the random state before and after."""
@@ -216,27 +224,29 @@ class Here:
 
         return interrupt.run(self._namespace[name], arguments, before, others)
 
-    def crowd(self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int) -> Any:
+    def call_concurrently(
+        self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int
+    ) -> Any:
         """Make an object and call it from several threads at once."""
-        from mlops_lab.grade import crowd
+        from mlops_lab.grade import concurrent_calls
 
         try:
-            return crowd.run(self._namespace[name], arguments, given, threads, pages)
-        except (Overtime, Failed):
+            return concurrent_calls.run(self._namespace[name], arguments, given, threads, pages)
+        except (CheckTimeout, Failed):
             raise
         except Exception as error:
             raise Failed(f"{name} raised {describe(error)}", hint="raises", received=describe(error)) from None
 
-    def desk(self) -> Desk:
+    def shared_folder(self) -> SharedFolder:
         """Return a new folder, which is removed with this answer."""
         import tempfile
 
-        from mlops_lab.grade.desk import Desk
+        from mlops_lab.grade.shared_folder import SharedFolder
 
         if self._home is None:
             self._home = tempfile.TemporaryDirectory(prefix="mlops-lab-")
             weakref.finalize(self, self._home.cleanup)
-        return Desk(Path(self._home.name), self._home.name, lambda: None)
+        return SharedFolder(Path(self._home.name), self._home.name, lambda: None)
 
 
 def observe(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
@@ -246,7 +256,7 @@ def observe(function: Callable[..., Any], arguments: tuple[Any, ...], keywords: 
     value, error, kind = None, "", ""
     try:
         value = function(*arguments, **keywords)
-    except (Overtime, Failed):
+    except (CheckTimeout, Failed):
         raise
     except BaseException as caught:  # SystemExit and KeyboardInterrupt are answers as well
         error, kind = describe(caught), type(caught).__name__

@@ -1,4 +1,4 @@
-"""What a check is given beside the answer: random numbers, a folder, and the ways to say what is wrong."""
+"""The arguments of a check beside the answer: random numbers, a folder, and the ways to report what is wrong."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Skipped(Verdict):
     state = "skipped"
 
 
-class Overtime(BaseException):
+class CheckTimeout(BaseException):
     """The time of a check is over. Not an Exception, so that an answer's own ``except Exception`` does not catch it."""
 
 
 class Case:
-    """What one call of a check works with.
+    """The context of one call of a check.
 
     Parameters
     ----------

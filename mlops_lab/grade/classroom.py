@@ -63,7 +63,7 @@ def grade_class(
     workers
         How many at a time; by default one for each core.
     on_done
-        Is told each report.
+        Called with each report.
     """
     root, out = Path(root), Path(out)
     folders = submissions(root)
@@ -82,9 +82,9 @@ def grade_class(
         _save(report, out, folder)
         reports[folder] = report
         on_done(report)
-    everyone = [reports[folder] for folder in folders]
-    write_summary(everyone, folders, out, grading.exercises())
-    return everyone
+    all_reports = [reports[folder] for folder in folders]
+    write_summary(all_reports, folders, out, grading.exercises())
+    return all_reports
 
 
 def class_secret(out: Path) -> bytes:
@@ -121,7 +121,7 @@ def _graded_before(out: Path, folder: Path, grading: Grading) -> Report | None:
         return None
     exercises = grading.exercises()
     same = report.secret == secret.digest(grading.secret) and list(report.asked) == [one.id for one in exercises]
-    same = same and report.sandbox.get("rung") == choose(grading.sandbox, docker=grading.docker).rung
+    same = same and report.sandbox.get("name") == choose(grading.sandbox, docker=grading.docker).name
     # With Docker, or after a change of the rubric, an exercise has other points.
     worth = {one.id: one.max_points for one in exercises}
     same = same and all(worth.get(one.id) == one.max_points for one in report.exercises())

@@ -21,10 +21,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mlops_lab.grade import patience
+from mlops_lab.grade import slowdown
 from mlops_lab.grade.cases import Failed, NotGradable
 from mlops_lab.grade.results import clip
-from mlops_lab.grade.sandbox.rungs import Limits
+from mlops_lab.grade.sandbox.isolation import Limits
 
 BUILD_SECONDS = 300.0  # packages are installed meanwhile, TensorFlow among them
 START_SECONDS = 60.0
@@ -44,14 +44,14 @@ _PORT = re.compile(r"(?<![\d.])(\d{2,5})(?![\d.])")
 
 
 @dataclass(frozen=True)
-class Done:
-    """How a command ended: its status, ``None`` where its time was over; and the last of what it printed."""
+class CommandResult:
+    """The result of a command: its exit status, ``None`` after a timeout, and the end of its output."""
 
     status: int | None
     output: str
 
 
-def command(*words: str, seconds: float = 60.0, environment: Mapping[str, str] | None = None) -> Done:
+def command(*words: str, seconds: float = 60.0, environment: Mapping[str, str] | None = None) -> CommandResult:
     """Run a command of the grader's own, and keep the last of what it prints: whoever prints without end fills nothing.
 
     Parameters
@@ -90,7 +90,7 @@ def command(*words: str, seconds: float = 60.0, environment: Mapping[str, str] |
         process.kill()
         process.wait()
         reader.join(2)
-    return Done(status, kept.decode("utf-8", "replace").strip())
+    return CommandResult(status, kept.decode("utf-8", "replace").strip())
 
 
 def docker(*words: str, seconds: float = 60.0) -> str:
@@ -139,7 +139,7 @@ class Engine:
         Failed
             It cannot be built, with the last of what the build printed.
         """
-        image, seconds = f"{self.name}:{len(self._images)}", seconds * patience.factor()
+        image, seconds = f"{self.name}:{len(self._images)}", seconds * slowdown.factor()
         self._images.append(image)
         done = command("docker", "build", "--force-rm", "--label", self.label, "--tag", image, *options, str(folder),
                        seconds=seconds)  # fmt: skip
@@ -196,14 +196,14 @@ class Container:
     name: str
     network: str
 
-    def told(self, key: str) -> Any:
-        """Return what Docker says of it, by a path such as ``"State.ExitCode"``."""
+    def inspect(self, key: str) -> Any:
+        """Return a part of what ``docker inspect`` says of it, by a path such as ``"State.ExitCode"``."""
         return json.loads(docker("inspect", "--format", "{{json ." + key + "}}", self.name))
 
     @property
     def running(self) -> bool:
         """Whether it runs."""
-        return self.told("State.Running") is True
+        return self.inspect("State.Running") is True
 
     @property
     def log(self) -> str:
@@ -213,14 +213,14 @@ class Container:
     @cached_property
     def address(self) -> str:
         """Its address in its network."""
-        return str(self.told("NetworkSettings.Networks")[self.network]["IPAddress"])
+        return str(self.inspect("NetworkSettings.Networks")[self.network]["IPAddress"])
 
     def ports(self) -> list[int]:
         """Return the ports that its image names; else those that its command and ``PORT`` look like."""
-        told = self.told("Config")
-        named = [int(one.partition("/")[0]) for one in told.get("ExposedPorts") or {} if one.endswith("/tcp")]
-        words = [*(told.get("Entrypoint") or ()), *(told.get("Cmd") or ())]
-        words += [one for one in told.get("Env") or () if one.startswith("PORT=")]
+        config = self.inspect("Config")
+        named = [int(one.partition("/")[0]) for one in config.get("ExposedPorts") or {} if one.endswith("/tcp")]
+        words = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+        words += [one for one in config.get("Env") or () if one.startswith("PORT=")]
         return named or [int(port) for word in words for port in _PORT.findall(word)] or [8000, 5000]
 
     def await_port(self, ports: Iterable[int], seconds: float) -> int:
@@ -233,7 +233,7 @@ class Container:
         NotGradable
             The addresses of this engine's containers cannot be reached from here.
         """
-        deadline = time.monotonic() + seconds * patience.factor()
+        deadline = time.monotonic() + seconds * slowdown.factor()
         ports, refused = list(dict.fromkeys(ports)), False
         while time.monotonic() < deadline:
             if not self.running:
@@ -269,7 +269,7 @@ class Container:
 
     def healthy(self) -> bool | None:
         """Run its health check once, and return whether it is content; ``None`` where the image has none."""
-        test = (self.told("Config").get("Healthcheck") or {}).get("Test") or ["NONE"]
+        test = (self.inspect("Config").get("Healthcheck") or {}).get("Test") or ["NONE"]
         if test[0] == "NONE":
             return None
         words = ["/bin/sh", "-c", *test[1:]] if test[0] == "CMD-SHELL" else test[1:]
@@ -279,7 +279,7 @@ class Container:
         """Stop it as Docker does, and return the seconds that it took, and its exit status: 137 where it was killed."""
         started = time.monotonic()
         docker("stop", "--time", f"{STOP_SECONDS:.0f}", self.name)
-        return time.monotonic() - started, int(self.told("State.ExitCode"))
+        return time.monotonic() - started, int(self.inspect("State.ExitCode"))
 
     def kill(self) -> None:
         """End it at once, as a fault of its machine would."""

@@ -37,7 +37,7 @@ AGENTS = (
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What a server answered.
+    """The answer of a server.
 
     Parameters
     ----------

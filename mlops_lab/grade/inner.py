@@ -48,7 +48,7 @@ class InnerServer:
 
     @property
     def descriptor(self) -> int:
-        """What the sandbox inherits."""
+        """The descriptor that the sandbox inherits."""
         return self._theirs.fileno()
 
     def _accept(self) -> None:

@@ -19,7 +19,7 @@ from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.http import HttpClient
 from mlops_lab.grade.inner import InnerServer
 from mlops_lab.grade.results import clip
-from mlops_lab.grade.sandbox import Limits, Rung, Sandbox, SandboxProcess
+from mlops_lab.grade.sandbox import Isolation, Limits, Sandbox, SandboxProcess
 from mlops_lab.grade.sandbox.tree import copy_sources, copy_submission, put
 
 LOAD_SECONDS = 60.0  # a server that loads with Keras may take 15 s on an idle machine
@@ -50,7 +50,7 @@ class Server(HttpClient):
         """End it, if the grader started it."""
 
 
-class Door(http.client.HTTPConnection):
+class SandboxConnection(http.client.HTTPConnection):
     """A connection into the sandbox: one end of a pair of sockets, whose other end crosses to the student's process.
 
     No socket of the network crosses. Whoever holds one can take it off its address and reach the network that it was
@@ -112,7 +112,7 @@ class SandboxServer(Server):
         os.set_inheritable(writing, True)
         os.set_inheritable(self._theirs.fileno(), True)
         order = {
-            "program": "serving", "file": self._file, "door": self._theirs.fileno(), "status": writing,
+            "program": "serving", "file": self._file, "control": self._theirs.fileno(), "status": writing,
             "load_seconds": self._load_seconds, "inner": self.inner.descriptor,
         }  # fmt: skip
         self.process = self._sandbox.start(order, (self._theirs.fileno(), writing, self.inner.descriptor))
@@ -166,7 +166,7 @@ class SandboxServer(Server):
         return self.process
 
     def _connection(self, timeout: float) -> http.client.HTTPConnection:
-        return Door(self._control, timeout)
+        return SandboxConnection(self._control, timeout)
 
     @property
     def alive(self) -> bool:
@@ -174,7 +174,7 @@ class SandboxServer(Server):
         return self.process is not None and self.process.alive
 
     def restart(self) -> None:
-        """End the process and start the file again, behind the same door."""
+        """End the process and start the file again, at the same address."""
         self._process().kill()
         self._sandbox.give_to_user()
         self.how = self.problem = ""
@@ -190,7 +190,7 @@ class SandboxServer(Server):
 
 
 @contextmanager
-def served(answer: Any, rung: Rung | None = None, limits: Limits | None = None) -> Iterator[Server]:
+def served(answer: Any, isolation: Isolation | None = None, limits: Limits | None = None) -> Iterator[Server]:
     """Give a running server for what a student handed over.
 
     Parameters
@@ -212,13 +212,13 @@ def served(answer: Any, rung: Rung | None = None, limits: Limits | None = None) 
     path = Path(answer)
     if not path.is_file():
         raise NotFound(f"There is no file {path}.", f"Paths begin at {Path.cwd()}.")
-    with started(path, rung=rung, limits=limits) as server:
+    with started(path, isolation=isolation, limits=limits) as server:
         yield server
 
 
 @contextmanager
 def started(
-    file: Path, models: Mapping[str, bytes] | None = None, *, always: bool = False, rung: Rung | None = None,
+    file: Path, models: Mapping[str, bytes] | None = None, *, always: bool = False, isolation: Isolation | None = None,
     limits: Limits | None = None,
 ) -> Iterator[SandboxServer]:  # fmt: skip
     """Give the running server of a student's file, in a copy with what stands beside it.
@@ -231,7 +231,7 @@ def started(
         Files that are put in ``models``, by their names, where the folder brings none.
     always
         Put them there in any case.
-    rung, limits
+    isolation, limits
         As for :class:`~mlops_lab.grade.sandbox.Sandbox`.
 
     Raises
@@ -244,7 +244,10 @@ def started(
         if always or not os.path.lexists(copy / "models"):
             for name, content in (models or {}).items():
                 put(copy, Path("models", name), content)
-        with Sandbox(copy, rung=rung, limits=limits) as sandbox, closing(SandboxServer(sandbox, file.name)) as server:
+        with (
+            Sandbox(copy, isolation=isolation, limits=limits) as sandbox,
+            closing(SandboxServer(sandbox, file.name)) as server,
+        ):
             yield server
 
 

@@ -1,4 +1,4 @@
-"""What a check may need of the machine, and how to tell whether it is there."""
+"""The requirements of checks on the machine, and whether it meets them."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlops_lab.grade import folders, patience
+from mlops_lab.grade import folders, slowdown
 from mlops_lab.grade.cases import Failed
-from mlops_lab.grade.played import Play, PlayedServer, silent
+from mlops_lab.grade.mock_server import MockHandler, MockServer, not_ready
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.sandbox import Sandbox
 from mlops_lab.grade.sandbox.tree import plain_files, put
@@ -26,8 +26,8 @@ PLAIN = {"place": ".", "port": 0, "taken": False, "interrupt_at": "", "relay_in"
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a program ended.
+class ProgramResult:
+    """The result of a program.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ class Ended:
 def run(
     file: Path | None, beside: Mapping[str, bytes], *, arguments: tuple[str, ...] = (), seconds: float = 60.0,
     place: str = ".", port: int = 0, taken: bool = False, settings: Mapping[str, str] | None = None,
-    interrupt_at: str = "", play: Play = silent, relay_in: str = "",
-) -> Ended:  # fmt: skip
+    interrupt_at: str = "", respond: MockHandler = not_ready, relay_in: str = "",
+) -> ProgramResult:  # fmt: skip
     """Run a program once, in a copy of its own.
 
     Parameters
@@ -74,7 +74,7 @@ def run(
         Variables of its environment.
     interrupt_at
         When this text is printed, Ctrl-C is sent.
-    play
+    respond
         What answers at the relay, a port of the loopback inside.
     relay_in
         The file beside it in which ``RELAY`` becomes that port.
@@ -86,7 +86,7 @@ def run(
     """
     if file is None or not file.is_file() or file.is_symlink():
         raise Failed("There is no such file.", hint="missing")
-    seconds *= patience.factor()
+    seconds *= slowdown.factor()
     with folders.temporary() as folder, open(file, "rb") as source:
         for name, content in {**beside, file.name: source.read(MOST)}.items():
             put(folder, Path(name), content)
@@ -96,13 +96,13 @@ def run(
                 "seconds": seconds, "settings": dict(settings or {}), "interrupt_at": interrupt_at,
                 "relay_in": relay_in,
             }  # fmt: skip
-            return _ended(sandbox, order, play)
+            return _ended(sandbox, order, respond)
 
 
 def leaves(
     folder: Path, file: str, below: str, *, arguments: tuple[str, ...] = (), seconds: float = 60.0,
     settings: Mapping[str, str] | None = None,
-) -> tuple[Ended, dict[str, bytes]]:  # fmt: skip
+) -> tuple[ProgramResult, dict[str, bytes]]:  # fmt: skip
     """Run a program of a folder once, in a copy, and return how it ended and the files that it left.
 
     Parameters
@@ -121,7 +121,7 @@ def leaves(
     Failed
         It cannot be run.
     """
-    seconds *= patience.factor()
+    seconds *= slowdown.factor()
     with Sandbox(folder) as sandbox:
         shutil.rmtree(sandbox.folder / below, ignore_errors=True)  # nothing of the submission has run in this copy
         order = {"file": file, "arguments": list(arguments), "seconds": seconds, "settings": dict(settings or {})}
@@ -135,16 +135,16 @@ def leaves(
     return ended, found
 
 
-def _ended(sandbox: Sandbox, order: Mapping[str, Any], play: Play = silent) -> Ended:
+def _ended(sandbox: Sandbox, order: Mapping[str, Any], respond: MockHandler = not_ready) -> ProgramResult:
     """Run a program in a sandbox, beside a server that answers as the check says, and return how it ended."""
-    with closing(PlayedServer()) as server:
-        server.play = play
+    with closing(MockServer()) as server:
+        server.respond = respond
         whole = {"program": "running", "inner": server.descriptor, **order}
-        told, process = sandbox.ask(whole, order["seconds"] + START, MOST, (server.descriptor,))
+        output, process = sandbox.ask(whole, order["seconds"] + START, MOST, (server.descriptor,))
     try:
-        message = json.loads(told)
+        message = json.loads(output)
         status = message["status"]
-        return Ended(
+        return ProgramResult(
             status if type(status) is int else None, clip(str(message["printed"]), 20_000),
             float(message["seconds"]), message["held"] is True,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a student has done so far: one small JSON file, so that a rerun loses neither a hint nor a result."""
+"""The progress of a student: one small JSON file, so that a rerun loses neither a hint nor a result."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def _number(entry: dict[str, Any], key: str) -> float:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How one exercise stands."""
+class ExerciseStatus:
+    """The state and the points of one exercise."""
 
     id: str
     title: str
@@ -81,24 +81,24 @@ class Standing:
 
 @dataclass(frozen=True, repr=False)
 class Progress:
-    """Where a student stands: every exercise, with the best points so far.
+    """The progress of a student: every exercise, with the best points so far.
 
     Examples
     --------
-    >>> Progress((Standing("data-3", "Prepare pixels", "passed", 3, 3, True, 5),)).points
+    >>> Progress((ExerciseStatus("data-3", "Prepare pixels", "passed", 3, 3, True, 5),)).points
     3.0
     """
 
-    exercises: tuple[Standing, ...]
+    exercises: tuple[ExerciseStatus, ...]
 
     @property
     def points(self) -> float:
-        """What was reached."""
+        """The points that were reached."""
         return sum((one.points for one in self.exercises), 0.0)
 
     @property
     def max_points(self) -> float:
-        """What there is."""
+        """The points that can be reached."""
         return sum((one.max_points for one in self.exercises), 0.0)
 
     @property
@@ -126,7 +126,7 @@ class Progress:
         )
 
     def _repr_html_(self) -> str:
-        stages: dict[str, list[Standing]] = {}
+        stages: dict[str, list[ExerciseStatus]] = {}
         for one in self.exercises:
             stages.setdefault(one.id.split("-")[0], []).append(one)
         rows = []
@@ -141,13 +141,13 @@ def _state(state: str) -> str:
     return badge(state) if state in STATES else show.state("info", state)
 
 
-def standings(exercises: Iterable[Exercise], entries: dict[str, dict[str, Any]]) -> Progress:
+def progress_of(exercises: Iterable[Exercise], entries: dict[str, dict[str, Any]]) -> Progress:
     """Return where a student stands, from what the progress file holds."""
     return Progress(tuple(_standing(one, entries.get(one.id, {})) for one in exercises))
 
 
-def _standing(one: Exercise, entry: dict[str, Any]) -> Standing:
+def _standing(one: Exercise, entry: dict[str, Any]) -> ExerciseStatus:
     state = entry.get("state")
     state = state if isinstance(state, str) and state in STATES else "not tried"
     best = min(_number(entry, "best"), one.max_points)
-    return Standing(one.id, one.title, state, best, one.max_points, one.core, one.held_out)
+    return ExerciseStatus(one.id, one.title, state, best, one.max_points, one.core, one.held_out)

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab.grade.calls import NOT_OWN, Call, changes
-from mlops_lab.grade.cases import Failed, Overtime
-from mlops_lab.grade.desk import Desk
-from mlops_lab.grade.played import Play, PlayedServer, silent
+from mlops_lab.grade.cases import CheckTimeout, Failed
+from mlops_lab.grade.mock_server import MockHandler, MockServer, not_ready
 from mlops_lab.grade.results import clip
-from mlops_lab.grade.sandbox import Rung, Sandbox
-from mlops_lab.grade.sandbox.rungs import SUBMISSION
+from mlops_lab.grade.sandbox import Isolation, Sandbox
+from mlops_lab.grade.sandbox.isolation import SUBMISSION
+from mlops_lab.grade.shared_folder import SharedFolder
 from mlops_lab.grade.wire import KerasFile as KerasFile
 from mlops_lab.grade.wire import copy_back, decode, encode
 
@@ -61,7 +61,7 @@ class RemoteTarget:
         The submission; it is copied.
     sources
         Names and texts that are run in order to define the functions.
-    rung
+    isolation
         What holds.
 
     Raises
@@ -70,13 +70,13 @@ class RemoteTarget:
         They cannot be run.
     """
 
-    def __init__(self, folder: Path, sources: list[tuple[str, str]], *, rung: Rung | None = None) -> None:
+    def __init__(self, folder: Path, sources: list[tuple[str, str]], *, isolation: Isolation | None = None) -> None:
         self._callbacks: dict[int, Callable[..., Any]] = {}
         self._numbers = itertools.count()
         self._sources = sources
         self._writing, self._room = threading.Lock(), threading.BoundedSemaphore(MAX_CALLBACKS)
-        self._sandbox = Sandbox(folder, rung=rung)
-        self._server = PlayedServer()
+        self._sandbox = Sandbox(folder, isolation=isolation)
+        self._server = MockServer()
         try:
             self._start()
         except BaseException:
@@ -132,19 +132,21 @@ class RemoteTarget:
             raise Failed(f"{name} raised {done.error}", hint="raises", received=done.error)
         return str(done.value)
 
-    def crowd(self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int) -> Any:
+    def call_concurrently(
+        self, name: str, arguments: tuple[Any, ...], given: list[Any], threads: int, pages: int
+    ) -> Any:
         """Call what a function makes from several threads of the sandbox."""
-        order = {"call": name, "crowd": encode(given), "threads": threads, "pages": pages}
+        order = {"call": name, "concurrent": encode(given), "threads": threads, "pages": pages}
         done = self.send(order, arguments, {})
         if done.error:
             raise Failed(f"{name} raised {done.error}", hint="raises", received=done.error)
         return done.value
 
-    def desk(self) -> Desk:
+    def shared_folder(self) -> SharedFolder:
         """Return a new folder in the sandbox's copy."""
-        inside = self._sandbox.rung.apart
+        inside = self._sandbox.isolation.apart
         seen = SUBMISSION if inside else str(self._sandbox.folder)
-        return Desk(self._sandbox.folder, seen, self._sandbox.give_to_user)
+        return SharedFolder(self._sandbox.folder, seen, self._sandbox.give_to_user)
 
     def send(self, order: dict[str, Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> Call:
         """Send one order, answer what the student's code asks of our own functions meanwhile, and return the result."""
@@ -191,13 +193,13 @@ class RemoteTarget:
             self._room.release()
 
     @contextmanager
-    def played(self, play: Play) -> Iterator[str]:
+    def mock_server(self, respond: MockHandler) -> Iterator[str]:
         """Give the address at which code in the sandbox finds a server that answers as the check says."""
-        self._server.play = play
+        self._server.respond = respond
         try:
             yield f"http://127.0.0.1:{self._port}"
         finally:
-            self._server.play = silent
+            self._server.respond = not_ready
 
     def _call_back(self, message: dict[str, Any]) -> dict[str, Any]:
         """Call a function of the check for the student's code."""
@@ -208,7 +210,7 @@ class RemoteTarget:
             value = function(*arguments, **decode(message["kwargs"], self._unpack))
             after = {str(place): encode(arguments[place], self._pack) for place in which_changed()}
             return {"value": encode(value, self._pack), "after": after}
-        except (Overtime, Failed):
+        except (CheckTimeout, Failed):
             raise
         except BaseException as error:  # a scripted failure of the world that the check plays
             return {"raise": type(error).__name__, "text": str(error)}

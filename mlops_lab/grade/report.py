@@ -21,7 +21,7 @@ LEAF = ("id", "title", "state", "points", "max_points", "message", "hint", "expe
 
 @dataclass(frozen=True)
 class Report:
-    """What one submission reached, check by check.
+    """The result of one submission, check by check.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Report:
     core
         The ids of those that must be full.
     sandbox
-        Which rung held, what it holds, and what it leaves open.
+        The isolation: its name, what it holds, and what it leaves open.
     sha256
         Of the submission's files.
     secret
@@ -180,7 +180,7 @@ class Report:
         if not self.sandbox:
             return []
         open_ = "; ".join(self.sandbox.get("leaves_open", ())) or "nothing that is known"
-        return [f"sandbox: {self.sandbox['rung']}; it does not stop: {open_}"]
+        return [f"sandbox: {self.sandbox['name']}; it does not stop: {open_}"]
 
     def _repr_html_(self) -> str:
         rows = [(r.id, f"{amount(r.points)} of {amount(r.max_points)}", show.Html(badge(r.state)), r.title)

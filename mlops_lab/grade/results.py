@@ -1,4 +1,4 @@
-"""The result of a check: a state, points, and a hint, with three faces."""
+"""The result of a check: a state, points, and a hint, with three representations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHOWN = 400  # characters of a value on a card
 
 @dataclass(frozen=True, repr=False)
 class CheckResult:
-    """What came of one check, or of all checks of one exercise.
+    """The result of one check, or of all checks of one exercise.
 
     Parameters
     ----------

@@ -15,19 +15,19 @@ from pathlib import Path
 
 import mlops_lab
 from mlops_lab.errors import LabError, NotFound, WrongUsage
-from mlops_lab.grade import patience, secret
-from mlops_lab.grade.calls import Answer, Here
+from mlops_lab.grade import secret, slowdown
+from mlops_lab.grade.calls import Answer, LocalTarget
 from mlops_lab.grade.cases import Failed, Verdict
 from mlops_lab.grade.exercises import STAGES, Exercise, all_exercises
-from mlops_lab.grade.found import Found, look
 from mlops_lab.grade.live import SandboxServer
 from mlops_lab.grade.remote import RemoteTarget
 from mlops_lab.grade.report import Report
 from mlops_lab.grade.results import CheckResult, clip
 from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
 from mlops_lab.grade.sandbox import Sandbox, choose
-from mlops_lab.grade.sandbox.rungs import using
+from mlops_lab.grade.sandbox.isolation import using
 from mlops_lab.grade.sandbox.tree import MAX_BYTES, put, walk
+from mlops_lab.grade.submitted import SubmittedAnswers, look
 
 MATERIAL = Path(__file__).parent / "material"
 # Seconds that exercises without all their points may take before no other is begun: a submission that hangs ends, and
@@ -37,7 +37,7 @@ BUDGET = 115.0
 
 @dataclass(frozen=True)
 class Grading:
-    """How submissions are graded.
+    """The settings of grading.
 
     Parameters
     ----------
@@ -106,11 +106,11 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
         raise NotFound(f"There is no folder {folder}.", "Give the folder of a submission.")
     exercises = grading.exercises()
     started, began = time.gmtime(), time.monotonic()
-    rung = choose(grading.sandbox, docker=grading.docker)
+    isolation = choose(grading.sandbox, docker=grading.docker)
     with ExitStack() as stack:
-        stack.enter_context(using(rung))
+        stack.enter_context(using(isolation))
         try:
-            sandbox = stack.enter_context(Sandbox(folder, rung=rung))
+            sandbox = stack.enter_context(Sandbox(folder, isolation=isolation))
         except (LabError, OSError) as error:
             return refused(folder, grading, error)
         files = digest(sandbox.folder)
@@ -123,7 +123,7 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
         clip(folder.resolve().name, 200),
         tuple(results),
         frozenset(one.id for one in exercises if one.core),
-        rung.to_dict(),
+        isolation.to_dict(),
         files,
         secret.digest(grading.secret),
         versions(),
@@ -136,12 +136,14 @@ def grade_submission(folder: str | Path, grading: Grading | None = None) -> Repo
 
 def refused(folder: Path, grading: Grading, error: Exception) -> Report:
     """Return the report of a submission that cannot be graded at all."""
-    exercises, rung = grading.exercises(), choose(grading.sandbox, docker=grading.docker)
+    exercises, isolation = grading.exercises(), choose(grading.sandbox, docker=grading.docker)
     message = clip(error.message if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
     results = tuple(unanswered(one, "not_gradable", f"The submission cannot be copied: {message}") for one in exercises)
     core = frozenset(one.id for one in exercises if one.core)
     asked = tuple(one.id for one in exercises)
-    return Report(clip(folder.resolve().name, 200), results, core, rung.to_dict(), versions=versions(), asked=asked)
+    return Report(
+        clip(folder.resolve().name, 200), results, core, isolation.to_dict(), versions=versions(), asked=asked
+    )
 
 
 def versions() -> dict[str, str]:
@@ -184,10 +186,10 @@ class Submission:
         self._lost = 0.0
         self._asked_for = grading.only
         self.warnings: list[str] = []
-        self._found: Found = look(sandbox.folder)
+        self._found: SubmittedAnswers = look(sandbox.folder)
         self.warnings += self._found.warnings
         self._settings = Settings(
-            grading.secret, grading.step, grading.docker, sandbox.folder, only=grading.check, patience=patience.factor
+            grading.secret, grading.step, grading.docker, sandbox.folder, only=grading.check, slowdown=slowdown.factor
         )  # fmt: skip
         self._servers: dict[str, SandboxServer | Verdict] = {}
 
@@ -271,10 +273,12 @@ class Submission:
             self._sandbox.give_to_user()
 
     def _called(self, exercise: Exercise) -> CheckResult:
-        with RemoteTarget(self._sandbox.folder, self._found.sources(exercise), rung=self._sandbox.rung) as target:
+        with RemoteTarget(
+            self._sandbox.folder, self._found.sources(exercise), isolation=self._sandbox.isolation
+        ) as target:
             settings = replace(self._settings, stop=target.kill)
             return run_exercise(exercise, Answer(target, exercise.names, self._sandbox.folder), settings)
 
     def _read(self, exercise: Exercise) -> CheckResult:
         path = self._path(exercise)
-        return run_exercise(exercise, Answer(Here({}), exercise.names, path), self._settings)
+        return run_exercise(exercise, Answer(LocalTarget({}), exercise.names, path), self._settings)

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from mlops_lab.errors import LabError
-from mlops_lab.grade.cases import Case, Overtime, Verdict
+from mlops_lab.grade.cases import Case, CheckTimeout, Verdict
 from mlops_lab.grade.exercises import Check, Exercise
 from mlops_lab.grade.needs import load, missing
 from mlops_lab.grade.results import CheckResult, clip, gather
@@ -23,7 +23,7 @@ AGAIN = 0.2  # seconds after which an answer that swallowed the first interrupti
 
 @dataclass(frozen=True)
 class Settings:
-    """How checks are run.
+    """The settings of a run of checks.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Settings:
         Run this one check and those that it comes after.
     stop
         Ends what an answer started, when its time is over.
-    patience
+    slowdown
         Gives what time limits are multiplied by.
     """
 
@@ -49,7 +49,7 @@ class Settings:
     submission: Path | None = None
     only: str = ""
     stop: Callable[[], Any] = field(default=lambda: None)
-    patience: Callable[[], float] = field(default=lambda: 1.0)
+    slowdown: Callable[[], float] = field(default=lambda: 1.0)
 
 
 def run_exercise(exercise: Exercise, answer: Any, settings: Settings) -> CheckResult:
@@ -135,11 +135,11 @@ def _call(check: Check, answer: Any, case: Case, settings: Settings, section: st
     started = time.perf_counter()
     state, share = "passed", 1.0
     values: dict[str, Any] = {}
-    limit = check.timeout * settings.patience()
+    limit = check.timeout * settings.slowdown()
     try:
         with time_limit(limit):
             check.run(answer, case)
-    except Overtime:
+    except CheckTimeout:
         settings.stop()
         state, share, values = "timeout", 0.0, {"message": f"There was no answer within {limit:.3g} s."}
     except Verdict as verdict:
@@ -173,7 +173,7 @@ def _judge(check: Check, verdict: Verdict, step: int, section: str) -> tuple[str
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise :class:`Overtime` in this thread when the time is over.
+    """Raise :class:`CheckTimeout` in this thread when the time is over.
 
     Only in a process's main thread, where signals arrive; elsewhere the limit is the caller's to keep. Code that
     swallows the interruption is interrupted again and again.
@@ -183,14 +183,14 @@ def time_limit(seconds: float) -> Iterator[None]:
         return
 
     def ring(number: int, frame: FrameType | None) -> None:
-        raise Overtime
+        raise CheckTimeout
 
     before, began = signal.signal(signal.SIGALRM, ring), time.monotonic()
     outer, _ = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)  # of a check that runs those of another exercise
     try:
         yield
     finally:
-        with suppress(Overtime):
+        with suppress(CheckTimeout):
             signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         if outer:

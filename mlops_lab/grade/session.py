@@ -9,10 +9,10 @@ from typing import Any
 
 from mlops_lab.errors import LabError, NotFound
 from mlops_lab.grade.autograding import silence
-from mlops_lab.grade.calls import NOT_OWN, Answer, Here, library_name, named
+from mlops_lab.grade.calls import NOT_OWN, Answer, LocalTarget, library_name, named
 from mlops_lab.grade.cases import Verdict
 from mlops_lab.grade.exercises import Exercise, all_exercises, find
-from mlops_lab.grade.record import Progress, ProgressFile, standings
+from mlops_lab.grade.record import Progress, ProgressFile, progress_of
 from mlops_lab.grade.results import CheckResult, clip
 from mlops_lab.grade.running import Settings, never_started, run_exercise, unanswered
 
@@ -88,11 +88,11 @@ def _server_checked(exercise: Exercise, answer: Any, settings: Settings) -> Chec
 def local_answer(exercise: Exercise, answer: Any) -> Answer:
     """Return what the checks of an exercise work with, from what a student handed over."""
     if exercise.kind == "functions":
-        return Answer(Here(named(answer, exercise.names)), exercise.names)
+        return Answer(LocalTarget(named(answer, exercise.names)), exercise.names)
     path = Path(answer)
     if not path.exists():
         raise NotFound(f"There is no {path}.", f"Paths begin at {Path.cwd()}.")
-    return Answer(Here({}), exercise.names, path)
+    return Answer(LocalTarget({}), exercise.names, path)
 
 
 def _of_this_library(answer: Any) -> str:
@@ -109,4 +109,4 @@ def progress(*, progress_file: str | Path | None = None) -> Progress:
     0.0
     """
     record = ProgressFile(progress_file) if progress_file is not None else ProgressFile()
-    return standings(all_exercises().values(), record.read())
+    return progress_of(all_exercises().values(), record.read())

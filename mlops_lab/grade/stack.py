@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab.deploy.lint.manifests import at
-from mlops_lab.grade import patience
+from mlops_lab.grade import slowdown
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.containers import MEMORY, PROCESSES, RIGHTS, START_SECONDS, Container, Engine, command, docker
 from mlops_lab.grade.results import clip
@@ -80,7 +80,7 @@ class Stack:
         path.write_text(yaml.safe_dump(whole), encoding="utf-8")
         words = (*program(), "--project-name", self._engine.name, "--file", str(path), "up", "--detach")
         # Compose fills `${NAME}` in from its own environment, which is the grader's.
-        done = command(*words, seconds=UP_SECONDS * patience.factor(), environment=environment())
+        done = command(*words, seconds=UP_SECONDS * slowdown.factor(), environment=environment())
         last = clip(done.output[-600:], 600)
         if done.status is None:
             raise Failed(f"Not everything was ready within {UP_SECONDS:.0f} s.", hint="not-ready", received=last)
@@ -180,7 +180,7 @@ class Stack:
         ]
         return [Container(name, self._engine.name) for name in docker("ps", "--quiet", *filters).split()]
 
-    def door(self, service: str, ports: list[int]) -> str:
+    def service_url(self, service: str, ports: list[int]) -> str:
         """Return the address of a service, as soon as somebody listens at one of its ports."""
         containers = self.containers(service)
         if not containers:
@@ -191,8 +191,8 @@ class Stack:
 
 def received(container: Container) -> float:
     """Return the bytes that a container has received, as Docker counts them."""
-    told = docker("stats", "--no-stream", "--format", "{{.NetIO}}", container.name).partition("/")[0]
-    return _bytes(told)
+    traffic = docker("stats", "--no-stream", "--format", "{{.NetIO}}", container.name).partition("/")[0]
+    return _bytes(traffic)
 
 
 def _known(image: str) -> bool:

@@ -27,7 +27,7 @@ DRAWN = 48
 
 @dataclass(frozen=True)
 class Report:
-    """What a log says about one version.
+    """The report on one version, made from a log.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class Database(Protocol):
         ...
 
     def has_table(self, name: str) -> bool:
-        """Tell whether there is such a table."""
+        """Return whether there is such a table."""
         ...
 
     def used_bytes(self) -> int:
@@ -132,7 +132,7 @@ class Sqlite:
             self._connection.execute("ROLLBACK")
 
     def has_table(self, name: str) -> bool:
-        """Tell whether there is such a table."""
+        """Return whether there is such a table."""
         return bool(self.run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
 
     def used_bytes(self) -> int:
@@ -197,7 +197,7 @@ class Postgres:
             yield
 
     def has_table(self, name: str) -> bool:
-        """Tell whether there is such a table."""
+        """Return whether there is such a table."""
         return self.run("SELECT to_regclass(?)", (name,))[0][0] is not None
 
     def used_bytes(self) -> int:

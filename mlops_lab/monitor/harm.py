@@ -78,7 +78,7 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Estimator:
-    """What was learned from rehearsals: the accuracy, and how wrong it is expected to be.
+    """A model of the accuracy of a window, learned from rehearsals, and of its own expected error.
 
     ``unseen`` and ``seen`` expect the error for a kind of change that was not rehearsed and for one that was; which of
     them holds for a window is told by how far its traits lie from those of the nearest rehearsals.

@@ -24,7 +24,7 @@ DAY_SECONDS = 24 * 3600.0
 
 
 class LiveReports:
-    """What the page at ``/monitor`` asks for. It makes no reference, which would take too long for a server.
+    """The reports that the page at ``/monitor`` requests. No reference is made, which would take a server too long.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class LiveReports:
         self._lock = threading.Lock()
         self._known: dict[tuple[str, int], tuple[float, dict[str, Any]]] = {}
 
-    def tell(self, model: str = "", version: str = "") -> dict[str, Any]:
+    def report(self, model: str = "", version: str = "") -> dict[str, Any]:
         """Return the report on a version as plain values and as HTML, and which versions there are.
 
         Parameters
@@ -69,11 +69,11 @@ class LiveReports:
     def _fresh(self, chosen: LoggedModel) -> dict[str, Any]:
         key = (chosen.model, chosen.version)
         with self._lock:
-            at, told = self._known.get(key, (0.0, {}))
-            if not told or time.monotonic() - at > FRESH_SECONDS:
-                told = self._compute(chosen)
-                self._known[key] = (time.monotonic(), told)
-        return told
+            at, report = self._known.get(key, (0.0, {}))
+            if not report or time.monotonic() - at > FRESH_SECONDS:
+                report = self._compute(chosen)
+                self._known[key] = (time.monotonic(), report)
+        return report
 
     def _compute(self, chosen: LoggedModel) -> dict[str, Any]:
         about = {"model": chosen.model, "version": f"v{chosen.version}", "at": time.time()}
@@ -108,7 +108,7 @@ class LiveReports:
 
 
 def _summary(found: Report) -> str:
-    """Return the verdict as one line, for whoever listens to the page."""
+    """Return the verdict as one line, for screen readers."""
     verdict = found.verdict
     harm = "harmful" if verdict.harmful else "no harm"
     change = "changed" if verdict.changed else "as before"

@@ -1,4 +1,4 @@
-"""What a log knows: versions, and the prediction that a request id names."""
+"""Queries of a log: its versions, and the prediction that a request id names."""
 
 from __future__ import annotations
 

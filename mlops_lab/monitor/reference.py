@@ -1,4 +1,4 @@
-"""What a version does on held-out data, kept beside it, and what it learned from disturbing them.
+"""The reference of a version: its answers to held-out data, and what was learned from disturbing these.
 
 The summary is written when the version is published (:mod:`mlops_lab.summary.held_out`), to ``evidence/reference.npz``;
 what is learned from disturbed images takes some ten seconds, and is added when a reference is first asked for.
@@ -32,7 +32,7 @@ from mlops_lab.summary.summary import Summary
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What a version does on held-out data, and what it learned about being disturbed.
+    """The reference of a version: its answers to held-out data, and to the same data disturbed.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How long predictions are kept, and how the oldest go."""
+"""Retention: how long predictions are kept, and how the oldest are removed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DELETE = "DELETE FROM predictions WHERE id = ?"
 
 @dataclass(frozen=True)
 class Retention:
-    """How long predictions are kept; the oldest go first. Their summaries stay.
+    """The limits on age and size of a log; the oldest predictions are removed first, and their summaries stay.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ def by_hour(
 def keep(database: Database, logged: LoggedModel, scale: Scale, before: float) -> None:
     """Write down the summaries of all predictions up to the newest one that was made before a moment.
 
-    Each page is a transaction of its own: whoever writes predictions meanwhile waits for a page at most.
+    Each page is a transaction of its own: a writer of predictions waits for one page at most.
     """
     sql = "SELECT MAX(id) FROM predictions WHERE model = ? AND version = ? AND time < ?"
     last = database.run(sql, (logged.model, logged.version, before))[0][0] or 0

@@ -104,7 +104,7 @@ def _page(state: ServerState, log: PredictionLog) -> Blueprint:
     @routes.get("/monitor/report")
     def report() -> dict[str, Any]:
         try:
-            return live.tell(request.args.get("model", ""), request.args.get("version", ""))
+            return live.report(request.args.get("model", ""), request.args.get("version", ""))
         except StoreError as error:
             raise Unavailable("The prediction log cannot be read now.", "Try again.", code="log_failing") from error
 
@@ -126,7 +126,7 @@ class LogMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric; ``prometheus_client`` calls this."""
         status = self._log.status
-        meaning = f"Predictions by what became of them in the log: {', '.join(OUTCOMES)}."
+        meaning = f"Predictions by their outcome in the log: {', '.join(OUTCOMES)}."
         outcomes = CounterMetricFamily("mlops_lab_log_predictions", meaning, labels=("outcome",))
         for outcome in OUTCOMES:
             outcomes.add_metric((outcome,), getattr(status, outcome))

@@ -1,4 +1,4 @@
-"""How a prediction log is doing, for people and for what scrapes it."""
+"""The state of a prediction log, for people and for Prometheus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OUTCOMES = ("written", "repeated", "dropped", "failed", "late")
 
 @dataclass(frozen=True)
 class LogStatus:
-    """How a prediction log is doing, for ``/metrics`` and ``/readyz``.
+    """The state of a prediction log, for ``/metrics`` and ``/readyz``.
 
     ``dropped`` predictions came while the queue was full, ``failed`` ones could not be written; ``late`` ones
     were answered before they were on the disk, where the log is durable; ``repeated`` ones were there already, under

@@ -33,7 +33,7 @@ Hours = Sequence[tuple[int, Summary]]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a comparison with the reference found.
+    """The result of a comparison with the reference.
 
     Parameters
     ----------

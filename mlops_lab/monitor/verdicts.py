@@ -69,7 +69,7 @@ class LogVerdicts(Collector):
         """Yield every metric; ``prometheus_client`` calls this."""
         old = self._looked is None or time.monotonic() - self._looked > EVERY_SECONDS
         if old and self._looking.acquire(blocking=False):
-            threading.Thread(target=self._look_aside, name="mlops-lab-verdicts", daemon=True).start()
+            threading.Thread(target=self._refresh_in_background, name="mlops-lab-verdicts", daemon=True).start()
         known = self._known
         for family, (_, _, value) in zip(self.describe(), GAUGES, strict=True):
             for (model, version), verdict in known.items():
@@ -82,7 +82,7 @@ class LogVerdicts(Collector):
             (one.model, one.version): verdict for one in self._log.models() if (verdict := self._judge(one)) is not None
         }
 
-    def _look_aside(self) -> None:
+    def _refresh_in_background(self) -> None:
         try:
             self.look()
         except (LabError, ImportError) as error:  # the log cannot be read, or a package is missing

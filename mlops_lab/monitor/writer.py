@@ -22,7 +22,7 @@ PAUSES = (0.05, 0.2, 0.5, 1.0)  # between attempts to write a group that failed
 
 @dataclass
 class WriterCounts:
-    """What became of the items that were handed over."""
+    """The number of items that were written, dropped or failed."""
 
     written: int = 0
     repeated: int = 0
@@ -68,7 +68,7 @@ class GroupWriter(Generic[Item]):
 
     @property
     def queued(self) -> int:
-        """How many items have been taken and not yet written or given up."""
+        """The number of items that were accepted and are neither written nor dropped yet."""
         return len(self._queue) + self._in_hand
 
     def put(self, item: Item, rows: int, size: int) -> Future[bool]:

@@ -4,7 +4,7 @@
 are listed in ``stages.STAGES``; an environment runs them, such as ``local``: processes on this machine.
 
 ``pipeline.run_loop("pipeline.toml")`` is ``mlops-lab pipeline run pipeline.toml``: the whole life cycle, from data to
-production, and from drift to a better version. ``pipeline.day()`` plays two days of production in minutes.
+production, and from drift to a better version. ``pipeline.day()`` simulates two days of production in minutes.
 """
 
 from importlib import import_module

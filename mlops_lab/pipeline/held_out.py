@@ -39,12 +39,12 @@ def shortfalls(found: Mapping[str, float], before: Mapping[str, float], expected
     >>> shortfalls({"test_accuracy": 0.4}, {}, Expected(accuracy=0.9))
     ['test accuracy is 0.4000; at least 0.9 is asked for']
     """
-    told = []
+    reasons = []
     if expected.accuracy:
         accuracies = {name: value for name, value in found.items() if name.endswith("test_accuracy")}
         if not accuracies:
-            told.append(f"an accuracy of {expected.accuracy:g} is asked for, and this task has none")
-        told += [
+            reasons.append(f"an accuracy of {expected.accuracy:g} is asked for, and this task has none")
+        reasons += [
             f"{_words(name)} is {value:.4f}; at least {expected.accuracy:g} is asked for"
             for name, value in accuracies.items()
             if value < expected.accuracy
@@ -52,8 +52,8 @@ def shortfalls(found: Mapping[str, float], before: Mapping[str, float], expected
     for name, value in found.items():
         limit = before.get(name, value) - expected.max_accuracy_drop
         if name.endswith(RISING) and value < limit:
-            told.append(f"{_words(name)} is {value:.4f}; production has {before[name]:.4f}")
-    return told
+            reasons.append(f"{_words(name)} is {value:.4f}; production has {before[name]:.4f}")
+    return reasons
 
 
 def production_metrics(

@@ -15,7 +15,7 @@ from mlops_lab.pipeline.serve_command import ServeCommand
 from mlops_lab.store import ModelStore
 from mlops_lab.store.version import ModelVersion
 from mlops_lab.validate import check_contract
-from mlops_lab.validate.target import Target, expect
+from mlops_lab.validate.target import ServerUnderTest, expect
 
 
 class Server(Protocol):
@@ -91,7 +91,7 @@ class LocalEnvironment:
     def admit(self, version: ModelVersion) -> str:
         """Wait until production has loaded the version, and check it there by its number, which no client uses yet."""
         key = self._plan.api_key
-        target = Target(self.production(), version, f"v{version.version}", api_key=key)
+        target = ServerUnderTest(self.production(), version, f"v{version.version}", api_key=key)
         wait_until(lambda: target.client.info(version.name, target.address), self._plan.switch_seconds)
         report = check_contract(target.url, version, kind="lab", api_key=key)
         expect(report.passed, f"{target.path} in production: {report.summary}")

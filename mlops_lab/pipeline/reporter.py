@@ -56,6 +56,6 @@ class ConsoleReporter:
 
     def stage_finished(self, outcome: StageOutcome) -> None:
         """Print the outcome, with a coloured mark on a terminal."""
-        mark, rest = str(outcome)[0], show.harmless(str(outcome)[1:])
+        mark, rest = str(outcome)[0], show.escape_controls(str(outcome)[1:])
         line = Text.assemble((mark, f"bold {COLOURS[outcome.state]}"), rest)
         self._console.print(line, highlight=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from mlops_lab.store import ModelStore
 from mlops_lab.store.aliases import move_alias
 from mlops_lab.store.version import ModelVersion
 from mlops_lab.validate import Report, assess, check_acceptance, check_contract, keep, measure_load
-from mlops_lab.validate.target import Target, expect
+from mlops_lab.validate.target import ServerUnderTest, expect
 
 FIGURES = ("accuracy", "latency")
 
@@ -56,7 +56,7 @@ def production(context: ReleaseContext) -> StageResult:
     url, alias = context.environment.production(), context.plan.alias
     if context.before is None:
         return StageResult(f"{url} has no version in {alias} yet", {"url": url})
-    target = Target(url, context.before, alias, api_key=context.plan.api_key)
+    target = ServerUnderTest(url, context.before, alias, api_key=context.plan.api_key)
     wait_until(lambda: target.client.info(target.name, alias), context.plan.ready_seconds)
     report = check_contract(url, context.before, address=alias, kind="lab", api_key=context.plan.api_key)
     # A production that fails its checks does not stop the release: the new version may repair it.
@@ -76,7 +76,7 @@ def build(context: ReleaseContext) -> StageResult:
 def staging(context: ReleaseContext) -> StageResult:
     """Start the version on a staging server, and wait until it is ready."""
     context.staging = context.environment.start_staging()
-    target = Target(context.staging, context.version, f"v{context.version.version}")
+    target = ServerUnderTest(context.staging, context.version, f"v{context.version.version}")
     try:
         wait_until(lambda: target.get("/readyz"), context.plan.ready_seconds)
     except LabError as error:
@@ -109,9 +109,9 @@ def _measured(context: ReleaseContext) -> tuple[str, dict[str, float]]:
     if not found:
         raise StageFailed(f"{context.version} cannot be measured on {plan.data}: its task has no metric", {})
     before = held_out.production_metrics(plan.data, context.before, context.store.trusted)
-    told = held_out.shortfalls(found, before, plan.expected)
-    if told:
-        raise StageFailed("; ".join(told), {"metrics": found, "production": before})
+    problems = held_out.shortfalls(found, before, plan.expected)
+    if problems:
+        raise StageFailed("; ".join(problems), {"metrics": found, "production": before})
     return held_out.summary(plan.data, found), found
 
 
@@ -128,7 +128,7 @@ def gates(context: ReleaseContext) -> StageResult:
 
 def load(context: ReleaseContext) -> StageResult:
     """Send requests to staging from several concurrent clients."""
-    target = Target(context.staging, context.version, f"v{context.version.version}")
+    target = ServerUnderTest(context.staging, context.version, f"v{context.version.version}")
     result = measure_load(target.client, context.version.name, target.address, target.images, context.plan.load)
     if not result.passed:
         raise StageFailed(result.reason, result.to_dict())
@@ -166,13 +166,13 @@ def roll_back(context: ReleaseContext) -> StageResult:
 def check_production(context: ReleaseContext, version: ModelVersion) -> StageResult:
     """Wait until production answers with a version, and check the contract there."""
     url, alias = context.environment.production(), context.plan.alias
-    target = Target(url, version, alias, api_key=context.plan.api_key)
+    target = ServerUnderTest(url, version, alias, api_key=context.plan.api_key)
     wait_until(lambda: _expect_version(target), context.plan.switch_seconds)
     result = require_passed(check_contract(url, version, address=alias, kind="lab", api_key=context.plan.api_key))
     return StageResult(f"{url}/models/{version.name}/{alias} is {target.number}; {result.message}", result.evidence)
 
 
-def _expect_version(target: Target) -> None:
+def _expect_version(target: ServerUnderTest) -> None:
     """Raise unless an address describes itself as a version and also classifies with it."""
     described = target.client.info(target.name, target.address)["version"]
     expect(described == target.number, f"{target.path} is {described}, not {target.number}")

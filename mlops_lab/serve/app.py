@@ -95,7 +95,7 @@ def create_app(
         ``limits`` says otherwise, a whole batch may then be in flight.
     log
         A :class:`~mlops_lab.monitor.PredictionLog`: gets each answer, and adds ``/models/<name>/feedback``,
-        ``/monitor`` and how it is doing to ``/metrics`` and ``/readyz``. Whoever opened it closes it.
+        ``/monitor`` and its state in ``/metrics`` and ``/readyz``. The caller closes it.
     cors_origins
         Web pages of these origins, such as ``http://localhost:3000``, may read the answers in a browser; ``*`` stands
         for all. By default only the server's own pages may.
@@ -127,7 +127,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = limits.body_bytes
     app.config["MAX_FORM_PARTS"] = limits.batch + images.FIELDS_BESIDE
     app.extensions[KEY] = state
-    if registry.store is not None and not isinstance(models, Registry):  # whoever made a registry watches its store
+    if registry.store is not None and not isinstance(models, Registry):  # a registry is watched by its maker
         state.watched = registry
     _add_middleware(app, state)
     app.register_blueprint(images.blueprint(service))
@@ -170,9 +170,9 @@ def _add_middleware(app: Flask, state: ServerState) -> None:
             message = f"The request has {len(request.headers)} headers; the limit is headers={limits.headers}."
             raise TooLarge(message, "Send fewer.", code="too_many_headers")
         if state.allowed_origins and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ and request.method == "OPTIONS":
-            told = preflight_headers(state.allowed_origins, environ.get("HTTP_ORIGIN", ""))
-            if told is not None:  # a preflight request bears no key
-                return Response(status=204, headers=told)
+            preflight = preflight_headers(state.allowed_origins, environ.get("HTTP_ORIGIN", ""))
+            if preflight is not None:  # a preflight request bears no key
+                return Response(status=204, headers=preflight)
         if state.keys and request.endpoint not in state.open_endpoints:
             state.keys.check(environ.get("HTTP_AUTHORIZATION", ""), environ.get("HTTP_X_API_KEY", ""))
         return None
@@ -206,19 +206,22 @@ def _add_operations(app: Flask, state: ServerState) -> None:
 
     @app.get("/readyz")
     def readyz() -> dict[str, Any]:
-        # The route needs no key; where the server has some, it lists nothing to who has none.
-        told = state.keys.open(request.headers.get("Authorization", ""), request.headers.get("X-API-Key", ""))
+        # The route needs no key; where the server has some, it lists nothing without one.
+        authorized = state.keys.open(request.headers.get("Authorization", ""), request.headers.get("X-API-Key", ""))
         if state.draining:
             raise Unavailable("The server is draining.", "Send the request to another one.", code="draining")
         if not registry.is_ready():
-            why = f": {registry.silent() or 'none is loaded'}" if told else ""
+            why = f": {registry.unavailable() or 'none is loaded'}" if authorized else ""
             raise Unavailable(f"There is no model to answer with{why}.", "Publish one.")
-        trouble = registry.trouble()
-        if not told:
-            return {"status": "ready", **({"store": "Changes on disk are not seen."} if trouble else {})}
-        silent = registry.silent()
-        beside = {**({"failed": silent} if silent else {}), **({"store": trouble} if trouble else {})}
-        details = {name: tell() for name, tell in state.details.items()}
+        store_problem = registry.store_problem()
+        if not authorized:
+            return {"status": "ready", **({"store": "Changes on disk are not seen."} if store_problem else {})}
+        unavailable = registry.unavailable()
+        beside = {
+            **({"failed": unavailable} if unavailable else {}),
+            **({"store": store_problem} if store_problem else {}),
+        }
+        details = {name: describe() for name, describe in state.details.items()}
         return {"status": "ready", "models": registry.listing(), **beside, **details}
 
     @app.get("/metrics")

@@ -1,7 +1,7 @@
 """The server on an event loop: the busiest route is answered here, and all others by the Flask application behind it.
 
-The short road is a POST of one image, JSON or npy to the course's routes. It calls the same function as the Flask view
-(:func:`mlops_lab.serve.rest.images.respond`), so that both roads give the same bytes.
+The fast path is a POST of one image, JSON or npy to the course's routes. It calls the same function as the Flask view
+(:func:`mlops_lab.serve.rest.images.respond`), so that both give the same bytes.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from mlops_lab.serve.rest.reply import Reply, common_headers, error_reply
 from mlops_lab.serve.state import ServerState, count_hooks, state_of
 
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg"})
-SHORT_TYPES = IMAGE_TYPES | {"application/json", "application/x-npy"}
+FAST_PATH_TYPES = IMAGE_TYPES | {"application/json", "application/x-npy"}
 ROUTES = {3: "/models/<name>", 4: "/models/<name>/<version>"}
 
 
 class Head(NamedTuple):
-    """The header fields that the short road reads."""
+    """The header fields that the fast path reads."""
 
     content_type: str
     content_length: int | None
@@ -77,9 +77,9 @@ class AsgiApp:
             if len(parts) in ROUTES and parts[1] == "models" and not scope["root_path"]:
                 name, version = parts[2], parts[3] if len(parts) == 4 else ""
                 head = read_head(scope)
-                # A version that is not loaded yet takes the long road, where a thread may wait for it.
+                # A version that is not loaded yet is answered by Flask, in a thread that may wait for it.
                 known = (version or len(parts) == 3) and self.service.loaded(name, version) is not None
-                if known and head is not None and head.content_type in SHORT_TYPES:
+                if known and head is not None and head.content_type in FAST_PATH_TYPES:
                     return await self.answer(scope, receive, send, name, version, head)
         await self.flask(scope, receive, send)
 
@@ -92,7 +92,7 @@ class AsgiApp:
         try:
             if self.secured:
                 self.state.keys.check(head.authorization, head.api_key)
-            body = await self.read(receive, head.content_length)
+            body = await read_body(receive, head.content_length, self.limits)
             request = ImageRequest(name, version, head.content_type, head.content_encoding, lambda: body)
             reply = await self.classify(request, body, context)
         except ClientDisconnected:
@@ -108,16 +108,6 @@ class AsgiApp:
             common += cors_headers(self.state.allowed_origins, head.origin)
         self.state.record(exchange, context)
         await send_reply(send, reply._replace(headers=[*reply.headers, *common]))
-
-    async def read(self, receive: Receive, declared: int | None) -> bytes:
-        """Return the body of a request; most come whole in one message."""
-        if declared is None or declared > self.limits.body_bytes:
-            return await read_body(receive, declared, self.limits)
-        message = await receive()
-        if message.get("more_body", True):
-            return await read_body(receive, declared, self.limits, message)
-        body: bytes = message["body"]
-        return body
 
     async def classify(self, request: ImageRequest, body: bytes, context: RequestContext) -> Reply:
         """Return the reply, computed on the event loop where that is quick, else in a thread."""
@@ -144,7 +134,7 @@ class AsgiApp:
 
 
 def read_head(scope: Scope) -> Head | None:
-    """Return the header fields that the short road reads; None where a field appears twice."""
+    """Return the header fields that the fast path reads; None where a field appears twice."""
     found = dict(scope["headers"])
     if len(found) != len(scope["headers"]):
         return None

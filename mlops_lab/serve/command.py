@@ -12,10 +12,10 @@ from mlops_lab.serve.app import create_app
 from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.core.batching import Batching
 from mlops_lab.serve.core.limits import Limits
-from mlops_lab.serve.core.memory import keep_little
+from mlops_lab.serve.core.memory import limit_kept_memory
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.watcher import StoreWatcher
-from mlops_lab.serve.http import HttpServer, end_on_signals, refuse_debug, serve_until
+from mlops_lab.serve.http import HttpServer, refuse_debug, serve_until, stop_on_signals
 from mlops_lab.serve.http.guard import BrowserGuard, guard_for
 from mlops_lab.serve.ports import LOOPBACK, address, bind
 from mlops_lab.serve.state import Log, ServerState
@@ -69,7 +69,7 @@ def build(settings: Settings, warn: Print, log: Log | None = None) -> tuple[Flas
     Parameters
     ----------
     log
-        The prediction log that the settings ask for: the room that keeps it opens it.
+        The prediction log that the settings ask for, opened by ``mlops_lab.monitor``.
 
     Raises
     ------
@@ -116,10 +116,10 @@ def make_guard(settings: Settings, state: ServerState) -> BrowserGuard | None:
 
 def run(settings: Settings, announce: Print, warn: Print, log: Log | None = None) -> None:
     """Serve in this process until SIGTERM or Ctrl-C, then drain."""
-    keep_little()
+    limit_kept_memory()
     app, state = build(settings, warn, log)
     refuse_debug(app, settings.host)
-    asked_to_end = end_on_signals()
+    stop_requested = stop_on_signals()
     watcher = StoreWatcher(state.registry)
     watcher.start()
     listener = bind(settings.host, settings.port)
@@ -139,5 +139,5 @@ def run(settings: Settings, announce: Print, warn: Print, log: Log | None = None
         state.draining = True
         return beside.stop(limits.drain_seconds).wait if beside is not None else None
 
-    serve_until(server, asked_to_end, lambda: announce("\n".join(lines)), drain)
+    serve_until(server, stop_requested, lambda: announce("\n".join(lines)), drain)
     watcher.stop()

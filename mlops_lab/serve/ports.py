@@ -67,7 +67,7 @@ class Identity:
 def probe(host: str, port: int, timeout: float = 0.5) -> Identity | None:
     """Return the identity of the background server on a port; None where there is none."""
     # http.client takes no notice of proxy variables, which would catch a request to this machine.
-    connection = http.client.HTTPConnection(reached_by(host), port, timeout=timeout)
+    connection = http.client.HTTPConnection(connect_host(host), port, timeout=timeout)
     try:
         connection.request("GET", "/", headers={PROBE_HEADER: sign_probe(port)})
         return Identity(**json.loads(connection.getresponse().read(10_000)))
@@ -109,7 +109,7 @@ def _probe_key() -> bytes:
                 fresh.touch(0o600)
                 fresh.write_bytes(secrets.token_bytes(32))
                 try:
-                    os.link(fresh, path)  # whoever is first
+                    os.link(fresh, path)  # the first process wins
                 finally:
                     fresh.unlink()
         found = path.stat()
@@ -122,37 +122,39 @@ def _probe_key() -> bytes:
 
 
 @dataclass(frozen=True)
-class Holder:
+class PortOwner:
     """The program that listens on a port, as part of a sentence, and what to do about it."""
 
     description: str
     hint: str
 
 
-def holder(host: str, port: int) -> Holder:
+def find_port_owner(host: str, port: int) -> PortOwner:
     """Return the program that listens on a port: a background server is probed, others are found by their process.
 
     Examples
     --------
     >>> with bind("127.0.0.1", 0) as listener:
-    ...     holder("127.0.0.1", listener.getsockname()[1]).description
+    ...     find_port_owner("127.0.0.1", listener.getsockname()[1]).description
     'a server in a thread of this process, which answers with the code it was started with'
     """
     server = probe(host, port)
     if server is not None and server.pid == os.getpid():
-        return Holder(f"your own server {server.name!r}", f"serve.start(…, name={server.name!r}) replaces it.")
+        return PortOwner(f"your own server {server.name!r}", f"serve.start(…, name={server.name!r}) replaces it.")
     if server is not None:
-        return Holder(str(server), f"Run serve.stop_all() in that notebook, end its kernel, {FREE}.")
+        return PortOwner(str(server), f"Run serve.stop_all() in that notebook, end its kernel, {FREE}.")
     pid, program = _process(port)
     if pid == os.getpid():
         description = "a server in a thread of this process, which answers with the code it was started with"
-        return Holder(description, f"serve.stop_all() ends one that app.run has left; else restart the kernel, {FREE}.")
+        return PortOwner(
+            description, f"serve.stop_all() ends one that app.run has left; else restart the kernel, {FREE}."
+        )
     if sys.platform == "darwin" and port in AIRPLAY and program in ("", "ControlCenter", "ControlCe"):
         where = "System Settings → General → AirDrop & Handoff"
-        return Holder("most likely macOS's AirPlay Receiver", f"Turn it off in {where}, {FREE}.")
+        return PortOwner("most likely macOS's AirPlay Receiver", f"Turn it off in {where}, {FREE}.")
     if pid is not None:
-        return Holder(f"{program} (process {pid})", f"End that program, {FREE}.")
-    return Holder("another program", f"End it, {FREE}.")
+        return PortOwner(f"{program} (process {pid})", f"End that program, {FREE}.")
+    return PortOwner("another program", f"End it, {FREE}.")
 
 
 def _process(port: int) -> tuple[int | None, str]:
@@ -218,14 +220,14 @@ def bind(host: str, port: int) -> socket.socket:
 def _taken(host: str, port: int, error: OSError) -> PortTaken:
     if error.errno == errno.EACCES and os.name != "nt":
         return PortTaken(f"Cannot bind port {port} of {host}: {error.strerror}.", "Take port 0 for a free one.")
-    found = holder(host, port)
+    found = find_port_owner(host, port)
     return PortTaken(f"Port {port} of {host} is taken by {found.description}.", found.hint)
 
 
-def reached_by(host: str) -> str:
+def connect_host(host: str) -> str:
     """Return the host at which this machine reaches a server bound to a host.
 
-    >>> reached_by("0.0.0.0")
+    >>> connect_host("0.0.0.0")
     '127.0.0.1'
     """
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
@@ -233,5 +235,5 @@ def reached_by(host: str) -> str:
 
 def address(host: str, port: int) -> str:
     """Return a URL that works on this machine for a server bound to a host."""
-    shown = reached_by(host)
+    shown = connect_host(host)
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"

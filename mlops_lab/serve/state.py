@@ -1,4 +1,4 @@
-"""The parts of one server, which every road to it shares: Flask, the event loop and gRPC."""
+"""The parts of one server, shared by Flask, the event loop and gRPC."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from mlops_lab.serve.chains.routes import ChainRegistry
 
 KEY = "mlops_lab"
-# Health is nobody's secret, and the pages hold no data: what they show, they must request with a key.
+# Health checks and the pages need no key: the pages hold no data, and request what they show with one.
 OPEN_ENDPOINTS = frozenset({"healthz", "readyz", "oip.live", "oip.ready", "pages.home", "pages.docs", "pages.asset"})
 
 
 class Log(Protocol):
-    """What keeps predictions, such as :class:`mlops_lab.monitor.PredictionLog`; this room knows no more of it."""
+    """The interface of a prediction log, such as :class:`mlops_lab.monitor.PredictionLog`."""
 
     @property
     def nonblocking(self) -> bool:

@@ -6,7 +6,7 @@ Parent and worker share a private channel: the worker reads its settings from it
 parent is gone reads the end of it and drains.
 
 ``python -m mlops_lab.serve.workers LISTENER CHANNEL`` is a worker; only the parent starts one. Another module may stand
-in its place, which calls :func:`work` with more than this room can make, such as a log.
+in its place, which calls :func:`work` with parts of packages above this one, such as a prediction log.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from mlops_lab import show
 from mlops_lab.errors import LabError, ServerError, WrongUsage
 from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.command import Print, Settings, build, make_guard, warn_if_open
-from mlops_lab.serve.core.memory import keep_little
+from mlops_lab.serve.core.memory import limit_kept_memory
 from mlops_lab.serve.core.watchdog import WATCHDOG
 from mlops_lab.serve.core.watcher import StoreWatcher
-from mlops_lab.serve.http import HttpServer, end_on_signals, serve_until
+from mlops_lab.serve.http import HttpServer, serve_until, stop_on_signals
 from mlops_lab.serve.observability import multiprocess
 from mlops_lab.serve.ports import address, bind
 from mlops_lab.serve.state import Log, ServerState
@@ -46,7 +46,7 @@ TICK = 0.1
 MAX_WORKERS = 64
 STEADY_SECONDS = 30.0  # a worker that lived so long starts again at once
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
-BEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
 # A worker is stuck, and replaced, when its loop has not run for so long, or a call is so far past its deadline.
 STUCK_SECONDS = 30.0
 AFTER_DRAIN_SECONDS = 5.0
@@ -75,7 +75,7 @@ class Worker:
         self._listener = listener
         self._settings = settings
         self._module = module
-        self._ending_seconds = ending_seconds(settings)
+        self._shutdown_seconds = shutdown_seconds(settings)
         self._socket = folder / f"{number}.sock"
         self._deaths = 0
         self._next_start = 0.0
@@ -92,8 +92,8 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the parent, which passes it on
             )
-        self._started = self._beat = time.monotonic()
-        self._told_to_end = 0.0
+        self._started = self._heartbeat = time.monotonic()
+        self._stop_requested_at = 0.0
         first = self.number == 0 and self._deaths == 0
         message = {"settings": asdict(self._settings), "socket": str(self._socket), "warn": first}
         with suppress(BrokenPipeError):  # it died already: the next poll sees that
@@ -103,11 +103,11 @@ class Worker:
         """Check whether the worker is ready, is gone, or may start again; return a warning, if there is one."""
         if self.process.poll() is None:
             if self.ready:
-                return self._check_beat()
+                return self._check_heartbeat()
             if _readable(self._channel):
                 self._receive()
         elif self._next_start == 0:
-            return self._bury()
+            return self._handle_exit()
         elif time.monotonic() >= self._next_start:
             self._next_start = 0
             self.start()
@@ -120,29 +120,29 @@ class Worker:
             line = self._channel.makefile().readline()
         message = json.loads(line) if line.endswith("\n") else {}
         self.ready = "ready" in message
-        self._beat = time.monotonic()
+        self._heartbeat = time.monotonic()
         if "error" in message and self._deaths == 0:
             raise LabError(message["error"], message["hint"], code=message["code"])
 
-    def _check_beat(self) -> str | None:
-        """Have a worker that is stuck end, so that the next poll starts another in its place."""
+    def _check_heartbeat(self) -> str | None:
+        """End a worker that is stuck, so that the next poll starts another in its place."""
         now = time.monotonic()
         with suppress(OSError):  # nothing has come, or it is gone: the next poll sees that
             if self._channel.recv(4096, socket.MSG_DONTWAIT):
-                self._beat = now
-        if self._told_to_end:
-            if now - self._told_to_end > self._ending_seconds:
+                self._heartbeat = now
+        if self._stop_requested_at:
+            if now - self._stop_requested_at > self._shutdown_seconds:
                 self.process.kill()
-        elif now - self._beat > STUCK_SECONDS:
-            self._told_to_end = now
+        elif now - self._heartbeat > STUCK_SECONDS:
+            self._stop_requested_at = now
             self.end()
             return (
                 f"warning: worker {self.number} (process {self.process.pid}) is stuck;"
-                f" it has {self._ending_seconds:g} s to answer what it can, then another takes its place"
+                f" it has {self._shutdown_seconds:g} s to answer what it can, then another takes its place"
             )
         return None
 
-    def _bury(self) -> str:
+    def _handle_exit(self) -> str:
         if not self.ready and _readable(self._channel):
             self._receive()
         if not self.ready and self._deaths == 0:
@@ -197,7 +197,7 @@ def supervise(settings: Settings, announce: Print, warn: Print, module: str = "m
         A worker could not start, and why.
     """
     _refuse(settings)
-    asked_to_end = end_on_signals()
+    stop_requested = stop_on_signals()
     listener = bind(settings.host, settings.port)
     warn_if_open(settings, warn)
     url = address(settings.host, listener.getsockname()[1])
@@ -206,9 +206,9 @@ def supervise(settings: Settings, announce: Print, warn: Print, module: str = "m
         try:
             for number in range(settings.workers):
                 workers.append(Worker(number, listener, settings, folder, module))
-            _watch(workers, asked_to_end, lambda: announce(f"serving {url}"), warn)
+            _watch(workers, stop_requested, lambda: announce(f"serving {url}"), warn)
         finally:
-            _end(workers, listener, ending_seconds(settings))
+            _end(workers, listener, shutdown_seconds(settings))
 
 
 def _refuse(settings: Settings) -> None:
@@ -237,9 +237,9 @@ def _private_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _watch(workers: list[Worker], asked_to_end: threading.Event, announce: Any, warn: Print) -> None:
+def _watch(workers: list[Worker], stop_requested: threading.Event, announce: Any, warn: Print) -> None:
     announced = False
-    while not asked_to_end.is_set():
+    while not stop_requested.is_set():
         for worker in workers:
             warning = worker.poll()
             if warning:
@@ -247,16 +247,16 @@ def _watch(workers: list[Worker], asked_to_end: threading.Event, announce: Any, 
         if not announced and all(worker.ready for worker in workers):
             announce()
             announced = True
-        asked_to_end.wait(TICK)
+        stop_requested.wait(TICK)
 
 
-def ending_seconds(settings: Settings) -> float:
+def shutdown_seconds(settings: Settings) -> float:
     """Return how long a worker may take that has been told to end: it drains, and closes its log."""
     return settings.make_limits().drain_seconds + AFTER_DRAIN_SECONDS
 
 
 def _end(workers: list[Worker], listener: socket.socket, seconds: float) -> None:
-    """Have everyone drain. What waits in the queue goes to those who still accept; the last one closes it."""
+    """Drain all workers. Connections that wait go to workers that still accept; the last one closes the queue."""
     for worker in workers:
         worker.end()
     listener.close()
@@ -277,20 +277,20 @@ def work(
     open_log
         Returns the prediction log of this process, which is closed after the last answer.
     """
-    asked_to_end = end_on_signals()
+    stop_requested = stop_on_signals()
     order = json.loads(channel.makefile().readline())
-    keep_little()
+    limit_kept_memory()
     warn = _warn if order["warn"] else lambda line: None
     settings = Settings(**order["settings"])
     with open_log(settings, warn) if open_log is not None else nullcontext() as log:
-        _answer(listener, channel, order["socket"], asked_to_end, settings, lambda: build(settings, warn, log))
+        _answer(listener, channel, order["socket"], stop_requested, settings, lambda: build(settings, warn, log))
 
 
 def _answer(
     listener: socket.socket,
     channel: socket.socket,
     socket_path: str,
-    asked_to_end: threading.Event,
+    stop_requested: threading.Event,
     settings: Settings,
     make: Callable[[], tuple[Flask, ServerState]],
 ) -> None:
@@ -305,7 +305,7 @@ def _answer(
     state.single_process = False
     watcher = StoreWatcher(state.registry)
     watcher.start()
-    threading.Thread(target=_end_with_parent, args=(channel, asked_to_end), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(channel, stop_requested), daemon=True).start()
 
     def drain() -> None:
         state.draining = True
@@ -317,20 +317,20 @@ def _answer(
         on_refused=state.record_refusal,
         guard=make_guard(settings, state),
     )
-    threading.Thread(target=_beat, args=(channel, server), daemon=True).start()
-    serve_until(server, asked_to_end, lambda: channel.sendall(b'{"ready": true}\n'), drain)
+    threading.Thread(target=_heartbeat, args=(channel, server), daemon=True).start()
+    serve_until(server, stop_requested, lambda: channel.sendall(b'{"ready": true}\n'), drain)
     watcher.stop()
 
 
 def _warn(line: str) -> None:
-    print(show.harmless(line), file=sys.stderr, flush=True)
+    print(show.escape_controls(line), file=sys.stderr, flush=True)
 
 
-def _beat(channel: socket.socket, server: HttpServer) -> None:
-    """Tell the parent once a second that this worker is not stuck; without a word for long it is replaced."""
+def _heartbeat(channel: socket.socket, server: HttpServer) -> None:
+    """Send the parent a heartbeat once a second while this worker is not stuck; without one it is replaced."""
     while True:
-        time.sleep(BEAT_SECONDS)
-        runs = time.monotonic() - server.looked < STUCK_SECONDS
+        time.sleep(HEARTBEAT_SECONDS)
+        runs = time.monotonic() - server.last_tick < STUCK_SECONDS
         if runs and WATCHDOG.longest_overdue() < STUCK_SECONDS:
             try:
                 channel.send(b".", socket.MSG_DONTWAIT)
@@ -340,10 +340,10 @@ def _beat(channel: socket.socket, server: HttpServer) -> None:
                 return
 
 
-def _end_with_parent(channel: socket.socket, asked_to_end: threading.Event) -> None:
+def _end_with_parent(channel: socket.socket, stop_requested: threading.Event) -> None:
     with suppress(OSError):
         channel.recv(1)  # the parent writes nothing more: this returns when it is gone
-    asked_to_end.set()
+    stop_requested.set()
 
 
 if __name__ == "__main__":

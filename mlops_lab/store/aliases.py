@@ -30,7 +30,7 @@ def read_aliases(folder: Path) -> dict[str, int]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise StoreError(f"{path} cannot be read: {error}.", "Mend it, or remove it and promote again.") from error
+        raise StoreError(f"{path} cannot be read: {error}.", "Correct it, or remove it and promote again.") from error
     if not isinstance(aliases, dict) or not all(type(number) is int for number in aliases.values()):
         raise StoreError(f"{path} is not an object of version numbers.", 'It should look like {"production": 3}.')
     return aliases

@@ -22,8 +22,8 @@ def readme(manifest: ModelManifest) -> str:
     answers = "\n".join(f"- `{spec.name}`: {describe_output(spec)}" for spec in manifest.signature.outputs)
     metrics = "\n".join(f"| {name.replace('_', ' ')} | {value:.4f} |" for name, value in manifest.metrics.items())
     table = f"| metric | value |\n|---|---|\n{metrics}\n" if metrics else "No metrics were measured.\n"
-    told = [*manifest.notes, *([str(manifest.data["note"])] if manifest.data.get("note") else [])]
-    notes = "".join(f"\n- {note.removesuffix('.')}." for note in told)
+    notes_listed = [*manifest.notes, *([str(manifest.data["note"])] if manifest.data.get("note") else [])]
+    notes = "".join(f"\n- {note.removesuffix('.')}." for note in notes_listed)
     batch = manifest.signature.max_batch
     fixed = f"\nThe model computes {batch} at a time; the server splits and joins other batches.\n" if batch else ""
     data, settings = manifest.data.get("name"), json.dumps(manifest.training)

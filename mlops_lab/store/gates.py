@@ -1,4 +1,4 @@
-"""Whether a version may be promoted, by what its validation left beside it.
+"""Gates of a promotion: whether a version may be promoted, by the evidence of its validation.
 
 Stage 5 writes the evidence; the store only reads it, so that no way of promoting goes around a gate that failed.
 """
@@ -43,7 +43,7 @@ def require_gates(version: ModelVersion) -> str:
     state, failed = _evidence(version, again)
     if failed:
         reasons = " ".join(_reason(gate) for gate in failed)
-        hint = f"Mend it and publish a new version, or measure again: {again}"
+        hint = f"Fix it and publish a new version, or measure again: {again}"
         raise GateFailed(f"{version} is refused. {reasons}", hint)
     if state != "passed" and _must_be_validated(version.path.parent):
         message = f"{version} was {state}, and {version.path.parent / FILE} asks for it before a promotion."
@@ -72,7 +72,7 @@ def _must_be_validated(folder: Path) -> bool:
         return False
     except (OSError, ValueError) as error:
         message = f"{folder / FILE} cannot be read: {error}."
-        raise WrongUsage(message, "Mend it, or remove it for the defaults.") from error
+        raise WrongUsage(message, "Correct it, or remove it for the defaults.") from error
     return bool(isinstance(found, dict) and found.get("validated", False))
 
 

@@ -49,7 +49,7 @@ def ask(predictor: Predictor, examples: Arrays) -> Arrays:
 def golden_answers(predictor: Predictor, examples: Arrays, limits: GoldenLimits | None = None) -> Arrays:
     """Return what a model answers to its golden examples.
 
-    ONNX Runtime is told to stop at a limit; another engine runs to its end.
+    ONNX Runtime is interrupted at a limit; another engine runs to its end.
 
     Raises
     ------

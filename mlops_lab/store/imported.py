@@ -65,7 +65,7 @@ def from_onnx(
     labels
         The names of its classes, in the order of its output.
     examples
-        Some images, or arrays where the model takes no images; the store remembers the answers to them.
+        Some images, or arrays where the model takes no images; the golden examples are made of them.
     metrics
         Its metrics, such as ``{"test_accuracy": 0.91}``.
     held_out
@@ -92,7 +92,7 @@ def from_onnx(
     >>> ModelStore("models").publish(digits, "digits")  # doctest: +SKIP
     """
     if len(examples) == 0:
-        raise WrongUsage("There are no examples.", "Pass a few inputs, so that the store can remember the answers.")
+        raise WrongUsage("There are no examples.", "Pass a few inputs, so that the store can keep golden examples.")
     source = safety.read(model if isinstance(model, bytes) else Path(model), max_bytes=safety.HARD_LIMIT)
     report = safety.audit(source, max_bytes=safety.HARD_LIMIT)
     if report.format != "onnx":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_lab import show
+from mlops_lab.deprecation import warn_renamed
 from mlops_lab.errors import DamagedArtifact, StoreError, UnknownModel, UnknownVersion, WrongUsage, nearest
 from mlops_lab.inputs import InputSpec
 from mlops_lab.predict import Predictor
@@ -141,13 +142,18 @@ class ModelStore:
             raise UnknownVersion(message, nearest(f"v{known[wanted]}", versions))
         return known[wanted]
 
-    def mark(self, name: str, version: int) -> tuple[int, int, int]:
-        """Return what changes when the manifest of a version does: file number, time, size; zeros where it is gone."""
+    def fingerprint(self, name: str, version: int) -> tuple[int, int, int]:
+        """Return the inode, modification time (ns) and size (bytes) of a version's manifest; zeros where it is gone."""
         try:
             found = (self.root / name / str(version) / "manifest.json").lstat()
         except OSError:
             return (0, 0, 0)
         return (found.st_ino, found.st_mtime_ns, found.st_size)
+
+    def mark(self, name: str, version: int) -> tuple[int, int, int]:
+        """Return :meth:`fingerprint`; deprecated."""
+        warn_renamed("ModelStore.mark", "fingerprint")
+        return self.fingerprint(name, version)
 
     def load(
         self,
@@ -332,7 +338,7 @@ class ModelStore:
     def _holds_versions(self, name: str) -> bool:
         try:
             return bool(self.versions(name))
-        except (StoreError, OSError):  # it must not hide the others; whoever asks for its versions is told why
+        except (StoreError, OSError):  # it must not hide the others; asking for its versions says why
             return True
 
     def _known(self, name: str) -> list[int]:

@@ -21,7 +21,7 @@ from mlops_lab.store.keras_file import running_versions
 from mlops_lab.store.manifest import ModelManifest
 from mlops_lab.store.parameters import count_parameters
 from mlops_lab.store.verification import Written, verify
-from mlops_lab.store.version import ModelVersion, digest, trust_here
+from mlops_lab.store.version import ModelVersion, digest, trust_in_this_process
 from mlops_lab.summary.held_out import keep_summary
 
 # A folder of a higher number is not seen as a version.
@@ -66,7 +66,7 @@ def publish_model(make: Callable[[], Prepared], parent: Path, version: int | Non
         append_history(parent, "published", version=number, description=description)
     found = ModelVersion(parent.name, number, parent / str(number), manifest, digest(text.encode()))
     if manifest.engine in engines.RUNS_CODE:
-        trust_here(found.digest)
+        trust_in_this_process(found.digest)
     return found
 
 

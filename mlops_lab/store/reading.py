@@ -1,4 +1,4 @@
-"""Read a file of the store without letting whoever made the store choose what is opened.
+"""Read a file of the store without following links: the author of a store does not choose what is opened.
 
 A models folder may come from somebody else. A named pipe in it would make a reader wait for ever, a link would lead it
 to another file, a sparse file would fill the memory. So every file is opened below the root of the store, one folder

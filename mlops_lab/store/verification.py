@@ -34,7 +34,7 @@ class Written:
     engines
         The engines that read them, the fastest first.
     golden
-        The examples and the answers that the store remembers.
+        The golden examples, and the answers to them.
     notes
         What the version goes without, and why.
     """
@@ -109,9 +109,9 @@ def _nothing_left(prepared: Prepared, failed: dict[str, Exception], notes: list[
         return first
     if failed and all(isinstance(error, DamagedArtifact) for error in failed.values()) and isinstance(first, LabError):
         return first
-    told = [*notes, *(f"{engine}: {_reason(error)}" for engine, error in failed.items())]
+    reasons = [*notes, *(f"{engine}: {_reason(error)}" for engine, error in failed.items())]
     kind = type(prepared.source.model).__name__
-    message = f"This {kind} cannot be saved in a form that is safe to load: {'; '.join(told) or 'it has none'}."
+    message = f"This {kind} cannot be saved in a form that is safe to load: {'; '.join(reasons) or 'it has none'}."
     return DamagedArtifact(
         message, "Export it to ONNX yourself, or publish a function of a file model.py that asks it."
     )

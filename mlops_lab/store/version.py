@@ -23,7 +23,7 @@ from mlops_lab.store.manifest import ModelManifest
 from mlops_lab.store.reading import read_below
 
 MAX_VERSION_BYTES = 2**30
-# Digests of versions that are code, with spaces or commas between them: trusted by whoever started this process.
+# Digests of versions that are code, with spaces or commas between them: trusted by the user who started this process.
 TRUST_VARIABLE = "MLOPS_LAB_TRUST"
 
 
@@ -109,7 +109,7 @@ def digest(data: bytes) -> str:
 _published_here: set[str] = set()
 
 
-def trust_here(sha256: str) -> None:
+def trust_in_this_process(sha256: str) -> None:
     """Trust a version that this process has published."""
     _published_here.add(sha256)
 
@@ -147,15 +147,15 @@ def load_version(
 
 
 def require_trust(found: ModelVersion, trusted: Collection[str]) -> None:
-    """Raise unless the caller, or whoever started this process, trusts the digest of a version that is code.
+    """Raise unless the caller, or the environment of this process, trusts the digest of a version that is code.
 
     Raises
     ------
     UnsafeFile
         Nobody does; the message names the digest.
     """
-    told = [*trusted, *os.environ.get(TRUST_VARIABLE, "").replace(",", " ").split()]
-    if found.digest and found.digest in {*_published_here, *(item.strip().lower() for item in told)}:
+    digests = [*trusted, *os.environ.get(TRUST_VARIABLE, "").replace(",", " ").split()]
+    if found.digest and found.digest in {*_published_here, *(item.strip().lower() for item in digests)}:
         return
     raise UnsafeFile(
         f"{found} is code, which runs when it is loaded, and it is not trusted.",

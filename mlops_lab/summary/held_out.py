@@ -1,4 +1,4 @@
-"""What a version does on held-out data: summarised when it is published, and kept beside it as ``reference.npz``.
+"""The summary of a version on held-out data, made when it is published and kept beside it as ``reference.npz``.
 
 The file holds arrays only, so reading it runs no code. The monitor adds to it what it learns from disturbed images.
 """
@@ -96,10 +96,10 @@ def keep_summary(run: Any, predictor: Predictor, folder: Path) -> None:
 def pack(summary: Summary, about: dict[str, Any], **arrays: Any) -> bytes:
     """Return a summary, its bins and more arrays as the bytes of a file."""
     scale = summary.scale
-    told = {"format": FORMAT, **about, "labels": scale.labels, "statistics": scale.statistics}
+    header = {"format": FORMAT, **about, "labels": scale.labels, "statistics": scale.statistics}
     kept = {name: getattr(scale, name) for name in _SCALE}
     buffer = io.BytesIO()
-    text = np.array(json.dumps(told, ensure_ascii=False))
+    text = np.array(json.dumps(header, ensure_ascii=False))
     np.savez_compressed(buffer, **kept, sums=summary.sums, about=text, **arrays)
     return buffer.getvalue()
 

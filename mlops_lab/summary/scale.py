@@ -1,4 +1,4 @@
-"""What predictions are measured with: bins and features that the reference fixes once, so that they never move."""
+"""The scale of summaries: bins and features that are fixed once from the reference."""
 
 from __future__ import annotations
 

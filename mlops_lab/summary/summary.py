@@ -1,4 +1,4 @@
-"""What is kept of many predictions: whole numbers that add up, so that parts merge exactly and in any order.
+"""A summary of many predictions: sums of whole numbers, so that parts merge exactly and in any order.
 
 A summary is one vector of sums over predictions: how many there were, how often each class was said, how many fell into
 each bin of the reference, and the first two moments of some features. Merging is addition, so an hour of a laptop, the
@@ -49,17 +49,17 @@ class Summary:
 
     @property
     def labelled(self) -> int:
-        """How many of them somebody has judged."""
+        """The number of predictions with a label."""
         return int(self.sums[1])
 
     @property
     def correct(self) -> int:
-        """How many of those were right."""
+        """The number of labelled predictions that were right."""
         return int(self.sums[2])
 
     @property
     def classes(self) -> NDArray[np.int64]:
-        """How often each class was said."""
+        """The number of predictions of each class."""
         return self.sums[3 : 3 + len(self.scale.labels)]
 
     @property

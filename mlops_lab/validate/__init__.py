@@ -3,7 +3,7 @@
 Of the model: how good it is (:func:`evaluate`), whether it is better than another (:func:`compare`), whether it is as
 good for everybody (:func:`by_group`), how it behaves when images change a little (:func:`check_behaviour`). Of a server
 at its address, ours, TensorFlow Serving or your own: whether it keeps the contract (:func:`check_contract`), does its
-job (:func:`check_acceptance`) and bears the load (:func:`measure_load`). :func:`assess` holds a version against the
+job (:func:`check_acceptance`) and sustains the load (:func:`measure_load`). :func:`assess` holds a version against the
 thresholds of a file, and writes the evidence and the model card.
 """
 

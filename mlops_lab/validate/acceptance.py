@@ -16,7 +16,7 @@ from mlops_lab.errors import LabError, WrongUsage
 from mlops_lab.findings import Finding
 from mlops_lab.store.version import ModelVersion
 from mlops_lab.validate.report import Report, ask, examine, skip
-from mlops_lab.validate.target import Target, expect
+from mlops_lab.validate.target import ServerUnderTest, expect
 
 BATCH = 100
 
@@ -111,12 +111,12 @@ def check_acceptance(
     ...     check_acceptance(server.url, store.ModelStore("models").get("digits", 1)).passed
     True
     """
-    target = Target(url, version, address or f"v{version.version}", api_key=api_key)
+    target = ServerUnderTest(url, version, address or f"v{version.version}", api_key=api_key)
     checks = _asked(target, expected or Expected(), baseline)
     return examine(f"Acceptance of {version}", target.url, checks)
 
 
-def _asked(target: Target, expected: Expected, baseline: ModelVersion | None) -> Iterator[Finding]:
+def _asked(target: ServerUnderTest, expected: Expected, baseline: ModelVersion | None) -> Iterator[Finding]:
     dataset = _dataset(target)
     if dataset is None:
         yield _unmeasured(expected)
@@ -143,7 +143,7 @@ def _unmeasured(expected: Expected) -> Finding:
     return Finding(False, message, "Leave the threshold out, or publish with the data set's name.", name="accuracy")
 
 
-def _dataset(target: Target) -> data.Dataset | None:
+def _dataset(target: ServerUnderTest) -> data.Dataset | None:
     """Return the data that the version was trained and measured on, sample and all, unless they are not here."""
     about = target.manifest.data
     try:
@@ -153,7 +153,7 @@ def _dataset(target: Target) -> data.Dataset | None:
     return found if found.checksum == about.get("sha256") else None
 
 
-def _classified(target: Target, split: data.Split) -> Answers:
+def _classified(target: ServerUnderTest, split: data.Split) -> Answers:
     classes: list[int] = []
     labels: tuple[str, ...] = ()
     for start in range(0, len(split), BATCH):
@@ -164,14 +164,14 @@ def _classified(target: Target, split: data.Split) -> Answers:
     return Answers(labels, np.array(classes), split.labels)
 
 
-def _labels(target: Target, answers: Answers, classes: tuple[str, ...]) -> str:
+def _labels(target: ServerUnderTest, answers: Answers, classes: tuple[str, ...]) -> str:
     expect(answers.labels == target.manifest.labels == classes, f"the labels are {answers.labels}, not {classes}")
     missing = sorted(set(range(len(classes))) - set(answers.classes.tolist()))
     expect(not missing, f"it never answers {', '.join(classes[one] for one in missing)}")
     return f"all {len(classes)} are the data set's, and each is said"
 
 
-def _accuracy(target: Target, answers: Answers, expected: Expected) -> str:
+def _accuracy(target: ServerUnderTest, answers: Answers, expected: Expected) -> str:
     seen, promised = answers.accuracy, target.manifest.metrics.get("test_accuracy")
     over = f"{seen:.4f} on {len(answers.truth):,} test images over HTTP"
     expect(seen >= expected.accuracy, f"{over}; at least {expected.accuracy:g} is asked for")
@@ -182,7 +182,7 @@ def _accuracy(target: Target, answers: Answers, expected: Expected) -> str:
     return f"{over}; the manifest promises {promised:.4f}"
 
 
-def _compared(target: Target, answers: Answers, expected: Expected, baseline: ModelVersion | None) -> Finding:
+def _compared(target: ServerUnderTest, answers: Answers, expected: Expected, baseline: ModelVersion | None) -> Finding:
     """Hold the version against the one in production, where they can be compared."""
     name = "against production"
     if baseline is None or baseline.version == target.published.version:
@@ -200,7 +200,7 @@ def _compared(target: Target, answers: Answers, expected: Expected, baseline: Mo
     return ask(name, check)
 
 
-def _latency(target: Target, images: NDArray[Any], expected: Expected) -> str:
+def _latency(target: ServerUnderTest, images: NDArray[Any], expected: Expected) -> str:
     taken = []
     for place in range(expected.images):
         image = images[place % len(images)]

@@ -27,7 +27,7 @@ DATA_HINT = "Pass them: --data test.npz with the arrays images and labels."
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """Whether a version meets the thresholds, and everything that was measured.
+    """The result of validation: each gate, and everything that was measured.
 
     Parameters
     ----------

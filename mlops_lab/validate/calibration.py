@@ -1,4 +1,4 @@
-"""Whether confidence means something: of the answers given with 0.8, eight in ten should be right."""
+"""Calibration: of the answers with confidence 0.8, eight in ten should be right."""
 
 from __future__ import annotations
 

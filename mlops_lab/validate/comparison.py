@@ -1,4 +1,4 @@
-"""Whether one model is better than another: both saw the same examples, so pairs are compared and not averages."""
+"""Comparison of two models on the same examples: pairs of answers are compared, and not averages."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Integration tests: the server keeps the contract that its clients were written against.
 
-Each check is one small function over a :class:`Target` that returns what it saw, or raises. ``CHECKS`` lists which
-of them apply to which server: ours (``lab``), one with the course's two routes (``course``), TensorFlow Serving
+Each check is one small function over a :class:`ServerUnderTest` that returns what it saw, or raises. ``CHECKS`` lists
+which of them apply to which server: ours (``lab``), one with the course's two routes (``course``), TensorFlow Serving
 (``tfserving``).
 """
 
@@ -18,7 +18,7 @@ from mlops_lab.errors import LabError, WrongUsage
 from mlops_lab.findings import Finding
 from mlops_lab.store.version import ModelVersion
 from mlops_lab.validate.report import Report, ask, examine, skip
-from mlops_lab.validate.target import KINDS, Target, expect, refused
+from mlops_lab.validate.target import KINDS, ServerUnderTest, expect, refused
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 FACTS = ("number_of_parameters", "labels", "input", "metrics")
@@ -60,11 +60,11 @@ def check_contract(
     """
     if kind and kind not in KINDS:
         raise WrongUsage(f"There is no kind of server called {kind!r}.", f"Take one of: {', '.join(KINDS)}.")
-    target = Target(url, version, address or f"v{version.version}", api_key=api_key)
+    target = ServerUnderTest(url, version, address or f"v{version.version}", api_key=api_key)
     return examine(f"Contract of {version}", target.url, _asked(target, kind))
 
 
-def _asked(target: Target, kind: str) -> Iterator[Finding]:
+def _asked(target: ServerUnderTest, kind: str) -> Iterator[Finding]:
     try:
         found = kind or target.kind()
     except LabError as error:
@@ -78,14 +78,14 @@ def _asked(target: Target, kind: str) -> Iterator[Finding]:
             yield skip(name, f"not asked of a server of the kind {found}")
 
 
-def alive(target: Target) -> str:
+def alive(target: ServerUnderTest) -> str:
     """Ask whether the process is well."""
     said = target.get("/healthz")
     expect(said == {"status": "alive"}, f"/healthz says {said}")
     return "GET /healthz says so"
 
 
-def ready(target: Target) -> str:
+def ready(target: ServerUnderTest) -> str:
     """Ask whether it would answer, and with which versions."""
     said = target.get("/readyz")
     listed = {model["name"]: model["versions"] for model in said["models"]}
@@ -93,7 +93,7 @@ def ready(target: Target) -> str:
     return f"GET /readyz lists {target.published}"
 
 
-def listed(target: Target) -> str:
+def listed(target: ServerUnderTest) -> str:
     """Ask for the list of models."""
     names = {model["name"]: model for model in target.client.models()}
     versions = names.get(target.name, {}).get("versions", [])
@@ -101,7 +101,7 @@ def listed(target: Target) -> str:
     return f"{target.name} has {', '.join(versions)}"
 
 
-def described(target: Target) -> str:
+def described(target: ServerUnderTest) -> str:
     """Ask for the description: it is the one that was published."""
     said = target.client.info(target.name, target.address)
     missing = [repr(key) for key in ("name", "version") if key not in said]
@@ -109,25 +109,27 @@ def described(target: Target) -> str:
     expect((said["name"], said["version"]) == (target.name, target.number), f"it is {said['name']} {said['version']}")
     published = target.manifest.public()
     differing = [key for key in FACTS if key in said and said[key] != published[key]]
-    told = "; ".join(f"{key} is {str(said[key])[:80]}, published as {str(published[key])[:80]}" for key in differing)
-    expect(not differing, told)
+    differences = "; ".join(
+        f"{key} is {str(said[key])[:80]}, published as {str(published[key])[:80]}" for key in differing
+    )
+    expect(not differing, differences)
     return f"it is {target.published}, as published"
 
 
-def golden_examples(target: Target) -> str:
+def golden_examples(target: ServerUnderTest) -> str:
     """Send the golden examples one by one: the answers are the manifest's."""
     wanted = target.manifest.golden
     answers = [target.client.classify(target.name, target.address, one)[0] for one in target.images]
     return _compared(target, [answer.probabilities for answer in answers], wanted.tolerance)
 
 
-def in_one_request(target: Target) -> str:
+def in_one_request(target: ServerUnderTest) -> str:
     """Send the golden examples in one request: as many answers, in order."""
     answers = target.client.classify(target.name, target.address, list(target.manifest.golden.inputs))
     return _compared(target, [answer.probabilities for answer in answers], target.manifest.golden.tolerance)
 
 
-def _compared(target: Target, rows: list[tuple[float, ...]], tolerance: float) -> str:
+def _compared(target: ServerUnderTest, rows: list[tuple[float, ...]], tolerance: float) -> str:
     outputs = target.manifest.golden.outputs
     expect(np.shape(rows) == outputs.shape, f"the answers have the shape {np.shape(rows)}, not {outputs.shape}")
     largest = float(np.abs(np.array(rows) - outputs).max())
@@ -135,7 +137,7 @@ def _compared(target: Target, rows: list[tuple[float, ...]], tolerance: float) -
     return f"{len(rows)} answers are the manifest's to {largest:.1g}"
 
 
-def prediction(target: Target) -> str:
+def prediction(target: ServerUnderTest) -> str:
     """Look at one answer: version, label, class, confidence and probabilities belong together."""
     said = target.client.classify(target.name, target.address, target.images[0]).response
     first = said["predictions"][0]
@@ -147,7 +149,7 @@ def prediction(target: Target) -> str:
     return f"{target.number} says {first['label']!r}"
 
 
-def every_body(target: Target) -> str:
+def every_body(target: ServerUnderTest) -> str:
     """Send one image in each form that a body may have: the answer is the same."""
     pixels = target.manifest.golden.inputs[0]
     buffer = io.BytesIO()
@@ -167,7 +169,7 @@ def every_body(target: Target) -> str:
     return f"the same answer to {', '.join(forms)}"
 
 
-def default_address(target: Target) -> str:
+def default_address(target: ServerUnderTest) -> str:
     """Ask without a version: ``production`` answers. Asked only where this is the version in production."""
     answer = target.send("GET", f"/models/{target.name}").json()
     if answer["aliases"].get("production") != target.number:
@@ -177,7 +179,7 @@ def default_address(target: Target) -> str:
     return f"/models/{target.name} leads to {said}"
 
 
-def unknown_names(target: Target) -> str:
+def unknown_names(target: ServerUnderTest) -> str:
     """Ask for a model and a version that there are not: 404, and JSON that says so."""
     for path in (f"/models/no-such-{target.name[:40]}/v1", f"/models/{target.name}/v999999"):
         message = refused(target, "GET", path, 404)
@@ -185,7 +187,7 @@ def unknown_names(target: Target) -> str:
     return "404, with what there is"
 
 
-def unknown_model(target: Target) -> str:
+def unknown_model(target: ServerUnderTest) -> str:
     """Ask for a model that there is not: 404."""
     path = f"/models/no-such-{target.name[:40]}/v1"
     answer = target.send("GET", path)
@@ -193,13 +195,13 @@ def unknown_model(target: Target) -> str:
     return "404"
 
 
-def unknown_servable(target: Target) -> str:
+def unknown_servable(target: ServerUnderTest) -> str:
     """Ask TensorFlow Serving for a model that it has not: 404 and an error in JSON."""
     refused(target, "GET", f"/v1/models/no-such-{target.name[:40]}", 404)
     return "404, in JSON"
 
 
-def bad_bodies(target: Target) -> str:
+def bad_bodies(target: ServerUnderTest) -> str:
     """Send what is no image, of no kind, and with the wrong verb: 400, 415 and 405."""
     refused(target, "POST", target.path, 400, data=b"{", headers={"Content-Type": "application/json"})
     refused(target, "POST", target.path, 415, data=b"hello", headers={"Content-Type": "text/plain"})
@@ -207,14 +209,14 @@ def bad_bodies(target: Target) -> str:
     return "400, 415 and 405, in JSON"
 
 
-def no_image(target: Target) -> str:
+def no_image(target: ServerUnderTest) -> str:
     """Send what is no image: the request is refused, and the server goes on."""
     answer = target.send("POST", target.path, data=b"no image", headers={"Content-Type": "image/png"})
     expect(400 <= answer.status_code < 500, f"10 bytes of text as image/png were answered {answer.status_code}")
     return f"{answer.status_code}"
 
 
-def headers(target: Target) -> str:
+def headers(target: ServerUnderTest) -> str:
     """Look at the headers: request id and trace come back, JSON is called JSON."""
     answer = target.send("GET", target.path, headers={"X-Request-Id": "from-the-client", "traceparent": TRACE})
     found = answer.headers
@@ -224,7 +226,7 @@ def headers(target: Target) -> str:
     return "X-Request-Id and traceparent come back"
 
 
-def other_dialects(target: Target) -> str:
+def other_dialects(target: ServerUnderTest) -> str:
     """Ask as clients of TensorFlow Serving and of the Open Inference Protocol do."""
     number = target.number[1:]
     state = target.get(f"/v1/models/{target.name}/versions/{number}")["model_version_status"][0]["state"]
@@ -234,7 +236,7 @@ def other_dialects(target: Target) -> str:
     return "/v1 and /v2 have it too"
 
 
-def operations(target: Target) -> str:
+def operations(target: ServerUnderTest) -> str:
     """Ask for what operators and tools read: the metrics, and the description of the routes."""
     answer = target.send("GET", "/metrics")
     expect(answer.ok and "# TYPE" in answer.text, f"/metrics answered {answer.status_code}")
@@ -243,7 +245,7 @@ def operations(target: Target) -> str:
     return "/metrics and /openapi.json are there"
 
 
-ContractCheck = Callable[[Target], str]
+ContractCheck = Callable[[ServerUnderTest], str]
 CHECKS: dict[ContractCheck, tuple[str, ...]] = {
     alive: ("lab",),
     ready: ("lab",),

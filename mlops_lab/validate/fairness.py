@@ -66,16 +66,16 @@ def by_group(
     >>> by_group("recall", [1] * 100, [1] * 45 + [0] * 5 + [1] * 30 + [0] * 20, people).values
     {'day': 0.9, 'evening': 0.6}
     """
-    true, said, where, names = _aligned(labels, predicted, groups)
+    true, predicted, where, names = _aligned(labels, predicted, groups)
     counts = np.bincount(where, minlength=len(names))
     if callable(metric):
         times = resamples or OF_A_FUNCTION
         title = getattr(metric, "__name__", "metric").replace("_", " ")
-        overall, values, drawn = _of_function(metric, true, said, where, len(names), times, seed)
+        overall, values, drawn = _of_function(metric, true, predicted, where, len(names), times, seed)
         bounds, known = percentiles(drawn), np.isfinite(values)
     else:
         title = metric.replace("_", " ")
-        overall, values, drawn, bounds, known = _of_name(metric, true, said, where, len(names), resamples, seed)
+        overall, values, drawn, bounds, known = _of_name(metric, true, predicted, where, len(names), resamples, seed)
     ranked = known & (counts >= minimum)
     found = tuple(
         GroupValue(name, int(counts[place]), float(values[place]), pair(bounds[place]), bool(ranked[place]))
@@ -90,40 +90,40 @@ def _aligned(
     labels: Any, predicted: Any, groups: Any
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64], list[str]]:
     """Return labels, answers, the place of each one's group, and the names of the groups."""
-    true, said = np.asarray(labels), np.asarray(predicted)
+    true, predicted = np.asarray(labels), np.asarray(predicted)
     several = groups if isinstance(groups, Mapping) else {"": groups}
     columns = [np.asarray(column) for column in several.values()]
-    lengths = {len(array) for array in (true, said, *columns)}
+    lengths = {len(array) for array in (true, predicted, *columns)}
     if len(lengths) != 1 or 0 in lengths or true.ndim != 1:
         raise WrongUsage(
-            f"{len(true)} labels, {len(said)} answers and groups of {[len(one) for one in columns]} do not fit.",
+            f"{len(true)} labels, {len(predicted)} answers and groups of {[len(one) for one in columns]} do not fit.",
             "Pass one of each for every example, and at least one example.",
         )
     values = [np.unique(column, return_inverse=True) for column in columns]
     if len(values) == 1:
-        return true, said, values[0][1], [str(value) for value in values[0][0].tolist()]
+        return true, predicted, values[0][1], [str(value) for value in values[0][0].tolist()]
     codes = np.stack([inverse for _, inverse in values], axis=1)
     present, where = np.unique(codes, axis=0, return_inverse=True)
     names = [", ".join(str(values[c][0][code]) for c, code in enumerate(row)) for row in present]
-    return true, said, where.ravel(), names
+    return true, predicted, where.ravel(), names
 
 
 def _of_name(
     name: str,
     true: NDArray[Any],
-    said: NDArray[Any],
+    predicted: NDArray[Any],
     where: NDArray[np.int64],
     groups: int,
     times: int | None,
     seed: int,
 ) -> tuple[Any, Any, Any, Any, Any]:
     """Return a metric that depends on counts alone: overall, by group, by resample and group, intervals, and where."""
-    classes = np.unique(np.concatenate([true, said]))
+    classes = np.unique(np.concatenate([true, predicted]))
     if len(classes) < 2:
         classes = np.array([0, 1]) if classes[0] in (0, 1) else np.array([classes[0], classes[0]])
     k = len(classes)
     wanted = metrics.named(name, k)
-    cells = (where * k + np.searchsorted(classes, true)) * k + np.searchsorted(classes, said)
+    cells = (where * k + np.searchsorted(classes, true)) * k + np.searchsorted(classes, predicted)
     tables = np.bincount(cells, minlength=groups * k * k).reshape(groups, k, k)
     drawn = np.stack(
         [wanted(resampled_counts(one, times or RESAMPLES, seed + g)) for g, one in enumerate(tables)], axis=1
@@ -138,19 +138,19 @@ def _of_name(
 
 
 def _of_function(
-    metric: Callable[[Any, Any], float], true: NDArray[Any], said: NDArray[Any], where: NDArray[np.int64], groups: int,
-    times: int, seed: int,
+    metric: Callable[[Any, Any], float], true: NDArray[Any], predicted: NDArray[Any], where: NDArray[np.int64],
+    groups: int, times: int, seed: int,
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
     """Return any metric: overall, by group, and by resample and group."""
     random = np.random.default_rng(seed)
     values, drawn = np.empty(groups), np.empty((times, groups))
     for group in range(groups):
         rows = np.flatnonzero(where == group)
-        values[group] = metric(true[rows], said[rows])
+        values[group] = metric(true[rows], predicted[rows])
         for time in range(times):
             chosen = rows[random.integers(0, len(rows), len(rows))]
-            drawn[time, group] = metric(true[chosen], said[chosen])
-    return float(metric(true, said)), values, drawn
+            drawn[time, group] = metric(true[chosen], predicted[chosen])
+    return float(metric(true, predicted)), values, drawn
 
 
 def _apart(values: NDArray[Any], ranked: NDArray[np.bool_]) -> NDArray[Any]:

@@ -42,7 +42,7 @@ class Gate(Finding):
 
     @property
     def missed_by(self) -> float | None:
-        """How far the value lies from the threshold, where the gate failed."""
+        """The distance of the value from the threshold, where the gate failed."""
         if self.passed is not False or self.value is None or self.limit is None:
             return None
         return abs(self.value - self.limit)

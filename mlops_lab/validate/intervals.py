@@ -1,4 +1,4 @@
-"""How sure a figure is: Wilson's interval for shares, the bootstrap for everything else, and tests of paired answers.
+"""Confidence intervals (Wilson's for shares, the bootstrap for everything else) and tests of paired answers.
 
 A figure that depends on counts alone is resampled as counts: drawing n rows with replacement and counting them is one
 draw of a multinomial distribution. So a thousand resamples cost as much as a thousand small tables.

@@ -81,7 +81,7 @@ def send_load(url: str, requests: Sequence[PreparedRequest], plan: LoadTestConfi
     address = urlsplit(url)
     secure = address.scheme == "https"
     times = due_times(plan.rate, plan.seconds, plan.shape).tolist() if plan.rate else None
-    told = {
+    order = {
         "host": address.hostname,
         "port": address.port or (443 if secure else 80),
         "secure": secure,
@@ -94,7 +94,7 @@ def send_load(url: str, requests: Sequence[PreparedRequest], plan: LoadTestConfi
     limit = plan.seconds + plan.timeout + 60
     try:
         command = [sys.executable, "-I", str(SENDER)]
-        done = subprocess.run(command, input=json.dumps(told) + "\n", capture_output=True, text=True, timeout=limit)
+        done = subprocess.run(command, input=json.dumps(order) + "\n", capture_output=True, text=True, timeout=limit)
         found = json.loads(done.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise ServerError(f"The load generator did not end: {error}.", "Look at the server's log.") from error

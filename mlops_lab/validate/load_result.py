@@ -1,4 +1,4 @@
-"""What a load test asks for, and what came of it."""
+"""The settings of a load test, and its result."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ SHIPPED = ("fashion-mnist", "digits")
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What was measured of a version; ``None`` where it does not apply."""
+    """The measurements of a version; ``None`` where one does not apply."""
 
     data: DataReport
     quality: Quality

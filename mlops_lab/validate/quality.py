@@ -1,4 +1,4 @@
-"""How good a model is: accuracy, precision, recall and F1 with intervals, the confusions, the calibration."""
+"""The quality of a classifier: accuracy, precision, recall and F1 with intervals, the confusions, the calibration."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ClassQuality:
 
 @dataclass(frozen=True, eq=False)
 class Quality:
-    """How good a classifier is on labelled images.
+    """The quality of a classifier on labelled images.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How accuracy falls under disturbances that a person would notice: by kind and strength."""
+"""Robustness: the accuracy under visible disturbances, by kind and strength."""
 
 from __future__ import annotations
 

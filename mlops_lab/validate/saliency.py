@@ -1,4 +1,4 @@
-"""Where a model looks: cover a small square of the image at every place, and see how the answer falls."""
+"""Saliency by occlusion: cover a small square of the image at every place, and measure how the answer changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FINEST = 14
 
 @dataclass(frozen=True, eq=False)
 class Saliency:
-    """How much each part of an image matters to the answer.
+    """The importance of each part of an image for the answer.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How much a server bears: raise the rate of an open load until it no longer keeps up."""
+"""The saturation of a server: raise the rate of an open load until it no longer keeps up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLOSE_ENOUGH = 1.1
 
 @dataclass(frozen=True)
 class Saturation:
-    """The highest rate that a server bears, and the load tests that found it.
+    """The highest rate that a server sustains, and the load tests that found it.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Saturation:
     Examples
     --------
     >>> Saturation(400.0, 100.0, ()).summary
-    'bears 400 requests a second with p99 below 100 ms'
+    'sustains 400 requests a second with p99 below 100 ms'
     """
 
     rate: float
@@ -44,7 +44,7 @@ class Saturation:
         """One line."""
         if not self.rate:
             return f"p99 is never below {self.limit:g} ms"
-        return f"bears {self.rate:.0f} requests a second with p99 below {self.limit:g} ms"
+        return f"sustains {self.rate:.0f} requests a second with p99 below {self.limit:g} ms"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -86,7 +86,7 @@ def find_saturation(
     start: float = 50.0,
     plan: LoadTestConfig | None = None,
 ) -> Saturation:
-    """Find the highest rate that a server bears: double it until the server falls behind, then halve the distance.
+    """Find the highest rate that a server sustains: double it until the server falls behind, then halve the distance.
 
     Parameters
     ----------
@@ -107,21 +107,21 @@ def find_saturation(
     base = plan or LoadTestConfig(seconds=2.0, timeout=5.0)
     tests: dict[float, LoadResult] = {}
 
-    def bears(rate: float) -> bool:
+    def sustains(rate: float) -> bool:
         asked = replace(base, rate=rate, milliseconds=limit, per_second=KEEPS_UP * rate, shape="steady")
         tests[rate] = send_load(client.url, requests, asked)
         return not tests[rate].unmet
 
     low, high = 0.0, start
-    while high <= MOST_RATE and bears(high):
+    while high <= MOST_RATE and sustains(high):
         low, high = high, 2 * high
     if not low:
         low_try = start / 2
-        while low_try >= 1 and not bears(low_try):
+        while low_try >= 1 and not sustains(low_try):
             high, low_try = low_try, low_try / 2
         low = low_try if low_try >= 1 else 0.0
     high = min(high, MOST_RATE)  # doubled beyond what a load test may ask for, though nothing fell behind
     while low and high / low > CLOSE_ENOUGH:
         middle = (low * high) ** 0.5
-        low, high = (middle, high) if bears(middle) else (low, middle)
+        low, high = (middle, high) if sustains(middle) else (low, middle)
     return Saturation(round(low, 1), limit, tuple(tests[rate] for rate in sorted(tests)))

@@ -15,7 +15,7 @@ from mlops_lab.validate.report import CheckFailed
 KINDS = ("lab", "course", "tfserving")
 
 
-class Target:
+class ServerUnderTest:
     """One version behind one address.
 
     Parameters
@@ -92,7 +92,7 @@ def expect(met: bool, message: str) -> None:
         raise CheckFailed(f"{message}.")
 
 
-def refused(target: Target, method: str, path: str, status: int, **options: Any) -> dict[str, Any]:
+def refused(target: ServerUnderTest, method: str, path: str, status: int, **options: Any) -> dict[str, Any]:
     """Return the JSON of a request that must be refused with a status."""
     answer = target.send(method, path, **options)
     expect(answer.status_code == status, f"{method} {path} answered {answer.status_code}, not {status}")

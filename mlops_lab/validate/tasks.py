@@ -40,7 +40,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class TaskQuality:
-    """How good a model is at another task than classification.
+    """The quality of a model of another task than classification.
 
     Examples
     --------
@@ -90,47 +90,49 @@ def measure_task(answers: Answers, task: str, seed: int = 0) -> TaskQuality:
     """
     if task not in TASKS:
         raise WrongUsage(f"There is no task {task!r}.", nearest(task, ["classification", *TASKS]))
-    truth, said = PREPARED.get(task, _same_shape)(np.asarray(answers.labels), np.asarray(answers.outputs))
-    if not len(truth) or not np.isfinite(said).all():
+    truth, predicted = PREPARED.get(task, _same_shape)(np.asarray(answers.labels), np.asarray(answers.outputs))
+    if not len(truth) or not np.isfinite(predicted).all():
         raise WrongUsage(f"{len(truth)} outputs, which must be finite numbers.", "Look at what the model answers.")
     figures = {}
     for name, metric in TASKS[task].items():
-        samples = bootstrap(partial(_of_rows, metric, truth, said), len(truth), RESAMPLES, seed)
-        figures[name] = Figure(float(metric(truth, said)), pair(percentiles(samples)))
+        samples = bootstrap(partial(_of_rows, metric, truth, predicted), len(truth), RESAMPLES, seed)
+        figures[name] = Figure(float(metric(truth, predicted)), pair(percentiles(samples)))
     return TaskQuality(task, answers.model, answers.data, len(truth), figures)
 
 
-def _of_rows(metric: Metric, truth: Arrays, said: Arrays, rows: NDArray[np.int64]) -> float:
-    return metric(truth[rows], said[rows])
+def _of_rows(metric: Metric, truth: Arrays, predicted: Arrays, rows: NDArray[np.int64]) -> float:
+    return metric(truth[rows], predicted[rows])
 
 
-def _same_shape(truth: Arrays, said: Arrays) -> tuple[Arrays, Arrays]:
-    if said.shape != truth.shape:
-        said = said.reshape(truth.shape) if said.size == truth.size else said
-    if said.shape != truth.shape:
-        raise WrongUsage(f"The outputs have the shape {said.shape}, the truth {truth.shape}.", "Give one for each.")
-    return truth, said
+def _same_shape(truth: Arrays, predicted: Arrays) -> tuple[Arrays, Arrays]:
+    if predicted.shape != truth.shape:
+        predicted = predicted.reshape(truth.shape) if predicted.size == truth.size else predicted
+    if predicted.shape != truth.shape:
+        raise WrongUsage(
+            f"The outputs have the shape {predicted.shape}, the truth {truth.shape}.", "Give one for each."
+        )
+    return truth, predicted
 
 
-def _positive(truth: Arrays, said: Arrays) -> tuple[Arrays, Arrays]:
+def _positive(truth: Arrays, predicted: Arrays) -> tuple[Arrays, Arrays]:
     """Return the score of the positive class, the second where there are two columns."""
-    return _same_shape(truth, said[:, 1] if said.ndim == 2 and said.shape[1] == 2 else said)
+    return _same_shape(truth, predicted[:, 1] if predicted.ndim == 2 and predicted.shape[1] == 2 else predicted)
 
 
-def _masks(truth: Arrays, said: Arrays) -> tuple[Arrays, Arrays]:
+def _masks(truth: Arrays, predicted: Arrays) -> tuple[Arrays, Arrays]:
     """Return for each image the confusion of its pixels, which every figure of a mask depends on alone."""
-    if said.ndim == truth.ndim + 1:  # a number for each class, which may be the first axis of an example
-        said = said.argmax(axis=-1 if said.shape[:-1] == truth.shape else 1)
-    truth, said = _same_shape(truth.astype(np.int64), said.astype(np.int64))
-    classes = int(max(truth.max(initial=0), said.max(initial=0))) + 1
-    pairs = (truth * classes + said).reshape(len(truth), -1)
+    if predicted.ndim == truth.ndim + 1:  # a number for each class, which may be the first axis of an example
+        predicted = predicted.argmax(axis=-1 if predicted.shape[:-1] == truth.shape else 1)
+    truth, predicted = _same_shape(truth.astype(np.int64), predicted.astype(np.int64))
+    classes = int(max(truth.max(initial=0), predicted.max(initial=0))) + 1
+    pairs = (truth * classes + predicted).reshape(len(truth), -1)
     tables = np.stack([np.bincount(one, minlength=classes**2).reshape(classes, classes) for one in pairs])
     return tables, tables
 
 
-def _neighbours(truth: Arrays, said: Arrays) -> tuple[Arrays, Arrays]:
+def _neighbours(truth: Arrays, predicted: Arrays) -> tuple[Arrays, Arrays]:
     """Return for each example whether its nearest neighbours, by cosine, have its label: the first, and any of five."""
-    unit = said / np.maximum(np.linalg.norm(said, axis=1, keepdims=True), 1e-12)
+    unit = predicted / np.maximum(np.linalg.norm(predicted, axis=1, keepdims=True), 1e-12)
     near = unit @ unit.T
     np.fill_diagonal(near, -np.inf)
     first = np.argsort(-near, axis=1)[:, :5]
@@ -138,9 +140,9 @@ def _neighbours(truth: Arrays, said: Arrays) -> tuple[Arrays, Arrays]:
     return np.stack([same[:, 0], same.any(axis=1)], axis=1).astype(float), truth.astype(float)
 
 
-def _r2(truth: Arrays, said: Arrays) -> float:
+def _r2(truth: Arrays, predicted: Arrays) -> float:
     spread = float(((truth - truth.mean(axis=0)) ** 2).sum())
-    return 1 - float(((truth - said) ** 2).sum()) / spread if spread else float("nan")
+    return 1 - float(((truth - predicted) ** 2).sum()) / spread if spread else float("nan")
 
 
 def roc_auc(truth: Arrays, scores: Arrays) -> float:
@@ -175,22 +177,22 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
-def _precision(truth: Arrays, said: Arrays) -> float:
-    chosen = said > THRESHOLD
+def _precision(truth: Arrays, predicted: Arrays) -> float:
+    chosen = predicted > THRESHOLD
     return _ratio(float((chosen & (truth == 1)).sum()), float(chosen.sum()))
 
 
-def _recall(truth: Arrays, said: Arrays) -> float:
-    return _ratio(float(((said > THRESHOLD) & (truth == 1)).sum()), float((truth == 1).sum()))
+def _recall(truth: Arrays, predicted: Arrays) -> float:
+    return _ratio(float(((predicted > THRESHOLD) & (truth == 1)).sum()), float((truth == 1).sum()))
 
 
-def _f1(truth: Arrays, said: Arrays) -> float:
-    chosen = said > THRESHOLD
+def _f1(truth: Arrays, predicted: Arrays) -> float:
+    chosen = predicted > THRESHOLD
     return _ratio(2 * float((chosen & (truth == 1)).sum()), float(chosen.sum() + (truth == 1).sum()))
 
 
-def _macro_f1(truth: Arrays, said: Arrays) -> float:
-    return float(np.mean([_f1(truth[:, place], said[:, place]) for place in range(truth.shape[1])]))
+def _macro_f1(truth: Arrays, predicted: Arrays) -> float:
+    return float(np.mean([_f1(truth[:, place], predicted[:, place]) for place in range(truth.shape[1])]))
 
 
 def _union(tables: Arrays, _: Arrays) -> float:
@@ -207,13 +209,13 @@ def _dice(tables: Arrays, _: Arrays) -> float:
 
 TASKS: Mapping[str, Mapping[str, Metric]] = {
     "regression": {
-        "mean absolute error": lambda truth, said: float(np.abs(said - truth).mean()),
-        "root mean squared error": lambda truth, said: float(np.sqrt(((said - truth) ** 2).mean())),
-        "bias": lambda truth, said: float((said - truth).mean()),
+        "mean absolute error": lambda truth, predicted: float(np.abs(predicted - truth).mean()),
+        "root mean squared error": lambda truth, predicted: float(np.sqrt(((predicted - truth) ** 2).mean())),
+        "bias": lambda truth, predicted: float((predicted - truth).mean()),
         "r2": _r2,
     },
     "binary": {
-        "accuracy": lambda truth, said: float(((said > THRESHOLD) == (truth == 1)).mean()),
+        "accuracy": lambda truth, predicted: float(((predicted > THRESHOLD) == (truth == 1)).mean()),
         "precision": _precision,
         "recall": _recall,
         "f1": _f1,
@@ -221,8 +223,8 @@ TASKS: Mapping[str, Mapping[str, Metric]] = {
         "average precision": _average_precision,
     },
     "multilabel": {
-        "exact match": lambda truth, said: float(((said > THRESHOLD) == (truth == 1)).all(axis=1).mean()),
-        "share of labels right": lambda truth, said: float(((said > THRESHOLD) == (truth == 1)).mean()),
+        "exact match": lambda truth, predicted: float(((predicted > THRESHOLD) == (truth == 1)).all(axis=1).mean()),
+        "share of labels right": lambda truth, predicted: float(((predicted > THRESHOLD) == (truth == 1)).mean()),
         "micro f1": _f1,
         "macro f1": _macro_f1,
     },

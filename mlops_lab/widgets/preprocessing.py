@@ -33,7 +33,7 @@ class PreprocessingStep:
 
 
 def has_bright_background(pixels: NDArray[Any]) -> bool:
-    """Tell whether the edge of a grey image is bright; the training images have a black background.
+    """Return whether the edge of a grey image is bright; the training images have a black background.
 
     Examples
     --------

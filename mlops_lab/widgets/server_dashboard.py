@@ -102,11 +102,11 @@ class Dashboard(ipywidgets.VBox):  # type: ignore[misc]
         """Draw the report on the newest version of each model that the log knows."""
         assert self._live is not None
         try:
-            told = self._live.tell()
-            others = [self._live.tell(model["name"]) for model in told["models"][1:]]
+            report = self._live.report()
+            others = [self._live.report(model["name"]) for model in report["models"][1:]]
         except LabError:  # the log cannot be read now; what was drawn stays
             return
-        drawn = "".join(one["html"] for one in (told, *others))
+        drawn = "".join(one["html"] for one in (report, *others))
         if self.reports.value != drawn:
             self.reports.value = drawn
 

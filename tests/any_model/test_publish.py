@@ -239,8 +239,10 @@ def test_a_file_of_code(store, tmp_path):
     )
     (tmp_path / "files").mkdir()
     (tmp_path / "files/factor.txt").write_text("3")
+    (tmp_path / "files/__pycache__").mkdir()
+    (tmp_path / "files/__pycache__/helper.cpython-311.pyc").write_bytes(b"what Python makes of a module there")
     version = store.publish(tmp_path / "model.py", "mine", examples=ROWS)
-    assert "files/factor.txt" in version.manifest.files
+    assert [name for name in version.manifest.files if name.startswith("files/")] == ["files/factor.txt"]
     answers = tensors.run(store.load("mine"), {"input": ROWS})
     np.testing.assert_allclose(answers["output"], 3 * ROWS.sum(axis=1), rtol=1e-5)
 

@@ -88,6 +88,6 @@ def test_the_docs_send_requests_through_the_proxy(page):
 
 def test_a_hub_without_the_proxy_says_what_is_missing(start_hub):
     bare = start_hub("--ServerApp.jpserver_extensions={'jupyter_server_proxy': False}")
-    said = bare.run(f"{START}\nprint(server.reach)").splitlines()
+    said = bare.run(f"{START}\nprint(server.public_url_details)").splitlines()
     assert said[0] == "None"
     assert said[1].startswith("JupyterHub: no address. It needs jupyter-server-proxy installed where Jupyter runs")

@@ -264,7 +264,7 @@ def test_nothing_of_a_foreign_store_controls_the_terminal(lab, hostile, image, t
 
 def test_what_a_server_warns_of_controls_no_terminal(hostile):
     warned = []
-    build(Settings(str(hostile)), lambda line: warned.append(show.harmless(line)))
+    build(Settings(str(hostile)), lambda line: warned.append(show.escape_controls(line)))
     assert any("broken" in line for line in warned)
     assert not [c for c in "".join(warned) if not c.isprintable()]
 

@@ -1,4 +1,6 @@
+import compileall
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,16 @@ def test_every_kind_leaves_nothing_to_fill_in(kind):
     assert found
     # "{{ $labels…" is for Prometheus to fill in, "${{ …" for GitHub.
     assert not [path for path, text in found.items() if re.search(r"(?<!\$)\{\{ (?!\$)|\{%", text)]
+
+
+@pytest.mark.parametrize("kind", render.KINDS)
+def test_templates_that_pip_has_compiled(kind, tmp_path, monkeypatch):
+    spec = deploy.make_spec(MODELS, "clothes")
+    before = deploy.files(spec, kind)
+    copy = shutil.copytree(render.TEMPLATES, tmp_path / "templates", ignore=shutil.ignore_patterns("__pycache__"))
+    assert compileall.compile_dir(copy, quiet=1)
+    monkeypatch.setattr(render, "TEMPLATES", copy)
+    assert deploy.files(spec, kind) == before
 
 
 def test_a_kind_that_there_is_not():
@@ -57,7 +69,7 @@ def test_hashes_are_folded_where_files_are_shown_and_kept_where_they_are_written
     assert files.write(tmp_path)[0].read_text() == files["requirements.txt"] == text
 
 
-def test_faces(files):
+def test_representations(files):
     assert str(files) == "--- b/two.txt\n2\n\n--- one.txt\n<1>\n"
     assert "&lt;1&gt;" in files._repr_html_()
     assert files.to_dict() == {"b/two.txt": "2\n", "one.txt": "<1>\n"}

@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_written(monkeypatch, tmp_path):
     assert "not writable" in find(examine(tmp_path / "models"), "disk").message
 
 
-def test_faces(tmp_path):
+def test_representations(tmp_path):
     checkup = examine(tmp_path)
     assert json.loads(json.dumps(checkup.to_dict()))["passed"] is True
     assert str(checkup).startswith("passed   Python: 3.")

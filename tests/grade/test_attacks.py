@@ -22,7 +22,7 @@ SECRET = b"a secret of the attacks"
 WRONG = "def double(x): return 0\n"
 LIMIT = 60  # seconds: two calls of 2 s each, starts of the sandbox on a busy machine, and room
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox's rungs are tried on Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is tried on Linux")
 
 # Each is an answers.py that must get 0 of the 4 points.
 ATTACKS = {

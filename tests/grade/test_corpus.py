@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from corpus_types import defined, write
 
-from mlops_lab.grade.calls import Answer, Here
+from mlops_lab.grade.calls import Answer, LocalTarget
 from mlops_lab.grade.exercises import all_exercises
 from mlops_lab.grade.runner import Grading, grade_submission
 from mlops_lab.grade.running import Settings, run_exercise
@@ -35,7 +35,7 @@ def graded(id, answer, folder, check=""):
     """Grade an answer; for one check only, with those that it comes after, where one is named."""
     exercise = all_exercises()[id]
     if isinstance(answer, str):  # the source of functions
-        local = Answer(Here(defined(answer, exercise.names)), exercise.names)
+        local = Answer(LocalTarget(defined(answer, exercise.names)), exercise.names)
         return run_exercise(exercise, local, Settings(secret=SECRET, step=3, only=check))
     if exercise.kind == "functions" and not isinstance(answer, dict):
         return run_exercise(exercise, local_answer(exercise, answer), Settings(secret=SECRET, step=3, only=check))

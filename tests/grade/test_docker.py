@@ -9,11 +9,11 @@ from corpus_types import edited, write
 
 from mlops_lab import data
 from mlops_lab.grade.cases import Failed
-from mlops_lab.grade.patience import MATERIAL
 from mlops_lab.grade.remote import RemoteTarget
 from mlops_lab.grade.rubric import deploy_image
 from mlops_lab.grade.runner import Grading, grade_submission
 from mlops_lab.grade.sandbox import Sandbox, choose
+from mlops_lab.grade.slowdown import MATERIAL
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 DOCKERFILE = """
@@ -196,9 +196,9 @@ def flood():
 
 @pytest.fixture
 def inside(tmp_path):
-    rung = choose("docker")
-    with RemoteTarget(tmp_path, [("answers.py", SOURCE)], rung=rung) as target:
-        yield SimpleNamespace(target=target, rung=rung)
+    isolation = choose("docker")
+    with RemoteTarget(tmp_path, [("answers.py", SOURCE)], isolation=isolation) as target:
+        yield SimpleNamespace(target=target, isolation=isolation)
     assert left() == []
 
 
@@ -217,12 +217,12 @@ def test_a_server_in_a_container_is_graded_as_elsewhere(tmp_path):
     model = (MATERIAL / "clothes.onnx").read_bytes()
     write(tmp_path, {"api.py": (MATERIAL / "api.txt").read_bytes(), "models/clothes.onnx": model})
     report = grade_submission(tmp_path, Grading(only=("serve-1", "serve-2"), docker=True))
-    assert report.sandbox["rung"] == "docker" and report.score == report.max_score == 10, str(report)
+    assert report.sandbox["name"] == "docker" and report.score == report.max_score == 10, str(report)
     assert left() == []
 
 
 def test_a_container_that_is_left_is_swept(tmp_path):
-    sandbox = Sandbox(tmp_path, rung=choose("docker"))
+    sandbox = Sandbox(tmp_path, isolation=choose("docker"))
     process = sandbox.start({"program": "calling", "sources": [], "channel": 0, "inner": 0})
     sandbox._running.clear()
     sandbox.close()
@@ -235,5 +235,5 @@ def test_the_probe_fails_where_the_interpreter_cannot_be_mounted(monkeypatch):
 
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     container.works.cache_clear()
-    assert choose("", docker=True).rung != "docker"
+    assert choose("", docker=True).name != "docker"
     container.works.cache_clear()

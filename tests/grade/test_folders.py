@@ -17,7 +17,7 @@ import sys, time
 from mlops_lab.grade.live import started
 from mlops_lab.grade.sandbox import choose
 from pathlib import Path
-with started(Path(sys.argv[1]), rung=choose("limits")) as server:
+with started(Path(sys.argv[1]), isolation=choose("limits")) as server:
     print(server.process.pid, flush=True)
     time.sleep(999)
 """

@@ -7,11 +7,11 @@ import threading
 import pytest
 
 from mlops_lab.grade.remote import RemoteTarget
-from mlops_lab.grade.sandbox import Limits, Rung, choose, rungs
+from mlops_lab.grade.sandbox import Isolation, Limits, choose, isolation
 from mlops_lab.grade.sandbox.tree import threads_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limit on processes is set on Linux")
-OWN = Rung("limits", (), ())
+OWN = Isolation("limits", (), ())
 ALLOWED = [("", "import resource\nALLOWED = resource.getrlimit(resource.RLIMIT_NPROC)[0]\n")]
 
 
@@ -28,8 +28,8 @@ def threads():
         one.join()
 
 
-def allowed(folder, rung):
-    with RemoteTarget(folder, ALLOWED, rung=rung) as target:
+def allowed(folder, isolation):
+    with RemoteTarget(folder, ALLOWED, isolation=isolation) as target:
         return target.get("ALLOWED")
 
 
@@ -45,13 +45,13 @@ def test_another_user_has_only_the_limit(threads, tmp_path):
 
 
 def test_threads_of_other_users_are_not_counted():
-    assert threads_of(rungs.FIRST_UID + rungs.UIDS) == 0
+    assert threads_of(isolation.FIRST_UID + isolation.UIDS) == 0
 
 
 @pytest.mark.parametrize("root", [True, False])
 def test_plain_limits_say_what_they_leave_open(root, monkeypatch):
-    monkeypatch.setattr(rungs, "_is_root", lambda: root)
-    monkeypatch.setattr(rungs, "_readable_by_others", lambda path: True)
+    monkeypatch.setattr(isolation, "_is_root", lambda: root)
+    monkeypatch.setattr(isolation, "_readable_by_others", lambda path: True)
     said = choose("limits").leaves_open
     assert "writing where everybody may, such as /tmp" in said
     assert ("a process that outlives its check after clearing its environment" in said) == (not root)

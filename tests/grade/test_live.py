@@ -105,7 +105,7 @@ def test_opened_files_are_counted_from_outside(folder):
 
 def test_a_rung_says_what_it_leaves_open():
     assert "the network" in choose("limits").leaves_open
-    assert choose().rung in ("docker", "bubblewrap", "limits")
+    assert choose().name in ("docker", "bubblewrap", "limits")
     with pytest.raises(WrongUsage):
         choose("a wall")
 

@@ -41,10 +41,10 @@ def test_a_file_beside_it_learns_where_the_grader_answers(run):
         "print(connection.getresponse().read().decode())\n"
     )
 
-    def play(asked):
+    def respond(asked):
         return 200, "text/plain", asked.path.encode()
 
-    ended = run(text, {"port.txt": b"RELAY"}, play=play, relay_in="port.txt")
+    ended = run(text, {"port.txt": b"RELAY"}, respond=respond, relay_in="port.txt")
     assert ended.printed.strip() == "/one"
 
 

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from mlops_lab.grade.calls import Answer, Here
+from mlops_lab.grade.calls import Answer, LocalTarget
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.remote import RemoteTarget
 from mlops_lab.grade.running import Settings, run_exercise
@@ -118,7 +118,7 @@ def remote(tmp_path_factory):
 
 @pytest.fixture(params=["here", "sandbox"])
 def answer(request, namespace, remote):
-    return Answer(Here(namespace) if request.param == "here" else remote, ("double",))
+    return Answer(LocalTarget(namespace) if request.param == "here" else remote, ("double",))
 
 
 @pytest.mark.parametrize("value", [3, 2.5, "a", [1, None], (1, 2), b"x", float("inf"), 2**80, np.float32(1.5)])
@@ -202,11 +202,11 @@ def test_a_thread_of_an_earlier_call_does_not_reach_what_a_later_one_was_given(r
 def test_a_server_that_the_check_plays_is_found(answer):
     seen = []
 
-    def play(asked):
+    def respond(asked):
         seen.append(asked)
         return None if asked.body == b"away" else (201, "text/plain", asked.body[::-1])
 
-    with answer.target.played(play) as url:
+    with answer.target.mock_server(respond) as url:
         assert answer.opens(url, None) == (201, "text/plain", b"")
         assert answer.opens(url, b"abc") == (201, "text/plain", b"cba")
         assert answer.opens.call(url, b"away").kind in ("RemoteDisconnected", "ConnectionResetError", "URLError")

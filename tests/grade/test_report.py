@@ -53,7 +53,7 @@ def test_what_could_not_be_judged_is_said():
 
 
 def test_a_report_is_read_as_it_was_written(tmp_path):
-    report = Report("ann", (result("passed", "failed"),), sandbox={"rung": "limits", "holds": [], "leaves_open": []})
+    report = Report("ann", (result("passed", "failed"),), sandbox={"name": "limits", "holds": [], "leaves_open": []})
     again = Report.from_dict(json.loads(report.save(tmp_path / "r.json").read_text()))
     assert (again.score, again.max_score, len(again.checks)) == (report.score, report.max_score, 2)
 

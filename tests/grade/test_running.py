@@ -3,7 +3,7 @@ import time
 import pytest
 
 from mlops_lab.grade import Exercise
-from mlops_lab.grade.cases import Overtime
+from mlops_lab.grade.cases import CheckTimeout
 from mlops_lab.grade.running import Settings, run_exercise, time_limit, unanswered
 from mlops_lab.grade.session import local_answer
 
@@ -148,7 +148,7 @@ def test_two_runs_that_disagree_are_flaky():
 
 
 def test_a_limit_inside_of_another_leaves_the_outer_one_its_time():
-    with pytest.raises(Overtime), time_limit(0.3):
+    with pytest.raises(CheckTimeout), time_limit(0.3):
         with time_limit(20):
             pass
         time.sleep(20)

@@ -9,7 +9,7 @@ from corpus_types import write
 
 from mlops_lab.grade import containers, needs, stack
 from mlops_lab.grade.cases import Case, Failed
-from mlops_lab.grade.containers import Done
+from mlops_lab.grade.containers import CommandResult
 from mlops_lab.grade.exercises import find
 from mlops_lab.grade.runner import Grading, grade_submission
 
@@ -54,7 +54,7 @@ def started(tmp_path, monkeypatch):
 
     def command(*words, seconds=60.0, environment=None):
         seen.update(yaml.safe_load(Path(words[words.index("--file") + 1]).read_text()), environment=environment)
-        return Done(0, "")
+        return CommandResult(0, "")
 
     monkeypatch.setattr(stack, "command", command)
     monkeypatch.setattr(stack, "program", lambda: ("docker", "compose"))

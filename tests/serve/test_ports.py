@@ -12,7 +12,7 @@ from werkzeug.serving import make_server
 
 from mlops_lab.errors import PortTaken
 from mlops_lab.serve import ports
-from mlops_lab.serve.ports import bind, holder, probe
+from mlops_lab.serve.ports import bind, find_port_owner, probe
 
 SERVER = """
 from flask import Flask
@@ -60,7 +60,7 @@ def test_the_server_of_another_notebook(elsewhere):
 
 def test_a_foreign_program(elsewhere):
     process, port = elsewhere(FOREIGN)
-    found = holder("127.0.0.1", port)
+    found = find_port_owner("127.0.0.1", port)
     assert f"(process {process.pid})" in found.description
     assert psutil.Process(process.pid).name() in found.description
     assert len(found.description) < 120
@@ -68,12 +68,12 @@ def test_a_foreign_program(elsewhere):
 
 def test_a_foreign_program_that_the_system_does_not_name(elsewhere, monkeypatch):
     monkeypatch.setattr(ports, "_process", lambda port: (None, ""))
-    assert holder("127.0.0.1", elsewhere(FOREIGN)[1]).description == "another program"
+    assert find_port_owner("127.0.0.1", elsewhere(FOREIGN)[1]).description == "another program"
 
 
 def test_without_psutil(elsewhere, monkeypatch):
     monkeypatch.setitem(sys.modules, "psutil", None)
-    assert holder("127.0.0.1", elsewhere(FOREIGN)[1]).description == "another program"
+    assert find_port_owner("127.0.0.1", elsewhere(FOREIGN)[1]).description == "another program"
 
 
 def test_a_system_that_tells_of_ones_own_processes_only(elsewhere, monkeypatch):
@@ -82,7 +82,7 @@ def test_a_system_that_tells_of_ones_own_processes_only(elsewhere, monkeypatch):
 
     monkeypatch.setattr(psutil, "net_connections", denied)
     process, port = elsewhere(FOREIGN)
-    assert f"(process {process.pid})" in holder("127.0.0.1", port).description
+    assert f"(process {process.pid})" in find_port_owner("127.0.0.1", port).description
 
 
 def test_a_thread_of_this_process():
@@ -90,7 +90,7 @@ def test_a_thread_of_this_process():
     thread = threading.Thread(target=left.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        found = holder("127.0.0.1", left.server_port)
+        found = find_port_owner("127.0.0.1", left.server_port)
         assert "in a thread of this process" in found.description and "serve.stop_all()" in found.hint
     finally:
         left.shutdown()
@@ -102,8 +102,8 @@ def test_a_thread_of_this_process():
 def test_airplay(monkeypatch, program):
     monkeypatch.setattr(ports.sys, "platform", "darwin")
     monkeypatch.setattr(ports, "_process", lambda port: (17 if program else None, program))
-    assert "AirPlay" in holder("127.0.0.1", 5000).description
-    assert "AirPlay" not in holder("127.0.0.1", 5001).description
+    assert "AirPlay" in find_port_owner("127.0.0.1", 5000).description
+    assert "AirPlay" not in find_port_owner("127.0.0.1", 5001).description
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows says EACCES of a port that is taken")

@@ -14,7 +14,7 @@ from hostile_bodies import bodies
 
 from mlops_lab.image import encode_png
 from mlops_lab.serve import Limits, create_app
-from mlops_lab.serve.asgi import SHORT_TYPES, AsgiApp, create_asgi
+from mlops_lab.serve.asgi import FAST_PATH_TYPES, AsgiApp, create_asgi
 
 LIMITS = Limits(body_bytes=200_000, batch=4)
 PNG = encode_png(np.arange(784, dtype=np.uint8).reshape(28, 28))
@@ -213,8 +213,8 @@ def test_both_roads_are_counted_and_logged_alike(bright):
     assert 'mlops_lab_requests_total{method="POST",route="/models/<name>/<version>",status="200"} 2.0' in text
 
 
-@pytest.mark.parametrize("kind", sorted(SHORT_TYPES))
-def test_the_short_road_is_taken(app, monkeypatch, kind):
+@pytest.mark.parametrize("kind", sorted(FAST_PATH_TYPES))
+def test_the_fast_path_is_taken(app, monkeypatch, kind):
     taken = []
     answer = AsgiApp.answer
     monkeypatch.setattr(AsgiApp, "answer", lambda self, *more: taken.append(1) or answer(self, *more))

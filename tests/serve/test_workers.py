@@ -195,23 +195,23 @@ def test_a_stuck_worker_is_replaced(shared_models, image):
 
 
 def test_a_worker_is_silent_where_its_loop_or_a_call_is_stuck(monkeypatch):
-    server = SimpleNamespace(looked=time.monotonic())
+    server = SimpleNamespace(last_tick=time.monotonic())
     overdue = []
-    monkeypatch.setattr(workers, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(workers, "HEARTBEAT_SECONDS", 0.01)
     monkeypatch.setattr(workers.WATCHDOG, "longest_overdue", lambda: overdue[0] if overdue else 0.0)
     ours, theirs = socket.socketpair()
     ours.settimeout(5)
     with ours, theirs:
-        beating = threading.Thread(target=workers._beat, args=(theirs, server), daemon=True)
+        beating = threading.Thread(target=workers._heartbeat, args=(theirs, server), daemon=True)
         beating.start()
         assert ours.recv(1) == b"."
         overdue.append(workers.STUCK_SECONDS + 1)
         assert falls_silent(ours)
         overdue.clear()
         assert ours.recv(1) == b"."
-        server.looked -= workers.STUCK_SECONDS + 1
+        server.last_tick -= workers.STUCK_SECONDS + 1
         assert falls_silent(ours)
-    server.looked = time.monotonic()  # it would speak again, finds that nobody listens, and ends before the patches do
+    server.last_tick = time.monotonic()  # it speaks again, finds that nobody listens, and ends before the patches do
     beating.join(30)
     assert not beating.is_alive()
 

@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_read(three, monkeypatch):
         three.names()
 
 
-def test_faces(three):
+def test_representations(three):
     three.promote("digits", 2)
     html = three._repr_html_()
     assert "v1, v2, v3" in html

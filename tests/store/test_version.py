@@ -168,7 +168,7 @@ def test_the_comparison_of_versions(models, on_mismatch):
         versions._compare_versions(found, on_mismatch)
 
 
-def test_faces(shared_models):
+def test_representations(shared_models):
     found = shared_models.get("digits")
     assert str(found) == "digits v1"
     assert found.to_dict()["path"] == str(found.path)

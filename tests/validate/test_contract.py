@@ -13,7 +13,7 @@ from mlops_lab.engines.python import PythonEngine
 from mlops_lab.errors import ServerError, WrongUsage
 from mlops_lab.image import decode
 from mlops_lab.validate import contract
-from mlops_lab.validate.target import Target
+from mlops_lab.validate.target import ServerUnderTest
 
 pytestmark = pytest.mark.usefixtures("no_servers")
 
@@ -206,5 +206,5 @@ def test_the_report_has_three_faces(models, version):
 )
 def test_an_address_where_nobody_answers_is_named(version, url, hint):
     with pytest.raises(ServerError, match=url) as caught:
-        Target(url, version, "v1").kind()
+        ServerUnderTest(url, version, "v1").kind()
     assert caught.value.hint.startswith(hint)

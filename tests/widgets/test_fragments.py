@@ -15,9 +15,9 @@ IMAGE = np.full((14, 14), 255, np.uint8)
 
 
 def test_what_the_model_sees_has_the_models_size_and_range():
-    face = fragments.model_input(IMAGE, SPEC)
-    assert "784 numbers, 1 to 1" in face
-    assert "shape 28×28×1" in face
+    html = fragments.model_input(IMAGE, SPEC)
+    assert "784 numbers, 1 to 1" in html
+    assert "shape 28×28×1" in html
 
 
 def test_every_image_has_alt_text():
@@ -38,9 +38,9 @@ def test_an_exchange_in_one_line():
 
 
 def test_an_error_shows_its_sentence_and_hint():
-    face = fragments.failed_request("POST /models/x/v9", UnknownVersion("There is no <v9>.", "Take 'v1'."))
+    html = fragments.failed_request("POST /models/x/v9", UnknownVersion("There is no <v9>.", "Take 'v1'."))
     for part in ("✗ 404", "There is no &lt;v9&gt;.", "→ Take &#x27;v1&#x27;."):
-        assert part in face
+        assert part in html
 
 
 def test_where_no_server_answers_there_is_no_status():

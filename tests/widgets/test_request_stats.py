@@ -26,9 +26,9 @@ def test_statuses_and_routes():
     stats = RequestStats.of([seen(1), seen(1), seen(1, status=404, path="/x")], now=2.0)
     assert stats.statuses == {"200": 2, "404": 1}
     assert stats.routes == {"GET /models": 2, "GET /x": 1}
-    face = stats._repr_html_()
-    assert "✓ 200" in face
-    assert "! 404" in face
+    html = stats._repr_html_()
+    assert "✓ 200" in html
+    assert "! 404" in html
 
 
 def test_nothing_yet():
@@ -46,15 +46,15 @@ def test_the_columns_have_a_text():
 
 
 def test_the_histogram_says_how_often():
-    face = histogram("m <v1>", {"Bag": 3, "Coat": 1, "Shirt": 0})
-    assert "m &lt;v1&gt; predicted, for 4 images" in face
-    rows = face.split("<tr")[1:]
+    html = histogram("m <v1>", {"Bag": 3, "Coat": 1, "Shirt": 0})
+    assert "m &lt;v1&gt; predicted, for 4 images" in html
+    rows = html.split("<tr")[1:]
     assert [re.findall(r">([^<]+)<", row) for row in rows] == [["Bag", "3"], ["Coat", "1"], ["Shirt", "0"]]
     assert [re.search(r"width: ([\d.]+)%", row)[1] for row in rows] == ["100.0", "33.3", "1.0"]
     assert ["600" in row for row in rows] == [True, False, False]
 
 
 def test_of_many_classes_the_most_frequent_are_shown():
-    face = histogram("m v1", {str(number): number for number in range(100)})
-    assert ">99<" in face
-    assert face.count("<tr") == 10
+    html = histogram("m v1", {str(number): number for number in range(100)})
+    assert ">99<" in html
+    assert html.count("<tr") == 10

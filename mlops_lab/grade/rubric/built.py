@@ -10,9 +10,9 @@ from mlops_lab.grade.containers import Engine
 from mlops_lab.grade.exercises import Hint
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.rubric.answered import Classification
-from mlops_lab.grade.rubric.asking import HINTS as ASKING
-from mlops_lab.grade.rubric.asking import classify, garment
 from mlops_lab.grade.rubric.images import LABELS, MATERIAL, garments, png
+from mlops_lab.grade.rubric.serve_requests import HINTS as REQUEST_HINTS
+from mlops_lab.grade.rubric.serve_requests import classify, garment
 from mlops_lab.grade.sandbox.tree import copy_submission, put
 
 FIRST_SECONDS = 30.0  # a server may load its model at its first request
@@ -21,7 +21,7 @@ IMAGES = 12
 MOST_WRONG = 5  # a model of one's own is not always right; an answer that does not depend on the image seldom is
 
 HINTS = {
-    **{key: hint for key, hint in ASKING.items() if key not in ("library", "no-start", "never-loaded")},
+    **{key: hint for key, hint in REQUEST_HINTS.items() if key not in ("library", "no-start", "never-loaded")},
     "build": Hint('The build stopped with "{last}".', "What is copied must be there, and what is installed exist."),
     "build-late": Hint("The build took longer than {time:.0f} s.", "Something in it waits, or fetches very much."),
     "ended": Hint('The container ended with "{last}".', "Inside there is only what you copied and installed."),

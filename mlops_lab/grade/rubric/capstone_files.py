@@ -176,7 +176,7 @@ class Trained:
         The files of the version, by their paths in ``models``.
     """
 
-    ended: programs.Ended
+    ended: programs.ProgramResult
     files: dict[str, bytes]
 
 

@@ -222,7 +222,7 @@ def runs(answer: Answer, case: Case) -> None:
     folder, engine = built.context(answer, case), built.engine(case)
     case.note("docker compose up --detach")
     running = stack.Stack(engine, folder, kept, {each: _copies(one) for each, one in kept.items()}, top)
-    server = Server(running.door(name, _inner_ports(front)))
+    server = Server(running.service_url(name, _inner_ports(front)))
     built.answers(server, case)
     containers = [one for each in servers for one in running.containers(each)]
     case.expect(len(containers) > 1, "There are no two servers that run.", hint="single", n=len(containers))

@@ -182,6 +182,6 @@ def says(answer: Answer, case: Case) -> None:
         case.expect(not breaks or _refused(done), "A failure was not told.", hint="swallowed", breaks=breaks,
                     value=done.value, expected="False, or an error", received=done.value)  # fmt: skip
         case.expect(world.notes, "The record is empty.", hint="no-note", breaks=breaks or "a good release")
-        told = not breaks or breaks == "interrupt" or any(breaks in note for note in world.notes)
-        case.expect(told, "The record does not name the step.", hint="no-step", note=world.notes[-1], breaks=breaks,
+        named = not breaks or breaks == "interrupt" or any(breaks in note for note in world.notes)
+        case.expect(named, "The record does not name the step.", hint="no-step", note=world.notes[-1], breaks=breaks,
                     share=0.5, expected=breaks, received=world.notes[-1])  # fmt: skip

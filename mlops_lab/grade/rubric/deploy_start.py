@@ -11,7 +11,7 @@ from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.inner import body_image
-from mlops_lab.grade.played import Asked, Reply
+from mlops_lab.grade.mock_server import MockRequest, Reply
 from mlops_lab.grade.rubric.images import MATERIAL, all_tested
 from mlops_lab.image import encode_png
 
@@ -45,7 +45,7 @@ class World:
         waits = SLOW if self._name == "slow" else 0.0
         return self._name != "never" and self._started > 0 and time.monotonic() - self._started > waits
 
-    def play(self, asked: Asked) -> Reply:
+    def respond(self, asked: MockRequest) -> Reply:
         """Answer one request."""
         if (asked.method, asked.path) == ("POST", "/started"):
             self._started = self._started or time.monotonic()
@@ -57,7 +57,7 @@ class World:
         return 200 if ready else 503, "application/json", content
 
 
-def _played(answer: Answer, case: Case, name: str, wait: float) -> tuple[programs.Ended, World]:
+def _played(answer: Answer, case: Case, name: str, wait: float) -> tuple[programs.ProgramResult, World]:
     """Run a student's program once in a world."""
     world = World(name)
     with socket.socket() as free:
@@ -68,7 +68,7 @@ def _played(answer: Answer, case: Case, name: str, wait: float) -> tuple[program
     ended = programs.run(
         answer.path, beside, seconds=wait + 2 * PATIENCE, port=port, taken=name == "taken",
         settings={"PORT": str(port), "WAIT": f"{wait:g}"},
-        interrupt_at=f":{port}" if name in ("quick", "slow") else "", play=world.play, relay_in="api.py",
+        interrupt_at=f":{port}" if name in ("quick", "slow") else "", respond=world.respond, relay_in="api.py",
     )  # fmt: skip
     case.note(f"PORT={port} WAIT={wait:g} python run.py", f"exit status {ended.status} after {ended.seconds:.1f} s",
               ended.printed[-300:])  # fmt: skip
@@ -87,7 +87,7 @@ HINTS = {
 }
 
 
-def _expect_ended(case: Case, ended: programs.Ended, status: int, late: str = "late") -> None:
+def _expect_ended(case: Case, ended: programs.ProgramResult, status: int, late: str = "late") -> None:
     """Fail unless a program ended with a status and left nothing."""
     case.expect(ended.status is not None, "It did not end.", hint=late, seconds=ended.seconds,
                 expected=f"exit status {status}", received="still running")  # fmt: skip

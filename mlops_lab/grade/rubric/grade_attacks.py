@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mlops_lab.grade import patience
+from mlops_lab.grade import slowdown
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case, Failed
 from mlops_lab.grade.exercises import Exercise, Hint
@@ -23,8 +23,8 @@ from mlops_lab.grade.http import form
 from mlops_lab.grade.live import SandboxServer
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.rubric import started
-from mlops_lab.grade.rubric.asking import HINTS, classify
 from mlops_lab.grade.rubric.images import MATERIAL, garments, png
+from mlops_lab.grade.rubric.serve_requests import HINTS, classify
 from mlops_lab.grade.rubric.shared import RAISES
 from mlops_lab.grade.rubric.weak_servers import ROUTE, WEAK, Attack
 
@@ -32,7 +32,7 @@ exercise = Exercise("grade-3", "Attack, then defend", kind="file", names=("attac
                     section="Notebook 8, section 3", hints={**HINTS, **RAISES})  # fmt: skip
 TWELVE, ENOUGH = 12, 8
 MEMORY = 50_000_000  # bytes more than before
-HEALTH, PAUSE, CROWD = 0.25, 2.0, 24  # seconds of an answer about health; seconds held back; requests at once
+HEALTH, PAUSE, CONCURRENT = 0.25, 2.0, 24  # seconds of an answer about health; seconds held back; requests at once
 CROWDED, LONGEST = 4, 8.0  # times as late as else that health may be among many; seconds held back at most
 HEALTHS = ("/healthz", "/readyz", ROUTE)
 
@@ -165,7 +165,7 @@ def ours(case: Case) -> list[tuple[str, Attack, tuple[int, ...]]]:
         ("a form without the field", Attack(kind=kind, body=field), bad),
         ("another method", Attack("DELETE"), (*bad, 501)),
         ("an image whose second half comes late", Attack(body=whole, pause=PAUSE), (200, 408)),
-        (f"{CROWD} clients at once", Attack(body=whole, times=CROWD), (200, 429, 503)),
+        (f"{CONCURRENT} clients at once", Attack(body=whole, times=CONCURRENT), (200, 429, 503)),
     ]
 
 
@@ -186,7 +186,7 @@ def survives(answer: Answer, case: Case) -> None:
         for pixels in images:  # so that all that it loads late is loaded
             classify(server, case, png(pixels), timeout=30)
         health = next((path for path in HEALTHS if server.get(path).status == 200), ROUTE)
-        siege = Siege(server, health)
+        siege = ServerUnderAttack(server, health)
         wrong = []
         for what, one, right in ours(case):
             key, figures = siege.stand(what, one, right)
@@ -203,13 +203,13 @@ def survives(answer: Answer, case: Case) -> None:
                       expected=figures["wanted"], received=figures["said"], **figures)  # fmt: skip
 
 
-class Siege:
+class ServerUnderAttack:
     """A server under attack: what it answers, how much memory it takes, and how soon it says that it is well."""
 
     def __init__(self, server: SandboxServer, health: str) -> None:
         self._server, self._health = server, health
         quiet = statistics.median(self._asked() for _ in range(5))
-        self.limit = max(HEALTH * patience.factor(), 10 * quiet)
+        self.limit = max(HEALTH * slowdown.factor(), 10 * quiet)
 
     def _asked(self) -> float:
         begun = time.perf_counter()

@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_lab.errors import BadRequest
-from mlops_lab.grade.calls import Answer, Here
+from mlops_lab.grade.calls import Answer, LocalTarget
 from mlops_lab.grade.cases import Case, Failed
 from mlops_lab.grade.exercises import Exercise, Hint, find
 from mlops_lab.grade.inner import body_image
 from mlops_lab.grade.live import SandboxServer
-from mlops_lab.grade.played import Asked, Play, Reply
+from mlops_lab.grade.mock_server import MockHandler, MockRequest, Reply
 from mlops_lab.grade.results import CheckResult
 from mlops_lab.grade.rubric import capstone_files, started
 from mlops_lab.grade.rubric.answered import read
-from mlops_lab.grade.rubric.asking import HINTS
 from mlops_lab.grade.rubric.capstone_files import Capstone, delivered, leaked, portable, trained
+from mlops_lab.grade.rubric.serve_requests import HINTS
 from mlops_lab.grade.rubric.shared import RAISES
 from mlops_lab.grade.rubric.validate_server import failure
 from mlops_lab.grade.running import run_check, run_exercise
@@ -146,7 +146,7 @@ def _named(server: SandboxServer, case: Case, one: Capstone, path: str) -> tuple
 # 3 · Test
 
 
-class Played:
+class ReferenceServer:
     """A right server for a capstone, without its model: the nearest of its own images names a new one."""
 
     def __init__(self, one: Capstone) -> None:
@@ -155,7 +155,7 @@ class Played:
         self._images = np.concatenate([each.images for each in every]).astype(np.float32)
         self._labels = np.concatenate([each.labels for each in every])
 
-    def answer(self, asked: Asked) -> tuple[int, dict[str, Any]]:
+    def answer(self, asked: MockRequest) -> tuple[int, dict[str, Any]]:
         """Return status and content."""
         one = self.one
         if asked.path in ("/readyz", "/healthz"):
@@ -178,45 +178,45 @@ class Played:
         rows = [0.9 if place == best else 0.1 / (count - 1) for place in range(count)]
         return {"label": self.one.classes[best], "class": best, "probabilities": rows}
 
-    def right(self, asked: Asked) -> Reply:
+    def right(self, asked: MockRequest) -> Reply:
         """Answer as a right server does."""
         return _json(*self.answer(asked))
 
-    def errors(self, asked: Asked) -> Reply:
+    def errors(self, asked: MockRequest) -> Reply:
         """Say 200 to what is wrong."""
         return _json(200, self.answer(asked)[1])
 
-    def order(self, asked: Asked) -> Reply:
+    def order(self, asked: MockRequest) -> Reply:
         """Name the next class."""
-        status, told = self.answer(asked)
-        if "label" in told:
-            best = (told["class"] + 1) % len(self.one.classes)
-            rows = told["probabilities"][-1:] + told["probabilities"][:-1]
-            told = {"label": self.one.classes[best], "class": best, "probabilities": rows}
-        return _json(status, told)
+        status, message = self.answer(asked)
+        if "label" in message:
+            best = (message["class"] + 1) % len(self.one.classes)
+            rows = message["probabilities"][-1:] + message["probabilities"][:-1]
+            message = {"label": self.one.classes[best], "class": best, "probabilities": rows}
+        return _json(status, message)
 
-    def constant(self, asked: Asked) -> Reply:
+    def constant(self, asked: MockRequest) -> Reply:
         """Name the first class, whatever comes."""
-        status, told = self.answer(asked)
-        return _json(status, {**self._classified(self._images[0])} if "label" in told else told)
+        status, message = self.answer(asked)
+        return _json(status, {**self._classified(self._images[0])} if "label" in message else message)
 
-    def text(self, asked: Asked) -> Reply:
+    def text(self, asked: MockRequest) -> Reply:
         """Answer with text."""
-        status, told = self.answer(asked)
-        return status, "text/plain", str(told.get("label", told)).encode()
+        status, message = self.answer(asked)
+        return status, "text/plain", str(message.get("label", message)).encode()
 
-    def forgetful(self) -> Play:
+    def forgetful(self) -> MockHandler:
         """Return a server that loses every tenth request."""
         counter, lock = iter(range(1, 1_000_000)), threading.Lock()
 
-        def play(asked: Asked) -> Reply:
+        def respond(asked: MockRequest) -> Reply:
             with lock:
                 lost = asked.method == "POST" and next(counter) % 10 == 0
             return None if lost else self.right(asked)
 
-        return play
+        return respond
 
-    def broken(self) -> dict[str, tuple[str, Callable[[], Play]]]:
+    def broken(self) -> dict[str, tuple[str, Callable[[], MockHandler]]]:
         """Return the broken servers: what each does, and what makes it."""
         return {
             "order": ("names the next class", lambda: self.order),
@@ -227,8 +227,8 @@ class Played:
         }
 
 
-def _json(status: int, told: dict[str, Any]) -> Reply:
-    return status, "application/json", json.dumps(told).encode()
+def _json(status: int, message: dict[str, Any]) -> Reply:
+    return status, "application/json", json.dumps(message).encode()
 
 
 @exercise.check("tests", "3 · Its tests pass a right server, and catch five broken ones", points=5, after="whole",
@@ -240,16 +240,16 @@ def _json(status: int, told: dict[str, Any]) -> Reply:
 def tests(answer: Answer, case: Case) -> None:
     one = _capstone(answer, case)
     portable(case, one.folder, "test_server.py")
-    played = Played(one)
+    server = ReferenceServer(one)
     with started.functions(one.folder, "test_server.py", "test_server") as student:
-        why = failure(student, played.right)
+        why = failure(student, server.right)
         case.expect(not why, "test_server fails a right server.", hint="accused", why=why.split(" (line ")[0],
                     expected="passed", received=why)  # fmt: skip
         missed = []
-        for what, make in played.broken().values():
-            told = failure(student, make())
-            case.note(f"the server that {what}: {told or 'not caught'}")
-            missed += [] if told else [what]
+        for what, make in server.broken().values():
+            message = failure(student, make())
+            case.note(f"the server that {what}: {message or 'not caught'}")
+            missed += [] if message else [what]
     if missed:
         case.fail(f"{5 - len(missed)} of 5 broken servers were caught.", hint="missed", what=missed[0],
                   share=1 - 0.2 * len(missed), expected=5, received=5 - len(missed))  # fmt: skip
@@ -273,7 +273,7 @@ def files(answer: Answer, case: Case) -> None:
 
 def _linted(case: Case, folder: Path, id: str, names: tuple[str, ...]) -> CheckResult:
     path = next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
-    return run_exercise(find(id), Answer(Here({}), names, path), started.settings(case))
+    return run_exercise(find(id), Answer(LocalTarget({}), names, path), started.settings(case))
 
 
 # 5 · Watch

@@ -200,8 +200,8 @@ def worst(answer: Answer, case: Case) -> None:
     named = [line for line in re.split(r"\n(?=\s*\n|\||#)", text) if _names(" ".join(line.split()), name)]
     case.expect(named, "The worst group is not named.", hint="left-out", name=name, value=value,
                 expected=f"{name}: {value:.3f}", received="nothing")  # fmt: skip
-    told = any(one.shows(value) and one.digits >= 2 for line in named for one in figures(line))
-    case.expect(told, "The worst group has no figure.", hint="no-figure", name=name, value=value, share=0.5,
+    shown = any(one.shows(value) and one.digits >= 2 for line in named for one in figures(line))
+    case.expect(shown, "The worst group has no figure.", hint="no-figure", name=name, value=value, share=0.5,
                 expected=f"{name}: {value:.3f}", received=named[0].strip()[:80])  # fmt: skip
 
 
@@ -218,8 +218,8 @@ def limits(answer: Answer, case: Case) -> None:
     case.expect(claim is None, "It promises all.", hint="all", said=claim[0] if claim else "")
     section = part(text, "limits")
     case.expect(section, "There is no heading for limits.", hint="no-heading")
-    told = " ".join(section.text.split()) if section else ""
-    case.expect(NOT_SEEN.search(told), "No limit is named.", hint="no-limit", said=told[:120])
+    shown = " ".join(section.text.split()) if section else ""
+    case.expect(NOT_SEEN.search(shown), "No limit is named.", hint="no-limit", said=shown[:120])
 
 
 @exercise.check("ask", "It says which version it is, and how to ask it", points=1, after="evidence", hints={

@@ -228,13 +228,13 @@ def fitting_hints(answer: Answer, case: Case) -> None:
         key = "guess" if extra else "no-word" if one.word and one.word not in known else ""
         key = key or ("no-sentence" if len(sentence) < SHORT else "")
         right += bool(one.word) and not key
-        told = ", ".join(sorted(extra)) or (sentence if key == "no-sentence" else ", ".join(said)) or "nothing"
-        first = first or ((key, one, told) if key else None)
+        received = ", ".join(sorted(extra)) or (sentence if key == "no-sentence" else ", ".join(said)) or "nothing"
+        first = first or ((key, one, received) if key else None)
     if first:
-        key, one, told = first
+        key, one, received = first
         case.fail(f"{right} of {len(with_hint)} got the hint that fits, and no other.", hint=key,
-                  share=max(0.0, right / len(with_hint) - 0.2), what=one.what, word=one.word, said=told,
-                  expected=one.word or "none of the three", received=told)  # fmt: skip
+                  share=max(0.0, right / len(with_hint) - 0.2), what=one.what, word=one.word, said=received,
+                  expected=one.word or "none of the three", received=received)  # fmt: skip
 
 
 def _twice_wrong(images: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from mlops_lab.grade.calls import Answer, Here
+from mlops_lab.grade.calls import Answer, LocalTarget
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint, find
 from mlops_lab.grade.handout import CLASSMATE, files_of
@@ -50,12 +50,12 @@ def lines(answer: Answer, case: Case) -> None:
     new = [path for path in _own_programs(answer.path) if path not in counts]
     counts |= {name: len(started.text_of(answer.path, name).splitlines()) for name in new}
     total = sum(counts.values())
-    told = ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
-    case.note(f"{total} lines: {told}")
+    listed = ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
+    case.note(f"{total} lines: {listed}")
     case.expect(total, "This is what was handed in.", hint="untouched", received="no line changed")
     case.expect(total < MOST_LINES, "It was written anew.", hint="rewritten", count=total,
                 share=0.5 * (total < 2 * MOST_LINES), expected=f"fewer than {MOST_LINES}",
-                received=f"{total} ({told})")  # fmt: skip
+                received=f"{total} ({listed})")  # fmt: skip
 
 
 def _own_programs(folder: Path | None) -> list[str]:
@@ -96,7 +96,7 @@ def image(answer: Answer, case: Case) -> None:
     path = answer.path / "Dockerfile" if answer.path is not None else None
     case.expect(path is not None and path.is_file() and not path.is_symlink(), "There is no Dockerfile.",
                 hint="missing", expected="Dockerfile")  # fmt: skip
-    found = run_exercise(find("deploy-1"), Answer(Here({}), ("Dockerfile",), path), started.settings(case))
+    found = run_exercise(find("deploy-1"), Answer(LocalTarget({}), ("Dockerfile",), path), started.settings(case))
     started.expect_full(case, [found], hint="fault")
 
 

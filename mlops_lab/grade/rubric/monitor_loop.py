@@ -171,7 +171,7 @@ HINTS = {
     "camera": Hint("All images are one {colour} since {since}, and you trained on them.",
                    "A model cannot learn what is not there."),
     "silent": Hint("All images are one {colour} since {since}, and you said {said!r}.",
-                   "Somebody has to mend the camera: say 'source'."),
+                   "Somebody has to repair the camera: say 'source'."),
     "restless": Hint("The monitor says: {reason}. You trained.", "A training without a reason is a risk without one."),
     "word": Hint("respond gave {said!r}.", "'retrained', 'kept', 'wait', 'source' or 'nothing'."),
     "ungated": Hint("The gates said no, and version {live} is in production.",
@@ -243,10 +243,10 @@ def camera(answer: Answer, case: Case) -> None:
     level, colour = [(255, "white"), (128, "grey")][case.seed % 2] if case.held_out else (0, "black")
     world = World(case.rng, _blank(level))
     said, _ = _respond(answer, case, world)
-    told = {"colour": colour, "since": world.alarm()["since"], "said": said}
-    case.expect(not world.trained, "It trained on images that show nothing.", hint="camera", **told, expected="source",
+    facts = {"colour": colour, "since": world.alarm()["since"], "said": said}
+    case.expect(not world.trained, "It trained on images that show nothing.", hint="camera", **facts, expected="source",
                 received=said)  # fmt: skip
-    case.expect(said == "source", "Nobody hears of the broken camera.", hint="silent", **told, expected="source",
+    case.expect(said == "source", "Nobody hears of the broken camera.", hint="silent", **facts, expected="source",
                 received=said)  # fmt: skip
 
 

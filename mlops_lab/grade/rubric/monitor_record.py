@@ -12,11 +12,11 @@ import numpy as np
 
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case, Failed
-from mlops_lab.grade.crowd import ADDRESS
-from mlops_lab.grade.desk import Desk
+from mlops_lab.grade.concurrent_calls import ADDRESS
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.rubric.images import LABELS
 from mlops_lab.grade.rubric.shared import RAISES
+from mlops_lab.grade.shared_folder import SharedFolder
 from mlops_lab.grade.wire import prediction_event
 
 exercise = Exercise("monitor-1", "Write it down", names=("Recorder",), section="Notebook 7, section 1", hints=RAISES)
@@ -41,12 +41,12 @@ def events(case: Case, count: int) -> list[Any]:
     ]
 
 
-def read(desk: Desk, case: Case) -> Rows | None:
+def read(shared: SharedFolder, case: Case) -> Rows | None:
     """Return the rows of the table ``predictions``, as another program sees them; ``None`` where there is none."""
     copy = case.scratch / FILE
     for end in ("", "-wal"):
         copy.with_name(FILE + end).unlink(missing_ok=True)
-        if (content := desk.read(FILE + end)) is not None:
+        if (content := shared.read(FILE + end)) is not None:
             copy.with_name(FILE + end).write_bytes(content)
     if not copy.exists():
         return None
@@ -58,22 +58,22 @@ def read(desk: Desk, case: Case) -> Rows | None:
     return None
 
 
-def _recorded(answer: Answer, case: Case, sent: list[Any], pages: int = 0) -> tuple[Any, list[str], int, Desk]:
+def _recorded(answer: Answer, case: Case, sent: list[Any], pages: int = 0) -> tuple[Any, list[str], int, SharedFolder]:
     """Let a recorder take what was sent; return it, the errors, how much it says was lost, and where its file is."""
-    desk = answer.desk()
-    found = answer.Recorder.crowd(desk.path(FILE), given=sent, threads=THREADS, pages=pages)
+    shared = answer.shared_folder()
+    found = answer.Recorder.call_concurrently(shared.path(FILE), given=sent, threads=THREADS, pages=pages)
     lost = found["lost"]
-    return found["made"], [error for error in found["errors"] if error], lost if isinstance(lost, int) else -1, desk
+    return found["made"], [error for error in found["errors"] if error], lost if isinstance(lost, int) else -1, shared
 
 
-def _rows(desk: Desk, case: Case, least: int) -> Rows:
+def _rows(shared: SharedFolder, case: Case, least: int) -> Rows:
     """Return the rows once there are so many, or after a while."""
     until = time.monotonic() + PATIENCE
     while True:
-        rows = read(desk, case)
+        rows = read(shared, case)
         if (rows is not None and len(rows) >= least) or time.monotonic() > until:
             case.expect(rows is not None, "There is no table predictions in the file.", hint="table",
-                        expected="a table predictions", received=", ".join(desk.files()) or "no file")  # fmt: skip
+                        expected="a table predictions", received=", ".join(shared.files()) or "no file")  # fmt: skip
             return rows or []
         time.sleep(0.1)
 
@@ -102,8 +102,8 @@ RECORDS = {
                 covers="other requests", timeout=60, hints=RECORDS)  # fmt: skip
 def threads(answer: Answer, case: Case) -> None:
     sent = events(case, ASKED)
-    _, errors, counted, desk = _recorded(answer, case, sent)
-    rows = _rows(desk, case, ASKED)
+    _, errors, counted, shared = _recorded(answer, case, sent)
+    rows = _rows(shared, case, ASKED)
     ids = {row.get("request_id") for row in rows}
     lost = sum(one.request_id not in ids for one in sent)
     case.expect(not errors, f"It raised for {len(errors)} of {ASKED} requests.", hint="threads", lost=max(lost, 1),
@@ -119,8 +119,8 @@ def threads(answer: Answer, case: Case) -> None:
                 points=1, after="threads", held_out=10, covers="other requests", hints=RECORDS)  # fmt: skip
 def columns(answer: Answer, case: Case) -> None:
     sent = events(case, 10)
-    _, _, _, desk = _recorded(answer, case, sent)
-    rows = {row.get("request_id"): row for row in _rows(desk, case, len(sent))}
+    _, _, _, shared = _recorded(answer, case, sent)
+    rows = {row.get("request_id"): row for row in _rows(shared, case, len(sent))}
     first = rows.get(sent[0].request_id, {})
     absent = next((name for name in COLUMNS if name not in first), "")
     case.expect(not absent, f"There is no column {absent}.", hint="columns", absent=absent, expected=COLUMNS,
@@ -159,8 +159,8 @@ def _is_one_of(value: Any, values: tuple[Any, ...]) -> bool:
 })  # fmt: skip
 def once(answer: Answer, case: Case) -> None:
     sent = events(case, ASKED)
-    _, errors, _, desk = _recorded(answer, case, [*sent, *sent[:AGAIN]])
-    rows = _rows(desk, case, ASKED)
+    _, errors, _, shared = _recorded(answer, case, [*sent, *sent[:AGAIN]])
+    rows = _rows(shared, case, ASKED)
     twice = len(rows) - len({row.get("request_id") for row in rows})
     case.expect(not twice, f"{twice} requests stand there twice.", hint="twice", twice=twice, expected=ASKED,
                 received=len(rows))  # fmt: skip
@@ -179,10 +179,10 @@ def once(answer: Answer, case: Case) -> None:
 })  # fmt: skip
 def full(answer: Answer, case: Case) -> None:
     sent = events(case, MANY)
-    _, errors, lost, desk = _recorded(answer, case, sent, PAGES)
+    _, errors, lost, shared = _recorded(answer, case, sent, PAGES)
     case.expect(not errors, "It raised on a full disk.", hint="500", count=len(errors), asked=MANY,
                 expected="no error", received=(errors or [""])[0])  # fmt: skip
-    missing = MANY - len({row.get("request_id") for row in read(desk, case) or []})
+    missing = MANY - len({row.get("request_id") for row in read(shared, case) or []})
     case.expect(missing == lost, "The loss is not counted.", hint="uncounted", missing=missing, lost=lost,
                 expected=missing, received=lost)  # fmt: skip
 
@@ -197,19 +197,19 @@ def full(answer: Answer, case: Case) -> None:
 })  # fmt: skip
 def feedback(answer: Answer, case: Case) -> None:
     sent = events(case, 10)
-    recorder, _, _, desk = _recorded(answer, case, sent)
-    _rows(desk, case, len(sent))
+    recorder, _, _, shared = _recorded(answer, case, sent)
+    _rows(shared, case, len(sent))
     one, label = sent[3].request_id, LABELS[int(case.rng.integers(len(LABELS)))]
     refused, why = _refused(recorder, one, label)
     case.expect(not refused, "Feedback on a known prediction was refused.", hint="refused", expected="no error",
                 received=why)  # fmt: skip
-    truths = {row.get("request_id"): row.get("truth") for row in _rows(desk, case, len(sent))}
+    truths = {row.get("request_id"): row.get("truth") for row in _rows(shared, case, len(sent))}
     noted = [name for name, truth in truths.items() if truth in (label, LABELS.index(label)) and truth is not None]
     case.expect(noted == [one], "The feedback is not at its prediction.", hint="unnoted", expected=label,
                 received=truths.get(one))  # fmt: skip
     unknown = case.rng.bytes(16).hex()
     refused, _ = _refused(recorder, unknown, label)
-    grown = len(_rows(desk, case, len(sent))) != len(sent)
+    grown = len(_rows(shared, case, len(sent))) != len(sent)
     case.expect(refused and not grown, "Feedback for an unknown id was taken.", hint="silent",
                 expected="an error, or False", received="nothing")  # fmt: skip
 
@@ -233,13 +233,13 @@ def _refused(recorder: Any, request_id: str, label: str) -> tuple[bool, str]:
 })  # fmt: skip
 def private(answer: Answer, case: Case) -> None:
     sent = events(case, 5)
-    _, _, _, desk = _recorded(answer, case, sent)
-    _rows(desk, case, len(sent))
-    content = b"".join(desk.read(name) or b"" for name in desk.files())
+    _, _, _, shared = _recorded(answer, case, sent)
+    _rows(shared, case, len(sent))
+    content = b"".join(shared.read(name) or b"" for name in shared.files())
     case.expect(ADDRESS.encode() not in content, "An address is stored.", hint="address", expected="none",
                 received=ADDRESS)  # fmt: skip
     seen = next((one for one in sent if any(form in content for form in _forms(one.images[0]))), None)
-    cells = [len(cell) for row in read(desk, case) or [] for cell in row.values() if isinstance(cell, str | bytes)]
+    cells = [len(cell) for row in read(shared, case) or [] for cell in row.values() if isinstance(cell, str | bytes)]
     if max(cells, default=0) > LONG:  # packed in some other way: nothing else is so long
         seen = seen or sent[0]
     case.expect(seen is None, "An image is stored.", hint="image", expected="none",

@@ -70,20 +70,20 @@ def digits_model(body: bytes) -> tuple[int, bytes]:
     return 200, json.dumps({"model": "digits", "version": "v1", **one, "predictions": [one]}).encode()
 
 
-def told(answer: Any, depth: int = 0) -> list[str]:
+def numbers_in(answer: Any, depth: int = 0) -> list[str]:
     """Return everything in a JSON answer that can be read as a number: text, whole numbers, lists of digits.
 
     Examples
     --------
-    >>> told({"number": "14", "digits": ["1", "4"]})
+    >>> numbers_in({"number": "14", "digits": ["1", "4"]})
     ['14', '14', '1', '4']
     """
     if depth > 4 or isinstance(answer, bool):
         return []
     if isinstance(answer, dict):
-        return [one for value in answer.values() for one in told(value, depth + 1)]
+        return [one for value in answer.values() for one in numbers_in(value, depth + 1)]
     if isinstance(answer, list):
-        inner = [one for value in answer[:20] for one in told(value, depth + 1)]
+        inner = [one for value in answer[:20] for one in numbers_in(value, depth + 1)]
         joined = "".join(inner)
         return [joined, *inner] if inner and len(inner) == len(answer) else inner
     text = str(answer) if isinstance(answer, int | str) else ""

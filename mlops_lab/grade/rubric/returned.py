@@ -35,13 +35,13 @@ def fields(case: Case, value: Any, names: Mapping[str, Sequence[str]]) -> dict[s
     """
     keys = ", ".join(names)
     if isinstance(value, Mapping):
-        told = {_plain(key): one for key, one in value.items()}
+        given = {_plain(key): one for key, one in value.items()}
         found = {}
         for name, others in names.items():
-            known = next((word for word in map(_plain, (name, *others)) if word in told), None)
+            known = next((word for word in map(_plain, (name, *others)) if word in given), None)
             case.expect(known is not None, f"There is no {name!r} in what was returned.", hint="shape", what=repr(name),
                         keys=keys, expected=keys, received=", ".join(map(str, value)))  # fmt: skip
-            found[name] = told[known or ""]
+            found[name] = given[known or ""]
         return found
     right = isinstance(value, tuple | list) and len(value) == len(names)
     case.expect(right, "What was returned cannot be read.", hint="shape", what="What is asked for", keys=keys,

@@ -10,11 +10,21 @@ from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.fingerprints import match
 from mlops_lab.grade.live import Server
-from mlops_lab.grade.rubric import asking, serve_load, serve_many, serve_number
+from mlops_lab.grade.rubric import serve_load, serve_many, serve_number, serve_requests
 from mlops_lab.grade.rubric.answered import Classification
-from mlops_lab.grade.rubric.asking import HINTS, ROUTE, as_json, classify, expect_ok, garment, get, own_work, rows
 from mlops_lab.grade.rubric.images import LABELS, answers, garments, jpeg, png
 from mlops_lab.grade.rubric.serve_errors import bad_requests
+from mlops_lab.grade.rubric.serve_requests import (
+    HINTS,
+    ROUTE,
+    as_json,
+    classify,
+    expect_ok,
+    garment,
+    get,
+    own_work,
+    rows,
+)
 from mlops_lab.grade.rubric.source import starts
 
 COUNTS = (44426, 133280)
@@ -125,7 +135,7 @@ def _ask(server: Server, case: Case, count: int) -> tuple[list[Classification], 
     return [classify(server, case, png(one)) for one in images], images, labels
 
 
-duties.check("answers", "POST of an image answers 200", points=0, timeout=40)(asking.answers)
+duties.check("answers", "POST of an image answers 200", points=0, timeout=40)(serve_requests.answers)
 
 
 @duties.check("package", "Packaged: a label's name, and ten probabilities that sum to 1", points=1, after="answers",
@@ -144,9 +154,9 @@ def package(server: Server, case: Case) -> None:
         case.expect(one.name or one.index is not None, "There is no label.", hint="no-label")
         if not one.name:
             case.warn("The label is only a number; people read names.")
-        told = _told(one)
-        case.expect(told == one.best, "Label and probabilities disagree.", hint="winner",
-                    label=LABELS[told or 0], winner=LABELS[one.best or 0])  # fmt: skip
+        answered_class = _answered_class(one)
+        case.expect(answered_class == one.best, "Label and probabilities disagree.", hint="winner",
+                    label=LABELS[answered_class or 0], winner=LABELS[one.best or 0])  # fmt: skip
 
 
 @duties.check("send", "Sent as JSON, and GET still works", points=1, after="answers", hints={
@@ -166,7 +176,7 @@ def send(server: Server, case: Case) -> None:
 })  # fmt: skip
 def apply_model(server: Server, case: Case) -> None:
     found, images, labels = _ask(server, case, 20)
-    got = [one.best if one.probabilities else _told(one) for one in found]
+    got = [one.best if one.probabilities else _answered_class(one) for one in found]
     numbers = rows(found)
     key = fingerprint(server, numbers, images)
     varied = len(set(got)) > 1 and (not len(numbers) or np.ptp(numbers, axis=0).max() > 1e-6)
@@ -177,7 +187,7 @@ def apply_model(server: Server, case: Case) -> None:
                 right=right, count=len(got), expected="at least 8", received=right)  # fmt: skip
 
 
-def _told(one: Classification) -> int | None:
+def _answered_class(one: Classification) -> int | None:
     return LABELS.index(one.name) if one.name else one.index
 
 

@@ -15,8 +15,8 @@ from mlops_lab.grade.http import HttpAnswer, form
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.results import clip
 from mlops_lab.grade.rubric.answered import read
-from mlops_lab.grade.rubric.asking import ROUTE, answers, classify, garment
 from mlops_lab.grade.rubric.images import LABELS, garments, png
+from mlops_lab.grade.rubric.serve_requests import ROUTE, answers, classify, garment
 from mlops_lab.grade.rubric.source import broad_excepts
 
 HINTS = {

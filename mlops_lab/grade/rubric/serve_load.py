@@ -16,8 +16,8 @@ from mlops_lab.grade.cases import Case, Failed
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.live import SandboxServer, Server
 from mlops_lab.grade.opens import OpenCounter
-from mlops_lab.grade.rubric.asking import HINTS, ROUTE, answers, classify, garment, get, rows
 from mlops_lab.grade.rubric.images import MATERIAL, Sent, garments, png
+from mlops_lab.grade.rubric.serve_requests import HINTS, ROUTE, answers, classify, garment, get, rows
 from mlops_lab.grade.sandbox import Sandbox
 from mlops_lab.grade.sandbox.tree import plain_files
 

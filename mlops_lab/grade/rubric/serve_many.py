@@ -12,8 +12,8 @@ from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.live import Server
 from mlops_lab.grade.opens import OpenCounter
-from mlops_lab.grade.rubric.asking import HINTS, as_json, classify, expect_ok, garment, get, own_work, post
 from mlops_lab.grade.rubric.images import garments, png
+from mlops_lab.grade.rubric.serve_requests import HINTS, as_json, classify, expect_ok, garment, get, own_work, post
 from mlops_lab.grade.rubric.versions import (
     DIGITS,
     clothes_answers,
@@ -144,9 +144,9 @@ def versions(server: Server, case: Case) -> None:
             found = classify(server, case, png(one), path=f"/models/clothes/v{version}", timeout=START)
             case.expect(_close(found.probabilities, row), f"v{version} is not itself.", hint="same", version=version)
     found = classify(server, case, png(images[0]), path="/models/clothes/latest")
-    told = next((version for version, numbers in expected.items() if _close(found.probabilities, numbers[0])), 0)
-    case.expect(told == NEWEST, "latest is not the newest.", hint="latest", version=told, expected=f"v{NEWEST}",
-                received=f"v{told}", share=0.5)  # fmt: skip
+    answered = next((version for version, numbers in expected.items() if _close(found.probabilities, numbers[0])), 0)
+    case.expect(answered == NEWEST, "latest is not the newest.", hint="latest", version=answered, expected=f"v{NEWEST}",
+                received=f"v{answered}", share=0.5)  # fmt: skip
 
 
 def _unsure(case: Case) -> NDArray[np.uint8]:

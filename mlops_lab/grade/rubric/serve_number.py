@@ -10,9 +10,9 @@ from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.http import HttpAnswer
 from mlops_lab.grade.inner import InnerServer
 from mlops_lab.grade.live import Server
-from mlops_lab.grade.rubric.asking import HINTS, as_json, expect_ok, own_work, post
 from mlops_lab.grade.rubric.images import png
-from mlops_lab.grade.rubric.numbers import digits_model, number, told
+from mlops_lab.grade.rubric.numbers import digits_model, number, numbers_in
+from mlops_lab.grade.rubric.serve_requests import HINTS, as_json, expect_ok, own_work, post
 
 PATH = "/chains/number"
 PATIENCE = 20.0  # seconds in which a server must have given up on an inner one that hangs
@@ -73,7 +73,7 @@ def reads(server: Server, case: Case) -> None:
     _inner(server, case)
     for place in range(20):
         answer, digits = _send(server, case, 2 + place % 4)
-        found = told(_value(case, answer))
+        found = numbers_in(_value(case, answer))
         shuffled = next((one for one in found if one != digits and sorted(one) == sorted(digits)), "")
         case.expect(digits in found, f"{digits} was read as {shuffled or (found[0] if found else 'nothing')}.",
                     hint="order" if shuffled else "digits", expected=digits, received=found[:3], digits=digits,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlops_lab.grade import live, patience
+from mlops_lab.grade import live, slowdown
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case, Failed
 from mlops_lab.grade.live import SandboxServer
@@ -70,7 +70,7 @@ def settings(case: Case, student: Answer | None = None) -> Settings:
     """
     stop = getattr(student.target, "kill", None) if student is not None else None
     secret = case.secret if case.held_out else None
-    return Settings(secret, step=3, submission=case.submission, patience=patience.factor, stop=stop or _nothing)
+    return Settings(secret, step=3, submission=case.submission, slowdown=slowdown.factor, stop=stop or _nothing)
 
 
 def _nothing() -> None:

@@ -96,9 +96,9 @@ def _counts(said: Any, case: Case) -> Counts:
     "constant": Hint("{received} for {file}, which is another file.", "Count in the file that you are given."),
 })  # fmt: skip
 def counts(answer: Answer, case: Case) -> None:
-    desk = answer.desk()
+    shared = answer.shared_folder()
     for name, (content, right) in _files(case).items():
-        said = _counts(answer.parameters(desk.put(f"{name}.keras", content)), case)
+        said = _counts(answer.parameters(shared.put(f"{name}.keras", content)), case)
         likely = {
             "weights-only": right[1] and said[2] == right[0],
             "without-scalars": right[1] and said[2] == right[2] - 2,

@@ -8,9 +8,9 @@ from typing import Any
 
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
-from mlops_lab.grade.desk import Desk
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.rubric.shared import RAISES
+from mlops_lab.grade.shared_folder import SharedFolder
 
 exercise = Exercise("store-4", "A model file is a program", names=("calls",), section="Notebook 3, section 4",
                     hints=RAISES)  # fmt: skip
@@ -83,11 +83,11 @@ def honest() -> dict[str, tuple[bytes, str]]:
     return found
 
 
-def _names(answer: Answer, case: Case, desk: Desk, name: str, content: bytes) -> set[str]:
+def _names(answer: Answer, case: Case, shared: SharedFolder, name: str, content: bytes) -> set[str]:
     """Return the names that a student's function finds in a pickle, with dots between their parts."""
-    path = desk.put(f"{name.replace(' ', '-')}.pkl", content)
+    path = shared.put(f"{name.replace(' ', '-')}.pkl", content)
     done = answer.calls.call(path)
-    case.expect(CANARY not in desk.files(), "The canary file is there: the pickle was run.", hint="ran")
+    case.expect(CANARY not in shared.files(), "The canary file is there: the pickle was run.", hint="ran")
     case.expect(not done.error, f"calls raised {done.error}", hint="raises", received=done.error)
     said: Any = done.value
     case.expect(isinstance(said, Iterable) and not isinstance(said, str), "calls gives no names.", hint="form",
@@ -117,10 +117,10 @@ HINTS = {
 @exercise.check("gifts", "The names that six gifts would call, without calling them", points=4, held_out=3,
                 covers="names that stand elsewhere in the pickle", hints=HINTS)  # fmt: skip
 def gifts_named(answer: Answer, case: Case) -> None:
-    desk = answer.desk()
-    given = gifts(desk.path(CANARY), held_out=case.held_out)
+    shared = answer.shared_folder()
+    given = gifts(shared.path(CANARY), held_out=case.held_out)
     absent = {name: wanted for name, (content, wanted) in given.items()
-              if wanted not in _names(answer, case, desk, name, content)}  # fmt: skip
+              if wanted not in _names(answer, case, shared, name, content)}  # fmt: skip
     if not absent:
         return
     seen = [name for name in given if name not in absent]
@@ -138,9 +138,9 @@ def gifts_named(answer: Answer, case: Case) -> None:
     "accused": Hint("{names} stand nowhere in the file of {name}.", "Say what the file calls, and nothing else."),
 })  # fmt: skip
 def honest_named(answer: Answer, case: Case) -> None:
-    desk = answer.desk()
+    shared = answer.shared_folder()
     for name, (content, wanted) in honest().items():
-        said = _names(answer, case, desk, name, content)
+        said = _names(answer, case, shared, name, content)
         case.expect(any(one.endswith(wanted) for one in said), "A class was not named.", hint="unseen", name=name,
                     expected=wanted, received=", ".join(sorted(said)))  # fmt: skip
         alien = sorted(one for one in said if one.split(".")[-1].encode() not in content)

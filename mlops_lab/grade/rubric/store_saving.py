@@ -13,11 +13,11 @@ from mlops_lab.filetype import is_pickle
 from mlops_lab.grade import programs
 from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
-from mlops_lab.grade.desk import Desk
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.keras_models import config_of, layers_of, weights_of
 from mlops_lab.grade.rubric.images import MATERIAL, all_tested, answers
 from mlops_lab.grade.rubric.shared import RAISES
+from mlops_lab.grade.shared_folder import SharedFolder
 from mlops_lab.grade.wire import KerasFile
 
 saving = Exercise("store-1", "Save", names=("save", "members"), section="Notebook 3, section 1", hints=RAISES)
@@ -31,12 +31,12 @@ def _model() -> KerasFile:
     return KerasFile((MATERIAL / "clothes.keras").read_bytes())
 
 
-def _saved(answer: Answer, case: Case, desk: Desk) -> bytes:
+def _saved(answer: Answer, case: Case, shared: SharedFolder) -> bytes:
     """Let a student save the shipped model; return the file, or fail where it is none that Keras loads."""
-    done = answer.save.call(_model(), desk.path("clothes.keras"))
+    done = answer.save.call(_model(), shared.path("clothes.keras"))
     key = "ending" if "extension" in done.error or ".keras" in done.error else "raises"
     case.expect(not done.error, f"save raised {done.error}", hint=key, received=done.error)
-    data, there = desk.read("clothes.keras"), desk.files()
+    data, there = shared.read("clothes.keras"), shared.files()
     if data is None:
         weights = any(name.endswith(".h5") for name in there)
         case.fail("There is no clothes.keras.", hint="weights-only" if weights else "elsewhere", received=there)
@@ -63,7 +63,7 @@ HINTS = {
 @saving.check("saved", "The file holds the network and its numbers", points=2, timeout=SECONDS, needs="tensorflow",
               hints=HINTS)  # fmt: skip
 def saved(answer: Answer, case: Case) -> None:
-    data = _saved(answer, case, answer.desk())
+    data = _saved(answer, case, answer.shared_folder())
     config, wanted = config_of(data), config_of(_model().data)
     kinds = [[kind for kind, _ in layers_of(one)] for one in (config, wanted)]
     case.expect(kinds[0] == kinds[1], "The network is another.", expected=kinds[1], received=kinds[0])
@@ -78,9 +78,9 @@ def saved(answer: Answer, case: Case) -> None:
     "form": Hint("{received} came back.", "The names of the three files, as the archive has them."),
 })  # fmt: skip
 def members(answer: Answer, case: Case) -> None:
-    desk = answer.desk()
-    _saved(answer, case, desk)
-    said = answer.members(desk.path("clothes.keras"))
+    shared = answer.shared_folder()
+    _saved(answer, case, shared)
+    said = answer.members(shared.path("clothes.keras"))
     names = set(map(str, said)) if isinstance(said, list | tuple | set | dict) else set()
     case.expect(names == MEMBERS, "The members are others.", hint="form", expected=", ".join(sorted(MEMBERS)),
                 received=said)  # fmt: skip
@@ -98,12 +98,12 @@ def _accuracies() -> dict[str, float]:
     return {how: float((rows.argmax(axis=1) == labels).mean()) for how, rows in found.items()}
 
 
-def told(printed: str) -> float | None:
+def read_figure(printed: str) -> float | None:
     r"""Return the last number in a text that can be an accuracy.
 
     Examples
     --------
-    >>> told("313/313 2s\naccuracy: 0.9081"), told("90.8 %"), told("no")
+    >>> read_figure("313/313 2s\naccuracy: 0.9081"), read_figure("90.8 %"), read_figure("no")
     (0.9081, 0.908, None)
     """
     found = NUMBER.findall(printed)
@@ -137,7 +137,7 @@ def accuracy(answer: Answer, case: Case) -> None:
     lost = ended.status != 0 and "clothes.keras" in ended.printed and re.search(r"not found|No such", ended.printed)
     case.expect(ended.status == 0, "The program failed.", hint="not-found" if lost else "ended", status=ended.status,
                 received=ended.printed[-300:])  # fmt: skip
-    said, right = told(ended.printed), _accuracies()["right"]
+    said, right = read_figure(ended.printed), _accuracies()["right"]
     if said is None:
         case.fail("It printed no accuracy.", hint="silent", received=ended.printed[-300:])
     near = next((how for how, one in _accuracies().items() if abs(said - one) < 0.0015), "")

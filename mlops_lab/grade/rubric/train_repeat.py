@@ -29,19 +29,19 @@ exercise = Exercise("train-4", "The same again", names=("digest", "repeatable"),
 def digests(answer: Answer, case: Case) -> None:
     weights = [case.rng.normal(size=shape).astype(np.float32) for shape in ((60, 50), (50,), (50, 40), (40,))]
 
-    def told(arrays: list[Any]) -> str:
+    def digest(arrays: list[Any]) -> str:
         said = answer.digest([one.copy() for one in arrays])
         case.expect(isinstance(said, str) and len(said) > 7, "digest gives no text.", hint="form", received=said)
         return str(said)
 
-    before = told(weights)
-    case.expect(told(weights) == before, "One list, two digests.", hint="differs")
+    before = digest(weights)
+    case.expect(digest(weights) == before, "One list, two digests.", hint="differs")
     for key, step in (("text", 1.0), ("rounded", 3e-6)):
         other = [one.copy() for one in weights]
         other[0][int(case.rng.integers(20, 40)), 25] += step
-        case.expect(told(other) != before, "Two lists, one digest.", hint=key)
+        case.expect(digest(other) != before, "Two lists, one digest.", hint=key)
     exchanged = [weights[0], weights[1][::-1].copy(), *weights[2:]]
-    case.expect(told(exchanged) != before, "Two lists, one digest.", hint="order")
+    case.expect(digest(exchanged) != before, "Two lists, one digest.", hint="order")
 
 
 @exercise.check("repeats", "The same seed gives the same weights, another seed others", points=3, after="digest",

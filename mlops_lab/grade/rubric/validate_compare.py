@@ -89,9 +89,9 @@ def _asked(answer: Answer, case: Case, pair: Pair) -> tuple[float, Any, str]:
     value = answer.compare(pair.labels, pair.first, pair.second)
     if isinstance(value, tuple | list) and len(value) == 4:  # difference, low, high, verdict
         value = (value[0], value[1:3], value[3])
-    told = fields(case, value, PARTS)
-    interval = array(case, told["interval"], "The interval", (2,))
-    return number(case, told["difference"], "The difference"), interval, _word(case, told["verdict"])
+    parts = fields(case, value, PARTS)
+    interval = array(case, parts["interval"], "The interval", (2,))
+    return number(case, parts["difference"], "The difference"), interval, _word(case, parts["verdict"])
 
 
 def _word(case: Case, verdict: Any) -> str:

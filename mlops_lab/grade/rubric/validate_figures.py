@@ -90,8 +90,10 @@ def per_class(answer: Answer, case: Case) -> None:
     for _ in range(3):
         labels, predicted = garment_answers(case.rng, 1200)
         right = right_figures(labels, predicted)
-        told = _asked(answer, case, labels, predicted)
-        got = {name: array(case, told[name], f"{name} per class", (CLASSES,)) for name in ("precision", "recall", "f1")}
+        figures = _asked(answer, case, labels, predicted)
+        got = {
+            name: array(case, figures[name], f"{name} per class", (CLASSES,)) for name in ("precision", "recall", "f1")
+        }
         mean = (right["precision"] + right["recall"]) / 2
         for name, values in got.items():
             off = np.abs(np.nan_to_num(values, nan=9.0) - right[name])
@@ -138,9 +140,9 @@ def never_predicted(answer: Answer, case: Case) -> None:
     labels, predicted = garment_answers(case.rng, 800)
     none = int(case.rng.integers(0, 6)) if case.held_out else 4
     predicted[predicted == none] = 6
-    told = _asked(answer, case, labels, predicted)
+    figures = _asked(answer, case, labels, predicted)
     for name in ("precision", "recall", "f1"):
-        value = float(array(case, told[name], f"{name} per class", (CLASSES,))[none])
+        value = float(array(case, figures[name], f"{name} per class", (CLASSES,))[none])
         key = "nan" if np.isnan(value) else ""
         case.expect(value == 0, f"The {name} of a class that nobody predicted is {value}.", hint=key,
                     name=LABELS[none], expected=0, received=value)  # fmt: skip

@@ -47,7 +47,7 @@ def recall(labels: Array, predicted: Array) -> float:
 
 
 @dataclass(frozen=True)
-class Told:
+class GroupFigures:
     """What ``by_group`` returned, read."""
 
     values: dict[str, float]
@@ -59,9 +59,9 @@ class Told:
 
 def _asked(
     answer: Answer, case: Case, metric: Callable[[Array, Array], float], labels: Array, said: Array, by: Array
-) -> Told:
-    told = fields(case, answer.by_group(metric, labels, said, by), PARTS)
-    found, names = told["groups"], sorted(set(by.tolist()))
+) -> GroupFigures:
+    figures = fields(case, answer.by_group(metric, labels, said, by), PARTS)
+    found, names = figures["groups"], sorted(set(by.tolist()))
     case.expect(isinstance(found, Mapping), "The groups are no dict.", hint="shape", what="A dict of the groups",
                 keys=", ".join(PARTS), expected="a dict by group", received=found)  # fmt: skip
     found = {str(name): value for name, value in found.items()}
@@ -69,12 +69,12 @@ def _asked(
     case.expect(missing is None, f"The group {missing} is not shown.", hint="shape", what=f"The group {missing}",
                 keys=", ".join(PARTS), expected=names, received=list(found))  # fmt: skip
     each = {name: fields(case, found[str(name)], ONE) for name in names}
-    return Told(
+    return GroupFigures(
         {name: number(case, one["value"], f"The value of {name}") for name, one in each.items()},
         {name: int(number(case, one["count"], f"The count of {name}")) for name, one in each.items()},
         {name: _pair(case, one["interval"], name) for name, one in each.items()},
-        number(case, told["difference"], "The difference"),
-        number(case, told["ratio"], "The ratio"),
+        number(case, figures["difference"], "The difference"),
+        number(case, figures["ratio"], "The ratio"),
     )
 
 
@@ -102,14 +102,14 @@ def _right(metric: Callable[[Array, Array], float], labels: Array, said: Array, 
     return {name: metric(labels[by == name], said[by == name]) for name in sorted(set(by.tolist()))}
 
 
-def _expect_values(case: Case, told: Told, right: dict[str, float], overall: float) -> None:
-    off = {name: abs(told.values[name] - value) for name, value in right.items()}
+def _expect_values(case: Case, figures: GroupFigures, right: dict[str, float], overall: float) -> None:
+    off = {name: abs(figures.values[name] - value) for name, value in right.items()}
     worst = max(off, key=off.__getitem__)
-    same = all(abs(one - overall) < 1e-9 for one in told.values.values())
+    same = all(abs(one - overall) < 1e-9 for one in figures.values.values())
     key = "average" if same else "rounded" if 0 < off[worst] < 6e-3 else ""
     case.expect(off[worst] <= EXACT, f"The value of {worst} is another.", hint=key, overall=overall,
                 low=min(right.values()), high=max(right.values()), expected=right[worst],
-                received=told.values[worst])  # fmt: skip
+                received=figures.values[worst])  # fmt: skip
 
 
 @groups.check("values", "The value of each group to 1e-12, for any metric", points=2, held_out=2, covers="other people",
@@ -118,14 +118,14 @@ def values(answer: Answer, case: Case) -> None:
     for metric in (accuracy, recall):
         labels, said, by = people(case.rng)
         right = _right(metric, labels, said, by)
-        told = _asked(answer, case, metric, labels, said, by)
-        _expect_values(case, told, right, metric(labels, said))
+        figures = _asked(answer, case, metric, labels, said, by)
+        _expect_values(case, figures, right, metric(labels, said))
         spread = max(right.values()) - min(right.values())
-        case.expect(abs(told.difference - spread) <= EXACT, "The largest difference is another.", expected=spread,
-                    received=told.difference)  # fmt: skip
+        case.expect(abs(figures.difference - spread) <= EXACT, "The largest difference is another.", expected=spread,
+                    received=figures.difference)  # fmt: skip
         ratio = min(right.values()) / max(right.values())
-        case.expect(abs(told.ratio - ratio) <= EXACT, "The lowest ratio is another.", expected=ratio,
-                    received=told.ratio)  # fmt: skip
+        case.expect(abs(figures.ratio - ratio) <= EXACT, "The lowest ratio is another.", expected=ratio,
+                    received=figures.ratio)  # fmt: skip
 
 
 @groups.check("intervals", "How many are in each group, and an interval that knows it", points=1, after="values",
@@ -134,16 +134,16 @@ def values(answer: Answer, case: Case) -> None:
 })  # fmt: skip
 def intervals(answer: Answer, case: Case) -> None:
     labels, said, by = people(case.rng)
-    told = _asked(answer, case, accuracy, labels, said, by)
-    for name, value in told.values.items():
+    figures = _asked(answer, case, accuracy, labels, said, by)
+    for name, value in figures.values.items():
         count = int((by == name).sum())
-        case.expect(told.counts[name] == count, f"The count of {name} is another.", expected=count,
-                    received=told.counts[name])  # fmt: skip
-        low, high = told.intervals[name]
+        case.expect(figures.counts[name] == count, f"The count of {name} is another.", expected=count,
+                    received=figures.counts[name])  # fmt: skip
+        low, high = figures.intervals[name]
         case.expect(low <= value <= high, f"The value of {name} is not in its interval.", expected=value,
                     received=f"{low:.4f} to {high:.4f}")  # fmt: skip
         times = (high - low) / (3.92 * np.sqrt(value * (1 - value) / count))
-        widths = {round(b - a, 6) for a, b in told.intervals.values()}
+        widths = {round(b - a, 6) for a, b in figures.intervals.values()}
         case.expect(0.6 < times < 1.6, f"The interval of {name} has another width.",
                     hint="same-width" if len(widths) == 1 else "",
                     expected=f"about {(high - low) / times:.3f} wide", received=f"{high - low:.3f}")  # fmt: skip
@@ -154,16 +154,16 @@ def intervals(answer: Answer, case: Case) -> None:
 def too_small(answer: Answer, case: Case) -> None:
     count = 4 if case.held_out else 3
     labels, said, by = people(case.rng, small=count)
-    told = _asked(answer, case, accuracy, labels, said, by)
+    figures = _asked(answer, case, accuracy, labels, said, by)
     right = _right(accuracy, labels, said, by)
     ranked = [value for name, value in right.items() if name != "islands"]
     spread, whole = max(ranked) - min(ranked), max(right.values()) - min(right.values())
-    key = "small" if abs(told.difference - whole) < 1e-9 else ""
-    case.expect(abs(told.difference - spread) <= EXACT, f"The difference is judged by a group of {count}.", hint=key,
-                count=count, step=100 / count, expected=spread, received=told.difference)  # fmt: skip
+    key = "small" if abs(figures.difference - whole) < 1e-9 else ""
+    case.expect(abs(figures.difference - spread) <= EXACT, f"The difference is judged by a group of {count}.", hint=key,
+                count=count, step=100 / count, expected=spread, received=figures.difference)  # fmt: skip
     ratio = min(ranked) / max(ranked)
-    case.expect(abs(told.ratio - ratio) <= EXACT, f"The ratio is judged by a group of {count}.", hint="small",
-                count=count, step=100 / count, expected=ratio, received=told.ratio)  # fmt: skip
+    case.expect(abs(figures.ratio - ratio) <= EXACT, f"The ratio is judged by a group of {count}.", hint="small",
+                count=count, step=100 / count, expected=ratio, received=figures.ratio)  # fmt: skip
 
 
 @cache
@@ -198,10 +198,10 @@ def gate(answer: Answer, case: Case) -> None:
     labels, schools, unfair, fairer = labels[chosen], schools[chosen], unfair[chosen], fairer[chosen]
     right = _right(recall, labels, unfair, schools)
     spread = max(right.values()) - min(right.values())
-    told = _asked(answer, case, recall, labels, unfair, schools)
-    case.note(f"recall by school: {', '.join(f'{name} {value:.3f}' for name, value in told.values.items())}")
-    case.expect(told.difference > MOST, f"The gate lets a difference of {spread:.2f} through.", hint="left-out",
-                right=spread, expected=f"{spread:.4f}", received=told.difference)  # fmt: skip
+    figures = _asked(answer, case, recall, labels, unfair, schools)
+    case.note(f"recall by school: {', '.join(f'{name} {value:.3f}' for name, value in figures.values.items())}")
+    case.expect(figures.difference > MOST, f"The gate lets a difference of {spread:.2f} through.", hint="left-out",
+                right=spread, expected=f"{spread:.4f}", received=figures.difference)  # fmt: skip
     after = _asked(answer, case, recall, labels, fairer, schools).difference
     case.expect(after <= MOST, "The gate stops the mitigated model.", expected=f"at most {MOST}", received=after)
 

@@ -31,7 +31,7 @@ load = Exercise("validate-6", "Load, honestly", names=("open_loop", "highest_rat
 
 
 @dataclass
-class Played:
+class SimulatedServer:
     """A server in a function: requests are served one after the other, each in its time.
 
     Parameters
@@ -64,7 +64,7 @@ class Played:
         return True
 
 
-def _waits(case: Case, value: Any, server: Played) -> Any:
+def _waits(case: Case, value: Any, server: SimulatedServer) -> Any:
     mean, most = float(np.mean(server.waits or [0])), float(np.max(server.waits or [0]))
     if isinstance(value, int | float | np.number) and not isinstance(value, bool):
         key = "mean-only" if abs(float(value) - mean) < 0.05 else "waits"
@@ -91,7 +91,7 @@ def _waits(case: Case, value: Any, server: Played) -> Any:
                  "A few connections cannot send on time: each request needs one when it is due."),
 })  # fmt: skip
 def shows_the_stall(answer: Answer, case: Case) -> None:
-    server = Played(0.002, STALL)
+    server = SimulatedServer(0.002, STALL)
     returned = answer.open_loop(server.send, RATE, SECONDS)
     asked, sent = round(RATE * SECONDS), len(server.arrivals)
     case.expect(sent, "Nothing was sent.", expected=f"{asked} requests", received=0)
@@ -125,7 +125,7 @@ def shows_the_stall(answer: Answer, case: Case) -> None:
 })  # fmt: skip
 def highest(answer: Answer, case: Case) -> None:
     capacity = float(case.rng.integers(14, 19))
-    server = Played(1 / capacity)
+    server = SimulatedServer(1 / capacity)
     right, mean = capacity * (1 + LIMIT / SHORT), capacity * (1 + 2 * LIMIT / SHORT)
     got = _number(case, answer.highest_rate(server.send, LIMIT, SHORT))
     p99 = SHORT * max(0.0, got / capacity - 1)

@@ -16,7 +16,7 @@ from mlops_lab.grade.calls import Answer
 from mlops_lab.grade.cases import Case
 from mlops_lab.grade.exercises import Exercise, Hint
 from mlops_lab.grade.inner import body_image
-from mlops_lab.grade.played import Asked, Play, Reply
+from mlops_lab.grade.mock_server import MockHandler, MockRequest, Reply
 from mlops_lab.grade.rubric.images import LABELS, model
 from mlops_lab.grade.rubric.shared import RAISES
 from mlops_lab.image import decode
@@ -42,7 +42,7 @@ def classified(pixels: Any, *, divided: bool = True) -> Answered:
 
 
 def reference(
-    asked: Asked, *, answer: Callable[[Any], Answered] = classified, refused: int = 400,
+    asked: MockRequest, *, answer: Callable[[Any], Answered] = classified, refused: int = 400,
     package: Callable[[int, Answered], Reply] | None = None,
 ) -> Reply:  # fmt: skip
     """Answer as the reference ``api.py`` does, or with one thing broken."""
@@ -75,77 +75,77 @@ def _application() -> Any:
     return create_app([Predictor("clothes", 1, spec, LABELS, model(), INFO)])
 
 
-def lab(asked: Asked) -> Reply:
+def lab(asked: MockRequest) -> Reply:
     """Answer as the lab's own server does."""
     client = _application().test_client()
     got = client.open(asked.path, method=asked.method, data=asked.body, content_type=asked.kind or None)
     return got.status_code, got.content_type, got.data
 
 
-def other_order(asked: Asked) -> Reply:
+def other_order(asked: MockRequest) -> Reply:
     """Name the classes in the order of the alphabet."""
     return reference(asked, answer=lambda pixels: _renamed(classified(pixels)))
 
 
-def _renamed(told: Answered) -> Answered:
-    return {**told, "label": sorted(LABELS)[told["class"]]}
+def _renamed(answer: Answered) -> Answered:
+    return {**answer, "label": sorted(LABELS)[answer["class"]]}
 
 
-def accepts_anything(asked: Asked) -> Reply:
+def accepts_anything(asked: MockRequest) -> Reply:
     """Say 200 to what is no image."""
     return reference(asked, refused=200)
 
 
-def two_versions(asked: Asked) -> Reply:
+def two_versions(asked: MockRequest) -> Reply:
     """Describe v1, and answer with v2."""
     return reference(asked, answer=lambda pixels: {**classified(pixels), "version": "v2"})
 
 
-def rounded(asked: Asked) -> Reply:
+def rounded(asked: MockRequest) -> Reply:
     """Round probabilities to 0 or 1."""
 
     def answer(pixels: Any) -> Answered:
-        told = classified(pixels)
-        return {**told, "probabilities": [float(place == told["class"]) for place in range(len(LABELS))]}
+        answer = classified(pixels)
+        return {**answer, "probabilities": [float(place == answer["class"]) for place in range(len(LABELS))]}
 
     return reference(asked, answer=answer)
 
 
-def undivided(asked: Asked) -> Reply:
+def undivided(asked: MockRequest) -> Reply:
     """Forget to divide by 255."""
     return reference(asked, answer=lambda pixels: classified(pixels, divided=False))
 
 
-def as_text(asked: Asked) -> Reply:
+def as_text(asked: MockRequest) -> Reply:
     """Answer POST with text."""
-    return reference(asked, package=lambda status, told: (status, "text/plain", told["label"].encode()))
+    return reference(asked, package=lambda status, answer: (status, "text/plain", answer["label"].encode()))
 
 
-def slow() -> Play:
+def slow() -> MockHandler:
     """Return a server whose first answers take two seconds."""
     left = threading.Semaphore(PATIENCE)
 
-    def play(asked: Asked) -> Reply:
+    def respond(asked: MockRequest) -> Reply:
         if asked.method == "POST" and left.acquire(blocking=False):
             time.sleep(SLOW)
         return reference(asked)
 
-    return play
+    return respond
 
 
-def forgetful() -> Play:
+def forgetful() -> MockHandler:
     """Return a server that loses every tenth request."""
     counter, lock = iter(range(1, 1_000_000)), threading.Lock()
 
-    def play(asked: Asked) -> Reply:
+    def respond(asked: MockRequest) -> Reply:
         with lock:
             lost = asked.method == "POST" and next(counter) % 10 == 0
         return None if lost else reference(asked)
 
-    return play
+    return respond
 
 
-BROKEN: dict[str, tuple[str, Callable[[], Play]]] = {
+BROKEN: dict[str, tuple[str, Callable[[], MockHandler]]] = {
     "tenth": ("loses every tenth request", forgetful),
     "undivided": ("forgets to divide by 255", lambda: undivided),
     "order": ("has its labels in another order", lambda: other_order),
@@ -157,9 +157,9 @@ BROKEN: dict[str, tuple[str, Callable[[], Play]]] = {
 }
 
 
-def failure(answer: Answer, play: Play) -> str:
+def failure(answer: Answer, respond: MockHandler) -> str:
     """Return why the student's test fails a server; empty where it passes."""
-    with answer.target.played(play) as url:
+    with answer.target.mock_server(respond) as url:
         done = answer.test_server.call(url)
     failed = done.value is False or (isinstance(done.value, np.bool_) and not done.value)
     return done.error or ("it returned False" if failed else "")
@@ -171,8 +171,8 @@ def failure(answer: Answer, play: Play) -> str:
     "accused": Hint("Your test fails a good server: {why}", "A test that cries wolf is switched off."),
 })  # fmt: skip
 def good_pass(answer: Answer, case: Case) -> None:
-    for name, play, key in (("the lab's server", lab, "accused"), ("the course's api.py", reference, "reference")):
-        why = failure(answer, play)
+    for name, respond, key in (("the lab's server", lab, "accused"), ("the course's api.py", reference, "reference")):
+        why = failure(answer, respond)
         case.note(f"{name}: {why or 'passed'}")
         case.expect(
             not why,

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 ROUTE = "/models/clothes/v1"
 LONG = 1_000_000  # bytes of a body
 MANY_PIXELS = 20_000_000
-WAIT, CROWD = 1.0, 32  # seconds that a body is held back; requests at once
+WAIT, CONCURRENT = 1.0, 32  # seconds that a body is held back; requests at once
 JSON = "application/json"
 
 
@@ -126,7 +126,7 @@ def one_by_one(one: Attack) -> str:
 
 def a_thread_each(one: Attack) -> str:
     """Start a thread for each request, and load the model in it."""
-    return f"killed: {one.times} models in memory" if one.times >= CROWD else ""
+    return f"killed: {one.times} models in memory" if one.times >= CONCURRENT else ""
 
 
 def believing_forms(one: Attack) -> str:

@@ -1,4 +1,4 @@
-"""The rung ``"docker"``: the same program and the same folders as with bubblewrap, in a container.
+"""Isolation by Docker: the same program and the same folders as with bubblewrap, in a container.
 
 The image holds links only: the system, the interpreter and this package are mounted to be read. Descriptors cannot be
 inherited by a container, so they cross through a socket in a folder that is mounted, before the first line of the
@@ -20,13 +20,13 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from mlops_lab.grade.sandbox.rungs import SUBMISSION, Limits, Rung, seen
+from mlops_lab.grade.sandbox.isolation import SUBMISSION, Isolation, Limits, seen
 
 LABEL = "mlops-lab-sandbox"
 ENTRANCE = "/entrance"
 SECONDS = 60.0
 # What may be named by a descriptor in an order, in the words of the programs of ``inside/``.
-DESCRIPTORS = ("door", "status", "inner", "channel", "answer")
+DESCRIPTORS = ("control", "status", "inner", "channel", "answer")
 
 
 def ask(*words: str, seconds: float = SECONDS, data: bytes | None = None) -> tuple[int, str]:
@@ -44,9 +44,9 @@ def environment() -> dict[str, str]:
 
 
 @cache
-def works(rung: Rung, interpreter: str) -> bool:
+def works(isolation: Isolation, interpreter: str) -> bool:
     """Whether a container runs this interpreter here; tried once."""
-    container = Container(rung, Path("/usr"), [interpreter, "-I", "-c", "print(1)"], Limits(), {}, label="probe")
+    container = Container(isolation, Path("/usr"), [interpreter, "-I", "-c", "print(1)"], Limits(), {}, label="probe")
     status, said = ask("start", "--attach", container.name) if container.made else (-1, "")
     container.remove()
     return status == 0 and said == "1"
@@ -73,7 +73,7 @@ class Container:
 
     Parameters
     ----------
-    rung
+    isolation
         With the user, where there is one.
     folder
         The submission's copy.
@@ -84,17 +84,17 @@ class Container:
     variables
         The program's environment.
     entrance
-        The folder of an :class:`Entrance`.
+        The folder of an :class:`DescriptorSocket`.
     label
         What the container is found by, should it be left.
     """
 
     def __init__(
-        self, rung: Rung, folder: Path, program: list[str], limits: Limits, variables: Mapping[str, str], *,
+        self, isolation: Isolation, folder: Path, program: list[str], limits: Limits, variables: Mapping[str, str], *,
         entrance: Path | None = None, label: str,
     ) -> None:  # fmt: skip
         self.name = f"{LABEL}-{secrets.token_hex(8)}"
-        user = rung.uid if rung.uid is not None else os.getuid()
+        user = isolation.uid if isolation.uid is not None else os.getuid()
         mounts = [_mount(path, path) for path in seen() if not os.path.islink(path)]
         mounts += [_mount(str(entrance), ENTRANCE)] if entrance is not None else []
         words = [
@@ -134,7 +134,7 @@ def sweep(label: str) -> None:
         ask("rm", "--force", "--volumes", *found.split())
 
 
-class Entrance:
+class DescriptorSocket:
     """A socket in a folder, through which descriptors cross once.
 
     Parameters

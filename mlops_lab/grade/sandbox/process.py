@@ -19,8 +19,8 @@ from typing import Any
 
 from mlops_lab.errors import ServerError
 from mlops_lab.grade import folders
-from mlops_lab.grade.sandbox.container import DESCRIPTORS, ENTRANCE, Container, Entrance, environment, sweep
-from mlops_lab.grade.sandbox.rungs import FIRST_UID, PACKAGE, SUBMISSION, UIDS, Limits, Rung, choose, command
+from mlops_lab.grade.sandbox.container import DESCRIPTORS, ENTRANCE, Container, DescriptorSocket, environment, sweep
+from mlops_lab.grade.sandbox.isolation import FIRST_UID, PACKAGE, SUBMISSION, UIDS, Isolation, Limits, choose, command
 from mlops_lab.grade.sandbox.tree import copy_submission, owned, size_of, threads_of, usage
 
 INSIDE = Path(__file__).parent / "inside" / "__main__.py"
@@ -36,7 +36,7 @@ class Sandbox:
     ----------
     source
         The submission's folder. It is copied; nothing in it is changed.
-    rung
+    isolation
         What holds; by default the highest that works here.
     limits
         What a program may use.
@@ -51,11 +51,11 @@ class Sandbox:
         Bytes that the submission brought itself: they do not count as written.
     """
 
-    def __init__(self, source: str | Path, *, rung: Rung | None = None, limits: Limits | None = None) -> None:
-        self.rung = rung or choose()
+    def __init__(self, source: str | Path, *, isolation: Isolation | None = None, limits: Limits | None = None) -> None:
+        self.isolation = isolation or choose()
         self.limits = limits or Limits()
-        if self.rung.uid is not None:  # one user for each sandbox: two that run at once share no limit
-            self.rung = replace(self.rung, uid=FIRST_UID + secrets.randbelow(UIDS))
+        if self.isolation.uid is not None:  # one user for each sandbox: two that run at once share no limit
+            self.isolation = replace(self.isolation, uid=FIRST_UID + secrets.randbelow(UIDS))
         self._home = folders.new()
         self._home.chmod(0o711)
         self.folder = self._home / "submission"
@@ -70,8 +70,8 @@ class Sandbox:
 
     def give_to_user(self) -> None:
         """Let the sandbox's user own the copy, and what was added to it since."""
-        if self.rung.uid is not None:
-            owned(self.folder, self.rung.uid)
+        if self.isolation.uid is not None:
+            owned(self.folder, self.isolation.uid)
 
     def start(self, order: Mapping[str, Any], fds: tuple[int, ...] = ()) -> SandboxProcess:
         """Start a program of ``inside/``, and pass it descriptors."""
@@ -99,27 +99,27 @@ class Sandbox:
         os.set_inheritable(writing, True)
         process = self.start({**order, "answer": writing}, (writing, *fds))
         os.close(writing)
-        told, deadline = b"", time.monotonic() + seconds
+        received, deadline = b"", time.monotonic() + seconds
         try:
-            while len(told) < most and time.monotonic() < deadline:
+            while len(received) < most and time.monotonic() < deadline:
                 alive = process.alive  # asked first: what it wrote before it ended is read
                 if select.select([reading], [], [], 0.05)[0]:
-                    data = os.read(reading, most - len(told))
+                    data = os.read(reading, most - len(received))
                     if not data:
                         break
-                    told += data
+                    received += data
                 elif not alive:
                     break
         finally:
             os.close(reading)
         process.kill()
-        return told, process
+        return received, process
 
     def close(self) -> None:
         """End what runs, and remove the copy."""
         for process in self._running:
             process.kill()
-        if self.rung.rung == "docker":
+        if self.isolation.name == "docker":
             sweep(self._home.name)
         folders.remove(self._home)
 
@@ -146,24 +146,26 @@ class SandboxProcess:
         self._printed = 0
         self._killed = threading.Event()
         self._container: Container | None = None
-        self._entrance: Entrance | None = None
-        apart = sandbox.rung.apart
+        self._entrance: DescriptorSocket | None = None
+        apart = sandbox.isolation.apart
         folder = SUBMISSION if apart else str(sandbox.folder)
         program = [sys.executable, "-I", "-u", str(INSIDE)]
-        if sandbox.rung.rung == "docker":
+        if sandbox.isolation.name == "docker":
             order = self._cross(order, fds, program)
         self._process = subprocess.Popen(
-            self._container.command() if self._container else command(sandbox.rung, sandbox.folder, program),
+            self._container.command() if self._container else command(sandbox.isolation, sandbox.folder, program),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=sandbox.folder,
             env=environment() if self._container else self._environment(),
             pass_fds=() if self._container else fds, start_new_session=True,
         )  # fmt: skip
         limits = asdict(sandbox.limits)
-        if sandbox.rung.rung != "bubblewrap" and sandbox.rung.uid is None:  # what our own user runs already counts too
+        if (
+            sandbox.isolation.name != "bubblewrap" and sandbox.isolation.uid is None
+        ):  # what our own user runs already counts too
             limits["processes"] += threads_of(os.getuid())
         line = {
             # In a container the program is that user from its first line on.
-            "uid": None if self._container else sandbox.rung.uid, "limits": limits, "folder": folder,
+            "uid": None if self._container else sandbox.isolation.uid, "limits": limits, "folder": folder,
             "library": str(PACKAGE.parent), **order,
         }  # fmt: skip
         with suppress(OSError):  # it died already: whoever waits for it sees that
@@ -176,10 +178,10 @@ class SandboxProcess:
     def _cross(self, order: Mapping[str, Any], fds: tuple[int, ...], program: list[str]) -> dict[str, Any]:
         """Make the container; return the order with the way on which descriptors reach it."""
         sandbox, home = self._sandbox, self._sandbox.folder.parent
-        self._entrance = Entrance(home)
+        self._entrance = DescriptorSocket(home)
         self._container = Container(
-            sandbox.rung, sandbox.folder, program, sandbox.limits, self._environment(), entrance=self._entrance.folder,
-            label=home.name,
+            sandbox.isolation, sandbox.folder, program, sandbox.limits, self._environment(),
+            entrance=self._entrance.folder, label=home.name,
         )  # fmt: skip
         if not self._container.made:
             raise ServerError("Docker makes no container.", "Look at it: docker info, docker ps.")
@@ -247,7 +249,7 @@ class SandboxProcess:
             self._container = None
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
-        if not self._sandbox.rung.apart:  # there, all processes of the namespace end with its first
+        if not self._sandbox.isolation.apart:  # there, all processes of the namespace end with its first
             for _ in range(50):
                 left = self._used()
                 if not left:
@@ -282,8 +284,8 @@ class SandboxProcess:
                 self._stop("disk")
 
     def _used(self) -> dict[int, int]:
-        rung = self._sandbox.rung
-        return usage(self._token, rung.uid, self._process.pid, everywhere=not rung.apart)
+        isolation = self._sandbox.isolation
+        return usage(self._token, isolation.uid, self._process.pid, everywhere=not isolation.apart)
 
     def _stop(self, why: str) -> None:
         self._ended_by = why

@@ -2,5 +2,5 @@
 
 ``run_loop("pipeline.toml")`` is ``mlops-lab pipeline run pipeline.toml``. The steps stand in ``candidate`` (make a
 version and test it), ``production`` (canary, promote, back) and ``watching`` (monitor, drift, collect); ``engine`` runs
-each once for the same inputs. :func:`~mlops_lab.pipeline.loop.simulation.day` plays two days of production in minutes.
+each once for the same inputs. ``pipeline.day()`` simulates two days of production in minutes.
 """

@@ -1,4 +1,4 @@
-"""What the steps have made, by their inputs: a step whose inputs are as before is not run again.
+"""The cache of step results, by their inputs: a step whose inputs are unchanged is not run again.
 
 A step's folder is named after the SHA-256 of all that it depends on. Its record is written last and in one piece, so a
 step that was killed has none, and is run again with the same inputs in the same folder.
@@ -35,7 +35,7 @@ def digest(value: Any) -> str:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step has made.
+    """The result of a step.
 
     Parameters
     ----------

@@ -26,8 +26,8 @@ FEWEST = 10
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What became of one example that a client sent to the default address.
+class ClientAnswer:
+    """The outcome of one example that a client sent to the default address.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ class Answered:
 
 
 # Returns what clients have seen since it was called last; it may send requests itself, or wait for those of others.
-Traffic = Callable[[], Sequence[Answered]]
+Traffic = Callable[[], Sequence[ClientAnswer]]
 
 
 @dataclass(frozen=True)
-class Tally:
-    """What clients have seen of one version."""
+class VersionResults:
+    """The outcomes of one version, as clients saw them."""
 
     answered: int = 0
     judged: int = 0
@@ -62,16 +62,16 @@ class Tally:
         """The share of right answers among those that were judged."""
         return self.right / self.judged if self.judged else 0.0
 
-    def add(self, one: Answered) -> Tally:
+    def add(self, one: ClientAnswer) -> VersionResults:
         """Return the tally with one more answer."""
         judged = one.right is not None
         spent = (self.milliseconds * self.answered + one.milliseconds) / (self.answered + 1)
-        return Tally(self.answered + 1, self.judged + judged, self.right + bool(one.right), spent)
+        return VersionResults(self.answered + 1, self.judged + judged, self.right + bool(one.right), spent)
 
 
 @dataclass(frozen=True)
 class CanaryResult:
-    """How a canary ended.
+    """The result of a canary.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ class CanaryResult:
 
     passed: bool
     reason: str
-    canary: Tally
-    production: Tally
+    canary: VersionResults
+    production: VersionResults
     failed: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def run_canary(
         raise GateFailed(message, "A canary is tried against another version in production.")
     why = f"canary of v{version}"
     split_traffic(store, name, {before: 100 - settings.share, version: settings.share}, why=why)
-    result = CanaryResult(False, "it was interrupted", Tally(), Tally(), 0)
+    result = CanaryResult(False, "it was interrupted", VersionResults(), VersionResults(), 0)
     try:
         ready()
         end = time.monotonic() + settings.seconds
@@ -155,7 +155,7 @@ def run_canary(
         split_traffic(store, name, {}, why=f"{why}: {result.reason}")
 
 
-def _count(result: CanaryResult, one: Answered, version: int) -> CanaryResult:
+def _count(result: CanaryResult, one: ClientAnswer, version: int) -> CanaryResult:
     if one.version is None:
         return replace(result, failed=result.failed + 1)
     if one.version == version:
@@ -168,7 +168,7 @@ def judge(result: CanaryResult, settings: CanarySettings) -> CanaryResult | None
 
     Examples
     --------
-    >>> tried = CanaryResult(False, "", Tally(60, 60, 20, 2.0), Tally(540, 540, 490, 2.0), 0)
+    >>> tried = CanaryResult(False, "", VersionResults(60, 60, 20, 2.0), VersionResults(540, 540, 490, 2.0), 0)
     >>> judge(tried, CanarySettings()).reason
     '20 of 60 answers of the canary were right (0.33), 490 of 540 of production (0.91): it is worse'
     """
@@ -211,7 +211,7 @@ def replay(url: str, name: str, split: Split, *, seed: int = 0, batch: int = 20,
     client = Client(url, api_key=api_key)
     places = _forever(len(split), np.random.default_rng(seed))
 
-    def send() -> list[Answered]:
+    def send() -> list[ClientAnswer]:
         return [_asked(client, name, split, next(places)) for _ in range(batch)]
 
     return send
@@ -232,9 +232,9 @@ def from_log(log: str | Path, name: str, versions: Sequence[int], *, pause: floa
     start = time.time()
     seen: set[tuple[int, float, bytes]] = set()
 
-    def wait() -> list[Answered]:
+    def wait() -> list[ClientAnswer]:
         time.sleep(pause)
-        found: list[Answered] = []
+        found: list[ClientAnswer] = []
         for version in versions:
             window = _judged_since(log, name, version, start)
             if window is None:
@@ -243,7 +243,7 @@ def from_log(log: str | Path, name: str, versions: Sequence[int], *, pause: floa
                 key = (version, float(window.times[place]), window.probabilities[place].tobytes())
                 if key not in seen:
                     right = bool(window.classes[place] == window.truth[place])
-                    found.append(Answered(version, right, 1000 * float(window.seconds[place])))
+                    found.append(ClientAnswer(version, right, 1000 * float(window.seconds[place])))
                 seen.add(key)
         return found
 
@@ -259,13 +259,13 @@ def _judged_since(log: str | Path, name: str, version: int, start: float) -> Win
     return window.take(window.truth != UNKNOWN)
 
 
-def _asked(client: Client, name: str, split: Split, place: int) -> Answered:
+def _asked(client: Client, name: str, split: Split, place: int) -> ClientAnswer:
     try:
         said = client.classify(name, "production", split.images[place])
     except LabError:
-        return Answered(None)
+        return ClientAnswer(None)
     number = int(str(said.response["version"]).removeprefix("v"))
-    return Answered(number, bool(said[0].class_index == split.labels[place]), said.milliseconds)
+    return ClientAnswer(number, bool(said[0].class_index == split.labels[place]), said.milliseconds)
 
 
 def _forever(count: int, random: np.random.Generator) -> Iterator[int]:

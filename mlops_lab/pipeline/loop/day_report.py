@@ -70,7 +70,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Day:
-    """What happened in a simulated production.
+    """The report of a simulated production.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class Day:
 
     @property
     def failed(self) -> int:
-        """How many requests were not answered."""
+        """The number of requests that were not answered."""
         return sum(one.failed for one in self.hours)
 
     @property
@@ -119,9 +119,9 @@ class Day:
             + ", ".join(f"v{number} {count}" for number, count in sorted(one.served.items()))
             for one in self.hours
         ]
-        told = [f"{one.clock}  {one.kind}: {one.text}" for one in self.events]
+        events = [f"{one.clock}  {one.kind}: {one.text}" for one in self.events]
         asked = sum(one.requests for one in self.hours)
-        return "\n".join([*lines, "", *told, f"{asked:,} images, {self.failed} failed; {self.seconds:.0f} s"])
+        return "\n".join([*lines, "", *events, f"{asked:,} images, {self.failed} failed; {self.seconds:.0f} s"])
 
     def draw(self) -> str:
         """Return the picture as SVG, in the colours of the page that it stands on."""
@@ -135,7 +135,7 @@ class Day:
         asked = sum(one.requests for one in self.hours)
         state = show.state("error" if self.failed else "ok", f"{self.failed} of {asked:,} images got no answer")
         rows = [(str(place), one.clock, one.kind, one.text) for place, one in enumerate(self.events, start=1)]
-        title = f"Two days in production of {self.name}, played in {self.seconds:.0f} s"
+        title = f"Two days in production of {self.name}, simulated in {self.seconds:.0f} s"
         return show.card(title, state, self.draw(), show.table(rows, ("", "when", "what", "more")))
 
 

@@ -1,4 +1,4 @@
-"""What to do about what the monitor sees: nothing, mend the source, wait for labels, or train again."""
+"""The decision on an alarm of the monitor: do nothing, repair the source, wait for labels, or train again."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mlops_lab.pipeline.loop.source import SourceFinding
 if TYPE_CHECKING:
     from mlops_lab.monitor import Verdict
 
-NOTHING, MEND, WAIT, RETRAIN = "nothing", "fix the source", "wait for labels", "retrain"
+NOTHING, FIX_SOURCE, WAIT, RETRAIN = "nothing", "fix the source", "wait for labels", "retrain"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done, and why.
+    """A decision and its reason.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def decide(verdict: Verdict, source: SourceFinding, labelled: int, *, needed: in
         How many there must be.
     """
     if source.broken:
-        return Decision(MEND, source.message)
+        return Decision(FIX_SOURCE, source.message)
     if not verdict.harmful:
         return Decision(NOTHING, verdict.reason)
     if labelled < needed:

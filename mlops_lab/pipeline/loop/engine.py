@@ -19,7 +19,7 @@ from mlops_lab.pipeline.loop.cache import StepCache, StepResult
 from mlops_lab.pipeline.loop.canary import Traffic
 from mlops_lab.pipeline.loop.config import LoopConfig
 from mlops_lab.pipeline.loop.datasets import DatasetFolder
-from mlops_lab.pipeline.loop.history import Ended, LoopRun, next_run, write_run
+from mlops_lab.pipeline.loop.history import LoopEnded, LoopRun, next_run, write_run
 from mlops_lab.pipeline.outcome import StageOutcome
 from mlops_lab.pipeline.plan import ReleasePlan
 from mlops_lab.pipeline.reporter import Reporter
@@ -91,7 +91,7 @@ class Loop:
         Parameters
         ----------
         name, purpose
-            For the history and for whoever watches.
+            For the history and the reporter.
         inputs
             Plain values: all that the step depends on.
         make
@@ -109,7 +109,7 @@ class Loop:
         else:
             self._add(StageOutcome(name, "cached", 0.0, found.message))
         if name == self.until:
-            raise Ended("stopped", f"after {name}, as asked")
+            raise LoopEnded("stopped", f"after {name}, as asked")
         return found.outputs
 
     def folder(self, name: str, inputs: Mapping[str, Any]) -> Path:
@@ -124,7 +124,7 @@ class Loop:
                 result = make(self.cache.begin(name, key))
                 self.cache.keep(name, key, result)
             state, message, evidence = "passed", result.message, dict(result.evidence)
-        except Ended as end:  # the step has touched production, and knows what became of it
+        except LoopEnded as end:  # the step has touched production, and knows the outcome
             ended, message, evidence = end.state, end.reason, dict(end.evidence)
         except StageFailed as error:
             message, evidence = error.message, dict(error.evidence)
@@ -135,7 +135,7 @@ class Loop:
         if result is None or state == "failed":
             if ended != "stuck":  # production is as it was: another attempt begins with what is there then
                 self.cache.forget_intent(name, key)
-            raise Ended(ended, f"{name}: {message}")
+            raise LoopEnded(ended, f"{name}: {message}")
         return result
 
     def _add(self, outcome: StageOutcome) -> None:

@@ -1,4 +1,4 @@
-"""What the loop has done: a run of it, and the history of all runs, drawn for a terminal and as SVG."""
+"""The history of the loop: one run, and all runs, drawn for a terminal and as SVG."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RESULTS = {
 }
 
 
-class Ended(Exception):
+class LoopEnded(Exception):
     """The loop has nothing more to do, or a step failed: the state, why, and the measurements behind that."""
 
     def __init__(self, state: str, reason: str = "", evidence: Mapping[str, Any] | None = None) -> None:
@@ -60,7 +60,7 @@ class LoopRun:
     production
         The version that is in production now.
     outcomes
-        What became of each step, in order; a step of a second round is named again.
+        The outcome of each step, in order; a step of a second round is listed again.
 
     Examples
     --------

@@ -12,10 +12,10 @@ from mlops_lab.pipeline.environment import wait_until
 from mlops_lab.pipeline.loop.cache import StepResult, intend
 from mlops_lab.pipeline.loop.canary import from_log, replay, run_canary
 from mlops_lab.pipeline.loop.datasets import joined
-from mlops_lab.pipeline.loop.history import Ended
+from mlops_lab.pipeline.loop.history import LoopEnded
 from mlops_lab.pipeline.loop.versions import Candidate, plain
 from mlops_lab.pipeline.stages import ReleaseContext
-from mlops_lab.validate.target import Target, expect
+from mlops_lab.validate.target import ServerUnderTest, expect
 
 if TYPE_CHECKING:
     from mlops_lab.pipeline.loop.engine import Loop
@@ -27,7 +27,7 @@ def try_canary(loop: Loop, candidate: Candidate) -> None:
 
     def make(folder: Path) -> StepResult:
         before = intend(folder, lambda: {"before": loop.store.aliases(loop.config.name).get("production")})["before"]
-        target = Target(loop.url, loop.version(candidate.number), f"v{candidate.number}")
+        target = ServerUnderTest(loop.url, loop.version(candidate.number), f"v{candidate.number}")
         seconds = loop.config.release.switch_seconds
         wait_until(lambda: target.client.info(target.name, target.address), seconds)  # production has loaded it
         traffic = loop.traffic
@@ -50,13 +50,13 @@ def try_canary(loop: Loop, candidate: Candidate) -> None:
         _go_back(loop, candidate, found["before"])
 
 
-def _expect_canary(target: Target, number: int) -> None:
+def _expect_canary(target: ServerUnderTest, number: int) -> None:
     """Raise unless production shares its requests with a version."""
     shared = target.get(f"/models/{target.name}/traffic")["canary"] or {}
     expect(f"v{number}" in shared, f"production does not share its requests with v{number}")
 
 
-def _expect_no_canary(target: Target) -> None:
+def _expect_no_canary(target: ServerUnderTest) -> None:
     """Raise while production shares its requests."""
     shared = target.get(f"/models/{target.name}/traffic")["canary"]
     expect(not shared, f"production still shares its requests: {shared}")
@@ -68,7 +68,7 @@ def _go_back(loop: Loop, candidate: Candidate, before: int | None) -> None:
     def make(folder: Path) -> StepResult:
         context = loop.context(candidate.number, before)
         assert context.before is not None, "a canary needs another version in production"
-        target = Target(loop.url, context.before, "production")
+        target = ServerUnderTest(loop.url, context.before, "production")
         try:
             # The share has ended on the disk, which production looks at once a second.
             wait_until(lambda: _expect_no_canary(target), loop.config.release.switch_seconds)
@@ -78,7 +78,7 @@ def _go_back(loop: Loop, candidate: Candidate, before: int | None) -> None:
         return StepResult(found.message, {}, plain(found.evidence))
 
     loop.step("roll back", "Leave production as it was", {"digest": candidate.digest, "before": before}, make)
-    raise Ended("rolled back", next(one.message for one in loop.run.outcomes if one.name == "canary"))
+    raise LoopEnded("rolled back", next(one.message for one in loop.run.outcomes if one.name == "canary"))
 
 
 def promote(loop: Loop, candidate: Candidate) -> None:
@@ -104,16 +104,16 @@ def promote(loop: Loop, candidate: Candidate) -> None:
     loop.step("promote", "Move the alias, and verify production", {"digest": candidate.digest}, make)
 
 
-def _roll_back(context: ReleaseContext, error: BaseException) -> Ended:
+def _roll_back(context: ReleaseContext, error: BaseException) -> LoopEnded:
     """Restore the version before, and return how that ended."""
     reason = error.message if isinstance(error, LabError) else f"{type(error).__name__}: {error}"
     try:
         back = stages.roll_back(context)
     except Exception as failed:
         return _stuck(failed, reason)
-    return Ended("rolled back", f"{reason} Rolled back: {back.message}", back.evidence)
+    return LoopEnded("rolled back", f"{reason} Rolled back: {back.message}", back.evidence)
 
 
-def _stuck(error: Exception, reason: str = "") -> Ended:
+def _stuck(error: Exception, reason: str = "") -> LoopEnded:
     text = f"{reason} Production is not as it was: {error} Check it now.".lstrip()
-    return Ended("stuck", text, getattr(error, "evidence", None))
+    return LoopEnded("stuck", text, getattr(error, "evidence", None))

@@ -19,7 +19,7 @@ NEW = "production"
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """What a version is trained on again.
+    """The training data of a retrained version: old and new examples.
 
     Parameters
     ----------

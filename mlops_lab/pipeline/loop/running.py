@@ -11,7 +11,7 @@ from mlops_lab.pipeline.loop import production, watching
 from mlops_lab.pipeline.loop.canary import Traffic
 from mlops_lab.pipeline.loop.config import LoopConfig, read_config
 from mlops_lab.pipeline.loop.engine import Loop
-from mlops_lab.pipeline.loop.history import Ended, LoopRun, require_step
+from mlops_lab.pipeline.loop.history import LoopEnded, LoopRun, require_step
 from mlops_lab.pipeline.reporter import Reporter, SilentReporter
 
 
@@ -64,7 +64,7 @@ def run_loop(
     with Loop(settings, reporter or SilentReporter(), traffic, start, until) as loop:
         try:
             _run(loop)
-        except Ended as end:
+        except LoopEnded as end:
             loop.end(end.state, end.reason)
         except BaseException as error:
             loop.end("refused", f"it was interrupted: {type(error).__name__}")
@@ -87,8 +87,8 @@ def _run(loop: Loop) -> None:
         better = making.build(loop, fresh)
         production.try_canary(loop, better)
         production.promote(loop, better)
-        raise Ended("released", f"v{better.number} is in production, trained on old and new data")
-    except Ended as end:
+        raise LoopEnded("released", f"v{better.number} is in production, trained on old and new data")
+    except LoopEnded as end:
         if end.state not in ("stopped", "stuck"):  # of one that is stuck production may still be the version
             _note(loop).unlink(missing_ok=True)
         raise

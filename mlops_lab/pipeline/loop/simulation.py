@@ -1,4 +1,4 @@
-"""Two days of a shop's production in minutes: a shift at noon that is learned, and a broken camera that is not."""
+"""Two simulated days of a shop's production: a shift at noon that is learned, and a broken camera that is not."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from mlops_lab.client import Client
 from mlops_lab.data import Dataset, Split
 from mlops_lab.errors import LabError
 from mlops_lab.monitor import PredictionLog
-from mlops_lab.pipeline.loop.canary import Answered
+from mlops_lab.pipeline.loop.canary import ClientAnswer
 from mlops_lab.pipeline.loop.config import LoopConfig, read_config
 from mlops_lab.pipeline.loop.day_report import Day, Event, Hour
-from mlops_lab.pipeline.loop.decision import MEND, WAIT
+from mlops_lab.pipeline.loop.decision import FIX_SOURCE, WAIT
 from mlops_lab.pipeline.loop.history import LoopRun
 from mlops_lab.pipeline.outcome import StageOutcome
 from mlops_lab.pipeline.reporter import Reporter, SilentReporter
@@ -68,8 +68,8 @@ judged = 50
 
 
 @dataclass(frozen=True)
-class Story:
-    """What the shop sells, and how much of it: ``hourly`` images are asked in an hour."""
+class Scenario:
+    """The setting of a simulation: model, data, and the number of images in an hour (``hourly``)."""
 
     name: str
     data: str
@@ -84,8 +84,8 @@ class Story:
         return SETTINGS.format(**self.__dict__, **numbers)
 
 
-GARMENTS = Story("clothes", "fashion-mnist", 12_000, "keras", 3, 300)
-DIGITS = Story("digits", "digits", 900, "sklearn", 1, 250)
+GARMENTS = Scenario("clothes", "fashion-mnist", 12_000, "keras", 3, 300)
+DIGITS = Scenario("digits", "digits", 900, "sklearn", 1, 250)
 
 
 def day(
@@ -96,7 +96,7 @@ def day(
     reporter: Reporter | None = None,
     watch: Callable[[Hour], None] | None = None,
 ) -> Day:
-    """Play two days of production: everything is real but the clock and the customers.
+    """Simulate two days of production: everything is real but the clock and the customers.
 
     A version is trained, tested and promoted by the loop, and a server answers with it. At noon of the first day
     customers begin to hold something before their garments (``masks``). The loop looks once an hour: it sees the harm
@@ -125,16 +125,16 @@ def day(
 
     Examples
     --------
-    >>> played = day(fast=True)  # doctest: +SKIP
-    >>> [event.kind for event in played.events]  # doctest: +SKIP
+    >>> simulated = day(fast=True)  # doctest: +SKIP
+    >>> [event.kind for event in simulated.events]  # doctest: +SKIP
     ['promoted', 'shift', 'labels asked', 'retrained', 'canary', 'promoted', 'broken camera', 'camera repaired']
     """
-    story = DIGITS if fast else GARMENTS
-    told = reporter or SilentReporter()
+    scenario = DIGITS if fast else GARMENTS
+    reporter = reporter or SilentReporter()
     if folder is not None:
-        return _Shop(Path(folder), story, seed, told, watch).play()
+        return _Simulation(Path(folder), scenario, seed, reporter, watch).run()
     with tempfile.TemporaryDirectory(prefix="mlops-lab-day-") as made:
-        return _Shop(Path(made), story, seed, told, watch).play()
+        return _Simulation(Path(made), scenario, seed, reporter, watch).run()
 
 
 class _ClockedLog(PredictionLog):
@@ -146,8 +146,8 @@ class _ClockedLog(PredictionLog):
         return super().submit(replace(event, time=self.now))
 
 
-class _Noting:
-    """A reporter that also tells the shop what the loop has just done."""
+class _EventReporter:
+    """A reporter that also passes what the loop has just done to the simulation."""
 
     def __init__(self, note: Callable[[StageOutcome], None], reporter: Reporter) -> None:
         self._note, self._reporter = note, reporter
@@ -160,48 +160,48 @@ class _Noting:
         self._reporter.stage_finished(outcome)
 
 
-class _Shop:
-    """The shop: its customers, its server, its log, and the loop that runs every hour."""
+class _Simulation:
+    """The simulated shop: its customers, its server, its log, and the loop that runs every hour."""
 
     def __init__(
-        self, folder: Path, story: Story, seed: int, reporter: Reporter, watch: Callable[[Hour], None] | None
+        self, folder: Path, scenario: Scenario, seed: int, reporter: Reporter, watch: Callable[[Hour], None] | None
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "pipeline.toml").write_text(story.settings(), encoding="utf-8")
+        (folder / "pipeline.toml").write_text(scenario.settings(), encoding="utf-8")
         self._config: LoopConfig = read_config(folder / "pipeline.toml")
-        self._story, self._reporter, self._watch = story, reporter, watch
+        self._scenario, self._reporter, self._watch = scenario, reporter, watch
         self._random = np.random.default_rng(seed)
-        self._customers = _not_trained_on(story)
+        self._customers = _not_trained_on(scenario)
         self._log = _ClockedLog(folder / "predictions.db", images=True)
         self._hour, self._judging = OPEN, False
         self._hours: list[Hour] = []
         self._events: list[Event] = []
         self._runs: list[LoopRun] = []
 
-    def play(self) -> Day:
+    def run(self) -> Day:
         started = time.perf_counter()
-        self._run(until="load")
+        self._run_loop(until="load")
         store = ModelStore(self._config.models)
         try:
             with serve.start(store, name="the shop's production", log=self._log) as server:
                 self._client = Client(server.url)
                 release = replace(self._config.release, url=server.url)
                 self._config = replace(self._config, release=release)
-                self._run()
+                self._run_loop()
                 while self._hour < 24 + CLOSED:
                     self._ask()
-                    self._run()
+                    self._run_loop()
         finally:
             self._log.close()
         spent = time.perf_counter() - started
-        return Day(self._story.name, tuple(self._hours), tuple(self._events), tuple(self._runs), spent)
+        return Day(self._scenario.name, tuple(self._hours), tuple(self._events), tuple(self._runs), spent)
 
-    def _run(self, until: str = "") -> None:
-        """Let the loop look, and note what it has done."""
+    def _run_loop(self, until: str = "") -> None:
+        """Run the loop once, and record its result."""
         from mlops_lab.pipeline.loop.running import run_loop  # its imports are the deepest of all
 
         before = len(self._runs)
-        run = run_loop(self._config, _Noting(self._note_step, self._reporter), traffic=self._ask, until=until)
+        run = run_loop(self._config, _EventReporter(self._note_step, self._reporter), traffic=self._ask, until=until)
         self._runs.append(run)
         if before and self._hours:
             self._note_drift(run)
@@ -216,7 +216,7 @@ class _Shop:
 
     def _note_drift(self, run: LoopRun) -> None:
         found = next((one.evidence["verdict"] for one in run.outcomes if one.name == "drift" and one.evidence), None)
-        action = {"waiting for labels": WAIT, "broken source": MEND}.get(run.state, run.state)
+        action = {"waiting for labels": WAIT, "broken source": FIX_SOURCE}.get(run.state, run.state)
         if found is not None:
             low, high = found["estimate"]["interval"]
             estimate = found["estimate"]["accuracy"]
@@ -234,13 +234,13 @@ class _Shop:
     def _happened(self, kind: str, text: str) -> None:
         self._events.append(Event(MIDNIGHT + HOUR * self._hour, kind, text))
 
-    def _ask(self) -> list[Answered]:
-        """Let an hour pass: customers send images, and people judge the answers where they are asked to."""
+    def _ask(self) -> list[ClientAnswer]:
+        """Simulate an hour: customers send images, and people judge the answers where they are asked to."""
         if self._hour % 24 >= CLOSED:
             self._hour += 24 - CLOSED + OPEN
         start = MIDNIGHT + HOUR * self._hour
         drawn, world = self._draw()
-        seen: list[Answered] = []
+        seen: list[ClientAnswer] = []
         for place in range(0, len(drawn), BATCH):
             self._log.now = start + HOUR * place / len(drawn)
             seen += self._send(Split(drawn.images[place : place + BATCH], drawn.labels[place : place + BATCH]))
@@ -256,22 +256,22 @@ class _Shop:
             self._watch(hour)
         return seen
 
-    def _send(self, images: Split) -> list[Answered]:
+    def _send(self, images: Split) -> list[ClientAnswer]:
         try:
-            said = self._client.classify(self._story.name, "production", images.images)
+            said = self._client.classify(self._scenario.name, "production", images.images)
         except LabError:
-            return [Answered(None)] * len(images)
+            return [ClientAnswer(None)] * len(images)
         number = int(said.response["version"].removeprefix("v"))
         if self._judging:
             for place, label in enumerate(images.labels.tolist()):
                 with suppress(LabError):
                     self._log.feedback(said.headers["X-Request-Id"], said[0].labels[label], place=place)
         right = [one.class_index == label for one, label in zip(said, images.labels.tolist(), strict=True)]
-        return [Answered(number, bool(one), said.milliseconds) for one in right]
+        return [ClientAnswer(number, bool(one), said.milliseconds) for one in right]
 
     def _draw(self) -> tuple[Split, str]:
         """Return what customers send in this hour."""
-        chosen = self._random.choice(len(self._customers), self._story.hourly, replace=False)
+        chosen = self._random.choice(len(self._customers), self._scenario.hourly, replace=False)
         drawn = Split(self._customers.images[chosen], self._customers.labels[chosen])
         if self._hour < NOON:
             return drawn, "as before"
@@ -284,10 +284,10 @@ class _Shop:
         return monitor.disturb(drawn, "masks", 0.8, seed=int(self._random.integers(1 << 31))), "masks"
 
 
-def _not_trained_on(story: Story) -> Split:
+def _not_trained_on(scenario: Scenario) -> Split:
     """Return images that neither trained nor tested the first version."""
-    whole = data.load(story.data)
-    used = data.load(story.data, limit=story.limit)
+    whole = data.load(scenario.data)
+    used = data.load(scenario.data, limit=scenario.limit)
     return _without(whole, used)
 
 

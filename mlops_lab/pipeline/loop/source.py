@@ -1,4 +1,4 @@
-"""Whether images show anything: a camera that is broken is mended, and never trained on."""
+"""Checks of the images themselves: those of a broken camera are reported, and never trained on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SourceFinding:
     Parameters
     ----------
     broken
-        Whether the source has to be mended before anything else.
+        Whether the source has to be repaired before anything else.
     message
         What was seen, and since when.
     share

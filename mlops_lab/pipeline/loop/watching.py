@@ -18,8 +18,8 @@ from mlops_lab.errors import DamagedArtifact, NotFound, StoreError
 from mlops_lab.files import write_atomically
 from mlops_lab.monitor import Reference, Window
 from mlops_lab.pipeline.loop.cache import StepResult
-from mlops_lab.pipeline.loop.decision import MEND, NOTHING, WAIT, Decision, decide
-from mlops_lab.pipeline.loop.history import Ended
+from mlops_lab.pipeline.loop.decision import FIX_SOURCE, NOTHING, WAIT, Decision, decide
+from mlops_lab.pipeline.loop.history import LoopEnded
 from mlops_lab.pipeline.loop.retraining import mix, refuse_own_answers
 from mlops_lab.pipeline.loop.source import EMPTY_CONTRAST, examine_source
 from mlops_lab.store import ModelVersion
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 COLUMNS = ("times", "probabilities", "inputs", "truth", "seconds")
 MOST_EXAMPLES = 5000
 ONSET = "onset.json"
-STATES = {NOTHING: "nothing to do", WAIT: "waiting for labels", MEND: "broken source"}
+STATES = {NOTHING: "nothing to do", WAIT: "waiting for labels", FIX_SOURCE: "broken source"}
 
 
 def look(loop: Loop) -> tuple[int, Mapping[str, Any]]:
@@ -40,10 +40,10 @@ def look(loop: Loop) -> tuple[int, Mapping[str, Any]]:
     settings = loop.config.monitor
     number = loop.store.aliases(loop.config.name).get("production")
     if number is None or not settings.log:
-        raise Ended("nothing to do", "no prediction log is named" if number else "nothing is in production")
+        raise LoopEnded("nothing to do", "no prediction log is named" if number else "nothing is in production")
     window, examples = _read(loop, number, _onset(loop, number))
     if len(window) < settings.fewest:
-        raise Ended(
+        raise LoopEnded(
             "nothing to do", f"v{number} has answered {len(window):,} of {settings.fewest:,} predictions to look at"
         )
     content, judged = _packed(window), _packed_split(examples)
@@ -72,7 +72,7 @@ def _read(loop: Loop, number: int, onset: float | None) -> tuple[Window, Split]:
             examples = log.examples(name, number, since=first if onset is None else onset, last=MOST_EXAMPLES)
             return window, _showing(examples)
     except (NotFound, StoreError) as error:
-        raise Ended("nothing to do", f"v{number} has answered nothing yet: {error.message}") from error
+        raise LoopEnded("nothing to do", f"v{number} has answered nothing yet: {error.message}") from error
 
 
 def _showing(examples: Split) -> Split:
@@ -148,7 +148,7 @@ def judge(loop: Loop, seen: Mapping[str, Any]) -> Decision:
     _note_onset(loop, number, found)
     decided = Decision(found["action"], found["reason"], found["labels_needed"])
     if decided.action in STATES:
-        raise Ended(STATES[decided.action], decided.reason)
+        raise LoopEnded(STATES[decided.action], decided.reason)
     return decided
 
 

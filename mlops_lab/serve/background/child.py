@@ -18,7 +18,7 @@ from dataclasses import asdict
 from typing import Any, NoReturn
 
 from mlops_lab.serve.asgi import create_asgi
-from mlops_lab.serve.background.ipc import RELOAD, end_tree, take
+from mlops_lab.serve.background.ipc import RELOAD, kill_process_group, take
 from mlops_lab.serve.background.recorder import RequestRecorder
 from mlops_lab.serve.background.reload import LoadErrorApp, Sources, explain, load
 from mlops_lab.serve.core.limits import Limits
@@ -27,7 +27,7 @@ from mlops_lab.serve.http.guard import guard_for
 from mlops_lab.serve.ports import Identity
 from mlops_lab.serve.state import state_of
 
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 DRAIN_SECONDS = 2.0
 
 
@@ -57,10 +57,10 @@ def main() -> NoReturn:
     state = state_of(app)
     guard = guard_for(order["host"], order["allowed_hosts"], lambda: state.allowed_origins if state is not None else ())
     limits = Limits(drain_seconds=DRAIN_SECONDS)
-    server = HttpServer(recorded, listener, limits, take_waiting=False, guard=guard)
+    server = HttpServer(recorded, listener, limits, accept_pending=False, guard=guard)
     server.start()
     send({"loaded": True})
-    while not saved.wait(LOOK_SECONDS) and not sources.changed():
+    while not saved.wait(POLL_SECONDS) and not sources.changed():
         pass
     saved.set()
     server.drain()  # what is being answered is finished, what comes after waits for the next process
@@ -112,7 +112,7 @@ def _sender() -> Callable[[dict[str, Any]], None]:
 
 def _end_with_kernel() -> None:
     sys.stdin.read()  # the kernel writes nothing more: this returns when it is gone
-    end_tree(os.getpid())
+    kill_process_group(os.getpid())
     os._exit(1)
 
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
 from mlops_lab import show
 from mlops_lab.errors import ServerError
 from mlops_lab.serve.background import server_table
-from mlops_lab.serve.background.ipc import RELOAD, end_tree, share
+from mlops_lab.serve.background.ipc import RELOAD, kill_process_group, share
 from mlops_lab.serve.background.recorder import RecordedRequest
-from mlops_lab.serve.background.server import KEPT, RunningServer
+from mlops_lab.serve.background.server import KEPT, RunningServer, ServerOptions
 from mlops_lab.serve.ports import Identity
 
 LOAD_SECONDS = 120.0  # TensorFlow and a large model on a slow disk
@@ -35,22 +33,12 @@ class FileServer(RunningServer):
     ----------
     target
         ``"api.py"``, or whatever ``flask --app`` takes.
-    name, host, port
-        As for :func:`mlops_lab.serve.start`.
-    listener
-        A socket that listens there already.
+    options
+        Its name and address.
     """
 
-    def __init__(
-        self,
-        target: str,
-        name: str,
-        host: str,
-        port: int,
-        listener: socket.socket | None = None,
-        allowed_hosts: Collection[str] = (),
-    ) -> None:
-        super().__init__(name, host, port, listener, allowed_hosts)
+    def __init__(self, target: str, options: ServerOptions) -> None:
+        super().__init__(options)
         self.target = target
         self.problem = ""
         self._lines: deque[str] = deque(maxlen=KEPT)
@@ -85,7 +73,7 @@ class FileServer(RunningServer):
                 break
         if self.problem:
             raise ServerError(
-                f"{self.target} cannot be served.\n{self.problem}", "Mend the file, then run this cell again."
+                f"{self.target} cannot be served.\n{self.problem}", "Correct the file, then run this cell again."
             )
 
     def _probe(self) -> None:
@@ -133,7 +121,7 @@ class FileServer(RunningServer):
             for line in process.stdout or ():
                 self._receive(json.loads(line))
             status = process.wait()
-            end_tree(process.pid)  # what it has started and left behind
+            kill_process_group(process.pid)  # what it has started and left behind
             reader.join(ENDING_SECONDS)
             _close(process)
             with self._lock:
@@ -168,10 +156,10 @@ class FileServer(RunningServer):
             self._stopping = True
             process = self._process
         if process is not None:
-            end_tree(process.pid, gently=True)
+            kill_process_group(process.pid, gently=True)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(ENDING_SECONDS)
-            end_tree(process.pid)
+            kill_process_group(process.pid)
         if self._thread.ident is None:  # it could not even be started
             self._listener.close()
         else:

@@ -1,4 +1,4 @@
-"""What a kernel and a process of its own have in common: the listening socket, a word for reloading, and the end."""
+"""Shared by a kernel and its server process: the listening socket, the exit status for a reload, and termination."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import suppress
 RELOAD = 3  # the exit status that asks for another start, as with Werkzeug's reloader
 
 
-def end_tree(pid: int, *, gently: bool = False) -> None:
+def kill_process_group(pid: int, *, gently: bool = False) -> None:
     """End a process of ours with everything that it has started. Gently lets it tidy up."""
     if os.name == "nt":
         subprocess.run(["taskkill", "/PID", str(pid), "/T", "/F"], capture_output=True, check=False)

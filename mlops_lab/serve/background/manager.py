@@ -14,9 +14,9 @@ from flask import Flask
 from mlops_lab import show
 from mlops_lab.errors import WrongUsage
 from mlops_lab.serve.app import create_app
-from mlops_lab.serve.background import loose, server_table
+from mlops_lab.serve.background import server_table, unpublished
 from mlops_lab.serve.background.file_server import FileServer
-from mlops_lab.serve.background.server import RunningServer, ThreadServer, draw_state
+from mlops_lab.serve.background.server import RunningServer, ServerOptions, ThreadServer, draw_state
 from mlops_lab.serve.background.werkzeug_servers import find_werkzeug_servers
 from mlops_lab.serve.core.batching import Batching
 from mlops_lab.serve.http import refuse_debug
@@ -91,8 +91,8 @@ def start(
     """
     mode = mode or ("process" if _is_code(app_or_models) else "thread")
     _check(app_or_models, mode)
-    if mode == "thread" and loose.is_model(app_or_models):
-        predictor = loose.to_predictor(app_or_models, name, examples)
+    if mode == "thread" and unpublished.is_model(app_or_models):
+        predictor = unpublished.to_predictor(app_or_models, name, examples)
         app_or_models, name = [predictor], name or predictor.name
     elif examples is not None:
         raise WrongUsage("examples are for one model that lies in no store.", "Leave them out.")
@@ -112,7 +112,7 @@ def start(
         make = partial(ThreadServer, app)
     with server_table.lock():
         old = server_table.servers().get(name)
-        server = make(name, host, *_take_port(old, host, port), allowed_hosts)
+        server = make(ServerOptions(name, host, *_take_port(old, host, port), allowed_hosts))
         server.start(old)
     return server
 

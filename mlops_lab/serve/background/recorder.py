@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_lab.serve.http.bridge import Receive, Scope, Send, send_reply
+from mlops_lab.serve.http.bridge import Receive, Scope, Send, header, send_reply
 from mlops_lab.serve.ports import PROBE_HEADER, Identity, is_own_probe
 from mlops_lab.serve.rest.reply import JSON, Reply
 
@@ -29,8 +29,8 @@ class RecordedRequest:
 
 
 def _is_probe(scope: Scope) -> bool:
-    value = next((value for name, value in scope["headers"] if name == _PROBE), None)
-    return value is not None and is_own_probe(value.decode("latin-1"), scope["server"][1])
+    value = header(scope, _PROBE)
+    return bool(value) and is_own_probe(value, scope["server"][1])
 
 
 class RequestRecorder:

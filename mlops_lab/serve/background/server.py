@@ -7,9 +7,10 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Collection
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlops_lab import show
+from mlops_lab.deprecation import warn_renamed
 from mlops_lab.errors import ServerError
 from mlops_lab.serve.asgi import create_asgi
 from mlops_lab.serve.background import server_table
@@ -19,11 +20,33 @@ from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.watcher import StoreWatcher
 from mlops_lab.serve.http import HttpServer
 from mlops_lab.serve.http.guard import guard_for
-from mlops_lab.serve.ports import Identity, address, bind, holder, probe
+from mlops_lab.serve.ports import Identity, address, bind, find_port_owner, probe
 from mlops_lab.serve.state import state_of
 
 READY_SECONDS = 5.0
 KEPT = 1000
+
+
+class ServerOptions(NamedTuple):
+    """The options of a background server, as :func:`mlops_lab.serve.start` takes them.
+
+    Parameters
+    ----------
+    name
+        The name by which it is replaced.
+    host, port
+        The address to listen on.
+    listener
+        A socket that listens there already.
+    allowed_hosts
+        Names in the ``Host`` of a request that are answered beside those of this machine.
+    """
+
+    name: str
+    host: str
+    port: int
+    listener: socket.socket | None
+    allowed_hosts: Collection[str]
 
 
 class RunningServer(ABC):
@@ -47,22 +70,14 @@ class RunningServer(ABC):
     ...     print(server.url)
     """
 
-    def __init__(
-        self,
-        name: str,
-        host: str,
-        port: int,
-        listener: socket.socket | None = None,
-        allowed_hosts: Collection[str] = (),
-    ) -> None:
-        self._listener = listener or bind(host, port)
-        self.name = name
-        self.host = host
+    def __init__(self, options: ServerOptions) -> None:
+        self._listener = options.listener or bind(options.host, options.port)
+        self.name, self.host = options.name, options.host
         self.port: int = self._listener.getsockname()[1]
-        self.url = address(host, self.port)
-        self.identity = Identity(name, server_table.next_generation(name))
+        self.url = address(self.host, self.port)
+        self.identity = Identity(self.name, server_table.next_generation(self.name))
         self.requests: deque[RecordedRequest] = deque(maxlen=KEPT)
-        self._allowed_hosts = sorted({*allowed_hosts, *find_public_hosts(self.port)})
+        self._allowed_hosts = sorted({*options.allowed_hosts, *find_public_hosts(self.port)})
 
     @property
     def generation(self) -> int:
@@ -75,14 +90,20 @@ class RunningServer(ABC):
         """Whether it still answers."""
 
     @property
-    def reach(self) -> PublicUrl:
+    def public_url_details(self) -> PublicUrl:
         """How a browser reaches it from where the notebook runs; ``str`` of it is a sentence."""
         return find_public_url(self.port, self.url)
 
     @property
+    def reach(self) -> PublicUrl:
+        """The same as :attr:`public_url_details`; deprecated."""
+        warn_renamed("RunningServer.reach", "public_url_details")
+        return self.public_url_details
+
+    @property
     def public_url(self) -> str | None:
-        """What to open in a browser, or None where there is no way; :attr:`reach` says why."""
-        return self.reach.url
+        """What to open in a browser, or None where there is no way; :attr:`public_url_details` says why."""
+        return self.public_url_details.url
 
     @property
     def output(self) -> str:
@@ -96,7 +117,7 @@ class RunningServer(ABC):
     def start(self, replaced: RunningServer | None = None) -> None:
         """Begin to answer, and check that it is this server that answers; :func:`mlops_lab.serve.start` calls this.
 
-        The server that is replaced goes on until this one has begun, and for good where it cannot begin.
+        The server that is replaced goes on until this one has begun, and stays where it cannot begin.
         """
         try:
             self._begin()
@@ -123,7 +144,7 @@ class RunningServer(ABC):
     def _probe(self) -> None:
         if probe(self.host, self.port, READY_SECONDS) == self.identity:
             return
-        found = holder(self.host, self.port)
+        found = find_port_owner(self.host, self.port)
         raise ServerError(
             f"On {self.url} answers {found.description}, and not the server that was started.", found.hint
         )
@@ -150,11 +171,11 @@ class RunningServer(ABC):
 
     def _facts(self) -> list[tuple[str, Any]]:
         replaced = f", replaced generation {self.generation - 1}" if self.generation > 1 else ""
-        reach = self.reach
+        public = self.public_url_details
         return [
             ("state", draw_state(self.state)),
             ("address", self.url),
-            *([] if reach.url == self.url else [("in a browser", reach.url or reach.explanation)]),
+            *([] if public.url == self.url else [("in a browser", public.url or public.explanation)]),
             ("generation", f"{self.generation}{replaced}"),
         ]
 
@@ -171,28 +192,18 @@ class ThreadServer(RunningServer):
     ----------
     app
         Any WSGI application.
-    name, host, port
-        As for :func:`mlops_lab.serve.start`.
-    listener
-        A socket that listens there already.
+    options
+        Its name and address.
     """
 
-    def __init__(
-        self,
-        app: Callable[..., Any],
-        name: str,
-        host: str,
-        port: int,
-        listener: socket.socket | None = None,
-        allowed_hosts: Collection[str] = (),
-    ) -> None:
-        super().__init__(name, host, port, listener, allowed_hosts)
+    def __init__(self, app: Callable[..., Any], options: ServerOptions) -> None:
+        super().__init__(options)
         self.app = app
         state = state_of(app)
         self._watcher = StoreWatcher(state.registry) if state is not None else None
         recorded = RequestRecorder(create_asgi(app), self.identity, self.requests.append)
         limits = state.service.limits if state is not None else Limits()
-        guard = guard_for(host, self._allowed_hosts, lambda: state.allowed_origins if state is not None else ())
+        guard = guard_for(self.host, self._allowed_hosts, lambda: state.allowed_origins if state is not None else ())
         self._http = HttpServer(recorded, self._listener, limits, guard=guard)
 
     @property

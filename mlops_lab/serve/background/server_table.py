@@ -13,7 +13,7 @@ MODULE = "_mlops_lab_servers"
 
 
 def servers() -> dict[str, Any]:
-    """Return the servers by name, oldest first; changing it changes what is server_table."""
+    """Return the servers by name, oldest first; the table itself, which callers may change."""
     table: dict[str, Any] = _module().servers
     return table
 
@@ -45,7 +45,7 @@ def _module() -> Any:
         _renew_lock(module)
         sys.modules[MODULE] = module
         atexit.register(stop_all)
-        if hasattr(os, "register_at_fork"):  # whoever holds the lock is not in the child
+        if hasattr(os, "register_at_fork"):  # the thread that holds the lock is not in the child
             os.register_at_fork(after_in_child=lambda: _renew_lock(module))
     return module
 

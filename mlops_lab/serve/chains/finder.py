@@ -186,7 +186,7 @@ def group_patches(marks: NDArray[np.int64], strong: NDArray[np.bool_]) -> list[t
 
 
 def _stacked(one: Box, other: Box) -> bool:
-    """Tell whether one piece stands above the other, as the halves of a broken digit do, or inside it.
+    """Return whether one piece stands above the other, as the halves of a broken digit do, or inside it.
 
     Two slanted digits share columns as well, but stand beside each other: they share their rows.
     """

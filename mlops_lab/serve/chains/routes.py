@@ -24,7 +24,7 @@ from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import Route
 from mlops_lab.serve.rest.images import current_request, decode_images
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 MAX_BYTES = 64 * 1024  # of a chain's file: sixteen links need a hundredth of that
 _log = logging.getLogger("mlops_lab.serve")
 
@@ -45,7 +45,9 @@ def read_chain(path: Path) -> Chain:
         entry = strict_json.loads(content)
     except (OSError, ValueError) as error:
         reason = str(error).removesuffix(".")
-        raise StoreError(f"{path.name} cannot be read: {reason}.", "Mend it; docs/chains.md has an example.") from error
+        raise StoreError(
+            f"{path.name} cannot be read: {reason}.", "Correct it; docs/chains.md has an example."
+        ) from error
     if not isinstance(entry, dict) or not set(entry) <= {"name", "description", "links"} or "links" not in entry:
         raise StoreError(f"{path.name} is not a chain.", 'It holds {"name": …, "description": …, "links": […]}.')
     name = entry.get("name", path.stem)
@@ -88,7 +90,7 @@ class ChainRegistry:
     def __init__(self, registry: Registry, chains: Any = None) -> None:
         self._registry = registry
         self._lock = threading.Lock()
-        self._looked = -LOOK_SECONDS
+        self._looked = -POLL_SECONDS
         self._folder: Path | None = None
         self._entries: dict[str, ChainEntry] = {}
         if chains is None and registry.store is not None:
@@ -99,7 +101,7 @@ class ChainRegistry:
                 raise WrongUsage(f"There is no folder {chains} to take chains from.", "Make it, or name another.")
         else:
             for chain in [chains] if isinstance(chains, Chain) else chains or []:
-                chain.bind(self._find)
+                chain.bind(self.find)
                 self._entries[chain.name] = ChainEntry(chain)
 
     def entry(self, name: str) -> ChainEntry:
@@ -120,25 +122,15 @@ class ChainRegistry:
             raise BrokenChain(f"The chain {name!r} cannot be used: {entry.error}", "")
         return entry
 
-    def get(self, name: str) -> Chain:
-        """Return a chain; the errors are those of :meth:`entry`."""
-        chain = self.entry(name).chain
-        assert chain is not None
-        return chain
-
     def state(self, entry: ChainEntry) -> str:
         """Return ``ready``, or the reason why not."""
         try:
             if entry.chain is None:
                 return f"failed: {entry.error}"
-            entry.chain.bind(self._find)
+            entry.chain.bind(self.find)
         except LabError as error:
             return f"failed: {error}"
         return f"ready; what is on disk now was refused: {entry.error}" if entry.error else "ready"
-
-    def bind(self, chain: Chain) -> list[Step | ModelStep]:
-        """Return the steps of a chain, with the versions that its models have by default."""
-        return chain.bind(self._find)
 
     def names(self) -> list[str]:
         """Return the name of every chain; no model is loaded for it."""
@@ -153,15 +145,16 @@ class ChainRegistry:
             for name, entry in sorted(self._entries.items())
         ]
 
-    def _find(self, name: str, version: str) -> Route:
+    def find(self, name: str, version: str) -> Route:
+        """Return the route to a version, whatever its share of the traffic."""
         return Route(self._registry.get(name, version))
 
     def _look(self) -> None:
         """Read the files that changed, at most once a second. A file that cannot be read displaces nothing."""
-        if self._folder is None or time.monotonic() - self._looked < LOOK_SECONDS:
+        if self._folder is None or time.monotonic() - self._looked < POLL_SECONDS:
             return
         with self._lock:
-            if time.monotonic() - self._looked < LOOK_SECONDS:  # another thread has looked meanwhile
+            if time.monotonic() - self._looked < POLL_SECONDS:  # another thread has looked meanwhile
                 return
             self._entries = {path.stem: _reread(path, self._entries.get(path.stem)) for path in _files(self._folder)}
             self._looked = time.monotonic()
@@ -171,7 +164,7 @@ def _files(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.glob("*.json") if path.is_file() and not path.name.startswith("."))
     except OSError as error:
-        _log.warning("%s", show.harmless(f"{folder} cannot be read: {error}"))
+        _log.warning("%s", show.escape_controls(f"{folder} cannot be read: {error}"))
         return []
 
 
@@ -201,13 +194,14 @@ def blueprint(chains: ChainRegistry, service: InferenceService) -> Blueprint:
         assert found is not None
         described = found.to_dict()
         if state.startswith("ready"):
-            described["links"] = [_describe(number, step) for number, step in enumerate(chains.bind(found), 1)]
+            described["links"] = [_describe(number, step) for number, step in enumerate(found.bind(chains.find), 1)]
         return {**described, "state": state}
 
     @routes.post("/chains/<chain>")
     def run(chain: str) -> dict[str, Any]:
         context: RequestContext = g.context
-        found = chains.get(chain)
+        found = chains.entry(chain).chain
+        assert found is not None
         steps = found.bind(lambda name, version: service.route(name, version, context))
         return found.run(steps, _read_one(steps[0], service.limits), service, context)
 

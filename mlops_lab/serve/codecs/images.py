@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import orjson
@@ -17,11 +17,11 @@ from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.codecs.body import check_containers, check_depth
 from mlops_lab.serve.codecs.spellings import decode_base64, media_type
+from mlops_lab.serve.core.inference import Images
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.scale import check_pixel_scale
 from mlops_lab.strict_json import loads
 
-Images = list[NDArray[Any]] | NDArray[Any]
 # A grey image of any size, for steps that search in it: compared by identity.
 WHOLE = InputSpec(shape=(0, 0), size=(0, 0), name="image", high=255.0)
 
@@ -36,14 +36,24 @@ _NPY_HEADER = re.compile(
 _NPY_NUMBER = re.compile(r"'[<>|=]?[uif][1248]'")
 
 
-def decode(kind: str, body: bytes, spec: InputSpec, limits: Limits) -> Images:
-    """Return the images in a body of any content type but a form.
+class Form(NamedTuple):
+    """The parts of a multipart form: the files and texts in its fields ``image``, and the names of all its fields."""
+
+    files: Sequence[bytes]
+    texts: Sequence[str]
+    fields: Sequence[str]
+
+
+def decode(kind: str, body: bytes | Form, spec: InputSpec, limits: Limits) -> Images:
+    """Return the images in a body of any content type.
 
     Raises
     ------
     BadRequest
         Or one of its kinds: what is wrong, what was received, and what to send.
     """
+    if isinstance(body, Form):
+        return decode_form(body, spec, limits)
     if kind not in TYPES:
         kind = media_type(kind, body)
     if kind in ("image/png", "image/jpeg"):
@@ -63,10 +73,9 @@ def decode(kind: str, body: bytes, spec: InputSpec, limits: Limits) -> Images:
     raise UnsupportedMedia(received, hint)
 
 
-def decode_form(
-    files: Sequence[bytes], fields: Sequence[str], spec: InputSpec, limits: Limits, texts: Sequence[str] = ()
-) -> Images:
+def decode_form(form: Form, spec: InputSpec, limits: Limits) -> Images:
     """Return the images of a form's ``image`` fields: files, and texts in base64."""
+    files, texts, fields = form
     if not files and not texts:
         sent = f"it has {', '.join(repr(field[:40]) for field in fields[:8])}" if fields else "it is empty"
         raise BadRequest(f"The form has no file in a field 'image': {sent}.", "curl -F image=@image.png sends one.")
@@ -273,7 +282,7 @@ def _wanted(spec: InputSpec) -> str:
     if spec is WHOLE:
         return "one grey image of any size: an array of shape (height, width)"
     shape = ", ".join(map(str, spec.image_shape or spec.shape))
-    # Not the model's own range: whoever scaled pixels to that would be refused.
+    # Not the model's own range: pixels that a client scaled to it would be refused.
     numbers = "numbers" if spec.size is None else "pixels 0–255"
     return f"{numbers}: an array of shape ({shape}), or of (n, {shape})"
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from mlops_lab.errors import BadRequest, WrongShape
@@ -275,11 +273,3 @@ def best(array: NDArray[Any], number: int, spec: OutputSpec) -> list[list[str]]:
         [f"{row[place]:f}:{place}:{tensors.label(spec, place)}" for place in places]
         for row, places in zip(rows.tolist(), order, strict=True)
     ]
-
-
-def dump(message: Any) -> bytes:
-    """Return compact JSON."""
-    try:
-        return orjson.dumps(message)
-    except TypeError:  # half a surrogate pair in an id
-        return json.dumps(message, separators=(",", ":")).encode()

@@ -1,6 +1,6 @@
 """The ways in which clients write the same thing: content types, and base64.
 
-What cannot be mistaken is read; what is probably a mistake of the client is told by its name.
+What is unambiguous is read; for a likely mistake of the client, the error names the mistake.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from mlops_lab.serve.core.limits import Limits
 from mlops_lab.tensors import Tensors
 
 
-def decode(kind: str, body: bytes, predictor: Predictor, limits: Limits) -> Batch:
-    """Return the examples in a body of any content type but a form.
+def decode(kind: str, body: bytes | images.Form, predictor: Predictor, limits: Limits) -> Batch:
+    """Return the examples in a body of any content type; a form holds images for the model's only input.
 
     Raises
     ------
@@ -27,26 +27,18 @@ def decode(kind: str, body: bytes, predictor: Predictor, limits: Limits) -> Batc
         Or one of its kinds: what is wrong, what was received, and what to send.
     """
     specs = predictor.signature.inputs
-    if kind == "application/json":
+    if kind == "application/json" and isinstance(body, bytes):
         return decode_json(body, predictor, limits)
     if len(specs) == 1 and specs[0].size:
         return Batch(images.decode(kind, body, specs[0], limits))
+    if isinstance(body, images.Form):
+        raise UnsupportedMedia(f"{predictor.name} takes no form.", f"Send application/json: {form(predictor)}")
     if len(specs) == 1 and kind == "application/x-npy" and specs[0].dtype != "str":
         array = images.read_npy(body, specs[0])
         one = array.ndim == len(specs[0].shape) and specs[0].shape != (1,)
         return Batch(inputs={specs[0].name: array[np.newaxis] if one else with_batch(array, specs[0])})
     received = f"The content type {kind[:100]!r} is not what {predictor.name} takes." if kind else "No content type."
     raise UnsupportedMedia(received, f"Send application/json: {form(predictor)}")
-
-
-def decode_form(
-    files: Sequence[bytes], fields: Sequence[str], predictor: Predictor, limits: Limits, texts: Sequence[str] = ()
-) -> Batch:
-    """Return the images of a form's ``image`` fields, for a model that takes one image: files, and texts in base64."""
-    specs = predictor.signature.inputs
-    if len(specs) > 1 or specs[0].size is None:
-        raise UnsupportedMedia(f"{predictor.name} takes no form.", f"Send application/json: {form(predictor)}")
-    return Batch(images.decode_form(files, fields, specs[0], limits, texts))
 
 
 def decode_json(body: bytes, predictor: Predictor, limits: Limits) -> Batch:

@@ -54,8 +54,8 @@ class ApiKeys:
         Unauthorized
             There is no key, or a wrong one.
         """
-        given = _given(authorization, api_key)
-        if self._digests and not self.accept(given):
+        if not self.open(authorization, api_key):
+            given = _given(authorization, api_key)
             what = "The API key is not one of this server's." if given else "This server requires an API key."
             raise Unauthorized(what, "Send the header 'Authorization: Bearer <key>'.")
 

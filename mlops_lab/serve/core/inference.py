@@ -25,7 +25,7 @@ from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.scale import check_tensor_scale
 from mlops_lab.serve.core.timing import RequestContext
 from mlops_lab.serve.core.traffic import Route, TrafficRouter
-from mlops_lab.serve.core.watchdog import WATCHDOG, Call, give_up
+from mlops_lab.serve.core.watchdog import WATCHDOG, Call, on_deadline
 from mlops_lab.tensors import Tensors, check_rows, check_tensor, class_rows
 
 Images = list[NDArray[Any]] | NDArray[Any]
@@ -259,11 +259,11 @@ class InferenceService:
     def _watched(self, predictor: Predictor, context: RequestContext, compute: Callable[[], Result]) -> Result:
         """Compute under the eyes of the watchdog, which gives the call up at the deadline of the request."""
         limit = self.limits.request_seconds
-        call = Call(predictor, self.admission.queue(predictor.name), context.started + limit, limit, give_up.get())
+        call = Call(predictor, self.admission.queue(predictor.name), context.started + limit, limit, on_deadline.get())
         key = id(call)
         WATCHDOG.calls[key] = call
         try:
-            if WATCHDOG.parked:
+            if WATCHDOG.sleeping:
                 WATCHDOG.wake()
             if context.last > call.deadline:  # decoding took all the time there was
                 raise call.error()

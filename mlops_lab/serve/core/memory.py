@@ -10,8 +10,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _MIB = 1024 * 1024
 
 
-def keep_little() -> bool:
-    """Have this process return the memory that requests and unloaded models no longer need; tell whether it can.
+def limit_kept_memory() -> bool:
+    """Have this process return memory that it no longer needs to the system; return whether it can.
 
     glibc gives threads up to eight heaps for each core. After one large block was freed it takes blocks of that size
     from the heaps too, and lets each keep twice as much for later: 10,000 requests of up to 2 MB left 47 MB behind, and
@@ -20,11 +20,11 @@ def keep_little() -> bool:
     heaps, because the page faults of a fresh block cost as much as the batch itself. Elsewhere than on glibc there is
     nothing to do.
 
-    Only for a process that is a server: whoever trains in it would pay for every large array with page faults.
+    Only for a process that is a server: in one that trains, every large array would cost page faults.
 
     Examples
     --------
-    >>> keep_little() or "another system"  # doctest: +SKIP
+    >>> limit_kept_memory() or "another system"  # doctest: +SKIP
     True
     """
     if sys.platform != "linux":

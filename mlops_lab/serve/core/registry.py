@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mlops_lab import show, tensors
 from mlops_lab.errors import LabError, StoreError, UnknownModel, UnknownVersion, WrongUsage, nearest
 from mlops_lab.predict import Predictor
-from mlops_lab.serve.core.transient import is_passing
+from mlops_lab.serve.core.transient import is_transient
 
 if TYPE_CHECKING:
     from mlops_lab.store import ModelStore
@@ -82,7 +83,7 @@ class ModelEntry:
             names[""] = names.get("production", names["latest"])
         self.by_version = names
 
-    def eager(self) -> set[int]:
+    def versions_to_load(self) -> set[int]:
         """Return the versions to load before the server is ready."""
         shared = self.traffic
         routed = [*(number for number, _ in shared.canary), shared.shadow or 0] if shared else []
@@ -135,8 +136,8 @@ class Registry:
         # Every version this process ever served, so that a state can be given for one that has ended.
         self.seen_versions: dict[str, set[int]] = {}
         self.store: ModelStore | None = None
-        # Returns why changes on disk are not seen at present; whoever watches the store sets it.
-        self.trouble: Callable[[], str] = lambda: ""
+        # Returns why changes on disk are not seen at present; the watcher of the store sets it.
+        self.store_problem: Callable[[], str] = lambda: ""
         # The process whose thread watches the store, if one does.
         self.watched_in = 0
 
@@ -192,7 +193,7 @@ class Registry:
             self.entries = entries
         for name, entry in entries.items():
             if entry.read_error and entry.read_error != old.get(name, ModelEntry()).read_error:
-                _log.warning("%s", show.harmless(entry.read_error))  # once, and again only when it changes
+                _log.warning("%s", show.escape_controls(entry.read_error))  # once, and again only when it changes
             self.seen_versions.setdefault(name, set()).update(entry.loaded, entry.available, entry.failed)
         return entries != old
 
@@ -217,7 +218,7 @@ class Registry:
         for number in versions:
             self._take_over(entry, old, name, number)
         entry.index()
-        while missing := entry.eager() - set(entry.loaded):
+        while missing := entry.versions_to_load() - set(entry.loaded):
             for number in missing:
                 self._load(entry, name, number)
             entry.index()
@@ -225,7 +226,7 @@ class Registry:
 
     def _take_over(self, entry: ModelEntry, old: ModelEntry, name: str, number: int) -> None:
         assert self.store is not None
-        entry.fingerprints[number] = fingerprint = self.store.mark(name, number)
+        entry.fingerprints[number] = fingerprint = self.store.fingerprint(name, number)
         if number in old.seconds:  # of what is loaded; a successor is measured anew
             entry.seconds[number] = old.seconds[number]
         if fingerprint != old.fingerprints.get(number):
@@ -253,7 +254,7 @@ class Registry:
             entry.available.discard(number)
         except Exception as error:  # whatever is wrong with one version must not keep the others from serving
             entry.fail(number, error)
-            if is_passing(error):  # the next look at the store tries again
+            if is_transient(error):  # the next look at the store tries again
                 entry.fingerprints.pop(number, None)
 
     def add(self, predictors: Iterable[Predictor]) -> None:
@@ -325,12 +326,12 @@ class Registry:
         """
         if not self.entries:
             where = f" in {str(self.store.root)!r}" if self.store else ""
-            loose = self.unpublished()
-            hint = f"{loose[0]}." if loose else "mlops-lab train publishes one, or name another folder."
+            files = self.unpublished()
+            hint = f"{files[0]}." if files else "mlops-lab train publishes one, or name another folder."
             raise StoreError(f"There are no models{where}.", hint)
 
     def unpublished(self) -> list[str]:
-        """Return a sentence for each file of a model that lies loose in the folder, with the command to publish it."""
+        """Return a sentence for each unpublished file of a model in the folder, with the command to publish it."""
         if self.store is None or not self.store.root.is_dir():
             return []
         from mlops_lab.store.names import as_name
@@ -351,7 +352,7 @@ class Registry:
         """
         return any(entry.by_version for entry in self.entries.values())
 
-    def silent(self) -> dict[str, Any]:
+    def unavailable(self) -> dict[str, Any]:
         """Return the models that have no version to answer with, and why."""
         return {name: one.states() or one.read_error for name, one in self.entries.items() if not one.by_version}
 
@@ -376,25 +377,19 @@ def measure(predictor: Predictor, repeats: int = 3) -> float:
     It is infinite for a model that has no answer to an example of zeros, or of empty text: such a version is never
     computed on the event loop.
     """
-    if not predictor.signature.is_classifier:
-        return _measure_named(predictor, repeats)
-    example = predictor.input.zeros()
+    if predictor.signature.is_classifier:
+        return _best(partial(predictor.engine.predict, predictor.input.zeros()), repeats)
+    example = {spec.name: spec.zeros() for spec in predictor.signature.inputs}
+    try:
+        return _best(partial(tensors.run, predictor, example), repeats)
+    except Exception:  # zeros need not be an example; its golden examples are what a version has to answer
+        return math.inf
+
+
+def _best(call: Callable[[], object], repeats: int) -> float:
     best = math.inf
     for _ in range(repeats):
         started = time.perf_counter()
-        predictor.engine.predict(example)
+        call()
         best = min(best, time.perf_counter() - started)
-    return best
-
-
-def _measure_named(predictor: Predictor, repeats: int) -> float:
-    example = {spec.name: spec.zeros() for spec in predictor.signature.inputs}
-    best = math.inf
-    try:
-        for _ in range(repeats):
-            started = time.perf_counter()
-            tensors.run(predictor, example)
-            best = min(best, time.perf_counter() - started)
-    except Exception:  # zeros need not be an example; its golden examples are what a version has to answer
-        return math.inf
     return best

@@ -1,4 +1,4 @@
-"""Whether numbers are in the scale that their route takes: pixels 0–255, or tensors that are scaled already.
+"""Checks of scale: a route takes either pixels 0–255, or tensors that are scaled already.
 
 A model answers either with a confident mistake and no error, so a request in the wrong scale is refused here, for every
 protocol. Images that come encoded never are: their pixels are 0–255 by definition, however dark they are.
@@ -45,10 +45,10 @@ def check_pixel_scale(images: NDArray[Any]) -> None:
         return
     number = int(dim.argmax())
     if images[number].dtype.kind == "f" and (images[number] % 1).any():
-        looks, remedy = "none of these is above 1, as if divided by 255 already", "Send the pixels as they are."
+        looks, hint = "none of these is above 1, as if divided by 255 already", "Send the pixels as they are."
     else:
-        looks, remedy = "all of these are 0 or 1, like a mask", "Send them times 255."
-    error = BadImage(f"Pixels are numbers 0–255; {looks}.", remedy)
+        looks, hint = "all of these are 0 or 1, like a mask", "Send them times 255."
+    error = BadImage(f"Pixels are numbers 0–255; {looks}.", hint)
     raise error if len(images) == 1 else error.about(f"Image {number + 1} of {len(images)}")
 
 

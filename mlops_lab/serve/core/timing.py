@@ -16,7 +16,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(slots=True)
 class RequestContext:
-    """What travels with one request.
+    """The context of one request: its id, its times, and the version that answered.
 
     Parameters
     ----------

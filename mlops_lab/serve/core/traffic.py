@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("mlops_lab.serve")
 
 # The model input of a request and the rows of its answer: arrays of a plain classifier, by name of any other model.
-Asked = NDArray[Any] | dict[str, NDArray[Any]]
-Answered = Asked
+ModelInputs = NDArray[Any] | dict[str, NDArray[Any]]
+ModelOutputs = ModelInputs
 OnShadow = Callable[[dict[str, Any]], None]
 
 
@@ -59,7 +59,7 @@ class VersionStats:
     milliseconds: float = 0.0
     labels: Counter[str] = field(default_factory=Counter)
 
-    def add(self, rows: Answered, predictor: Predictor, milliseconds: float, answers: Sequence[Any]) -> None:
+    def add(self, rows: ModelOutputs, predictor: Predictor, milliseconds: float, answers: Sequence[Any]) -> None:
         """Count one request; ``answers`` are what the rows of any other model than a plain classifier say."""
         self.requests += 1
         self.milliseconds += milliseconds
@@ -111,8 +111,8 @@ class ShadowRequest(NamedTuple):
     stats: RouteStats
     shadow: Predictor
     served: Predictor
-    tensor: Asked
-    rows: Answered
+    tensor: ModelInputs
+    rows: ModelOutputs
     milliseconds: float
     request_id: str
 
@@ -169,7 +169,7 @@ class TrafficRouter:
         shadow = entry.loaded.get(settings.shadow or 0)
         stats = self._stats_of(name, settings)
 
-        def record(tensor: Asked, rows: Answered, milliseconds: float, answers: Sequence[Any]) -> None:
+        def record(tensor: ModelInputs, rows: ModelOutputs, milliseconds: float, answers: Sequence[Any]) -> None:
             with self._lock:
                 stats.served.setdefault(chosen.version, VersionStats()).add(rows, chosen, milliseconds, answers)
             if shadow is not None and shadow is not chosen:
@@ -271,7 +271,7 @@ def choose(entry: ModelEntry, settings: TrafficSettings, key: str) -> Predictor 
     return entry.loaded[next(number for (number, _), end in zip(shares, ends, strict=True) if point < end)]
 
 
-def side_by_side(copy: ShadowRequest, rows: Answered, milliseconds: float) -> dict[str, Any]:
+def side_by_side(copy: ShadowRequest, rows: ModelOutputs, milliseconds: float) -> dict[str, Any]:
     """Return the answers of both versions to one request, as the log holds them."""
     served, shadow = copy.served, copy.shadow
     answers = [_answers(part, one) for part, one in ((copy.rows, served), (rows, shadow))]
@@ -296,7 +296,7 @@ def side_by_side(copy: ShadowRequest, rows: Answered, milliseconds: float) -> di
     return line
 
 
-def _answers(rows: Answered, predictor: Predictor) -> list[Any]:
+def _answers(rows: ModelOutputs, predictor: Predictor) -> list[Any]:
     if isinstance(rows, dict):
         return from_outputs(rows, predictor.signature)
     return list(from_probabilities(rows, predictor.labels))
@@ -311,7 +311,7 @@ def _shown(answer: Any) -> dict[str, Any]:
     return {"answer": str(answer)}
 
 
-def _largest_difference(one: Answered, other: Answered) -> float | None:
+def _largest_difference(one: ModelOutputs, other: ModelOutputs) -> float | None:
     """Return the largest difference between two answers' numbers; None where they cannot be compared."""
     lefts, rights = _by_name(one), _by_name(other)
     differences = [
@@ -322,7 +322,7 @@ def _largest_difference(one: Answered, other: Answered) -> float | None:
     return max(differences) if len(differences) == len(lefts) else None
 
 
-def _by_name(rows: Answered) -> dict[str, NDArray[Any]]:
+def _by_name(rows: ModelOutputs) -> dict[str, NDArray[Any]]:
     return rows if isinstance(rows, dict) else {"": rows}
 
 

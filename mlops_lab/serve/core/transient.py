@@ -5,20 +5,20 @@ from __future__ import annotations
 import errno
 
 # Too many open files here or in the system, no memory, no room on the disk, try again.
-PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EAGAIN, errno.EINTR})
+TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EAGAIN, errno.EINTR})
 
 
-def is_passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Return whether an error comes from what the machine lacks at the moment, and not from the files.
 
     Examples
     --------
-    >>> is_passing(OSError(errno.EMFILE, "Too many open files")), is_passing(ValueError("damaged"))
+    >>> is_transient(OSError(errno.EMFILE, "Too many open files")), is_transient(ValueError("damaged"))
     (True, False)
     """
     seen: BaseException | None = error
     for _ in range(10):
-        if isinstance(seen, MemoryError) or (isinstance(seen, OSError) and seen.errno in PASSING):
+        if isinstance(seen, MemoryError) or (isinstance(seen, OSError) and seen.errno in TRANSIENT):
             return True
         seen = (seen.__cause__ or seen.__context__) if seen is not None else None
     return False

@@ -1,7 +1,7 @@
 """Deadlines of calls that are being computed: a thread of its own looks at them, so that they hold on the loop as well.
 
-At its deadline a call is given up: whoever waits for it is told, and an engine that can be interrupted is. One that
-cannot goes on, and keeps its place until it returns.
+At its deadline a call fails for the client that waits for it, and an engine that can be interrupted is. One that cannot
+goes on, and keeps its place until it returns.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from mlops_lab.errors import DeadlineExceeded
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.core.admission import ModelQueue
 
-LOOK_SECONDS = 0.1
-QUIET_LOOKS = 20  # after so many looks without a call the thread sleeps until there is one
+POLL_SECONDS = 0.1
+IDLE_POLLS = 20  # after so many looks without a call the thread sleeps until there is one
 
-GiveUp = Callable[[BaseException], object]
-# Set where another thread waits for the call that this one computes: it is then told of the deadline.
-give_up: ContextVar[GiveUp | None] = ContextVar("mlops_lab_give_up", default=None)
+OnDeadline = Callable[[BaseException], object]
+# Set where another thread waits for the call that this one computes: called at the deadline.
+on_deadline: ContextVar[OnDeadline | None] = ContextVar("mlops_lab_give_up", default=None)
 
 
 @dataclass(slots=True, eq=False)
@@ -39,8 +39,8 @@ class Call:
         By ``time.perf_counter``.
     seconds
         The limit behind the deadline.
-    give_up
-        Tells whoever waits, if anybody does.
+    on_deadline
+        Called with the error at the deadline, where another thread waits for the call.
     thread
         The thread that computes.
     overdue
@@ -51,12 +51,12 @@ class Call:
     queue: ModelQueue
     deadline: float
     seconds: float
-    give_up: GiveUp | None = None
+    on_deadline: OnDeadline | None = None
     thread: int = field(default_factory=threading.get_ident)
     overdue: bool = False
 
     def error(self) -> DeadlineExceeded:
-        """Return what the client is told."""
+        """Return the error that the client gets."""
         message = f"The model {self.predictor.name!r} computed longer than request_seconds={self.seconds:g}."
         return DeadlineExceeded(message, "Send fewer examples at a time, or try again later.")
 
@@ -67,9 +67,9 @@ class Watchdog:
     Attributes
     ----------
     calls
-        The calls under way. Whoever computes adds its call, and removes it while holding ``lock``: in place, since each
+        The calls under way. A thread that computes adds its call, and removes it under ``lock``: in place, since each
         request of one image does so.
-    parked
+    sleeping
         Whether the thread sleeps, so that :meth:`wake` must be called.
 
     Examples
@@ -80,18 +80,18 @@ class Watchdog:
 
     def __init__(self) -> None:
         self.calls: dict[int, Call] = {}
-        self.parked = True
+        self.sleeping = True
         self._wake = threading.Event()
         self.lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
-        """Have the thread look at the calls."""
+        """Wake the thread, so that it checks the calls."""
         with self.lock:
             if self._thread is None or not self._thread.is_alive():  # a forked child has lost it
                 self._thread = threading.Thread(target=self._run, name="mlops-lab-watchdog", daemon=True)
                 self._thread.start()
-        self.parked = False
+        self.sleeping = False
         self._wake.set()
 
     @contextmanager
@@ -105,7 +105,7 @@ class Watchdog:
         """
         call = Call(predictor, ModelQueue(), time.perf_counter() + seconds, seconds)
         self.calls[id(call)] = call
-        if self.parked:
+        if self.sleeping:
             self.wake()
         try:
             yield
@@ -134,11 +134,11 @@ class Watchdog:
     def _run(self) -> None:
         quiet = 0
         while True:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             quiet = 0 if self.calls else quiet + 1
-            if quiet > QUIET_LOOKS:
+            if quiet > IDLE_POLLS:
                 self._wake.clear()
-                self.parked = True
+                self.sleeping = True
                 if not self.calls:  # one that came before it could see that we sleep
                     self._wake.wait()
                 quiet = 0
@@ -161,9 +161,9 @@ class Watchdog:
                 call.queue.overdue += 1
         if interrupt is not None:
             interrupt()
-        if call.give_up is not None:
-            call.give_up(call.error())
-            call.give_up = None
+        if call.on_deadline is not None:
+            call.on_deadline(call.error())
+            call.on_deadline = None
 
 
 WATCHDOG = Watchdog()

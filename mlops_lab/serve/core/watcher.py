@@ -50,7 +50,7 @@ class StoreWatcher:
         """Begin to watch."""
         registry = self._registry()
         if registry is not None:
-            registry.trouble, registry.watched_in = self.trouble, os.getpid()
+            registry.store_problem, registry.watched_in = self.store_problem, os.getpid()
             self._thread.start()
 
     def stop(self) -> None:
@@ -59,10 +59,12 @@ class StoreWatcher:
         if self._thread.is_alive():
             self._thread.join()
         registry = self._registry()
-        if registry is not None and registry.trouble == self.trouble:  # no other has taken its place meanwhile
+        if (
+            registry is not None and registry.store_problem == self.store_problem
+        ):  # no other has taken its place meanwhile
             registry.watched_in = 0
 
-    def trouble(self) -> str:
+    def store_problem(self) -> str:
         """Return why changes on disk are not seen at present; nothing where they are."""
         began = self._looking_since
         taken = time.monotonic() - began if began else 0.0
@@ -78,7 +80,7 @@ class StoreWatcher:
             problem = self._look()
             self._looking_since = 0.0
             if problem and problem != self._problem:  # once, and again only when it changes
-                _log.warning("%s", show.harmless(problem))
+                _log.warning("%s", show.escape_controls(problem))
             self._problem = problem
 
     def _look(self) -> str:

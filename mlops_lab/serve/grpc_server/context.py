@@ -14,7 +14,7 @@ from mlops_lab.serve.http.dispatcher import Dispatcher
 from mlops_lab.serve.observability.tfserving_metrics import STATUS_NAMES
 from mlops_lab.serve.state import ServerState
 
-# Health is nobody's secret, and a health check has no key.
+# Health checks need no key.
 OPEN = ("/grpc.health.v1.Health/", "/inference.GRPCInferenceService/Server")
 _log = logging.getLogger("mlops_lab.serve")
 

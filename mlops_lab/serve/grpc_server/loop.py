@@ -17,14 +17,14 @@ _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
 
 
-class Ending:
-    """The end of a server, which can be waited for."""
+class PendingStop:
+    """The shutdown of a server, which can be waited for, as grpcio's own ``stop`` returns it."""
 
     def __init__(self, future: Future[Any]) -> None:
         self._future = future
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until all is over, and return whether it is."""
+        """Wait until the server has stopped, and return whether it has."""
         try:
             self._future.result(timeout)
         except TimeoutError:

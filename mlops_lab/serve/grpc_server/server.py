@@ -8,7 +8,7 @@ from typing import Any
 from mlops_lab.errors import MissingPackage, NotFound, PortTaken
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.grpc_server.context import ServiceContext, handler
-from mlops_lab.serve.grpc_server.loop import Ending, run, schedule
+from mlops_lab.serve.grpc_server.loop import PendingStop, run, schedule
 from mlops_lab.serve.http.dispatcher import Dispatcher
 from mlops_lab.serve.ports import bind
 from mlops_lab.serve.state import ServerState
@@ -53,13 +53,13 @@ class GrpcServer:
         """Return whether it accepts calls; a server that is being stopped does not."""
         return self._serving
 
-    def stop(self, grace: float | None = None) -> Any:
+    def stop(self, grace: float | None = None) -> PendingStop:
         """Accept no new calls, and give those in flight so many seconds.
 
-        Returns at once; ``wait()`` of what it returns waits until all is over.
+        Returns at once; ``wait()`` of what it returns waits until it has stopped.
         """
         self._serving = False
-        return Ending(schedule(self._stop(grace)))
+        return PendingStop(schedule(self._stop(grace)))
 
     async def _stop(self, grace: float | None) -> None:
         await self._server.stop(grace)

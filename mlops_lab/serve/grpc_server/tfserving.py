@@ -19,6 +19,7 @@ from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.grpc_server.context import Method, ServiceContext, Unimplemented
 from mlops_lab.serve.grpc_server.protos import tensorflow_pb2, tensorflow_serving_pb2
 from mlops_lab.serve.rest import tfserving
+from mlops_lab.signature import OutputSpec
 from mlops_lab.tensors import Tensors
 
 # TensorFlow's number for a type, the Open Inference Protocol's name for it, and the field that holds its numbers.
@@ -133,16 +134,24 @@ def fill(tensor: Any, array: NDArray[Any]) -> None:
     field.extend([str(item).encode() for item in values] if datatype == "BYTES" else values.tolist())
 
 
-def classify(context: ServiceContext, request: Any) -> Any:
-    """Answer ``Classify``: the score of every class, in the order of the labels."""
+def infer_examples(
+    context: ServiceContext, request: Any, choose: Callable[[Predictor], OutputSpec]
+) -> tuple[Inference, OutputSpec, Any]:
+    """Return the inference for the examples in a request, the output that is asked for, and the ``ModelSpec``."""
 
     def read(predictor: Predictor) -> Tensors:
-        codec.scored_output(predictor)
+        choose(predictor)  # before the examples are read
         return to_batch(request.input, predictor, context.service.limits)
 
     found, signature = infer(context, request, read)
-    answer = tensorflow_serving_pb2.ClassificationResponse(model_spec=used(found.predictor, signature))
-    for pairs in codec.classes_of(found, codec.scored_output(found.predictor)):
+    return found, choose(found.predictor), used(found.predictor, signature)
+
+
+def classify(context: ServiceContext, request: Any) -> Any:
+    """Answer ``Classify``: the score of every class, in the order of the labels."""
+    found, output, spec = infer_examples(context, request, codec.scored_output)
+    answer = tensorflow_serving_pb2.ClassificationResponse(model_spec=spec)
+    for pairs in codec.classes_of(found, output):
         result = answer.result.classifications.add()
         for name, score in pairs:
             result.classes.add(label=name, score=score)
@@ -151,14 +160,9 @@ def classify(context: ServiceContext, request: Any) -> Any:
 
 def regress(context: ServiceContext, request: Any) -> Any:
     """Answer ``Regress``: one number for each example."""
-
-    def read(predictor: Predictor) -> Tensors:
-        codec.value_output(predictor)
-        return to_batch(request.input, predictor, context.service.limits)
-
-    found, signature = infer(context, request, read)
-    answer = tensorflow_serving_pb2.RegressionResponse(model_spec=used(found.predictor, signature))
-    for value in codec.values_of(found, codec.value_output(found.predictor)):
+    found, output, spec = infer_examples(context, request, codec.value_output)
+    answer = tensorflow_serving_pb2.RegressionResponse(model_spec=spec)
+    for value in codec.values_of(found, output):
         answer.result.regressions.add(value=value)
     return answer
 

@@ -63,7 +63,8 @@ class WsgiBridge:
         try:
             if scope["method"] == "POST":
                 self.dispatcher.check()
-            declared = declared_length(scope)
+            length = header(scope, b"content-length")
+            declared = int(length) if length else None  # the parser lets only digits pass
             # Of a body over the limit the application sees the length alone, and says what is wrong.
             over = declared is not None and declared > self.limits.body_bytes
             content = None if over else await read_body(receive, declared, self.limits)
@@ -72,7 +73,7 @@ class WsgiBridge:
         except ClientDisconnected:
             return
         except DeadlineExceeded as error:  # the application counts it once its call has returned
-            reply = self._refuse(error, scope, request_id(scope))
+            reply = self._refuse(error, scope, header(scope, b"x-request-id"))
         except LabError as error:
             reply = self._refuse(error, scope)
             self._on_refused(error.status)
@@ -82,13 +83,12 @@ class WsgiBridge:
 
     def _refuse(self, error: LabError, scope: Scope, request_id: str = "") -> Reply:
         reply = refusal(error, request_id)
-        origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1")
-        return reply._replace(headers=[*reply.headers, *cors_headers(self._origins, origin)])
+        return reply._replace(headers=[*reply.headers, *cors_headers(self._origins, header(scope, b"origin"))])
 
 
-def request_id(scope: Scope) -> str:
-    """Return the ``X-Request-Id`` of a request; empty where it has none."""
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
+def header(scope: Scope, wanted: bytes) -> str:
+    """Return a header field of a request, by its name in lower case; empty where there is none."""
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
 
 
 def refusal(error: LabError, request_id: str = "") -> Reply:
@@ -107,22 +107,13 @@ async def send_reply(send: Send, reply: Reply) -> None:
     await send({"type": "http.response.body", "body": reply.body})
 
 
-def declared_length(scope: Scope) -> int | None:
-    """Return the ``Content-Length`` of a request; the parser lets only digits pass."""
-    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), None)
-
-
-async def read_body(
-    receive: Receive, declared: int | None, limits: Limits, first: dict[str, Any] | None = None
-) -> bytes:
+async def read_body(receive: Receive, declared: int | None, limits: Limits) -> bytes:
     """Return the body of a request.
 
     Parameters
     ----------
     declared
         The ``Content-Length``, if there is one.
-    first
-        The first message, where it has been received already.
 
     Raises
     ------
@@ -133,7 +124,7 @@ async def read_body(
     """
     if declared is not None and declared > limits.body_bytes:
         raise too_large(declared, limits)
-    message = first or await receive()
+    message = await receive()
     parts, size = [message.get("body", b"")], len(message.get("body", b""))
     while message.get("more_body") and size <= limits.body_bytes:
         message = await receive()

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from mlops_lab.errors import Unavailable
-from mlops_lab.serve.core.watchdog import give_up
+from mlops_lab.serve.core.watchdog import on_deadline
 
 Result = TypeVar("Result")
 
@@ -80,12 +80,12 @@ class Dispatcher:
         while (item := self._calls.get()) is not None:
             call, loop, future = item
             settle: Callable[[Any], None]
-            give_up.set(partial(_abandon, loop, future))
+            on_deadline.set(partial(_abandon, loop, future))
             try:
                 value, settle = call(), future.set_result
             except BaseException as error:  # whatever it is, it belongs to the caller
                 value, settle = error, future.set_exception
-            give_up.set(None)
+            on_deadline.set(None)
             with suppress(RuntimeError):  # the loop has ended, and nobody waits
                 loop.call_soon_threadsafe(self._finish, future, settle, value)
             del item, call, future, settle, value  # an idle thread must not keep a version in memory
@@ -96,7 +96,7 @@ class Dispatcher:
 
 
 def _abandon(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], error: BaseException) -> None:
-    """Tell whoever waits for a call that it has been given up; from any thread."""
+    """Fail the caller that waits for a call which has been given up; from any thread."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(_settle, future, future.set_exception, error)
 

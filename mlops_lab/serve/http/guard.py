@@ -1,4 +1,4 @@
-"""What keeps other people's web pages out of a server on this machine.
+"""Protection of a local server from web pages of other sites: DNS rebinding and cross-site requests.
 
 A page on the web can make its visitor's browser send requests to 127.0.0.1. Under a name of its own that leads there
 (DNS rebinding) it could even read the answers, so a server on loopback answers only to names that it knows. A request

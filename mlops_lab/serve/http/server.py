@@ -27,10 +27,10 @@ from mlops_lab.serve.http.protocol import StrictProtocol
 from mlops_lab.serve.ports import LOOPBACK
 
 # A drain is over when, so many times in a row 10 ms apart, there was nothing to read, to answer or to send.
-QUIET_LOOKS = 20
+IDLE_POLLS = 20
 TICK_SECONDS = 1.0
-# What computes when the drain is over is told to end, and has so long.
-GIVE_UP_SECONDS = 2.0
+# Calls that still compute when the drain is over are interrupted, and have so long to end.
+ABORT_SECONDS = 2.0
 # Open files that are left to models, logs and threads, and connections that are taken whatever is left.
 FILES_BESIDE, FEWEST_CONNECTIONS = 24, 4
 _servers: weakref.WeakSet[HttpServer] = weakref.WeakSet()
@@ -39,16 +39,16 @@ _servers: weakref.WeakSet[HttpServer] = weakref.WeakSet()
 class _Uvicorn(uvicorn.Server):
     """uvicorn's server, which stops when it is told instead of looking every 100 ms, and drains without a loss."""
 
-    def __init__(self, config: uvicorn.Config, limits: Limits, listener: socket.socket, take_waiting: bool) -> None:
+    def __init__(self, config: uvicorn.Config, limits: Limits, listener: socket.socket, accept_pending: bool) -> None:
         super().__init__(config)
         self.server_state.draining = False  # type: ignore[attr-defined]
         self.limits = limits
         self.listener = listener
-        self.take_waiting = take_waiting
+        self.accept_pending = accept_pending
         self.drain = False
         self.ready = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.looked = time.monotonic()
+        self.last_tick = time.monotonic()
         self._asked = asyncio.Event()
 
     async def main_loop(self) -> None:
@@ -59,12 +59,12 @@ class _Uvicorn(uvicorn.Server):
         while not self._asked.is_set():
             await self.on_tick(10 * tick)  # uvicorn renews its headers every tenth tick
             self._expire()
-            self.looked = time.monotonic()
+            self.last_tick = time.monotonic()
             tick += 1
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), TICK_SECONDS)
 
-    def ask_to_end(self, *, drain: bool) -> None:
+    def request_stop(self, *, drain: bool) -> None:
         """End the loop, from another thread."""
 
         def ask() -> None:
@@ -106,7 +106,7 @@ class _Uvicorn(uvicorn.Server):
         for connection in self._connections():
             connection.drain()
         # Looks are counted, not the time between them: on a busy machine nobody may look for long.
-        while quiet < QUIET_LOOKS and not self.force_exit and loop.time() < deadline:
+        while quiet < IDLE_POLLS and not self.force_exit and loop.time() < deadline:
             if not self.server_state.connections and quiet:
                 break
             quiet = 0 if any(connection.is_busy() for connection in self._connections()) else quiet + 1
@@ -120,7 +120,7 @@ class _Uvicorn(uvicorn.Server):
         """
         accepted: list[socket.socket] = []
         with suppress(OSError):  # there is none left, or another process closed it
-            while self.take_waiting and os.name != "nt":
+            while self.accept_pending and os.name != "nt":
                 accepted.append(self.listener.accept()[0])
         for server in self.servers:
             server.close()
@@ -161,7 +161,7 @@ class HttpServer:
         A socket from :func:`mlops_lab.serve.ports.bind`; the server closes it.
     limits
         The limits on connections, heads and times.
-    take_waiting
+    accept_pending
         Whether a drain answers the connections that wait in the kernel; not where the next process is to have them.
     on_refused
         Called with the status code of each request that is refused before it reaches the application.
@@ -175,7 +175,7 @@ class HttpServer:
         listener: socket.socket,
         limits: Limits,
         *,
-        take_waiting: bool = True,
+        accept_pending: bool = True,
         on_refused: Callable[[int], object] = lambda status: None,
         guard: BrowserGuard | None = None,
     ) -> None:
@@ -200,16 +200,16 @@ class HttpServer:
         )
         self._limits = limits
         self._listener = listener
-        self._uvicorn = _Uvicorn(config, limits, listener, take_waiting)
+        self._uvicorn = _Uvicorn(config, limits, listener, accept_pending)
         self._dispatcher = getattr(app, "dispatcher", None)
         self.port: int = listener.getsockname()[1]
         self.thread = threading.Thread(target=self._run, name=f"mlops-lab-{self.port}", daemon=True)
         _servers.add(self)
 
     @property
-    def looked(self) -> float:
+    def last_tick(self) -> float:
         """When the event loop ran last, by ``time.monotonic``; it does once a second until the server ends."""
-        return self._uvicorn.looked
+        return self._uvicorn.last_tick
 
     def start(self) -> None:
         """Begin to answer, in a thread."""
@@ -219,14 +219,14 @@ class HttpServer:
 
     def stop(self) -> None:
         """Stop at once: close every connection and end the threads."""
-        self._uvicorn.ask_to_end(drain=False)
+        self._uvicorn.request_stop(drain=False)
         if self.thread.is_alive():
             self.thread.join()
         self._listener.close()
 
     def drain(self) -> None:
         """Take no new connections, answer what has arrived, then stop."""
-        self._uvicorn.ask_to_end(drain=True)
+        self._uvicorn.request_stop(drain=True)
         self.thread.join(self._limits.drain_seconds + 1)
         self.stop()
 
@@ -237,7 +237,7 @@ class HttpServer:
         if self._dispatcher is not None:
             self._dispatcher.stop()
 
-    def _forget(self) -> None:
+    def _close_inherited(self) -> None:
         """Close what a forked child has inherited: it must not keep the port, or a connection, from being closed."""
         with suppress(OSError):
             os.close(self._listener.detach())  # close() would wait for the loop, which holds it too
@@ -246,18 +246,18 @@ class HttpServer:
                 os.close(connection.transport.get_extra_info("socket").fileno())
 
 
-def _forget_servers() -> None:
+def _close_inherited_servers() -> None:
     for server in list(_servers):
-        server._forget()
+        server._close_inherited()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_servers)
+    os.register_at_fork(after_in_child=_close_inherited_servers)
 
 
 def serve_until(
     server: HttpServer,
-    asked_to_end: threading.Event,
+    stop_requested: threading.Event,
     announce: Callable[[], None],
     on_drain: Callable[[], Callable[[], object] | None] = lambda: None,
 ) -> None:
@@ -272,17 +272,17 @@ def serve_until(
     """
     server.start()
     announce()
-    while not asked_to_end.wait(0.5):  # a wait without end would not see signals on Windows
+    while not stop_requested.wait(0.5):  # a wait without end would not see signals on Windows
         pass
     finish = on_drain()
     server.drain()
     if finish is not None:
         finish()
-    if not WATCHDOG.end(GIVE_UP_SECONDS):
-        atexit.register(_leave)
+    if not WATCHDOG.end(ABORT_SECONDS):
+        atexit.register(_exit_now)
 
 
-def _leave() -> None:
+def _exit_now() -> None:
     """End the process as it is: an engine still computes, and to take its library down would end it with SIGABRT."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
@@ -291,12 +291,12 @@ def _leave() -> None:
     os._exit(0)
 
 
-def end_on_signals() -> threading.Event:
+def stop_on_signals() -> threading.Event:
     """Return an event that SIGTERM and Ctrl-C set."""
-    asked_to_end = threading.Event()
+    stop_requested = threading.Event()
     for name in ("SIGTERM", "SIGINT"):
-        signal.signal(getattr(signal, name), lambda *_: asked_to_end.set())
-    return asked_to_end
+        signal.signal(getattr(signal, name), lambda *_: stop_requested.set())
+    return stop_requested
 
 
 def refuse_debug(app: Any, host: str) -> None:

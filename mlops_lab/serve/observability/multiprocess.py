@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
@@ -69,18 +70,8 @@ def merge(texts: Mapping[str, bytes]) -> list[Metric]:
     return list(families.values())
 
 
-class _Families:
-    """A registry for the encoders of ``prometheus_client``."""
-
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families
-
-
 def collect_all(folder: Path, accept: str = "") -> tuple[bytes, str]:
     """Return the metrics of every worker that has a socket in a folder, and their content type."""
     texts = {path.stem: scrape(path) for path in sorted(folder.glob("*.sock"))}
     encoder, kind = choose_encoder(accept)
-    return encoder(_Families(merge(texts))), kind
+    return encoder(SimpleNamespace(collect=lambda: merge(texts))), kind

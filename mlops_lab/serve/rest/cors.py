@@ -84,5 +84,5 @@ def cors_headers(allowed: frozenset[str], origin: str) -> Headers:
 
 
 def preflight_headers(allowed: frozenset[str], origin: str) -> Headers | None:
-    """Return what an allowed page is told before it sends a request; None where its origin is not allowed."""
+    """Return the header fields for the preflight request of a page; None where its origin is not allowed."""
     return list(_PREFLIGHT) if origin and is_allowed(allowed, origin) else None

@@ -15,32 +15,20 @@ from mlops_lab.serve.rest.route_hints import nearest_route
 def add_handlers(app: Flask, limits: Limits) -> None:
     """Turn every error of an application into JSON."""
 
-    @app.errorhandler(LabError)
-    def lab_error(error: LabError) -> Response:
-        return _to_response(error, error.status)
-
-    @app.errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> Response:
-        explained = explain(error, limits)
-        response = _to_response(explained, error.code or 500)
+    @app.errorhandler(Exception)
+    def report(error: Exception) -> Response:
+        context = g.get("context")
+        request_id = context.request_id if context is not None else ""
+        status = None
+        if isinstance(error, HTTPException):
+            explained, status = explain(error, limits), error.code or 500
+        else:
+            explained = error if isinstance(error, LabError) else internal_error(error, request_id)
+        reply = error_reply(explained, request_id, status)
+        response = Response(reply.body, reply.status, reply.headers)
         if isinstance(explained, MethodNotAllowed) and (allowed := getattr(error, "valid_methods", None)):
             response.headers["Allow"] = ", ".join(sorted(allowed))
         return response
-
-    @app.errorhandler(Exception)
-    def unexpected(error: Exception) -> Response:
-        explained = internal_error(error, _request_id())
-        return _to_response(explained, explained.status)
-
-
-def _request_id() -> str:
-    context = g.get("context")
-    return context.request_id if context is not None else ""
-
-
-def _to_response(error: LabError, status: int) -> Response:
-    reply = error_reply(error, _request_id(), status)
-    return Response(reply.body, reply.status, reply.headers)
 
 
 def explain(error: HTTPException, limits: Limits) -> LabError:

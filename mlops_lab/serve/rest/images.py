@@ -6,7 +6,7 @@ call it, so their answers are the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from mlops_lab.errors import BadRequest, TooLarge
 from mlops_lab.image import InputSpec
 from mlops_lab.predict import Predictor
 from mlops_lab.serve.codecs import body, images, tasks
+from mlops_lab.serve.codecs.images import Form
 from mlops_lab.serve.core.admission import Ticket
 from mlops_lab.serve.core.inference import Batch, Images, InferenceService
 from mlops_lab.serve.core.limits import Limits
@@ -25,14 +26,6 @@ from mlops_lab.serve.rest.reply import JSON, Reply, failed, json_reply
 
 # Fields that a form may have beside its images.
 FIELDS_BESIDE = 8
-
-
-class Form(NamedTuple):
-    """The parts of a multipart form: the files and texts in its fields ``image``, and the names of all its fields."""
-
-    files: Sequence[bytes]
-    texts: Sequence[str]
-    fields: Sequence[str]
 
 
 class ImageRequest(NamedTuple):
@@ -65,7 +58,7 @@ def respond(
     def decode(predictor: Predictor) -> Batch:
         if predictor.signature.is_classifier:
             return Batch(decode_images(request, predictor.input, service.limits))
-        return decode_examples(request, predictor, service.limits)
+        return tasks.decode(request.content_type, read_whole(request, service.limits), predictor, service.limits)
 
     try:
         found = service.infer(request.name, request.version, decode, context, ticket)
@@ -78,18 +71,7 @@ def respond(
 
 def decode_images(request: ImageRequest, spec: InputSpec, limits: Limits) -> Images:
     """Return the images in a request, whatever its content type."""
-    content = read_whole(request, limits)
-    if isinstance(content, Form):
-        return images.decode_form(content.files, content.fields, spec, limits, content.texts)
-    return images.decode(request.content_type, content, spec, limits)
-
-
-def decode_examples(request: ImageRequest, predictor: Predictor, limits: Limits) -> Batch:
-    """Return the examples in a request to a model that is not a plain classifier."""
-    content = read_whole(request, limits)
-    if isinstance(content, Form):
-        return tasks.decode_form(content.files, content.fields, predictor, limits, content.texts)
-    return tasks.decode(request.content_type, content, predictor, limits)
+    return images.decode(request.content_type, read_whole(request, limits), spec, limits)
 
 
 def read_whole(request: ImageRequest, limits: Limits) -> bytes | Form:

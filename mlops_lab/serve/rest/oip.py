@@ -19,7 +19,7 @@ from mlops_lab.serve.core.inference import Batch, InferenceService
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.rest.images import read_content
-from mlops_lab.serve.rest.reply import JSON
+from mlops_lab.serve.rest.reply import JSON, to_json
 from mlops_lab.signature import OutputSpec
 
 HEADER = "Inference-Header-Content-Length"
@@ -78,7 +78,7 @@ def blueprint(service: InferenceService) -> Blueprint:
         wanted = parse_object(content, limits).get("ready", False) if content else False
         only_ready = oip.flag(wanted, "ready")
         listed = [item for item in states(registry) if item["state"] == "READY" or not only_ready]
-        return Response(oip.dump(listed), content_type=JSON)
+        return Response(to_json(listed, end=b""), content_type=JSON)
 
     return routes
 
@@ -100,7 +100,7 @@ def read(predictor: Predictor, limits: Limits) -> oip.InferRequest:
 
 def to_response(answer: oip.InferResponse) -> Response:
     """Return the HTTP response: JSON, with bytes after it where a tensor was asked for in binary."""
-    text = oip.dump(answer.message)
+    text = to_json(answer.message, end=b"")
     if answer.binary is None:
         return Response(text, content_type=JSON)
     response = Response(text + answer.binary, content_type="application/octet-stream")
@@ -130,7 +130,7 @@ def _tensor(spec: InputSpec | OutputSpec) -> dict[str, Any]:
 
 
 def can_answer(registry: Registry, name: str, version: str = "") -> bool:
-    """Tell whether a version answers; one that was published but could not be loaded does not.
+    """Return whether a version answers; one that was published but could not be loaded does not.
 
     Raises
     ------

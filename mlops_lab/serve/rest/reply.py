@@ -25,8 +25,8 @@ class Reply(NamedTuple):
     body: bytes
 
 
-def to_json(message: Any) -> bytes:
-    r"""Return JSON, ended by a new line.
+def to_json(message: Any, end: bytes = b"\n") -> bytes:
+    r"""Return compact JSON, by default ended by a new line.
 
     Examples
     --------
@@ -34,9 +34,9 @@ def to_json(message: Any) -> bytes:
     ('{"café":1}\n', b'"\\ud800"\n')
     """
     try:
-        return orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE)
+        return orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE if end else None)
     except TypeError:  # half a surrogate pair, which a client may send escaped, cannot be written in UTF-8
-        return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        return json.dumps(message, separators=(",", ":")).encode() + end
 
 
 def json_reply(message: Any, status: int = 200) -> Reply:

@@ -1,4 +1,4 @@
-"""What was meant by a path that is no route: a prefix that a proxy left on it, another server's word, a slip."""
+"""Hints for a 404: the route that was meant by a path with a proxy's prefix, another server's verb, or a typo."""
 
 from __future__ import annotations
 

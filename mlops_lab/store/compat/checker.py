@@ -2,7 +2,7 @@
 
 Keras writes its version into a file and never reads it again; when something does not fit it says so in the last line
 of several thousand characters. :func:`check` compares what the file contains with what the target's classes accept,
-and names the layer, the key and the remedy.
+and names the layer, the key and the hint.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_lab import show
 from mlops_lab.errors import LabError, StoreError, WrongUsage
-from mlops_lab.store.compat import formats, keys, neighbours, rewrite, verdict
-from mlops_lab.store.compat.description import Judgement, Objection
+from mlops_lab.store.compat import formats, keys, other_formats, rewrite, verdict
+from mlops_lab.store.compat.description import Incompatibility, Judgement
 from mlops_lab.store.compat.formats import ModelFile
-from mlops_lab.store.compat.keys import Target
+from mlops_lab.store.compat.keys import KerasTarget
 
 if TYPE_CHECKING:
     from mlops_lab.store.safety.report import AuditFinding
@@ -111,7 +111,7 @@ def _located(finding: AuditFinding) -> str:
 
 
 def check(path: str | Path, target: str | None = None) -> CompatReport:
-    """Say whether a model file would load, and whether it is safe, without loading it.
+    """Report whether a model file would load, and whether it is safe, without loading it.
 
     Parameters
     ----------
@@ -163,14 +163,14 @@ def check(path: str | Path, target: str | None = None) -> CompatReport:
 
 
 def _audit(path: Path) -> dict[str, Any]:
-    from mlops_lab.store import safety  # only here: whoever wants the table alone need not wait for the audit
+    from mlops_lab.store import safety  # only here: the table alone does not need the audit
 
     report = safety.inspect(path)
     keys = ("safe", "code", "runs_code", "bounded", "findings")
     return {key: getattr(report, key) for key in keys}
 
 
-def _reader(file: ModelFile, target: Target) -> str:
+def _reader(file: ModelFile, target: KerasTarget) -> str:
     package = READERS.get(MODELS.get(_model_name(file), file.format))
     if package is None:
         return target.name
@@ -178,25 +178,25 @@ def _reader(file: ModelFile, target: Target) -> str:
     return f"{package}=={version}" if version else package
 
 
-def _judge(file: ModelFile, target: Target) -> Judgement:
+def _judge(file: ModelFile, target: KerasTarget) -> Judgement:
     if file.format == "version":
         return _version(file, target)
     if file.format == "saved_model":
-        return neighbours.saved_model(file, target)
+        return other_formats.saved_model(file, target)
     if file.format == "onnx":
-        return neighbours.onnx(file)
+        return other_formats.onnx(file)
     if file.format == "skops":
-        return neighbours.skops(file)
+        return other_formats.skops(file)
     return _keras(file, target)
 
 
-def _keras(file: ModelFile, target: Target) -> Judgement:
+def _keras(file: ModelFile, target: KerasTarget) -> Judgement:
     notes = (target.note,) if target.note else ()
     if target.here and keys.installed("keras") is None:
         return Judgement(False, notes, _install(file, target))
     if misnamed := _misnamed(file, target):
         return misnamed
-    found = verdict.objections(file, target)
+    found = verdict.incompatibilities(file, target)
     if not found:
         return Judgement(True, notes)
     if all(objection.training for objection in found):
@@ -204,7 +204,7 @@ def _keras(file: ModelFile, target: Target) -> Judgement:
     return Judgement(False, (*_sentences(found), *notes), _hint_for(file, target))
 
 
-def _misnamed(file: ModelFile, target: Target) -> Judgement | None:
+def _misnamed(file: ModelFile, target: KerasTarget) -> Judgement | None:
     """Refuse a model under a name that Keras does not read it from: it goes by the suffix, and not by the content."""
     if file.container == "file":
         return None
@@ -223,16 +223,16 @@ def _misnamed(file: ModelFile, target: Target) -> Judgement | None:
     return Judgement(False, (reason,), f"mv {shlex.quote(str(file.path))} {shlex.quote(better)}")
 
 
-def _uncompiled(file: ModelFile, target: Target) -> str:
-    """Return the remedy where only the settings of ``compile`` are refused."""
+def _uncompiled(file: ModelFile, target: KerasTarget) -> str:
+    """Return the hint where only the settings of ``compile`` are refused."""
     if file.format == "keras" and file.container == "zip" and _can_migrate(file, target):
         return _hint_for(file, target)
     return f"keras.saving.load_model({str(file.path)!r}, compile=False)"
 
 
-def _sentences(found: list[Objection]) -> tuple[str, ...]:
+def _sentences(found: list[Incompatibility]) -> tuple[str, ...]:
     """Return one sentence for each key of a class, which names the first layer and counts the others."""
-    groups: dict[tuple[str, str], list[Objection]] = {}
+    groups: dict[tuple[str, str], list[Incompatibility]] = {}
     for objection in found:
         whose = "" if objection.key == "dtype" else objection.class_name  # every layer has a dtype
         groups.setdefault((whose, objection.key), []).append(objection)
@@ -244,7 +244,7 @@ def _sentences(found: list[Objection]) -> tuple[str, ...]:
     return (*sentences[:MAX_REASONS], *([f"… and {rest} more reasons."] if rest > 0 else []))
 
 
-def _hint_for(file: ModelFile, target: Target) -> str:
+def _hint_for(file: ModelFile, target: KerasTarget) -> str:
     """Return the command that helps: rewrite the file where that loses nothing, else install what reads it."""
     if file.format == "keras" and file.container == "zip" and _can_migrate(file, target):
         out = file.path.with_name(f"{file.path.stem}-{target.name.replace('==', '-')}.keras")
@@ -252,28 +252,32 @@ def _hint_for(file: ModelFile, target: Target) -> str:
     return _install(file, target)
 
 
-def _can_migrate(file: ModelFile, target: Target) -> bool:
+def _can_migrate(file: ModelFile, target: KerasTarget) -> bool:
     try:
-        return not rewrite.reword(file, target).refused
+        return not rewrite.convert_config(file, target).refused
     except (StoreError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return False  # a graph that cannot be said otherwise, or a description that Keras never wrote
 
 
-def _install(file: ModelFile, target: Target) -> str:
+def _install(file: ModelFile, target: KerasTarget) -> str:
     """Return the line that installs what wrote the file, or what reads what it wrote."""
     version = file.written_by.get("keras", "")
     row = keys.target(f"keras=={version}").row if re.fullmatch(r"\d+\.\d+\.\d+", version) else keys.versions()[-1]
     candidates = [row, *reversed(keys.versions())]
-    readers = [r for r in candidates if r != target.row and not verdict.objections(file, keys.target(f"keras=={r}"))]
+    readers = [
+        r for r in candidates if r != target.row and not verdict.incompatibilities(file, keys.target(f"keras=={r}"))
+    ]
     if not readers:
         return "No tabulated Keras loads it as it is: build the model anew and load its weights."
     if readers[0].startswith("2."):
         return 'pip install "tensorflow==2.15.1"  # Keras 2.15; needs Python 3.9 to 3.11'
     wanted = version if readers[0] == row and version else readers[0]
-    return f'pip install "keras=={wanted}"' if target.era == 3 else f'pip install "tensorflow>=2.16" "keras=={wanted}"'
+    return (
+        f'pip install "keras=={wanted}"' if target.major == 3 else f'pip install "tensorflow>=2.16" "keras=={wanted}"'
+    )
 
 
-def _version(file: ModelFile, target: Target) -> Judgement:
+def _version(file: ModelFile, target: KerasTarget) -> Judgement:
     """Judge the file that the version's engine loads, once everything the manifest lists is there."""
     listed = file.config.get("files")
     listed = listed if isinstance(listed, dict) else {}

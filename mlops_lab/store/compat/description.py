@@ -33,7 +33,7 @@ class Judgement(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Objection:
+class Incompatibility:
     """One thing in a file that a version of Keras refuses."""
 
     where: str
@@ -121,9 +121,9 @@ def _item(node: dict[str, Any], where: str, hint: str, training: bool) -> Item:
     return Item(kind, name, where, node, training)
 
 
-def refuse(item: Item, key: str, message: str) -> Objection:
+def refuse(item: Item, key: str, message: str) -> Incompatibility:
     """Return an objection to an object, whose sentence begins with its place."""
-    return Objection(item.where, item.name, key, item.config.get(key), f"{item.where}: {message}", item.training)
+    return Incompatibility(item.where, item.name, key, item.config.get(key), f"{item.where}: {message}", item.training)
 
 
 def shown(value: Any) -> str:

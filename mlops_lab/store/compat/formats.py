@@ -1,7 +1,7 @@
 """Recognise a model file and read what it says about itself, without the library that wrote it.
 
 Only descriptions are read, never weights: ``config.json`` of a ``.keras`` archive, two attributes of an ``.h5`` file,
-a few numbers of a protocol buffer. Sizes are limited, because the file may be anybody's.
+a few numbers of a protocol buffer. Sizes are limited, because the file may be hostile.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def read(path: str | Path) -> ModelFile:
         raise
     except (OSError, EOFError) as error:
         raise StoreError(f"{path.name} cannot be read: {error}.", "Look at the path.") from error
-    except Exception as error:  # the file may be anybody's; whatever its readers raise, it is not a model
+    except Exception as error:  # the file may be hostile; whatever its readers raise, it is not a model
         raise _damaged(path, f"{type(error).__name__}: {str(error)[:200]}") from error
 
 

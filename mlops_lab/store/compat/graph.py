@@ -11,12 +11,12 @@ from typing import Any
 
 from mlops_lab.errors import IncompatibleFile
 from mlops_lab.store.compat import keys
-from mlops_lab.store.compat.keys import Target
+from mlops_lab.store.compat.keys import KerasTarget
 
 MODULES = {2: "keras.src.engine.functional", 3: "keras.src.models.functional"}
 
 
-def translate(model: dict[str, Any], source: int, target: Target) -> Iterator[str]:
+def translate(model: dict[str, Any], source: int, target: KerasTarget) -> Iterator[str]:
     """Rewrite the graph of a functional model in place, and yield a phrase for each kind of change.
 
     Raises
@@ -25,16 +25,16 @@ def translate(model: dict[str, Any], source: int, target: Target) -> Iterator[st
         A call cannot be written the other way.
     """
     config = model["config"]
-    if source != target.era:
-        model["module"] = MODULES[target.era]
-        yield f"Functional: the module is {MODULES[target.era]}"
+    if source != target.major:
+        model["module"] = MODULES[target.major]
+        yield f"Functional: the module is {MODULES[target.major]}"
         # A model inside the model counts its own building as call 0 in Keras 2, and not in Keras 3.
         first = {layer["name"]: int(layer["class_name"] in ("Sequential", "Functional")) for layer in config["layers"]}
         if any(first.get(end[0]) for end in config["output_layers"] if isinstance(end, list)):
             raise _cannot("an output that comes straight from a model inside the model")
         for layer in config["layers"]:
             nodes = layer.get("inbound_nodes", [])
-            write = _to_3 if target.era == 3 else _to_2
+            write = _to_3 if target.major == 3 else _to_2
             layer["inbound_nodes"] = [write(node, layer, first) for node in nodes]
         yield "Functional: calls are written another way"
     for key in ("input_layers", "output_layers"):

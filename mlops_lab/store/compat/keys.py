@@ -26,7 +26,7 @@ Release = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Target:
+class KerasTarget:
     """An environment to load a file in."""
 
     name: str
@@ -45,7 +45,7 @@ class Target:
         return f"Keras {self.keras}"
 
     @property
-    def era(self) -> int:
+    def major(self) -> int:
         """Return 2 or 3: which Keras."""
         return release(self.row)[0]
 
@@ -158,7 +158,7 @@ def is_default(identity: str, key: str, value: Any) -> bool:
     return any(type(value) is type(default) and value == default for default in change.get("defaults", []))
 
 
-def forgets(row: str) -> list[str]:
+def dropped_keys(row: str) -> list[str]:
     """Return the classes that a tabulated version cannot read back from the files that it writes itself."""
     return list(table()["forgets"].get(row, []))
 
@@ -183,7 +183,7 @@ def spans(identity: str) -> str:
     return str(table()["classes"].get(identity, {}).get("in", ""))
 
 
-def target(requirement: str | None = None) -> Target:
+def target(requirement: str | None = None) -> KerasTarget:
     """Return the environment that a requirement names, or this one.
 
     Parameters
@@ -211,10 +211,12 @@ def target(requirement: str | None = None) -> Target:
     package, version = match.groups()
     if package == "keras":
         row, note = _row(version)
-        return Target(f"keras=={version}", version, row, note=note)
+        return KerasTarget(f"keras=={version}", version, row, note=note)
     keras, note = _keras_of(version)
     row, second = _row(keras)
-    return Target(f"tensorflow=={version}", keras, row, tensorflow=version, note=" ".join(filter(None, (note, second))))
+    return KerasTarget(
+        f"tensorflow=={version}", keras, row, tensorflow=version, note=" ".join(filter(None, (note, second)))
+    )
 
 
 def installed(package: str) -> str | None:
@@ -225,13 +227,13 @@ def installed(package: str) -> str | None:
         return None
 
 
-def _here() -> Target:
+def _here() -> KerasTarget:
     keras = installed("keras")
     if keras is None:
         newest = versions()[-1]
-        return Target("no Keras", newest, newest, here=True, note="Keras is not installed in this environment.")
+        return KerasTarget("no Keras", newest, newest, here=True, note="Keras is not installed in this environment.")
     row, note = _row(keras)
-    return Target(f"keras=={keras}", keras, row, installed("tensorflow"), here=True, note=note)
+    return KerasTarget(f"keras=={keras}", keras, row, installed("tensorflow"), here=True, note=note)
 
 
 def _keras_of(tensorflow: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from mlops_lab.errors import IncompatibleFile, StoreError, WrongUsage
 from mlops_lab.files import write_atomically
 from mlops_lab.store.compat import formats, keys, rewrite, verdict
 from mlops_lab.store.compat.formats import ModelFile
-from mlops_lab.store.compat.keys import Target
+from mlops_lab.store.compat.keys import KerasTarget
 
 TOLERANCE = 1e-6
 CHILD = Path(__file__).with_name("migration_child.py")
@@ -123,9 +123,9 @@ def _refuse_place(source: Path, out: Path, overwrite: bool) -> None:
         raise StoreError(f"{out} is there already.", "Choose another name, or replace it: --overwrite, overwrite=True.")
 
 
-def _rewrite(file: ModelFile, target: Target) -> rewrite.Rewritten:
+def _rewrite(file: ModelFile, target: KerasTarget) -> rewrite.Rewritten:
     try:
-        written = rewrite.reword(file, target)
+        written = rewrite.convert_config(file, target)
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError) as error:
         raise StoreError(
             f"The description in {file.path.name} is not one that Keras writes: {type(error).__name__}: {error}.",
@@ -140,7 +140,7 @@ def _rewrite(file: ModelFile, target: Target) -> rewrite.Rewritten:
     return written
 
 
-def _archive(source: Path, config: dict[str, Any], target: Target) -> bytes:
+def _archive(source: Path, config: dict[str, Any], target: KerasTarget) -> bytes:
     """Return the archive with another ``config.json``; every other member is copied as it is."""
     out = io.BytesIO()
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as new:
@@ -154,7 +154,7 @@ def _archive(source: Path, config: dict[str, Any], target: Target) -> bytes:
     return out.getvalue()
 
 
-def _metadata(content: bytes, target: Target) -> bytes:
+def _metadata(content: bytes, target: KerasTarget) -> bytes:
     """Return the stamp with the version that the description is now written for, and the one before."""
     try:
         entries = dict(json.loads(content))
@@ -172,7 +172,9 @@ class _Checks:
     difference: float | None = None
 
     @classmethod
-    def of(cls, file: ModelFile, written: rewrite.Rewritten, archive: bytes, target: Target, verify: bool) -> _Checks:
+    def of(
+        cls, file: ModelFile, written: rewrite.Rewritten, archive: bytes, target: KerasTarget, verify: bool
+    ) -> _Checks:
         """Check what can be checked here: by the table always, by loading where this Keras reads the file."""
         kept = "the weights are the same bytes"
         table = f"{target.keras_name} takes every class and key of the new file, by the table"
@@ -185,9 +187,9 @@ class _Checks:
         notes = []
         if target.row != here.row:
             notes.append(f"the new file was not loaded with {target.keras_name} itself, which is not installed here")
-        if verdict.objections(new, here):  # the new file in this Keras's words stands in for it
+        if verdict.incompatibilities(new, here):  # the new file in this Keras's words stands in for it
             notes.append(f"{here.keras_name} cannot read the new file, so a translation of it was loaded")
-        if verdict.objections(file, here):  # then there is nothing independent to compare with
+        if verdict.incompatibilities(file, here):  # then there is nothing independent to compare with
             _ask(file, written.config, archive, here, with_source=False)
             notes.append(f"predictions were not compared: {here.keras_name} cannot read the source")
             return cls((kept, table, f"it loads and predicts, with {here.keras_name}"), tuple(notes))
@@ -205,12 +207,12 @@ def _with(file: ModelFile, config: dict[str, Any]) -> ModelFile:
     return ModelFile(file.path, file.format, file.written_by, copy.deepcopy(config))
 
 
-def _ask(file: ModelFile, config: dict[str, Any], archive: bytes, here: Target, *, with_source: bool) -> float:
+def _ask(file: ModelFile, config: dict[str, Any], archive: bytes, here: KerasTarget, *, with_source: bool) -> float:
     """Load the new file, and the source where asked, in a child process; return how far their predictions differ."""
     with tempfile.TemporaryDirectory(prefix="mlops-lab-") as folder:
         new, source = Path(folder, "new.keras"), Path(folder, "source.keras")
         new.write_bytes(archive)
-        if verdict.objections(_with(file, config), here):
+        if verdict.incompatibilities(_with(file, config), here):
             new.write_bytes(_archive(new, _rewrite(_with(file, config), here).config, here))
         source.write_bytes(file.path.read_bytes())
         places = [str(new), str(source)] if with_source else [str(new)]

@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself: its inputs and outputs, and what is unusual about them for a server."""
+"""The signature of an ONNX file: its inputs and outputs, and what is unusual about them for a server."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def read_signature(model: memoryview) -> tuple[list[OnnxTensor], list[OnnxTensor
 
 
 def describe_signature(model: memoryview) -> tuple[str, ...]:
-    """Return sentences on what a model takes and answers, and on what whoever publishes it should know.
+    """Return sentences on what a model takes and answers, and on what is unusual about it for a publisher.
 
     Examples
     --------

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from mlops_lab.store.compat import keys
-from mlops_lab.store.compat.description import Item, Objection, refuse
-from mlops_lab.store.compat.keys import Target
+from mlops_lab.store.compat.description import Incompatibility, Item, refuse
+from mlops_lab.store.compat.keys import KerasTarget
 
 TYPES = (
     "bool", "bfloat16", "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16",
@@ -16,7 +16,7 @@ TYPES = (
 NAMES = re.compile(rf"{'|'.join(TYPES)}|mixed_(float16|bfloat16)|(int4|int8|float8|gptq|awq)(/[\w/-]+)?_from_\w+")
 
 
-def objections(item: Item, target: Target) -> list[Objection]:
+def incompatibilities(item: Item, target: KerasTarget) -> list[Incompatibility]:
     """Object to the ``dtype`` of a layer that the target does not read."""
     value = item.config.get("dtype")
     if item.kind != "layers" or value is None or _takes(value, target):
@@ -24,9 +24,9 @@ def objections(item: Item, target: Target) -> list[Objection]:
     return [refuse(item, "dtype", f"{target.keras_name} does not read the dtype {_shown(value)}.")]
 
 
-def _takes(value: Any, target: Target) -> bool:
+def _takes(value: Any, target: KerasTarget) -> bool:
     if isinstance(value, str):
-        return target.era == 2 or NAMES.fullmatch(value) is not None
+        return target.major == 2 or NAMES.fullmatch(value) is not None
     if not isinstance(value, dict):
         return False
     named = (value.get("config") or {}).get("name") if isinstance(value.get("config"), dict) else None

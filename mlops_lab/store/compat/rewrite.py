@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlops_lab.store.compat import graph, keys
-from mlops_lab.store.compat.description import Item, Objection, items
+from mlops_lab.store.compat.description import Incompatibility, Item, items
 from mlops_lab.store.compat.formats import ModelFile
-from mlops_lab.store.compat.keys import Target
-from mlops_lab.store.compat.verdict import objections
+from mlops_lab.store.compat.keys import KerasTarget
+from mlops_lab.store.compat.verdict import incompatibilities
 
 # How a layer computes, not what; or what Keras works out again from the layer's input; or a mere name.
 INERT = {
@@ -42,10 +42,10 @@ class Rewritten:
 
     config: dict[str, Any]
     changes: tuple[str, ...]
-    refused: tuple[Objection, ...]
+    refused: tuple[Incompatibility, ...]
 
 
-def era(file: ModelFile) -> int:
+def major(file: ModelFile) -> int:
     """Return which Keras, 2 or 3, wrote a description, by what it contains."""
     for item in items(file.config):
         if "batch_input_shape" in item.config or item.node.get("module") == graph.MODULES[2]:
@@ -55,9 +55,9 @@ def era(file: ModelFile) -> int:
     return 2 if file.written_by.get("keras", "3").startswith("2") else 3
 
 
-def reword(file: ModelFile, target: Target) -> Rewritten:
+def convert_config(file: ModelFile, target: KerasTarget) -> Rewritten:
     """Return the description of a ``.keras`` file as the target version would have written it."""
-    writer = _Writer(era(file), target)
+    writer = _Writer(major(file), target)
     if moved := _rearranged(file, writer.source, target):
         return Rewritten(file.config, (), moved)
     config = copy.deepcopy(file.config)
@@ -66,32 +66,32 @@ def reword(file: ModelFile, target: Target) -> Rewritten:
     if isinstance(config.get("compile_config"), dict):
         writer.settings(config["compile_config"])
     changed = ModelFile(file.path, file.format, file.written_by, config)
-    refused = tuple(writer.refused) or tuple(objections(changed, target))
+    refused = tuple(writer.refused) or tuple(incompatibilities(changed, target))
     return Rewritten(config, tuple(f"{what} ({count}×)" for what, count in writer.changes.items()), refused)
 
 
-def _rearranged(file: ModelFile, source: int, target: Target) -> tuple[Objection, ...]:
-    if source == target.era:
+def _rearranged(file: ModelFile, source: int, target: KerasTarget) -> tuple[Incompatibility, ...]:
+    if source == target.major:
         return ()
     message = "Keras 2 and Keras 3 store the weights of {} under different names."
     found = [item for item in items(file.config) if item.kind == "layers" and item.name in REARRANGED]
-    return tuple(Objection(i.where, i.name, "", None, f"{i.where}: {message.format(i.name)}") for i in found)
+    return tuple(Incompatibility(i.where, i.name, "", None, f"{i.where}: {message.format(i.name)}") for i in found)
 
 
 class _Writer:
     """Changes one object after another in place, and keeps count."""
 
-    def __init__(self, source: int, target: Target) -> None:
+    def __init__(self, source: int, target: KerasTarget) -> None:
         self.source, self.target = source, target
         self.changes: dict[str, int] = {}
-        self.refused: list[Objection] = []
+        self.refused: list[Incompatibility] = []
 
     def note(self, what: str) -> None:
         self.changes[what] = self.changes.get(what, 0) + 1
 
     def refuse(self, item: Item, key: str, value: Any) -> None:
         message = f"{item.where}: {self.target.keras_name} has no '{key}' for {item.name}, and the file says {value!r}."
-        self.refused.append(Objection(item.where, item.name, key, value, message))
+        self.refused.append(Incompatibility(item.where, item.name, key, value, message))
 
     def translate(self, item: Item) -> None:
         """Change one object, whichever way the two versions differ."""
@@ -101,7 +101,7 @@ class _Writer:
             self.layer(item)
         self.name(item)
         self.drop(item)
-        if item.kind == "losses" and item.config.get("reduction") == "auto" and self.target.era == 3:
+        if item.kind == "losses" and item.config.get("reduction") == "auto" and self.target.major == 3:
             item.node["config"]["reduction"] = "sum_over_batch_size"
             self.note("losses: 'auto' says 'sum_over_batch_size'")
 
@@ -111,7 +111,7 @@ class _Writer:
         if item.name == "Functional":
             for change in graph.translate(item.node, self.source, self.target):
                 self.note(change)
-        elif self.source == 3 and self.target.era == 2:
+        elif self.source == 3 and self.target.major == 2:
             if config.get("trainable") is False:
                 self.refuse(item, "trainable", False)
             for key in ("trainable", "dtype", "build_input_shape"):
@@ -124,7 +124,7 @@ class _Writer:
         """Write the keys that have another name or another form."""
         config = item.config
         self.policy(config)
-        if self.source == self.target.era:
+        if self.source == self.target.major:
             return
         old, new = RENAMED.get((item.name, self.source), ("", ""))
         if item.name == "InputLayer":
@@ -171,6 +171,6 @@ class _Writer:
     def settings(self, config: dict[str, Any]) -> None:
         """Write what Keras 2 leaves open in ``compile`` and Keras 3 wants to hear."""
         for key, value in COMPILE.items():
-            if self.target.era == 3 and key in config and config[key] is None:
+            if self.target.major == 3 and key in config and config[key] is None:
                 config[key] = value
                 self.note(f"compile: '{key}' is {value}")

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlops_lab.store.compat import keys
-from mlops_lab.store.compat.description import Objection
+from mlops_lab.store.compat.description import Incompatibility
 from mlops_lab.store.compat.formats import ModelFile
-from mlops_lab.store.compat.keys import Target
+from mlops_lab.store.compat.keys import KerasTarget
 
 NEEDED = ("optimizer_config", "loss_weights")  # Keras reads them from an .h5 file without asking whether they are there
 FREE = ("accuracy", "acc", "crossentropy", "ce")  # Keras chooses the metric by the shape of the output
@@ -22,7 +22,7 @@ COMPILE = {
 }  # fmt: skip
 
 
-def objections(file: ModelFile, target: Target) -> list[Objection]:
+def incompatibilities(file: ModelFile, target: KerasTarget) -> list[Incompatibility]:
     """Object to settings of ``compile`` that the target does not read."""
     if file.training:
         return [*_missing(file.training), *_h5_names(file.training, target)]
@@ -30,16 +30,16 @@ def objections(file: ModelFile, target: Target) -> list[Objection]:
     return _settings(settings, target) if isinstance(settings, dict) else []
 
 
-def _object(where: str, key: str, value: Any, message: str) -> Objection:
-    return Objection(where, "compile", key, value, f"{where}: {message}", training=True)
+def _object(where: str, key: str, value: Any, message: str) -> Incompatibility:
+    return Incompatibility(where, "compile", key, value, f"{where}: {message}", training=True)
 
 
-def _missing(training: dict[str, Any]) -> list[Objection]:
+def _missing(training: dict[str, Any]) -> list[Incompatibility]:
     lacking = [key for key in NEEDED if key not in training]
     return [_object("the training settings", key, None, f"the key '{key}' is missing.") for key in lacking]
 
 
-def _h5_names(training: dict[str, Any], target: Target) -> list[Objection]:
+def _h5_names(training: dict[str, Any], target: KerasTarget) -> list[Incompatibility]:
     """Object to names of losses and metrics that Keras does not read from an ``.h5`` file.
 
     It reads them by a function of its own, which lost the short names in Keras 3: ``"mse"`` is refused there and
@@ -53,7 +53,7 @@ def _h5_names(training: dict[str, Any], target: Target) -> list[Objection]:
                 continue
             if keys.has_function(kind, name, target.row):
                 message = f"{target.keras_name} does not read the name '{name[:64]}' from an .h5 file."
-            elif alone or target.era == 2:
+            elif alone or target.major == 2:
                 message = f"{target.keras_name} has no '{name[:64]}'; it may be your own. The file holds its name only."
             else:
                 continue  # Keras 3 asks for it when the model is trained, not when it is loaded
@@ -73,9 +73,9 @@ def _names(value: Any, *, alone: bool) -> Iterator[tuple[str, bool]]:
             yield from _names(child, alone=False)
 
 
-def _settings(settings: dict[str, Any], target: Target) -> list[Objection]:
+def _settings(settings: dict[str, Any], target: KerasTarget) -> list[Incompatibility]:
     """Object to keys that ``compile`` does not take, and to an optimizer that it does not know by name."""
-    if target.era == 2:
+    if target.major == 2:
         return []
     found = [
         _object("the training settings", key, settings[key], f"{target.keras_name}'s compile has no '{key}'.")

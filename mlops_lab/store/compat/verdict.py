@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlops_lab.store.compat import keys, policies, training
-from mlops_lab.store.compat.description import MODELS, Item, Objection, items, refuse, shown
+from mlops_lab.store.compat.description import MODELS, Incompatibility, Item, items, refuse, shown
 from mlops_lab.store.compat.formats import ModelFile
-from mlops_lab.store.compat.keys import Target
+from mlops_lab.store.compat.keys import KerasTarget
 
 NAMED = {
     "activation": "activations", "initializer": "initializers", "regularizer": "regularizers",
@@ -26,7 +26,7 @@ SHAPES = {"batch_shape", "batch_input_shape", "input_shape", "shape"}
 MERGES = ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract", "Dot", "Concatenate")
 
 
-def objections(file: ModelFile, target: Target) -> list[Objection]:
+def incompatibilities(file: ModelFile, target: KerasTarget) -> list[Incompatibility]:
     """Return everything in a ``.keras`` or ``.h5`` description that the target refuses, in the order of the file."""
     old = file.format == "h5"
     found = _root(file.config, target, old)
@@ -35,14 +35,14 @@ def objections(file: ModelFile, target: Target) -> list[Objection]:
         found += _keys(item, target, old)
         found += _named(item, target)
         found += _function(item, target)
-        found += policies.objections(item, target)
+        found += policies.incompatibilities(item, target)
         found += _ends(item, target)
         found += _lost_calls(item)
         found += [*_operator(item), *_words(item, target)] if old else []
-    return [*found, *training.objections(file, target)]
+    return [*found, *training.incompatibilities(file, target)]
 
 
-def _root(config: dict[str, Any], target: Target, old: bool) -> list[Objection]:
+def _root(config: dict[str, Any], target: KerasTarget, old: bool) -> list[Incompatibility]:
     """Object to a description whose outermost object is neither a model of Keras nor somebody's own class."""
     name, module = config.get("class_name"), config.get("module")
     known = name in MODELS or ">" in str(config.get("registered_name")) or (module is None and not old)
@@ -52,7 +52,7 @@ def _root(config: dict[str, Any], target: Target, old: bool) -> list[Objection]:
     return [refuse(item, "class_name", f"{target.keras_name} has no model class {str(name)[:64]!r}.")]
 
 
-def _class(item: Item, target: Target, old: bool) -> list[Objection]:
+def _class(item: Item, target: KerasTarget, old: bool) -> list[Incompatibility]:
     """Object to a class that the target has not, cannot find, or cannot read back."""
     module, registered = item.node.get("module"), item.node.get("registered_name")
     own = (
@@ -69,7 +69,7 @@ def _class(item: Item, target: Target, old: bool) -> list[Objection]:
         and not keys.reads(f"module.{module}", target.row)
     ):
         return [refuse(item, "module", f"{target.keras_name} has no module {module}, where the file puts Functional.")]
-    if item.identity in keys.forgets(target.row):
+    if item.identity in keys.dropped_keys(target.row):
         return [
             refuse(item, "", f"{target.keras_name} cannot read back the weights of any {item.name}, its own included.")
         ]
@@ -77,23 +77,23 @@ def _class(item: Item, target: Target, old: bool) -> list[Objection]:
         return [refuse(item, "function", "Keras refuses a Lambda with Python code inside, for safety.")]
     if item.kind == "layers" and item.name == "Lambda" and isinstance(item.config.get("function"), list):
         return [refuse(item, "function", "Keras refuses a Lambda with Python code inside, for safety.")]
-    if str(module) == "keras.optimizers.legacy" and target.era == 3:
+    if str(module) == "keras.optimizers.legacy" and target.major == 3:
         return [refuse(item, "module", f"{target.keras_name} has no legacy optimizers, such as this {item.name}.")]
     if item.kind == "model" and not isinstance(item.node.get("config"), dict):
         return [refuse(item, "config", "the description is a bare list of layers, as Keras wrote it before 2.1.")]
     if item.kind in ("", "model", "policy") or keys.entry(item.identity, target.row):
         return []
-    if item.kind == "ops" and target.era == 3 and not keys.spans(item.identity):
+    if item.kind == "ops" and target.major == 3 and not keys.spans(item.identity):
         return []  # the table does not know it either way
     return [refuse(item, "class_name", f"{target.keras_name} has no {item.name}.")]
 
 
-def _keys(item: Item, target: Target, old: bool) -> list[Objection]:
+def _keys(item: Item, target: KerasTarget, old: bool) -> list[Incompatibility]:
     """Object to each key, and each value of a key, that the class does not take there."""
     known = keys.entry(item.identity, target.row)
     if known is None:
         return []
-    config = _as_h5_reader(item, target.era) if old else item.config
+    config = _as_h5_reader(item, target.major) if old else item.config
     found = []
     for key, value in config.items():
         if key not in known.keys:
@@ -110,17 +110,17 @@ def _keys(item: Item, target: Target, old: bool) -> list[Objection]:
     return found
 
 
-def _as_h5_reader(item: Item, era: int) -> dict[str, Any]:
+def _as_h5_reader(item: Item, major: int) -> dict[str, Any]:
     """Return the arguments as Keras 3 sees them in an ``.h5`` file: it translates one key of Keras 2 itself."""
     config = dict(item.config)
-    if era == 3 and item.kind == "layers" and "module" not in item.node:
+    if major == 3 and item.kind == "layers" and "module" not in item.node:
         shape = config.pop("batch_input_shape", None)
         if shape is not None:
             config["batch_shape" if item.name == "InputLayer" else "input_shape"] = shape
     return config
 
 
-def _named(item: Item, target: Target) -> list[Objection]:
+def _named(item: Item, target: KerasTarget) -> list[Incompatibility]:
     """Object to an activation, initializer, regularizer or constraint that the target does not find by its name.
 
     What stands there instead of a name or an object is refused as well, such as the compiled code of a lambda.
@@ -139,13 +139,13 @@ def _named(item: Item, target: Target) -> list[Objection]:
     return found
 
 
-def _finds(kind: str, name: str, target: Target) -> bool:
+def _finds(kind: str, name: str, target: KerasTarget) -> bool:
     if kind == "activations":
         return keys.has_function(kind, name, target.row)
     return keys.has_class(kind, name, target.row)
 
 
-def _function(item: Item, target: Target) -> list[Objection]:
+def _function(item: Item, target: KerasTarget) -> list[Incompatibility]:
     """Object to a function that the target does not find by its name. The file holds no more of it than the name."""
     if item.name == "__lambda__":
         return [refuse(item, "", "Keras refuses Python code inside a file, for safety.")]
@@ -163,7 +163,7 @@ def _function(item: Item, target: Target) -> list[Objection]:
     return [refuse(item, "", message + ("." if known else own))]
 
 
-def _operator(item: Item) -> list[Objection]:
+def _operator(item: Item) -> list[Incompatibility]:
     """Object to an operator in an ``.h5`` file: it bears the name of a layer, which is called in another way.
 
     ``x * 2.0`` is written as ``Multiply``, and Keras reads it as the layer that multiplies a list of tensors.
@@ -178,16 +178,16 @@ def _operator(item: Item) -> list[Objection]:
     return [refuse(item, "inbound_nodes", message)]
 
 
-def _words(item: Item, target: Target) -> list[Objection]:
+def _words(item: Item, target: KerasTarget) -> list[Incompatibility]:
     """Object to a word in an ``.h5`` file that Keras 3 takes for the function of that name, such as ``"dot"``."""
-    if item.kind != "layers" or target.era == 2:
+    if item.kind != "layers" or target.major == 2:
         return []
     taken = [key for key, value in item.config.items() if key != "name" and isinstance(value, str) and value in WORDS]
     message = "{} takes the word '{}' in an .h5 file for the function of that name."
     return [refuse(item, key, message.format(target.keras_name, item.config[key])) for key in taken]
 
 
-def _ends(item: Item, target: Target) -> list[Objection]:
+def _ends(item: Item, target: KerasTarget) -> list[Incompatibility]:
     """Object to one input or output written without a list around it, as Keras does since 3.11."""
     if item.name != "Functional" or keys.reads("ends.flat", target.row):
         return []
@@ -198,7 +198,7 @@ def _ends(item: Item, target: Target) -> list[Objection]:
     ]
 
 
-def _lost_calls(item: Item) -> list[Objection]:
+def _lost_calls(item: Item) -> list[Incompatibility]:
     """Object to a graph in which a layer's second call got lost.
 
     Keras 3.2 wrote the number of the first call for every use of a shared layer, so such files load and answer
@@ -221,7 +221,7 @@ def _lost_calls(item: Item) -> list[Objection]:
                 "it would load, and answer with other numbers."
             )
             found.append(
-                Objection(f"layer '{name}'", "Functional", "inbound_nodes", None, f"layer '{name}': {message}")
+                Incompatibility(f"layer '{name}'", "Functional", "inbound_nodes", None, f"layer '{name}': {message}")
             )
     return found
 

@@ -14,8 +14,8 @@ from mlops_lab.engines.sklearn import SklearnEngine
 from mlops_lab.signature import Signature
 from mlops_lab.store.golden_arrays import Arrays
 from mlops_lab.store.intake import trees
-from mlops_lab.store.intake.sklearn_model import endings
-from mlops_lab.store.intake.source import Ending, Slot, Source
+from mlops_lab.store.intake.sklearn_model import output_infos
+from mlops_lab.store.intake.source import OutputInfo, Slot, Source
 
 CONVERTERS: dict[str, Callable[[Any, Signature], bytes]] = {
     "xgboost": trees.from_xgboost,
@@ -70,8 +70,8 @@ def read_booster(model: Any) -> Source:
 
     # XGBoost works in float32, whatever it is given.
     slots = (Slot("input", None, "float32" if package == "xgboost" else "float64"),)
-    booster = {"probabilities": Ending("probabilities"), "value": Ending("value", "regression")}
-    known = endings(model) if estimator else booster
+    booster = {"probabilities": OutputInfo("probabilities"), "value": OutputInfo("value", "regression")}
+    known = output_infos(model) if estimator else booster
     return Source(model, package, engine, write, slots, known)
 
 

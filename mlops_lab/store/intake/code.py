@@ -45,7 +45,8 @@ def read_code_file(path: Path) -> Source:
     files = {CODE: code.encode()}
     beside = path.parent / "files"
     if beside.is_dir():
-        found = sorted(item for item in beside.rglob("*") if item.is_file() and not item.is_symlink())
+        there = (item for item in beside.rglob("*") if item.is_file() and not item.is_symlink())
+        found = sorted(item for item in there if item.suffix != ".pyc")  # Python's own, of modules among them
         files |= {f"files/{item.relative_to(beside).as_posix()}": item.read_bytes() for item in found}
     own = path.parent / REQUIREMENTS
     files[REQUIREMENTS] = own.read_bytes() if own.is_file() else requirements(code).encode()

@@ -62,7 +62,7 @@ def named_examples(examples: Any, slots: Sequence[Slot]) -> tuple[Arrays, tuple[
         raise WrongUsage(message, "Pass examples={name: array} with each of them.")
     lengths = {len(array) if array.ndim else 0 for array in arrays.values()}
     if lengths == {0}:
-        raise WrongUsage("There are no examples.", "Pass a few inputs, so that the store can remember the answers.")
+        raise WrongUsage("There are no examples.", "Pass a few inputs, so that the store can keep golden examples.")
     if len(lengths) > 1:
         raise WrongUsage(f"The inputs have {sorted(lengths)} examples.", "Pass the same number for each input.")
     return {name: arrays[name] for name in wanted}, columns

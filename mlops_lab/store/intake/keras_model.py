@@ -15,14 +15,14 @@ from mlops_lab.inputs import TEXT
 from mlops_lab.signature import Signature
 from mlops_lab.store.golden_arrays import TOLERANCE
 from mlops_lab.store.intake.quiet import brief, quiet_export
-from mlops_lab.store.intake.source import Ending, Slot, Source
+from mlops_lab.store.intake.source import OutputInfo, Slot, Source
 from mlops_lab.store.keras_file import save_keras
 
 # What TensorFlow takes for the name of a scope.
 SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 # What Keras calls an input that was given no name.
 UNNAMED = ("keras_tensor", "input_layer", "input_")
-ENDINGS = {"softmax": "softmax", "sigmoid": "sigmoid", "linear": "linear"}
+ACTIVATIONS = {"softmax": "softmax", "sigmoid": "sigmoid", "linear": "linear"}
 REGRESSION = ("squared", "absolute", "mse", "mae", "huber", "log_cosh", "poisson")
 
 
@@ -47,7 +47,7 @@ def read_keras(model: Any) -> Source:
         KerasEngine(model),
         lambda folder, signature, _: _write(model, folder, signature),
         tuple(inputs),
-        _endings(model),
+        _output_infos(model),
         scales=any(type(layer).__name__ in ("Rescaling", "Normalization") for layer in _layers(model)[:4]),
         tolerance=2e-2 if half else TOLERANCE,
     )
@@ -85,35 +85,35 @@ def _dtype(dtype: Any) -> str:
     return TEXT if str(dtype) == "string" else str(dtype)
 
 
-def _endings(model: Any) -> dict[str, Ending]:
+def _output_infos(model: Any) -> dict[str, OutputInfo]:
     """Return what the last layers and the losses tell of each output."""
     outputs = _outputs(model)
     if not outputs:
         last = _layers(model)[-1:]
-        return {"output_0": _ending(last[0], getattr(model, "loss", None), None)} if last else {}
+        return {"output_0": _output_info(last[0], getattr(model, "loss", None), None)} if last else {}
     loss = getattr(model, "loss", None)
-    endings = {}
+    output_infos = {}
     for place, (name, tensor) in enumerate(outputs.items()):
         layer = getattr(getattr(tensor, "_keras_history", None), "operation", None)
         own = loss.get(name) if isinstance(loss, dict) else loss[place] if isinstance(loss, list) else loss
-        endings[name] = _ending(layer, own, tuple(tensor.shape[1:]))
-    return endings
+        output_infos[name] = _output_info(layer, own, tuple(tensor.shape[1:]))
+    return output_infos
 
 
-def _ending(layer: Any, loss: Any, shape: tuple[int | None, ...] | None) -> Ending:
+def _output_info(layer: Any, loss: Any, shape: tuple[int | None, ...] | None) -> OutputInfo:
     while _layers(layer):  # a model inside of the model
         layer = _layers(layer)[-1]
     activation = getattr(getattr(layer, "activation", None), "__name__", "")
-    kind = "softmax" if type(layer).__name__ == "Softmax" else ENDINGS.get(activation, "")
+    kind = "softmax" if type(layer).__name__ == "Softmax" else ACTIVATIONS.get(activation, "")
     kind = "sigmoid" if type(layer).__name__ == "Sigmoid" else kind
     name, settings = _loss(loss)
     row = shape is None or len(shape) == 1
     if row and any(word in name for word in REGRESSION):
-        return Ending("value", "regression", shape)
+        return OutputInfo("value", "regression", shape)
     if row and kind == "linear" and settings.get("from_logits") and "crossentropy" in name:
         task = "classification" if "categorical" in name else "binary" if shape and shape[-1] == 1 else "multilabel"
-        return Ending("linear", task, shape)  # type: ignore[arg-type]
-    return Ending(kind, None, shape)
+        return OutputInfo("linear", task, shape)  # type: ignore[arg-type]
+    return OutputInfo(kind, None, shape)
 
 
 def _loss(loss: Any) -> tuple[str, dict[str, Any]]:

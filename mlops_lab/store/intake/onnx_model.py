@@ -9,9 +9,9 @@ from mlops_lab.engines import onnx
 from mlops_lab.engines.onnx import DTYPES
 from mlops_lab.signature import Signature
 from mlops_lab.store.golden_arrays import TOLERANCE, Arrays
-from mlops_lab.store.intake.source import Ending, Slot, Source
+from mlops_lab.store.intake.source import OutputInfo, Slot, Source
 
-ENDINGS = {
+ACTIVATIONS = {
     "Softmax": "softmax", "Sigmoid": "sigmoid", "MatMul": "linear", "Gemm": "linear", "Add": "linear", "Conv": "linear",
     "ZipMap": "probabilities",
 }  # fmt: skip
@@ -43,7 +43,7 @@ def read_onnx(model: bytes) -> Source:
         engine,
         write,
         tuple(Slot(item.name, _sides(item.shape), DTYPES.get(item.type)) for item in given),
-        _endings(model, kept),
+        _output_infos(model, kept),
         max_batch=max(batches) if batches else None,
         outputs=tuple(item.name for item in kept),
         tolerance=2e-2 if half else TOLERANCE,
@@ -70,7 +70,7 @@ def _without_labels(outputs: list[Any]) -> list[Any]:
     return floats if len(floats) == len(labels) == 1 and len(outputs) == 2 else outputs
 
 
-def _endings(model: bytes, outputs: list[Any]) -> dict[str, Ending]:
+def _output_infos(model: bytes, outputs: list[Any]) -> dict[str, OutputInfo]:
     """Return what the last operators of a graph tell of its outputs."""
     import onnx as format
 
@@ -82,9 +82,9 @@ def _endings(model: bytes, outputs: list[Any]) -> dict[str, Ending]:
         node = makers.get(item.name)
         while node is not None and node.op_type in PASSES:
             node = makers.get(node.input[0])
-        kind = ENDINGS.get(node.op_type, "") if node is not None else ""
+        kind = ACTIVATIONS.get(node.op_type, "") if node is not None else ""
         shape = None if item.type.startswith("seq") else _sides(item.shape or [])
-        found[item.name] = Ending(kind, None, shape, classes, named)
+        found[item.name] = OutputInfo(kind, None, shape, classes, named)
     return found
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mlops_lab.errors import LabError, WrongUsage
 from mlops_lab.inputs import fits
 from mlops_lab.signature import WITH_CLASSES, Activation, OutputSpec, Role, Task
-from mlops_lab.store.intake.source import Ending
+from mlops_lab.store.intake.source import OutputInfo
 
 # What rounding may add to a probability.
 ROUNDING = 1e-3
@@ -20,7 +20,7 @@ Labels = Sequence[str] | Mapping[str, Sequence[str]] | None
 
 
 def output_spec(
-    name: str, array: NDArray[Any], ending: Ending, labels: Sequence[str] | None = None, task: Task | None = None
+    name: str, array: NDArray[Any], info: OutputInfo, labels: Sequence[str] | None = None, task: Task | None = None
 ) -> tuple[OutputSpec, list[str]]:
     """Return an output and what a reader of the card should know about it.
 
@@ -30,7 +30,7 @@ def output_spec(
         Its name.
     array
         The model's answers to its examples.
-    ending
+    info
         What the framework tells of it.
     labels
         The names of its classes, where the user gives them.
@@ -44,46 +44,46 @@ def output_spec(
 
     Examples
     --------
-    >>> spec, notes = output_spec("y", np.array([[3.0, -1.0]]), Ending("linear"), ["cat", "dog"])
+    >>> spec, notes = output_spec("y", np.array([[3.0, -1.0]]), OutputInfo("linear"), ["cat", "dog"])
     >>> spec.activation, notes
     ('softmax', ["'y' is logits: the softmax is applied when it answers"])
     """
-    declared = ending.shape if ending.shape is not None and fits(array.shape[1:], ending.shape) else array.shape[1:]
+    declared = info.shape if info.shape is not None and fits(array.shape[1:], info.shape) else array.shape[1:]
     dtype = "str" if array.dtype == object else array.dtype.name
-    found = task or ending.task or _task(array, ending, labels)
+    found = task or info.task or _task(array, info, labels)
     if found in WITH_CLASSES:
-        return _classes(name, array, ending, labels, found)
+        return _classes(name, array, info, labels, found)
     if labels and found != "segmentation":
         message = f"The output {name!r} is of the task {found}, which has no classes; {len(labels)} labels were given."
         raise WrongUsage(message, "Leave the labels out, or pass task='classification'.")
     if found == "segmentation":
-        return _segmentation(name, array, declared, ending, labels)
+        return _segmentation(name, array, declared, info, labels)
     roles: dict[Task, Role] = {"regression": "value", "embedding": "vector", "anomaly": "score", "other": "tensor"}
     return OutputSpec(name, found, tuple(declared), dtype, roles[found]), []
 
 
-def _task(array: NDArray[Any], ending: Ending, labels: Sequence[str] | None) -> Task:
+def _task(array: NDArray[Any], info: OutputInfo, labels: Sequence[str] | None) -> Task:
     """Return the most plausible task of an output of which the framework tells none."""
     width = array.shape[1] if array.ndim == 2 else 1
     if array.ndim > 3 or (array.ndim == 3 and array.dtype.kind in "iub" and labels):
-        return "segmentation" if labels or ending.kind in ("softmax", "sigmoid") else "other"
+        return "segmentation" if labels or info.kind in ("softmax", "sigmoid") else "other"
     if array.dtype.kind != "f" or array.ndim > 2:
         return "other"
-    if ending.kind == "sigmoid":
+    if info.kind == "sigmoid":
         return "binary" if width == 1 else "multilabel"
-    if ending.kind == "probabilities" and not sums_to_one(array):
+    if info.kind == "probabilities" and not sums_to_one(array):
         return "multilabel"
-    if ending.kind in ("softmax", "probabilities", "scores"):
+    if info.kind in ("softmax", "probabilities", "scores"):
         return "classification"
     if labels:
         return "binary" if width == 1 else "classification"
     if width == 1:
         return "regression"
-    return "classification" if not ending.kind and sums_to_one(array) else "embedding"
+    return "classification" if not info.kind and sums_to_one(array) else "embedding"
 
 
 def _classes(
-    name: str, array: NDArray[Any], ending: Ending, labels: Sequence[str] | None, task: Task
+    name: str, array: NDArray[Any], info: OutputInfo, labels: Sequence[str] | None, task: Task
 ) -> tuple[OutputSpec, list[str]]:
     if array.ndim not in (1, 2) or array.dtype.kind != "f":
         message = f"The output {name!r} is {array.dtype.name} of shape {array.shape}, which is no row of probabilities."
@@ -93,56 +93,56 @@ def _classes(
         task = "binary"
     if width == 2 and task == "binary":
         task = "classification"
-    names = _labels(name, array, 2 if task == "binary" else width, ending, labels)
-    role, activation, notes = _activation(name, array, ending, task)
-    if activation == "none" and task == "classification" and not ending.kind and not sums_to_one(array):
+    names = _labels(name, array, 2 if task == "binary" else width, info, labels)
+    role, activation, notes = _activation(name, array, info, task)
+    if activation == "none" and task == "classification" and not info.kind and not sums_to_one(array):
         role, activation = "logits", "softmax"
         notes = [f"{name!r} does not sum to 1, so it is taken for logits, and the softmax is applied"]
     return OutputSpec(name, task, (width,), array.dtype.name, role, names, activation), notes
 
 
 def _labels(
-    name: str, array: NDArray[Any], number: int, ending: Ending, labels: Sequence[str] | None
+    name: str, array: NDArray[Any], number: int, info: OutputInfo, labels: Sequence[str] | None
 ) -> tuple[str, ...]:
     if labels is None:
-        return ending.classes if len(ending.classes) == number else tuple(map(str, range(number)))
+        return info.classes if len(info.classes) == number else tuple(map(str, range(number)))
     names = tuple(map(str, labels))
     if len(names) != number:
         message = f"The model answers {array.shape} to {len(array)} examples; there are {len(names)} labels."
         raise WrongUsage(message, "Pass one label for each class, in the order of the model's output.")
     if len(set(names)) != len(names):
         raise WrongUsage(f"The labels are not different: {', '.join(names)}.", "Give each class a name of its own.")
-    if ending.named and names != ending.classes and set(names) == set(ending.classes):
+    if info.named and names != info.classes and set(names) == set(info.classes):
         message = (
-            f"The labels are in another order than the classes of the model: it answers {', '.join(ending.classes)}; "
+            f"The labels are in another order than the classes of the model: it answers {', '.join(info.classes)}; "
             f"the labels are {', '.join(names)}."
         )
         raise WrongUsage(message, "Leave the labels out: the model knows the names of its classes.")
     return names
 
 
-def _activation(name: str, array: NDArray[Any], ending: Ending, task: Task) -> tuple[Role, Activation, list[str]]:
+def _activation(name: str, array: NDArray[Any], info: OutputInfo, task: Task) -> tuple[Role, Activation, list[str]]:
     """Return the role of the numbers of a classifier, and what makes probabilities of them."""
     wanted: Activation = "softmax" if task == "classification" else "sigmoid"
-    if ending.kind in ("probabilities", "softmax", "sigmoid"):
-        if ending.kind == "sigmoid" and task == "classification" and not sums_to_one(array):
+    if info.kind in ("probabilities", "softmax", "sigmoid"):
+        if info.kind == "sigmoid" and task == "classification" and not sums_to_one(array):
             message = f"The output {name!r} ends with a sigmoid, so its classes do not exclude each other."
             raise WrongUsage(message, "Pass task='multilabel', or let it end with a softmax.")
         return "probabilities", "none", []
-    if ending.kind == "scores":
+    if info.kind == "scores":
         note = f"{name!r} is made of decision scores by a {wanted}: its confidences are no calibrated probabilities"
         return "logits", wanted, [note]
     if task == "classification" and sums_to_one(
         array
     ):  # such as a mean of probabilities, whose last operator is linear
         return "probabilities", "none", []
-    if ending.kind == "linear" or array.min() < -ROUNDING or array.max() > 1 + ROUNDING:
+    if info.kind == "linear" or array.min() < -ROUNDING or array.max() > 1 + ROUNDING:
         return "logits", wanted, [f"{name!r} is logits: the {wanted} is applied when it answers"]
     return "probabilities", "none", []
 
 
 def _segmentation(
-    name: str, array: NDArray[Any], shape: Any, ending: Ending, labels: Sequence[str] | None
+    name: str, array: NDArray[Any], shape: Any, info: OutputInfo, labels: Sequence[str] | None
 ) -> tuple[OutputSpec, list[str]]:
     names = tuple(map(str, labels or ()))
     if array.dtype.kind != "f":
@@ -158,7 +158,7 @@ def _segmentation(
     names = names or tuple(map(str, range(number)))
     alike: Task = "binary" if pixels.shape[1] == 1 else "classification"
     # Of sigmoids, each of which stands for itself, the most probable one is the answer.
-    known = replace(ending, kind="probabilities") if ending.kind == "sigmoid" else ending
+    known = replace(info, kind="probabilities") if info.kind == "sigmoid" else info
     role, activation, notes = _activation(name, pixels, known, alike)
     dtype = array.dtype.name
     return OutputSpec(name, "segmentation", tuple(shape), dtype, role, names, activation, axis == 1), notes

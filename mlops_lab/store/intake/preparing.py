@@ -19,7 +19,7 @@ from mlops_lab.store.intake.outputs import Labels, check_answers, output_spec
 from mlops_lab.store.intake.quiet import brief
 from mlops_lab.store.intake.recognise import recognised
 from mlops_lab.store.intake.scoring import read_held_out, score
-from mlops_lab.store.intake.source import Ending, Prepared, Slot, Source
+from mlops_lab.store.intake.source import OutputInfo, Prepared, Slot, Source
 
 MOST_EXAMPLES = 256
 
@@ -110,11 +110,11 @@ def _signature(
     notes: list[str] = []
     for name, array in answers.items():
         own = labels.get(name) if isinstance(labels, Mapping) else labels
-        ending = source.endings.get(name) or _only(source, answers)
+        info = source.output_infos.get(name) or _only(source, answers)
         if isinstance(labels, Mapping) or len(answers) == 1 or _takes_labels(array, labels):
-            spec, said = output_spec(name, array, ending, own, task)
+            spec, said = output_spec(name, array, info, own, task)
         else:
-            spec, said = output_spec(name, array, ending, None, None)
+            spec, said = output_spec(name, array, info, None, None)
         outputs.append(spec)
         notes += said
     if isinstance(labels, Mapping) and set(labels) - set(answers):
@@ -143,7 +143,7 @@ def _check_only(names: list[str]) -> None:
 
 
 def _only(source: Source, answers: Mapping[str, Any]) -> Any:
-    return next(iter(source.endings.values())) if len(source.endings) == len(answers) == 1 else Ending()
+    return next(iter(source.output_infos.values())) if len(source.output_infos) == len(answers) == 1 else OutputInfo()
 
 
 def _takes_labels(array: Any, labels: Sequence[str] | None) -> bool:

@@ -1,4 +1,4 @@
-"""Tell what a model is: an object of a framework, or a file."""
+"""Recognise the framework of a model: of an object, or of a file."""
 
 from __future__ import annotations
 

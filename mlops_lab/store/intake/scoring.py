@@ -51,7 +51,7 @@ class HeldOut:
 
     def labels(self, source: Source) -> tuple[str, ...] | None:
         """Return the names of the classes of the data, where the model has no names of its own for them."""
-        own = next((ending.classes for ending in source.endings.values() if ending.named), ())
+        own = next((info.classes for info in source.output_infos.values() if info.named), ())
         return None if own and set(own) == set(self.classes) else self.classes
 
 

@@ -21,7 +21,7 @@ from mlops_lab.store.golden_arrays import TOLERANCE, Arrays
 from mlops_lab.store.intake import trees
 from mlops_lab.store.intake.onnx_model import keep_output
 from mlops_lab.store.intake.quiet import brief, quiet_export
-from mlops_lab.store.intake.source import Ending, Source
+from mlops_lab.store.intake.source import OutputInfo, Source
 
 
 def read_sklearn(estimator: Any) -> Source:
@@ -33,11 +33,13 @@ def read_sklearn(estimator: Any) -> Source:
         It answers nothing.
     """
     ties = without_indices(estimator) is not estimator
-    known = endings(estimator)
-    return Source(estimator, "scikit-learn", SklearnEngine(estimator), _writer(estimator), endings=known, ties=ties)
+    known = output_infos(estimator)
+    return Source(
+        estimator, "scikit-learn", SklearnEngine(estimator), _writer(estimator), output_infos=known, ties=ties
+    )
 
 
-def endings(estimator: Any) -> dict[str, Ending]:
+def output_infos(estimator: Any) -> dict[str, OutputInfo]:
     """Return what an estimator tells of its outputs."""
     from sklearn.base import is_outlier_detector, is_regressor
 
@@ -49,18 +51,18 @@ def endings(estimator: Any) -> dict[str, Ending]:
         return {name: _classes("probabilities", classes)}
     if method == "decision_function":
         if is_outlier_detector(estimator):
-            return {name: Ending("score", "anomaly")}
+            return {name: OutputInfo("score", "anomaly")}
         return {name: _classes("scores", classes)}
     if method == "transform":
-        return {name: Ending("vector", "embedding")}
-    return {name: Ending("value", "regression")} if is_regressor(estimator) else {}
+        return {name: OutputInfo("vector", "embedding")}
+    return {name: OutputInfo("value", "regression")} if is_regressor(estimator) else {}
 
 
-def _classes(kind: str, classes: Any) -> Ending:
+def _classes(kind: str, classes: Any) -> OutputInfo:
     if classes is None or isinstance(classes, list):
-        return Ending(kind)
+        return OutputInfo(kind)
     array = np.asarray(classes)
-    return Ending(kind, classes=tuple(map(str, array.tolist())), named=array.dtype.kind in "UO")
+    return OutputInfo(kind, classes=tuple(map(str, array.tolist())), named=array.dtype.kind in "UO")
 
 
 def _writer(estimator: Any) -> Any:

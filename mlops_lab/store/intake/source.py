@@ -26,8 +26,8 @@ class Slot(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Ending:
-    """What is known of the numbers of an output before any is seen.
+class OutputInfo:
+    """The kind of an output, as far as the framework tells it before the model is run.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Source:
         know.
     inputs
         What the framework tells of its inputs; empty where it tells nothing.
-    endings
+    output_infos
         What is known of its outputs, by name; an output that is not there is unknown.
     max_batch
         The only length of a batch that it takes.
@@ -91,7 +91,7 @@ class Source:
     engine: Engine
     write: Write = field(repr=False)
     inputs: tuple[Slot, ...] = ()
-    endings: Mapping[str, Ending] = field(default_factory=dict)
+    output_infos: Mapping[str, OutputInfo] = field(default_factory=dict)
     max_batch: int | None = None
     scales: bool = False
     outputs: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ bytes once, decides by content what they are, and accepts only what is on a list
     safety.audit(source)                                  # … judged …
     load(source.data)                                     # … and loaded: nobody can swap the file in between
 
-The rooms: ``source`` reads; ``verdict`` decides the format; ``archive`` (zip), ``strict_json``, ``config`` (classes),
+The modules: ``source`` reads; ``verdict`` decides the format; ``archive`` (zip), ``strict_json``, ``config`` (classes),
 ``graph`` and ``shapes`` (sizes) and ``weights`` (HDF5) judge Keras files; ``onnx_file``, ``saved_model``,
 ``skops_file``, ``pickles`` and ``folder`` the others; ``allowed`` is the list; ``codes`` the words.
 """

@@ -162,7 +162,7 @@ def _names(members: list[Member]) -> None:
         if any(part in ("", ".", "..") for part in name.split("/")):
             raise AuditRefusal("zip_path", "A member's name climbs out of the archive.", name)
         if name in seen:
-            raise AuditRefusal("zip_duplicate", "Two members bear one name, so two readers would see two models.", name)
+            raise AuditRefusal("zip_duplicate", "Two members have one name, so two readers would see two models.", name)
         if name.lower() in lowered:
             raise AuditRefusal("zip_case", "Two members' names differ only by case.", name)
         seen.add(name)

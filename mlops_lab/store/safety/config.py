@@ -261,7 +261,7 @@ def _layers(layers: Any, where: str) -> None:
     names = [c["name"] for c in (item.get("config") for item in layers) if isinstance(c, dict) and "name" in c]
     twice = {str(name) for name in names if names.count(name) > 1} if len(names) != len(set(map(str, names))) else ()
     if twice:
-        raise AuditRefusal("layer_name_duplicate", f"Two layers bear the name {printable(sorted(twice)[0])!r}.", where)
+        raise AuditRefusal("layer_name_duplicate", f"Two layers have the name {printable(sorted(twice)[0])!r}.", where)
 
 
 def _numbers(config: dict[str, Any], where: str, training: bool) -> None:

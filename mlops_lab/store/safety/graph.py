@@ -1,7 +1,7 @@
 """Follow the shapes through a model's configuration, so that its size is known before anything is built.
 
 A ``units`` of a billion costs gigabytes before Keras reads the first weight. Here every layer's weights are computed
-from its configuration and the shape that reaches it; the room ``weights`` compares them with the file.
+from its configuration and the shape that reaches it; the module ``weights`` compares them with the file.
 """
 
 from __future__ import annotations

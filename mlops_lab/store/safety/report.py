@@ -19,7 +19,7 @@ class AuditFinding:
     message: str
     """The problem, as one sentence."""
     hint: str
-    """The remedy."""
+    """What to do."""
     where: str = ""
     """The member, layer, data set or node that it is about."""
 

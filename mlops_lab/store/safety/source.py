@@ -2,7 +2,7 @@
 
 Checking a path and opening it again later would let somebody swap the file in between. So everything starts here: the
 path is opened once, and the bytes are returned. A link that the caller names is followed, as a model hub's cache
-consists of them; a link inside a folder is not, because whoever made the folder chose where it leads.
+consists of them; a link inside a folder is not, because the author of the folder chose where it leads.
 """
 
 from __future__ import annotations

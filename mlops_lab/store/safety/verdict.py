@@ -1,4 +1,4 @@
-"""Decide what a file is by its content, never by its name, and hand it to the room that judges that format."""
+"""Decide what a file is by its content, never by its name, and pass it to the module that judges that format."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from mlops_lab.data import Split
 from mlops_lab.errors import GateFailed, LabError
 from mlops_lab.monitor import PredictionLog
 from mlops_lab.pipeline import run_canary
-from mlops_lab.pipeline.loop.canary import Answered, CanaryResult, Tally, from_log, judge, replay
+from mlops_lab.pipeline.loop.canary import CanaryResult, ClientAnswer, VersionResults, from_log, judge, replay
 from mlops_lab.pipeline.loop.config import CanarySettings
 from mlops_lab.predict import PredictionEvent
 from mlops_lab.store.routing import read_traffic
@@ -85,7 +85,7 @@ def test_under_load_a_bad_version_goes_back_and_a_good_one_does_not(bad, digits,
 
 def test_in_the_loop_a_bad_version_goes_back(shifted):
     """The gates let it through, since customers send something else than what was held out."""
-    run = worlds.play(shifted, traffic=lambda: [Answered(2, False, 1.0), *[Answered(1, True, 1.0)] * 4])
+    run = worlds.play(shifted, traffic=lambda: [ClientAnswer(2, False, 1.0), *[ClientAnswer(1, True, 1.0)] * 4])
     assert (run.state, run.passed, run.production) == ("rolled back", False, 1), str(run)
     assert run.states()["roll back"] == "passed" and "it is worse" in run.reason
     assert read_traffic(shifted / "models" / "digits") is None
@@ -95,7 +95,7 @@ def test_in_the_loop_a_bad_version_goes_back(shifted):
 
 
 def test_a_canary_that_nobody_judges_goes_back(two):
-    found = run_canary(two, "digits", 2, lambda: [Answered(2)], CanarySettings(seconds=0.05))
+    found = run_canary(two, "digits", 2, lambda: [ClientAnswer(2)], CanarySettings(seconds=0.05))
     assert not found.passed and "0 of 60 answers were judged within 0.05 s" in found.reason
 
 
@@ -130,18 +130,22 @@ def test_users_and_people_who_judge_are_found_in_the_log(two, digits, tmp_path):
             log.feedback(str(version), str(label), place=place)
         assert [(one.version, one.right) for one in traffic()] == [(1, True), (1, False), (2, True)]
         log.feedback("2", str(labels[21]), place=1)
-        assert traffic() == [Answered(2, True, 2.0)] and traffic() == []
+        assert traffic() == [ClientAnswer(2, True, 2.0)] and traffic() == []
 
 
 @pytest.mark.parametrize(
     ("canary", "production", "said"),
     [
-        (Tally(40, 40, 39, 2.0), Tally(100, 100, 97, 2.0), "not worse"),
-        (Tally(40, 40, 20, 2.0), Tally(100, 100, 97, 2.0), "it is worse"),
-        (Tally(15, 15, 2, 2.0), Tally(100, 100, 97, 2.0), "it is worse"),  # it need not wait for the fortieth
-        (Tally(40, 0, 0, 900.0), Tally(100, 0, 0, 20.0), "it is slower"),
-        (Tally(39, 39, 39, 2.0), Tally(100, 100, 97, 2.0), None),
-        (Tally(40, 40, 40, 2.0), Tally(5, 5, 5, 2.0), None),  # nothing to hold it against
+        (VersionResults(40, 40, 39, 2.0), VersionResults(100, 100, 97, 2.0), "not worse"),
+        (VersionResults(40, 40, 20, 2.0), VersionResults(100, 100, 97, 2.0), "it is worse"),
+        (
+            VersionResults(15, 15, 2, 2.0),
+            VersionResults(100, 100, 97, 2.0),
+            "it is worse",
+        ),  # it need not wait for the fortieth
+        (VersionResults(40, 0, 0, 900.0), VersionResults(100, 0, 0, 20.0), "it is slower"),
+        (VersionResults(39, 39, 39, 2.0), VersionResults(100, 100, 97, 2.0), None),
+        (VersionResults(40, 40, 40, 2.0), VersionResults(5, 5, 5, 2.0), None),  # nothing to hold it against
     ],
 )
 def test_how_a_canary_is_judged(canary, production, said):

@@ -14,7 +14,7 @@ from mlops_lab.errors import StoreError, WrongUsage
 from mlops_lab.pipeline import read_config, read_history, run_loop, stages
 from mlops_lab.pipeline.loop import production
 from mlops_lab.pipeline.loop.engine import Loop
-from mlops_lab.pipeline.loop.history import Ended
+from mlops_lab.pipeline.loop.history import LoopEnded
 from mlops_lab.pipeline.loop.versions import Candidate
 from mlops_lab.pipeline.reporter import SilentReporter
 from mlops_lab.pipeline.stages import StageFailed
@@ -196,7 +196,7 @@ def test_what_fails_in_production_is_rolled_back_to_what_was_there(shifted, monk
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "version": 3}))
     store.promote("digits", 3, why="by hand, in the meantime", force=True)
     config = read_config(shifted / "pipeline.toml")
-    with Loop(config, SilentReporter(), None, worlds.InThread, "") as loop, pytest.raises(Ended) as ended:
+    with Loop(config, SilentReporter(), None, worlds.InThread, "") as loop, pytest.raises(LoopEnded) as ended:
         production.promote(loop, Candidate(2, store.get("digits", 2).digest, "", 1))
     assert ended.value.state == "rolled back" and store.aliases("digits") == {"production": 3}
 

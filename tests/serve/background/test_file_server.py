@@ -144,7 +144,7 @@ def test_a_file_that_cannot_be_served_is_explained(api, monkeypatch, what):
         serve.start("api.py", mode="process", host="0.0.0.0" if what == "debug" else "127.0.0.1")
     assert word in caught.value.message and place in caught.value.message
     assert "flask/cli.py" not in caught.value.message and "mlops_lab" not in caught.value.message
-    assert caught.value.hint.startswith("Mend the file")
+    assert caught.value.hint.startswith("Correct the file")
     assert (serve.servers(), threading.active_count()) == ((), threads)
 
 

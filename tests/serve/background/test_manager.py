@@ -249,7 +249,7 @@ def test_requests_are_noted():
     assert server.requests[0].milliseconds > 0
 
 
-def test_faces():
+def test_representations():
     server = serve.start(saying("x"), name="<face>")
     serve.start(saying("y"), name="<face>")
     assert "stopped" in repr(server)

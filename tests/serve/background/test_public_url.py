@@ -31,9 +31,9 @@ def in_jupyter(monkeypatch, url, proxied=None):
 
 
 def test_this_machine():
-    reach = find_public_url(8000, LOCAL)
-    assert (reach.place, reach.url) == ("this machine", LOCAL)
-    assert "ssh -L 8000:127.0.0.1:8000" in reach.explanation
+    public = find_public_url(8000, LOCAL)
+    assert (public.place, public.url) == ("this machine", LOCAL)
+    assert "ssh -L 8000:127.0.0.1:8000" in public.explanation
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8888/", "http://127.0.0.1:8888/x/", "http://[::1]:8888/"])
@@ -49,10 +49,10 @@ def test_jupyter_on_this_machine(monkeypatch, url):
 def test_a_hub(monkeypatch, proxied, address, word):
     in_jupyter(monkeypatch, "http://127.0.0.1:8888/user/ada/", proxied)
     monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ada/")
-    reach = find_public_url(8000, LOCAL)
-    assert (reach.place, reach.url) == ("JupyterHub", address)
-    assert word in reach.explanation
-    assert ("there is an address" if address else "no address") in reach._repr_html_()
+    public = find_public_url(8000, LOCAL)
+    assert (public.place, public.url) == ("JupyterHub", address)
+    assert word in public.explanation
+    assert ("there is an address" if address else "no address") in public._repr_html_()
 
 
 def test_a_hub_whose_server_is_not_found(monkeypatch):
@@ -76,9 +76,9 @@ def test_codespaces(monkeypatch):
 
 def test_vs_code(monkeypatch):
     monkeypatch.setenv("VSCODE_PID", "1")
-    reach = find_public_url(8000, LOCAL)
-    assert (reach.place, reach.url) == ("VS Code", LOCAL)
-    assert "Ports tab" in reach.explanation
+    public = find_public_url(8000, LOCAL)
+    assert (public.place, public.url) == ("VS Code", LOCAL)
+    assert "Ports tab" in public.explanation
 
 
 def colab(monkeypatch, eval_js):
@@ -99,9 +99,9 @@ def test_colab_that_does_not_answer(monkeypatch):
         raise TimeoutError
 
     colab(monkeypatch, silent)
-    reach = find_public_url(8000, LOCAL)
-    assert reach.url is None and "TimeoutError" in reach.explanation
-    assert reach.to_dict()["place"] == "Colab"
+    public = find_public_url(8000, LOCAL)
+    assert public.url is None and "TimeoutError" in public.explanation
+    assert public.to_dict()["place"] == "Colab"
 
 
 def test_the_jupyter_server_is_the_parent_that_left_a_note(monkeypatch, tmp_path):

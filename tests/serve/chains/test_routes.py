@@ -49,7 +49,7 @@ def folder(models):
 
 @pytest.fixture
 def client(models, folder, monkeypatch):
-    monkeypatch.setattr(chains, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(chains, "POLL_SECONDS", 0.0)
     return serve.create_app(models).test_client()
 
 
@@ -217,7 +217,7 @@ def test_an_edited_file_is_served_without_a_restart(client, folder, sheet):
 
 
 def test_a_chain_that_goes_while_it_is_described_is_no_error_of_the_server(models, folder, monkeypatch):
-    monkeypatch.setattr(chains, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(chains, "POLL_SECONDS", 0.0)
     linked = chains.ChainRegistry(Registry.of(models), folder)
     entry = linked.entry("number")
     (folder / "number.json").unlink()

@@ -123,11 +123,11 @@ def test_images_in_json_that_make_no_sense(image, kind):
 
 def test_the_wrong_image_of_several_is_named():
     with pytest.raises(BadImage, match="Image 2 of 3: The 5 bytes"):
-        codec.decode_form([PNG, b"hello", PNG], [], GREY, LIMITS)
+        codec.decode_form(codec.Form([PNG, b"hello", PNG], [], []), GREY, LIMITS)
     with pytest.raises(WrongShape, match="Image 2 of 2: The image has the shape"):
         json_of({"images": [IMAGE.tolist(), [[1]]]})
     with pytest.raises(BadImage, match=r"^The 5 bytes"):
-        codec.decode_form([b"hello"], [], GREY, LIMITS)
+        codec.decode_form(codec.Form([b"hello"], [], []), GREY, LIMITS)
 
 
 @pytest.mark.parametrize("shape", [(27, 28), (784,)])
@@ -302,14 +302,14 @@ def test_damaged_npy_never_raises_anything_else(place, piece):
 
 def test_a_form_keeps_its_order():
     files = [encode_png(image) for image in BATCH]
-    assert np.array_equal(np.stack(list(codec.decode_form(files, [], GREY, LIMITS))), BATCH)
+    assert np.array_equal(np.stack(list(codec.decode_form(codec.Form(files, [], []), GREY, LIMITS))), BATCH)
 
 
 def test_a_form_without_images_says_what_it_has():
     with pytest.raises(BadRequest, match="'image', 'note'"):
-        codec.decode_form([], ["image", "note"], GREY, LIMITS)
+        codec.decode_form(codec.Form([], [], ["image", "note"]), GREY, LIMITS)
     with pytest.raises(BadRequest, match="it is empty"):
-        codec.decode_form([], [], GREY, LIMITS)
+        codec.decode_form(codec.Form([], [], []), GREY, LIMITS)
 
 
 def test_a_model_without_images_takes_none():
@@ -333,7 +333,7 @@ def test_many_small_images_may_not_cost_more_than_a_large_one(road):
 
     def send(number):
         if road == "form":
-            return codec.decode_form([PNG] * number, ["image"], GREY, limits)
+            return codec.decode_form(codec.Form([PNG] * number, [], ["image"]), GREY, limits)
         return codec.decode("application/json", json.dumps({"images": [text] * number}).encode(), GREY, limits)
 
     assert len(send(3)) == 3

@@ -19,7 +19,7 @@ from mlops_lab.serve.ports import bind
 CHILD = """
 import sys, threading
 from pathlib import Path
-from mlops_lab.serve.core.memory import keep_little
+from mlops_lab.serve.core.memory import limit_kept_memory
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
@@ -32,7 +32,7 @@ def work():
     together.wait()
 
 if sys.argv[1] == "keep little":
-    print(keep_little())
+    print(limit_kept_memory())
 before = resident()
 together = threading.Barrier(17)
 threads = [threading.Thread(target=work, daemon=True) for _ in range(16)]
@@ -60,7 +60,7 @@ def test_large_blocks_go_back_to_the_system():
 
 def test_other_systems_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
-    assert memory.keep_little() is False
+    assert memory.limit_kept_memory() is False
 
 
 def test_a_server_process_keeps_little_before_it_loads_models(monkeypatch):
@@ -72,7 +72,7 @@ def test_a_server_process_keeps_little_before_it_loads_models(monkeypatch):
         raise Loading
 
     done = []
-    monkeypatch.setattr(command, "keep_little", lambda: done.append("kept"))
+    monkeypatch.setattr(command, "limit_kept_memory", lambda: done.append("kept"))
     monkeypatch.setattr(command, "build", load)
     with pytest.raises(Loading):
         command.run(command.Settings("models"), print, print)

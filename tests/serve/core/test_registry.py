@@ -100,7 +100,7 @@ def test_a_model_without_a_version_takes_nothing_from_the_others(models, digits_
     assert client.get("/v2/models/digits/ready").status_code == 400
 
 
-def test_a_file_that_lies_loose_is_named_with_the_command_that_publishes_it(tmp_path, models):
+def test_a_file_that_is_not_published_is_named_with_the_command_that_publishes_it(tmp_path, models):
     from mlops_lab.errors import StoreError
 
     folder = tmp_path / "my models"
@@ -127,7 +127,7 @@ def test_a_long_name_is_not_sent_back():
     assert len(str(caught.value)) < 300
 
 
-def test_faces(shared_models):
+def test_representations(shared_models):
     registry = Registry.of(shared_models)
     assert registry.listing() == [{"name": "digits", "versions": ["v1"], "aliases": {}}]
     assert "ready" in registry._repr_html_()

@@ -204,7 +204,7 @@ def test_decoding_counts_too():
 
 
 def test_the_thread_sleeps_where_nothing_is_asked_and_wakes_again():
-    until(lambda: WATCHDOG.parked)
+    until(lambda: WATCHDOG.sleeping)
     with Served(runaway()) as served:
         assert served.ask("runaway", **course(1.0)).status_code == 504
 

@@ -200,7 +200,7 @@ def test_the_watcher_survives_whatever_a_look_raises(folder, monkeypatch, error,
         until(lambda: looks)
         publish_copy(folder, 2)
         until(lambda: "v2" in registry.listing()[0]["versions"])
-        until(lambda: watcher.trouble() == "")
+        until(lambda: watcher.store_problem() == "")
     finally:
         watcher.stop()
     assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1  # once, not at every look

@@ -58,7 +58,7 @@ def received(path, names):
 
 
 def main():
-    """Read the order, close the door behind, and run the program."""
+    """Read the order, give up rights, set the limits, and run the program."""
     order = json.loads(sys.stdin.buffer.readline())
     if "entrance" in order:
         order.update(received(order["entrance"], order["descriptors"]))

@@ -41,14 +41,14 @@ def run(order):
     )  # fmt: skip
     printed = Printed(process.stdout)
     status = wait(process, printed, order, started + order["seconds"])
-    told = {
+    result = {
         "status": status, "seconds": time.monotonic() - started, "held": held(0 if order["taken"] else order["port"]),
         "printed": printed.text(),
     }  # fmt: skip
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     with os.fdopen(order["answer"], "w", encoding="utf-8") as answer:
-        json.dump(told, answer)
+        json.dump(result, answer)
     os._exit(0)
 
 

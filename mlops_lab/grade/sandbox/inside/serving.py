@@ -18,38 +18,38 @@ FACTORIES = ("create_app", "make_app", "build_app", "get_app")
 
 def run(order):
     """Load the file and answer until the grader ends this process."""
-    control = socket.socket(fileno=order["door"])
+    control = socket.socket(fileno=order["control"])
     status = os.fdopen(order["status"], "w", encoding="utf-8")
 
-    def tell(**message):
+    def send(**message):
         status.write(json.dumps(message) + "\n")
         status.flush()
 
     os.environ["DIGITS_URL"] = f"http://127.0.0.1:{relay(order['inner'])}"
     path = os.path.abspath(order["file"])
     own = socket.create_server(("127.0.0.1", 0), backlog=128)  # bound before the file's ports are counted
-    forwarder = Forwarder(control, ports_bound(), tell)
+    forwarder = Forwarder(control, ports_bound(), send)
     try:
         app = find(load(path))
     except BaseException as error:  # SystemExit of the file as well
-        tell(problem=explain(error, path))
+        send(problem=explain(error, path))
         os._exit(3)
     if app is None:
         forwarder.stop_after(order["load_seconds"])
-        run_as_program(path, tell)
+        run_as_program(path, send)
     forwarder.port = own.getsockname()[1]
-    tell(loaded=type(app).__module__.split(".")[0])
+    send(loaded=type(app).__module__.split(".")[0])
     serve(app, own)
 
 
 def relay(descriptor):
     """Listen on the loopback for what the file asks of another server; the grader answers. Return the port."""
     control = socket.socket(fileno=descriptor)
-    door = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", 0))
 
     def accept():
         while True:
-            client, _ = door.accept()
+            client, _ = listener.accept()
             ours, theirs = socket.socketpair()
             socket.send_fds(control, [b"x"], [theirs.fileno()])
             theirs.close()
@@ -57,7 +57,7 @@ def relay(descriptor):
             start(copy, ours, client)
 
     threading.Thread(target=accept, daemon=True).start()
-    return door.getsockname()[1]
+    return listener.getsockname()[1]
 
 
 def load(path):
@@ -122,15 +122,15 @@ def serve(app, listener):
     make_server(host, port, app, threaded=True, request_handler=Quiet, fd=listener.fileno()).serve_forever()
 
 
-def run_as_program(path, tell):
+def run_as_program(path, send):
     """Run a file that names no application: it starts a server of its own, which the forwarder finds."""
     os.environ.pop("FLASK_RUN_FROM_CLI", None)
     try:
         runpy.run_path(path, run_name="__main__")
     except BaseException as error:
-        tell(problem=explain(error, path))
+        send(problem=explain(error, path))
         os._exit(3)
-    tell(problem="The file names no application such as `app`, and ended without starting a server.")
+    send(problem="The file names no application such as `app`, and ended without starting a server.")
     os._exit(3)
 
 
@@ -149,8 +149,8 @@ def ports_bound():
 class Forwarder:
     """Forwards what the grader asks to a port of the loopback: our own, or one that the file itself listens on."""
 
-    def __init__(self, control, ports, tell):
-        self.control, self.ports, self.tell = control, ports, tell
+    def __init__(self, control, ports, send):
+        self.control, self.ports, self.send = control, ports, send
         self.port = self.deadline = None
         threading.Thread(target=self.watch, daemon=True).start()
 
@@ -164,9 +164,9 @@ class Forwarder:
             time.sleep(0.02)
             if self.ports and accepts(self.ports[-1]):
                 self.port = self.port or self.ports[-1]
-                self.tell(loaded="program", port=self.port)
+                self.send(loaded="program", port=self.port)
             elif self.deadline is not None and time.monotonic() > self.deadline:
-                self.tell(problem="The file started no server.")
+                self.send(problem="The file started no server.")
                 os._exit(3)
         while True:
             try:

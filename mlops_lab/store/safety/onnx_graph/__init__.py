@@ -1,1 +1,1 @@
-"""What a run of an ONNX graph can cost at most: ``cost`` follows it, by a rule for each operator (``operators``)."""
+"""Upper bounds on the cost of running an ONNX graph. ``cost`` follows it, a rule for each operator (``operators``)."""

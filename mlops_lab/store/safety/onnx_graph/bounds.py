@@ -134,7 +134,7 @@ def divide(a: Bound, b: Bound, positive: bool = False) -> Bound | None:
 
 @dataclass(frozen=True)
 class Tensor:
-    """What is known of a tensor, or of the tensors of a sequence together."""
+    """Bounds on a tensor, or on the tensors of a sequence together."""
 
     dims: tuple[Bound, ...] | None = None
     """Its sizes; None where not even their number is known."""

@@ -46,7 +46,7 @@ Known = dict[str, Tensor | None]
 
 @dataclass
 class _Run:
-    """What a run computes, holds and takes."""
+    """The bounds on the work, memory and time of a run."""
 
     functions: Functions
     nodes: int = 0

@@ -15,7 +15,7 @@ from mlops_lab.store.reading import read_below
 MOST_READ = 32_000_000  # bytes of one file
 
 
-class Desk:
+class SharedFolder:
     """A new folder below one that both can reach.
 
     Parameters
@@ -31,14 +31,14 @@ class Desk:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     desk = Desk(Path(folder), folder, lambda: None)
-    ...     path = desk.put("models/a.txt", b"text")
-    ...     desk.read("models/a.txt"), desk.files(), desk.read("nothing")
+    ...     shared = SharedFolder(Path(folder), folder, lambda: None)
+    ...     path = shared.put("models/a.txt", b"text")
+    ...     shared.read("models/a.txt"), shared.files(), shared.read("nothing")
     (b'text', ['models/a.txt'], None)
     """
 
     def __init__(self, root: Path, seen: str, give: Callable[[], None]) -> None:
-        name = f"desk-{secrets.token_hex(4)}"
+        name = f"shared-{secrets.token_hex(4)}"
         self._root, self._name, self._seen, self._give = root, name, seen, give
         (root / name).mkdir(mode=0o755)
         give()

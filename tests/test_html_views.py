@@ -40,7 +40,7 @@ from mlops_lab.demo import Demonstration, run_demo
 from mlops_lab.deploy.layout import Layout
 from mlops_lab.deploy.lint import LintReport
 from mlops_lab.findings import Finding
-from mlops_lab.grade.record import Standing
+from mlops_lab.grade.record import ExerciseStatus
 from mlops_lab.monitor.drift import Difference
 from mlops_lab.monitor.timeline import Hour
 from mlops_lab.pipeline.loop.day_report import Event
@@ -73,13 +73,13 @@ def classes():
 
 
 def drawn():
-    """Return the classes that have a face of their own, other than widgets."""
+    """Return the classes that have a view of their own, other than widgets."""
     return {one for one in classes() if "_repr_html_" in vars(one)}
 
 
 @pytest.fixture(scope="module")
 def examples(digits, digits_run, shared_models, bright):
-    """Return examples of every class with a face, as bad as it may come."""
+    """Return examples of every class with a view, as bad as it may come."""
     models = shared_models
     prediction = Prediction(HOSTILE, 0, 0.75, (0.75, 0.25), (HOSTILE, "b"), digits.test.images[0])
     image = np.zeros((28, 84), np.uint8)
@@ -129,7 +129,7 @@ def examples(digits, digits_run, shared_models, bright):
             *watched_production(),
             grade.CheckResult("data-3.x", HOSTILE, "failed", 0, 1, HOSTILE, HOSTILE, 2, HOSTILE, HOSTILE, (HOSTILE,)),
             grade.Report(HOSTILE, (grade.CheckResult("data-3", HOSTILE, "partial", 1, 2),), warnings=(HOSTILE,)),
-            grade.Progress((Standing("data-3", HOSTILE, "passed", 1, 1, True, 3),)),
+            grade.Progress((ExerciseStatus("data-3", HOSTILE, "passed", 1, 1, True, 3),)),
             RequestStats.of(
                 [RecordedRequest("GET", HOSTILE, 404, 1.0, 9, 9.0)], now=10.0, classes={HOSTILE: {HOSTILE: 3}}
             ),
@@ -211,8 +211,8 @@ def imported(digits):
 
 
 @dataclass
-class Face(HTMLParser):
-    """A face that was read: its tags, its text, and whether every tag is closed in its turn."""
+class View(HTMLParser):
+    """A view that was read: its tags, its text, and whether every tag is closed in its turn."""
 
     html: str
 
@@ -237,42 +237,42 @@ class Face(HTMLParser):
         self.text += data
 
 
-def faces(examples):
-    return [(type(example).__name__, Face(example._repr_html_())) for example in examples]
+def views(examples):
+    return [(type(example).__name__, View(example._repr_html_())) for example in examples]
 
 
-def test_no_face_is_left_out(examples):
+def test_no_view_is_left_out(examples):
     covered = {kind for example in examples for kind in type(example).__mro__}
     missing = sorted(one.__qualname__ for one in drawn() - covered)
     assert missing == [], f"add an example of {missing} to the fixture above"
 
 
-def test_faces_are_well_formed_and_hold_nothing_foreign(examples):
-    for name, face in faces(examples):
-        assert face.open == [], name
-        assert not {tag for tag, _ in face.tags} & {"script", "link", "iframe", "object", "style"}, name
-        addresses = [value for _, had in face.tags for key, value in had.items() if key in ("src", "href")]
+def test_views_are_well_formed_and_hold_nothing_foreign(examples):
+    for name, view in views(examples):
+        assert view.open == [], name
+        assert not {tag for tag, _ in view.tags} & {"script", "link", "iframe", "object", "style"}, name
+        addresses = [value for _, had in view.tags for key, value in had.items() if key in ("src", "href")]
         assert all(address.startswith("data:image/") or NOTEBOOK.fullmatch(address) for address in addresses), name
-        assert not [key for _, had in face.tags for key in had if key.startswith("on")], name
+        assert not [key for _, had in view.tags for key in had if key.startswith("on")], name
 
 
 def test_images_have_a_text_that_stands_for_them(examples):
-    for name, face in faces(examples):
-        assert all(had.get("alt") for tag, had in face.tags if tag == "img"), name
-        assert all(had.get("role") == "img" and had.get("aria-label") for tag, had in face.tags if tag == "svg"), name
+    for name, view in views(examples):
+        assert all(had.get("alt") for tag, had in view.tags if tag == "img"), name
+        assert all(had.get("role") == "img" and had.get("aria-label") for tag, had in view.tags if tag == "svg"), name
 
 
 def test_colours_are_the_themes_own(examples):
     """A colour that is not one of JupyterLab's variables is right in one theme only."""
-    for name, face in faces(examples):
-        styles = " ".join(had.get("style") or "" for _, had in face.tags)
+    for name, view in views(examples):
+        styles = " ".join(had.get("style") or "" for _, had in view.tags)
         fixed = re.findall(r"(?:color|background)[\w-]*:(?! *(?:var\(|inherit|none|transparent))[^;]+", styles)
         assert fixed == [], name
 
 
 def test_a_state_is_a_word_beside_its_icon(examples):
-    for name, face in faces(examples):
-        assert not re.findall(r"[✓✗](?! \w)", face.text), name
+    for name, view in views(examples):
+        assert not re.findall(r"[✓✗](?! \w)", view.text), name
 
 
 def test_the_plain_text_is_sensible(examples):
@@ -294,13 +294,13 @@ def returned(function):
     return [one for one in (found, *typing.get_args(found)) if inspect.isclass(one)]
 
 
-def test_what_a_stage_returns_has_a_face():
-    rooms = [vars(stage).items() for stage in STAGES]
-    functions = [one for room in rooms for name, one in room if inspect.isfunction(one) and name[0] != "_"]
+def test_what_a_stage_returns_has_a_view():
+    stages = [vars(stage).items() for stage in STAGES]
+    functions = [one for stage in stages for name, one in stage if inspect.isfunction(one) and name[0] != "_"]
     ours = [one for one in [*functions, run_demo] if one.__module__.startswith("mlops_lab")]
     results = {kind for one in ours for kind in returned(one)}
     ours = {kind for kind in results if kind.__module__.startswith("mlops_lab")}
     assert len(ours) > 10
     # A protocol, applications, and what is read of a file on the way: nobody looks at them.
-    faceless = {"Engine", "AsgiApp", "WsgiBridge", "PngHeader", "PixelFile", "Parts"}
-    assert {kind.__name__ for kind in ours if not hasattr(kind, "_repr_html_")} == faceless
+    without_view = {"Engine", "AsgiApp", "WsgiBridge", "PngHeader", "PixelFile", "Parts"}
+    assert {kind.__name__ for kind in ours if not hasattr(kind, "_repr_html_")} == without_view

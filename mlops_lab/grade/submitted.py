@@ -16,8 +16,8 @@ ANSWERS = "answers.py"
 
 
 @dataclass
-class Found:
-    """What a submission holds.
+class SubmittedAnswers:
+    """The answers that a submission holds.
 
     Attributes
     ----------
@@ -41,9 +41,9 @@ class Found:
         return [*self.answers, *self.cells.get(exercise.id, [])]
 
 
-def look(folder: Path) -> Found:
+def look(folder: Path) -> SubmittedAnswers:
     """Read the notebooks and the answer file of a submission."""
-    found = Found()
+    found = SubmittedAnswers()
     path = folder / ANSWERS
     if path.is_file():
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -57,7 +57,7 @@ def look(folder: Path) -> Found:
     return found
 
 
-def _read(path: Path, found: Found) -> None:
+def _read(path: Path, found: SubmittedAnswers) -> None:
     if path.stat().st_size > MAX_NOTEBOOK:
         found.warnings.append(f"{path.name[:80]} is larger than {MAX_NOTEBOOK // 1_000_000} MB; clear its outputs.")
         return

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from mlops_lab import serve
 from mlops_lab.client import Client
 from mlops_lab.errors import WrongUsage
-from mlops_lab.serve.background.loose import is_application, is_model
+from mlops_lab.serve.background.unpublished import is_application, is_model
 
 pytestmark = pytest.mark.usefixtures("no_servers")
 ROWS = np.random.default_rng(0).normal(size=(60, 3))

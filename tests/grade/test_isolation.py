@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from mlops_lab.grade.sandbox import choose, rungs
+from mlops_lab.grade.sandbox import choose, isolation
 
-pytestmark = pytest.mark.skipif(choose().rung != "bubblewrap", reason="bubblewrap does not work here")
+pytestmark = pytest.mark.skipif(choose().name != "bubblewrap", reason="bubblewrap does not work here")
 
 PLACES = ("/", "/dev/", "/dev/shm/", "/tmp/", "/usr/", "/etc/", "/submission/")
 WRITE = f"""
@@ -61,12 +61,12 @@ if __name__ == "__main__":
 def inside(request, monkeypatch, tmp_path):
     """Run a program as whoever grades here, and as a user who is not root."""
     if request.param == "ordinary":
-        monkeypatch.setattr(rungs, "_is_root", lambda: False)
+        monkeypatch.setattr(isolation, "_is_root", lambda: False)
     tmp_path.chmod(0o777)
 
     def run(code):
         (tmp_path / "program.py").write_text(code)
-        program = rungs.command(choose(), tmp_path, [sys.executable, "program.py"])
+        program = isolation.command(choose(), tmp_path, [sys.executable, "program.py"])
         done = subprocess.run(program, capture_output=True, text=True, timeout=60)
         if "bwrap:" in done.stderr and request.param == "ordinary":
             pytest.skip(f"no user namespace here: {done.stderr[-200:]}")

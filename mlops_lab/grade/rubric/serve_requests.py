@@ -1,4 +1,4 @@
-"""Ask a student's server what every serve exercise asks, and tell the usual mistakes by what comes back."""
+"""The requests that every serve exercise sends to a student's server, and the usual mistakes that its answers show."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from mlops_lab.store.compat import keys, onnx_signature
 from mlops_lab.store.compat.description import Judgement
 from mlops_lab.store.compat.formats import ModelFile, mapped
-from mlops_lab.store.compat.keys import Target, release
+from mlops_lab.store.compat.keys import KerasTarget, release
 
 # The newest operator set and file version that each ONNX Runtime takes: tools/onnx_limits.py asked them.
 ONNX_LIMITS = {
@@ -19,14 +19,14 @@ ONNX_LIMITS = {
 MIN_CONSUMER = 12  # every TensorFlow 2 writes this: the oldest TensorFlow that may read the graph
 
 
-def saved_model(file: ModelFile, target: Target) -> Judgement:
+def saved_model(file: ModelFile, target: KerasTarget) -> Judgement:
     """Judge a SavedModel: an older or the same TensorFlow wrote it, or the graph says that an older one may read it."""
     writer = file.written_by["tensorflow"]
     reader = target.tensorflow or keys.installed("tensorflow")
     hint = f'pip install "tensorflow=={writer}"'
     if reader is None:
         return Judgement(False, ("TensorFlow, which reads SavedModels, is not installed.",), hint)
-    notes = ["Keras 3 reads it with keras.layers.TFSMLayer, not with load_model."] if target.era == 3 else []
+    notes = ["Keras 3 reads it with keras.layers.TFSMLayer, not with load_model."] if target.major == 3 else []
     if target.tensorflow is None:
         notes.append(f"TensorFlow reads it, not Keras, so this is for TensorFlow {reader}.")
     if release(writer)[:2] <= release(reader)[:2]:

@@ -1,4 +1,4 @@
-"""What :func:`mlops_lab.serve.start` is given: an application, or a model that lies in no store."""
+"""The argument of :func:`mlops_lab.serve.start`: a WSGI application, or a model that is in no store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much slower this machine is just now than at rest, so that nobody pays for it.
+"""The factor by which this machine is slower at present than at rest: time limits grow by it.
 
 Time limits are multiples of what the reference answer takes: the server that serve-4 is compared with is asked in this
 process, in the same minute as the answer.

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from flask import request
 
-from mlops_lab.grade import crowd
-from mlops_lab.grade.calls import Answer, Here
+from mlops_lab.grade import concurrent_calls
+from mlops_lab.grade.calls import Answer, LocalTarget
 from mlops_lab.grade.cases import Failed
 from mlops_lab.grade.wire import decode, encode, prediction_event
 
@@ -31,16 +31,16 @@ class Kept:
 
 
 def test_an_object_is_made_once_and_called_by_several_threads():
-    found = Answer(Here({"Kept": Kept}), ("Kept",)).Kept.crowd("here", given=[0, 1, 2, 3], threads=4)
+    found = Answer(LocalTarget({"Kept": Kept}), ("Kept",)).Kept.call_concurrently("here", given=[0, 1, 2, 3], threads=4)
     made = found["made"]
-    assert made.path == "here" and len(made.threads) == 4 and sorted(made.seen)[3] == (3, crowd.ADDRESS)
+    assert made.path == "here" and len(made.threads) == 4 and sorted(made.seen)[3] == (3, concurrent_calls.ADDRESS)
     assert [bool(error) for error in found["errors"]] == [False, False, True, False] and found["lost"] == 3
     assert found["errors"][2].startswith("SystemExit: two")
 
 
 def test_what_cannot_be_made_fails_the_check():
     with pytest.raises(Failed, match="missing 1 required"):
-        Answer(Here({"Kept": Kept}), ("Kept",)).Kept.crowd(given=[])
+        Answer(LocalTarget({"Kept": Kept}), ("Kept",)).Kept.call_concurrently(given=[])
 
 
 def test_a_file_is_full_while_the_crowd_is_there_and_not_afterwards(tmp_path):
@@ -49,9 +49,9 @@ def test_a_file_is_full_while_the_crowd_is_there_and_not_afterwards(tmp_path):
         database.execute("CREATE TABLE kept (text TEXT)")
         return lambda one: database.execute("INSERT INTO kept VALUES (?)", (one * 1000,))
 
-    found = crowd.run(writer, [tmp_path / "full.db"], ["x"] * 40, threads=1, pages=6)
+    found = concurrent_calls.run(writer, [tmp_path / "full.db"], ["x"] * 40, threads=1, pages=6)
     assert found["errors"][0] == "" and "database or disk is full" in found["errors"][-1]
-    found = crowd.run(writer, [tmp_path / "roomy.db"], ["x"] * 40, threads=1)
+    found = concurrent_calls.run(writer, [tmp_path / "roomy.db"], ["x"] * 40, threads=1)
     assert set(found["errors"]) == {""}
 
 

@@ -1,4 +1,4 @@
-"""The ladder: Docker where it is asked for, bubblewrap, plain limits. What each rung holds and leaves open is said."""
+"""The isolation of students' code: Docker on request, bubblewrap, or limits alone; what each holds and leaves open."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/
 
 @dataclass(frozen=True)
 class Limits:
-    """What a process in the sandbox may use.
+    """The resource limits of a process in the sandbox.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Rung:
-    """What holds a student's code on this machine.
+class Isolation:
+    """The isolation of a student's code on this machine: Docker, bubblewrap, another user, or limits alone.
 
     Parameters
     ----------
-    rung
+    name
         ``"docker"``, ``"bubblewrap"`` or ``"limits"``.
     holds
         What is stopped.
@@ -73,7 +73,7 @@ class Rung:
         The other user that the code runs as, or ``None`` for our own.
     """
 
-    rung: str
+    name: str
     holds: tuple[str, ...]
     leaves_open: tuple[str, ...]
     uid: int | None = None
@@ -81,7 +81,7 @@ class Rung:
     @property
     def apart(self) -> bool:
         """Whether the code sees other files and processes than the grader does."""
-        return self.rung != "limits"
+        return self.name != "limits"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as the report holds them."""
@@ -90,21 +90,21 @@ class Rung:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-_used: ContextVar[Rung | None] = ContextVar("_used", default=None)
+_used: ContextVar[Isolation | None] = ContextVar("_used", default=None)
 
 
 @contextmanager
-def using(rung: Rung) -> Iterator[None]:
-    """Let every sandbox of a grading stand on the rung that its report names."""
-    token = _used.set(rung)
+def using(isolation: Isolation) -> Iterator[None]:
+    """Give every sandbox of a grading the isolation that its report names."""
+    token = _used.set(isolation)
     try:
         yield
     finally:
         _used.reset(token)
 
 
-def choose(name: str = "", *, docker: bool = False) -> Rung:
-    """Return the highest rung that holds here; it is tried, and not concluded from what is installed.
+def choose(name: str = "", *, docker: bool = False) -> Isolation:
+    """Return the strongest isolation that works here, found by trying it.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def choose(name: str = "", *, docker: bool = False) -> Rung:
     Raises
     ------
     WrongUsage
-        The rung that was asked for does not hold on this machine.
+        The isolation that was asked for does not work on this machine.
     """
     if name not in ("", "docker", "bubblewrap", "limits"):
         raise WrongUsage(f"There is no sandbox {name!r}.", "There are: docker, bubblewrap, limits.")
@@ -124,27 +124,27 @@ def choose(name: str = "", *, docker: bool = False) -> Rung:
     if used is not None and not name and not docker:
         return used
     if name == "docker" or (docker and not name):
-        rung = Rung("docker", DOCKER_HOLDS, DOCKER_LEAVES, FIRST_UID if _is_root() else None)
-        if _docker_works(rung):
-            return rung
+        isolation = Isolation("docker", DOCKER_HOLDS, DOCKER_LEAVES, FIRST_UID if _is_root() else None)
+        if _docker_works(isolation):
+            return isolation
         if name:
             raise WrongUsage("Docker does not work here.", "Start an engine; on this machine, and on Linux.")
     if name != "limits" and _bubblewrap_works():
-        return Rung("bubblewrap", BUBBLEWRAP_HOLDS, BUBBLEWRAP_LEAVES, FIRST_UID if _is_root() else None)
+        return Isolation("bubblewrap", BUBBLEWRAP_HOLDS, BUBBLEWRAP_LEAVES, FIRST_UID if _is_root() else None)
     if name == "bubblewrap":
         raise WrongUsage("bubblewrap does not work here.", "apt-get install bubblewrap; containers may forbid it.")
     other = _is_root() and _readable_by_others(Path(sys.base_prefix)) and _readable_by_others(PACKAGE)
     leaves = LIMITS_LEAVE if other else (*LIMITS_LEAVE, *OWN_USER_LEAVES)
-    return Rung("limits", LIMITS_HOLD, leaves, FIRST_UID if other else None)
+    return Isolation("limits", LIMITS_HOLD, leaves, FIRST_UID if other else None)
 
 
-def _docker_works(rung: Rung) -> bool:
+def _docker_works(isolation: Isolation) -> bool:
     """Whether the system's own folders can be mounted into a container, which only an engine on this Linux can do."""
     if sys.platform != "linux" or shutil.which("docker") is None:
         return False
     from mlops_lab.grade.sandbox import container
 
-    return container.works(rung, sys.executable)
+    return container.works(isolation, sys.executable)
 
 
 BUBBLEWRAP_HOLDS = (
@@ -173,9 +173,9 @@ OWN_USER_LEAVES = (
 )
 
 
-def command(rung: Rung, folder: Path, program: list[str]) -> list[str]:
-    """Return the command that runs a program on a rung, the submission's copy being its folder."""
-    if rung.rung != "bubblewrap":
+def command(isolation: Isolation, folder: Path, program: list[str]) -> list[str]:
+    """Return the command that runs a program in isolation, the submission's copy being its folder."""
+    if isolation.name != "bubblewrap":
         return program
     # Root mounts, and the program itself takes another user's id before it reads a byte of the submission: the limit on
     # processes holds only for a real other user, and an interpreter in root's home can be mounted only by root.
@@ -229,7 +229,7 @@ def _bubblewrap_works() -> bool:
         return False
     try:
         tried = subprocess.run(
-            command(Rung("bubblewrap", (), ()), Path("/usr"), [sys.executable, "-I", "-c", "print(1)"]),
+            command(Isolation("bubblewrap", (), ()), Path("/usr"), [sys.executable, "-I", "-c", "print(1)"]),
             capture_output=True, timeout=20,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""A server that a check plays, and that a student's code asks over HTTP: from this process, or out of the sandbox."""
+"""A mock HTTP server for a student's code to send requests to: in this process, or reached out of the sandbox."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mlops_lab.grade.inner import HANG_SECONDS, MAX_BODY, InnerServer
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request."""
+class MockRequest:
+    """A request to the mock server."""
 
     method: str
     path: str
@@ -23,18 +23,18 @@ class Asked:
     body: bytes
 
 
-# What is answered: status, content type and body; None closes the connection without a word.
+# Status, content type and body of the answer; None closes the connection without one.
 Reply = tuple[int, str, bytes] | None
-Play = Callable[[Asked], Reply]
+MockHandler = Callable[[MockRequest], Reply]
 
 
-def silent(asked: Asked) -> Reply:
-    """Answer that nobody has said yet what to answer."""
+def not_ready(request: MockRequest) -> Reply:
+    """Answer 503: the check has not set a handler yet."""
     return 503, "application/json", b'{"error": "not ready"}'
 
 
-def handler(play: Callable[[], Play]) -> type[BaseHTTPRequestHandler]:
-    """Return what answers a connection as a function says."""
+def handler(respond: Callable[[], MockHandler]) -> type[BaseHTTPRequestHandler]:
+    """Return the handler class of a server that answers with a function."""
 
     class Handler(BaseHTTPRequestHandler):
         timeout = HANG_SECONDS
@@ -45,8 +45,8 @@ def handler(play: Callable[[], Play]) -> type[BaseHTTPRequestHandler]:
                 self.send_error(400)
                 return
             body = self.rfile.read(min(int(declared[:10]), MAX_BODY))
-            asked = Asked(self.command, self.path.partition("?")[0], self.headers.get("Content-Type", ""), body)
-            reply = play()(asked)
+            request = MockRequest(self.command, self.path.partition("?")[0], self.headers.get("Content-Type", ""), body)
+            reply = respond()(request)
             if reply is None:
                 return
             status, kind, content = reply
@@ -64,16 +64,16 @@ def handler(play: Callable[[], Play]) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-class PlayedServer(InnerServer):
-    """Answers what comes through the relay of a sandbox, as :attr:`play` says."""
+class MockServer(InnerServer):
+    """Answers requests that come through the relay of a sandbox with :attr:`respond`."""
 
     def __init__(self) -> None:
-        self.play: Play = silent
+        self.respond: MockHandler = not_ready
         super().__init__()
 
     def _answer(self, connection: socket.socket) -> None:
         with suppress(OSError, ValueError), connection:
-            handler(lambda: self.play)(connection, ("127.0.0.1", 0), None)  # type: ignore[arg-type]
+            handler(lambda: self.respond)(connection, ("127.0.0.1", 0), None)  # type: ignore[arg-type]
 
 
 class _Quiet(ThreadingHTTPServer):
@@ -84,9 +84,9 @@ class _Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def played_here(play: Play) -> Iterator[str]:
+def local_mock_server(respond: MockHandler) -> Iterator[str]:
     """Give the address of a server on the loopback that answers as a function says."""
-    with _Quiet(("127.0.0.1", 0), handler(lambda: play)) as server:
+    with _Quiet(("127.0.0.1", 0), handler(lambda: respond)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
