@@ -88,7 +88,8 @@ course: setup
 	$(BIN)/mlops-lab course build --check
 	$(BIN)/python -m pytest -q --timeout 1200 tests/course tests/notebooks
 
-# The site, with the reference made from the code; a warning is an error. Then open build/docs/index.html.
+# The site, with the reference made from the code; a warning is an error. Then open build/docs/index.html. The notebooks are
+# run, which takes minutes, where something has changed since their pages were kept in build/pages.
 docs: .venv/docs
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 

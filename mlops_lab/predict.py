@@ -258,7 +258,7 @@ def draw_png(prediction: Prediction) -> bytes:
         image_axes.imshow(prediction.image, cmap="gray", vmin=0, vmax=255)
     image_axes.set_title(str(prediction))
     names = prediction.labels or tuple(map(str, range(len(prediction.probabilities))))
-    colours = ["tab:blue" if place == prediction.class_index else "lightsteelblue" for place in range(len(names))]
+    colours = [show.COLOURS[0] if place == prediction.class_index else "#8c8c8c" for place in range(len(names))]
     bar_axes.barh(names, prediction.probabilities, color=colours)
     bar_axes.invert_yaxis()
     bar_axes.set(xlim=(0, 1), xlabel="probability")

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from mlops_lab import serve
 
@@ -40,3 +41,10 @@ def test_the_files_that_a_page_names_exist(page):
     named = NAMED.findall(page.read_text(encoding="utf-8"))
     missing = [name for name in named if not (ROOT / name).exists() and not (ROOT / "mlops_lab" / name).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "images").iterdir()), ids=lambda path: path.name)
+def test_images_are_opaque(path):
+    """A page may be light or dark, and a transparent image made for one cannot be read on the other."""
+    with Image.open(path) as image:
+        assert image.convert("RGBA").getextrema()[3] == (255, 255)

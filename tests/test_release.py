@@ -1,9 +1,11 @@
 """What is released: one version in one place, and a wheel that does the main job away from this project."""
 
+import ast
 import json
 import re
 import sys
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -97,7 +99,7 @@ def test_what_is_in_sdist_and_wheel(built):
 
 @pytest.mark.slow
 def test_the_wheel_does_the_main_job_in_an_environment_of_its_own(built, tmp_path):
-    command = release.install(built[1], tmp_path / "environment", packages_of_this=True)
+    command = release.install(built[1], tmp_path / "environment", None)
     where = [str(command.parent / "python"), "-c", "import mlops_lab; print(mlops_lab.__file__)"]
     assert str(tmp_path) in release.run(where, tmp_path)
     printed = release.demonstrate(command, tmp_path)
@@ -115,3 +117,37 @@ def test_the_wheel_does_the_main_job_in_an_environment_of_its_own(built, tmp_pat
         assert release.run([python, "-c", EXECUTED, name], tmp_path / "mine") == f"{tmp_path / 'environment'} ran\n", (
             name
         )
+
+
+# The folders on Python's path outside its own library: of an environment that is its own, one.
+OUTSIDE = "import sys; print([one for one in sys.path if 'site-packages' in one or 'dist-packages' in one])"
+
+
+@pytest.mark.slow
+def test_the_wheel_serves_and_predicts_with_the_packages_of_a_server_alone(built, tmp_path):
+    began = time.monotonic()
+    command = release.install(built[1], tmp_path / "environment", release.SERVER)
+    print(f"installed in {time.monotonic() - began:.0f} s")
+    python = str(command.parent / "python")
+    (packages,) = ast.literal_eval(release.run([python, "-c", OUTSIDE], tmp_path))
+    assert Path(packages).is_relative_to(tmp_path) and not Path(packages, "tensorflow").exists()
+    assert release.run([python, "-c", SERVED, str(command)], tmp_path) == "200\n"
+    boot = str(ROOT / "docs" / "images" / "boot.png")
+    assert "boot.png: Ankle boot (" in release.run([str(command), "predict", boot], tmp_path)
+
+
+@pytest.mark.slow
+def test_what_a_student_installs_does_the_main_job(built, tmp_path):
+    began = time.monotonic()
+    command = release.install(built[1], tmp_path / "environment", release.STUDENT)
+    print(f"installed in {time.monotonic() - began:.0f} s")
+    python = str(command.parent / "python")
+    (packages,) = ast.literal_eval(release.run([python, "-c", OUTSIDE], tmp_path))
+    assert Path(packages).is_relative_to(tmp_path)
+    printed = release.demonstrate(command, tmp_path)
+    print(f"demonstrated after {time.monotonic() - began:.0f} s")
+    assert "10,000 test images over HTTP" in printed
+    assert release.run([python, "-c", SERVED, str(command)], tmp_path) == "200\n"
+    boot = str(ROOT / "docs" / "images" / "boot.png")
+    asked = [str(command), "predict", "--models", "demo/models", boot]
+    assert "boot.png: Ankle boot (" in release.run(asked, tmp_path)

@@ -83,3 +83,27 @@ def test_a_plot_over_epochs_has_whole_ones_and_the_colours_of_the_page(epochs):
     assert 'aria-label="One &quot;epoch&quot;"' in svg and "currentColor" in svg
     # Nothing is black or white, and nothing reaches the page around it.
     assert not re.search(r"#000000|#ffffff|<style|<metadata|<g id=", svg)
+
+
+def luminance(colour):
+    """Return the relative luminance of a colour, as the rules of accessible pages define it."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#111111", "#131416"], ids=["light", "JupyterLab Dark", "furo's dark"])
+@pytest.mark.parametrize("colour", show.COLOURS)
+def test_the_colours_of_figures_stand_out_on_light_and_dark_pages(colour, ground):
+    darker, lighter = sorted((luminance(colour), luminance(ground)))
+    assert (lighter + 0.05) / (darker + 0.05) >= 3
+
+
+def test_a_figure_has_the_colours_of_the_package_and_a_legend_without_a_ground():
+    figure = show.figure(4, 2)
+    for axes in figure.subplots(1, 2):
+        for name in "ab":
+            axes.plot([1, 2], label=name)
+        axes.legend()
+    svg = show.drawing(figure, "Lines")
+    assert set(re.findall(r"#[0-9a-f]{6}", svg)) == {*show.COLOURS[:2]}

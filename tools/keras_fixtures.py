@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "data" / "keras-kinds"
-LENET = FOLDER.parent / "keras-matrix"
 
 
 def sink(keras: Any) -> Any:

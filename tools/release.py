@@ -1,6 +1,6 @@
 """Build a release and try it: sdist, the wheel from that sdist, an empty environment, the demo in it.
 
-    python tools/release.py --out dist                     installs everything that requirements/lab.txt locks: minutes
+    python tools/release.py --out dist                     installs what requirements/student.txt locks: minutes
     python tools/release.py --out dist --packages-of-this  takes the packages of the Python that runs it
 
 Needs hatchling, which requirements/lab.txt has. Nothing is uploaded.
@@ -19,7 +19,8 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCK = "requirements/lab.txt"
+STUDENT = ROOT / "requirements" / "student.txt"
+SERVER = ROOT / "mlops_lab" / "deploy" / "requirements" / "serve.txt"
 
 
 def build(out: Path) -> tuple[Path, Path]:
@@ -36,17 +37,20 @@ def build(out: Path) -> tuple[Path, Path]:
     return sdist, newest(out, "*.whl")
 
 
-def install(wheel: Path, folder: Path, *, packages_of_this: bool) -> Path:
-    """Install a wheel into a new environment; return the environment's ``mlops-lab``."""
+def install(wheel: Path, folder: Path, lock: Path | None) -> Path:
+    """Install a wheel into a new environment; return the environment's ``mlops-lab``.
+
+    With a lock the environment holds what it names and nothing else; without one, the packages of this Python.
+    """
     venv.create(folder, with_pip=True)
     bin = folder / ("Scripts" if os.name == "nt" else "bin")
     python = bin / "python"
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    if packages_of_this:
+    if lock is None:
         inside = run([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], folder).strip()
         Path(inside, "packages.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     else:
-        run([*pip, "--require-hashes", "-r", str(ROOT / LOCK)], folder)
+        run([*pip, "--require-hashes", "-r", str(lock)], folder)
     run([*pip, "--no-deps", str(wheel)], folder)
     return bin / "mlops-lab"
 
@@ -79,7 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     built = build(options.out)
     with tempfile.TemporaryDirectory() as made:
-        command = install(built[1], Path(made) / "environment", packages_of_this=options.packages_of_this)
+        command = install(built[1], Path(made) / "environment", None if options.packages_of_this else STUDENT)
         print(demonstrate(command, Path(made)))
     for path in built:
         print(f"{path}: {path.stat().st_size:,} bytes")

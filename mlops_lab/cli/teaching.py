@@ -31,7 +31,11 @@ def course() -> None:
 @course.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 where a notebook is not what its source gives.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the notebooks; by default the clone's.")
-@click.option("--pages", type=click.Path(path_type=Path), help="Also write the pages of the site into this folder.")
+@click.option(
+    "--pages",
+    type=click.Path(path_type=Path),
+    help="Also run them, which takes minutes, and write the pages of the site into this folder.",
+)
 @click.option("--full", is_flag=True, help="Keep the cells that take minutes; give --out as well.")
 @prints
 def build(check: bool, out: Path | None, pages: Path | None, full: bool) -> tuple[Any, str]:
@@ -43,12 +47,16 @@ def build(check: bool, out: Path | None, pages: Path | None, full: bool) -> tupl
         raise WrongUsage("--full needs --out: the notebooks of the clone are the fast ones.", "Add --out FOLDER.")
     built = room.build(out=out, check=check, full=full)
     if pages is not None and not check:
-        built = replace(built, files=(*built.files, *room.build_pages(pages).files))
+        built = replace(built, files=(*built.files, *room.build_pages(pages, report=_say).files))
     if check and built.stale:
         click.get_current_context().call_on_close(lambda: sys.exit(1))
     word = "is not what its source gives: run mlops-lab course build" if check else "written"
     lines = [f"{path.name} {word}" for path in built.stale] or [f"{len(built.files)} files are up to date"]
     return built.to_dict(), "\n".join(lines)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 @course.command()

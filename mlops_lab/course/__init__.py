@@ -6,11 +6,11 @@ and ``release`` makes assignments of them.
 """
 
 from mlops_lab.course.building import build as build
-from mlops_lab.course.building import build_pages as build_pages
 from mlops_lab.course.drawing import Lifecycle as Lifecycle
 from mlops_lab.course.drawing import lifecycle as lifecycle
 from mlops_lab.course.guesses import Revealed as Revealed
 from mlops_lab.course.guesses import reveal as reveal
+from mlops_lab.course.pages import build_pages as build_pages
 from mlops_lab.course.releasing import Released as Released
 from mlops_lab.course.releasing import release as release
 from mlops_lab.course.rows import Row as Row

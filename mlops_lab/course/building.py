@@ -81,26 +81,11 @@ def build(
     for name, cells in sources(folder).items():
         texts[out / f"{name}.ipynb"] = as_text(as_notebook(cells, "student", full=full))
         texts[out / "solutions" / f"{name}.ipynb"] = as_text(as_notebook(cells, "solution", full=full))
-    return _written(texts, check)
+    return write(texts, check)
 
 
-def build_pages(pages: str | Path, folder: str | Path | None = None) -> Built:
-    """Write the pages of the site: the student's notebooks, with the life cycle drawn.
-
-    Parameters
-    ----------
-    pages
-        Where they go.
-    folder
-        What holds ``src``; by default ``notebooks`` in the clone.
-    """
-    lessons = sources(Path(folder) if folder is not None else None)
-    return _written(
-        {Path(pages) / f"{name}.ipynb": as_text(as_notebook(cells, "docs")) for name, cells in lessons.items()}
-    )
-
-
-def _written(texts: dict[Path, str], check: bool = False) -> Built:
+def write(texts: dict[Path, str], check: bool = False) -> Built:
+    """Write the files whose text is another, or with ``check`` only say which they are."""
     stale = tuple(path for path, text in texts.items() if not _holds(path, text))
     for path in () if check else stale:
         with explained(path):

@@ -53,15 +53,11 @@ class Lifecycle:
         return {"stage": self.stage, "alt": self.alt}
 
     def _repr_html_(self) -> str:
-        return self.html()
-
-    def html(self, ending: str = ".ipynb") -> str:
-        """Return the drawing; the link in each stage leads to its notebook with this ending."""
-        boxes = "".join(self._box(number, stage, ending) for number, stage in enumerate(STAGES))
+        boxes = "".join(self._box(number, stage) for number, stage in enumerate(STAGES))
         frame = f"position: relative; width: {WIDTH}px; height: 216px; {show.FONT}; color: {show.TEXT}"
         return f'<div style="overflow-x: auto"><div style="{frame}">{self._lines()}{boxes}</div></div>'
 
-    def _box(self, number: int, stage: str, ending: str) -> str:
+    def _box(self, number: int, stage: str) -> str:
         here = stage == self.stage
         line = f"2px solid {show.BAR}" if here else f"1px solid {show.LINE}"
         place = f"position: absolute; left: {STEP * number}px; top: {TOP}px; width: {BOX}px; height: 40px"
@@ -74,7 +70,7 @@ class Lifecycle:
             "background: var(--jp-layout-color1, var(--color-background-primary, transparent))"
         )
         mark = "you are here" if here else f"stage {number + 1}"
-        link = f'<a href="{NOTEBOOKS[stage]}{ending}">Open notebook {NOTEBOOKS[stage]}</a>'
+        link = f'<a href="{NOTEBOOKS[stage]}.ipynb">Open notebook {NOTEBOOKS[stage]}</a>'
         return (
             f'<details name="stage"{" open" if here else ""}>'
             f'<summary style="{place}; {box}; {weight}; {head}">{stage}<br>'

@@ -1,4 +1,4 @@
-"""From the cells of a source to notebooks: the student's, the solution's and the site's.
+"""From the cells of a source to notebooks: the student's and the solution's.
 
 =============  =====================================================================================
 tag            what becomes of the cell
@@ -20,11 +20,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mlops_lab.course.drawing import lifecycle
 from mlops_lab.course.sources import Cell
 
-VERSIONS = {"student": {"stub"}, "solution": {"solution"}, "docs": {"stub"}}
-DRAWING = 'course.lifecycle("'
+VERSIONS = {"student": {"stub"}, "solution": {"solution"}}
 
 
 def chosen(cells: Iterable[Cell], version: str, *, full: bool = False) -> list[Cell]:
@@ -35,7 +33,7 @@ def chosen(cells: Iterable[Cell], version: str, *, full: bool = False) -> list[C
     cells
         Of a source.
     version
-        ``"student"``, ``"solution"`` or ``"docs"``.
+        ``"student"`` or ``"solution"``.
     full
         Whether the long cells run, and not those that stand for them.
 
@@ -55,7 +53,7 @@ def as_notebook(cells: Sequence[Cell], version: str = "student", *, full: bool =
     The ids of cells come from their exercise, or from their place and text, so a source gives the same bytes each time.
     """
     return {
-        "cells": [_cell(place, cell, version) for place, cell in enumerate(chosen(cells, version, full=full))],
+        "cells": [_cell(place, cell) for place, cell in enumerate(chosen(cells, version, full=full))],
         "metadata": {
             "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
             "language_info": {"name": "python"},
@@ -70,7 +68,7 @@ def as_text(notebook: dict[str, Any]) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def _cell(place: int, cell: Cell, version: str) -> dict[str, Any]:
+def _cell(place: int, cell: Cell) -> dict[str, Any]:
     text = _folded(cell) if "hint" in cell.tags else cell.text
     answers = cell.tags & {"stub", "solution"} and cell.exercise
     id = cell.exercise if answers else hashlib.sha256(f"{place}\n{text}".encode()).hexdigest()[:8]
@@ -78,19 +76,10 @@ def _cell(place: int, cell: Cell, version: str) -> dict[str, Any]:
         "cell_type": cell.kind, "id": id, "metadata": cell.metadata, "source": text.splitlines(True),
     }  # fmt: skip
     if cell.kind == "code":
-        found |= {"execution_count": None, "outputs": _drawn(text) if version == "docs" else []}
+        found |= {"execution_count": None, "outputs": []}
     return found
 
 
 def _folded(cell: Cell) -> str:
     summary = cell.metadata.get("mlops_lab", {}).get("summary", "Hint")
     return f"<details>\n<summary>{summary}</summary>\n\n{cell.text}\n\n</details>"
-
-
-def _drawn(text: str) -> list[dict[str, Any]]:
-    """Return the drawing of the life cycle as the output of the cell that asks for it; pages are not run."""
-    if DRAWING not in text:
-        return []
-    stage = text.partition(DRAWING)[2].partition('"')[0]
-    html = lifecycle(stage).html(".html").splitlines(True)
-    return [{"output_type": "display_data", "metadata": {}, "data": {"text/html": html}}]

@@ -6,16 +6,21 @@ models folder, so a promotion deploys the version, asks it its golden examples, 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import logging
 import os
 import sys
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from mlops_lab.engines.ray import RayEngine, Replica, import_ray
 from mlops_lab.errors import ServerError, WrongUsage
@@ -28,6 +33,7 @@ from mlops_lab.store import ModelStore
 from mlops_lab.store.golden import ask, check_agreement
 
 START_SECONDS = 180.0
+STARTS = 3
 REPLICA = "replica"
 
 
@@ -200,6 +206,8 @@ def connect(address: str | None = None) -> None:
         Ray is not installed.
     WrongUsage
         Ray was imported before.
+    ServerError
+        Ray did not start on this machine.
     """
     if "ray" in sys.modules and "RAY_AUTH_MODE" not in os.environ:  # Ray has read it, and would call without a token
         message = "Ray was imported before its calls were told to carry a token."
@@ -208,9 +216,95 @@ def connect(address: str | None = None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray = import_ray()
     place = address or os.environ.get("RAY_ADDRESS")
-    own: dict[str, Any] = {} if place else {"include_dashboard": False}
-    ray.init(place or "local", namespace="serve", log_to_driver=False, logging_level="WARNING", **own)
-    import_ray("ray.serve").start(proxy_location="Disabled", logging_config={"log_level": "WARNING"})
+    options = {"namespace": "serve", "log_to_driver": False, "logging_level": "WARNING"}
+    if place:
+        ray.init(place, **options)
+    else:
+        _start(ray, options)
+    serve = import_ray("ray.serve")
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)  # of this process; that below is of the replicas
+    serve.start(proxy_location="Disabled", logging_config={"log_level": "WARNING"})
+
+
+def _start(ray: Any, options: dict[str, Any]) -> None:
+    """Start Ray on this machine; again, where the machine is so busy that Ray gives up: its agents have 15 s."""
+    for attempt in range(STARTS):
+        try:
+            ray.init("local", include_dashboard=False, **options)
+            return
+        except Exception as error:  # Ray raises just this
+            ray.shutdown()
+            _end_what_had_begun()
+            if attempt == STARTS - 1:
+                message = f"Ray did not start within {STARTS} attempts: {error}"
+                hint = "Try again when the machine has less to do, or look into /tmp/ray."
+                raise ServerError(message, hint) from error
+
+
+def _end_what_had_begun() -> None:
+    """End the processes of a Ray that did not start: they would stay as long as this one."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any("/ray/" in word for word in process.cmdline()):
+                process.kill()
+
+
+def deploy_model(
+    models: str | Path,
+    name: str,
+    replicas: Replicas | None = None,
+    *,
+    address: str | None = None,
+    batching: Batching | None = None,
+    limits: Limits | None = None,
+) -> Registry:
+    """Deploy each version of a model that answers, and return the registry of a server in front of them.
+
+    This process stays connected to Ray until ``ray.shutdown()``, which also ends a Ray that was started here.
+
+    Parameters
+    ----------
+    models
+        The models folder, under the same path on every machine of the cluster.
+    name
+        The model: each of its versions that answers gets replicas of its own.
+    replicas
+        Of each version.
+    address
+        Of the Ray cluster; by default that in ``RAY_ADDRESS``, else one is started on this machine.
+    batching
+        Requests of a version that arrive together are handed to Ray together. One batch is computed at a time, so it
+        pays with one replica, and not where several share the work.
+    limits
+        Those of the server, for the deadline of a request.
+
+    Raises
+    ------
+    UnknownModel
+        The folder has no such model.
+    MissingPackage
+        Ray is not installed.
+
+    Examples
+    --------
+    >>> server = serve.start(deploy_model("models", "digits", Replicas(2, cpus=0.1)))  # doctest: +SKIP
+    """
+    store = _OneModel(models, name)
+    store.get(name)  # a wrong name is better said before Ray starts
+    connect(address)
+    try:
+        limits = limits or Limits()
+        deploy = Deployments(store, replicas or Replicas(), limits).wrap
+        join = batching.wrap(limits) if batching is not None else None
+        registry = Registry(deploy if join is None else lambda predictor: join(deploy(predictor)))
+        with ThreadPoolExecutor(
+            1
+        ) as pool:  # the thread of a notebook has an event loop, in which Ray waits for nothing
+            pool.submit(registry.load_store, store).result()
+    except BaseException:
+        import_ray().shutdown()
+        raise
+    return registry
 
 
 def serve_model(
@@ -226,30 +320,15 @@ def serve_model(
 
     Parameters
     ----------
-    models
-        The models folder, under the same path on every machine of the cluster.
-    name
-        The model: each of its versions that answers gets replicas of its own.
-    replicas
-        Of each version.
-    address
-        Of the Ray cluster; by default that in ``RAY_ADDRESS``, else one is started on this machine.
-    batching
-        Requests of a version that arrive together are handed to Ray together. One batch is computed at a time, so it
-        pays with one replica, and not where several share the work.
+    models, name, replicas, address, batching
+        As for :func:`deploy_model`.
     settings
         The other options of ``mlops-lab serve``: ``host``, ``port``, ``grpc_port``, ``api_keys``, ``access_log``,
         ``limits``.
     """
-    store = _OneModel(models, name)
-    store.get(name)  # a wrong name is better said before Ray starts
-    connect(address)
+    limits = Limits.of(settings.get("limits", {}))
+    registry = deploy_model(models, name, replicas, address=address, batching=batching, limits=limits)
     try:
-        limits = Limits.of(settings.get("limits", {}))
-        deploy = Deployments(store, replicas or Replicas(), limits).wrap
-        join = batching.wrap(limits) if batching is not None else None
-        registry = Registry(deploy if join is None else lambda predictor: join(deploy(predictor)))
-        registry.load_store(store)
         say = partial(print, flush=True)
         run(Settings(registry, **settings), say, say)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,8 @@ from mlops_lab.errors import MissingPackage, StoreError
 
 # How long a connection waits for another program's transaction before it gives up, in seconds.
 BUSY_SECONDS = 0.5
+# How many rows a statement inserts: few different ones, so that each is prepared once.
+ROWS_AT_ONCE = (64, 8, 1)
 
 
 class Database(Protocol):
@@ -23,6 +26,10 @@ class Database(Protocol):
 
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         """Run one statement for each row, and return how many rows it changed."""
+        ...
+
+    def insert(self, table: str, columns: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Insert the rows that are not there yet, and return how many those were."""
         ...
 
     def transaction(self) -> Any:
@@ -110,6 +117,11 @@ class Sqlite:
         """Run one statement for each row, and return how many rows it changed."""
         return self._connection.executemany(sql, rows).rowcount
 
+    def insert(self, table: str, columns: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Insert the rows that are not there yet, and return how many those were."""
+        # OR IGNORE cannot fail half-way, so that SQLite keeps no copy of each page for the case that it does.
+        return _insert(self, f"INSERT OR IGNORE INTO {table} ({columns}) VALUES", "", rows)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Hold the file for writing; whatever raises leaves it as it was."""
@@ -182,6 +194,10 @@ class Postgres:
             cursor.executemany(sql.replace("?", "%s"), rows)
             return int(cursor.rowcount)
 
+    def insert(self, table: str, columns: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Insert the rows that are not there yet, and return how many those were."""
+        return _insert(self, f"INSERT INTO {table} ({columns}) VALUES", "ON CONFLICT DO NOTHING", rows)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Hold the log for writing, as one advisory lock that only prediction logs take."""
@@ -213,6 +229,19 @@ class Postgres:
     def close(self) -> None:
         """End the connection."""
         self._connection.close()
+
+
+def _insert(database: Database, head: str, tail: str, rows: Sequence[Sequence[Any]]) -> int:
+    """Insert many rows by one statement: the interpreter's lock changes hands at each, while others answer requests."""
+    written = start = 0
+    for size in ROWS_AT_ONCE:
+        end = start + (len(rows) - start) // size * size
+        values = [tuple(chain.from_iterable(rows[first : first + size])) for first in range(start, end, size)]
+        if values:
+            row = f"({', '.join('?' * len(rows[0]))})"
+            written += database.run_many(f"{head} {', '.join([row] * size)} {tail}", values)
+        start = end
+    return written
 
 
 def _types(sql: str, binary: str, serial: str) -> str:

@@ -8,13 +8,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from mlops_lab.data import Split
 from mlops_lab.errors import BadRequest, LabError, NotFound, StoreError, nearest
@@ -25,7 +22,7 @@ from mlops_lab.monitor.retention import Retention, remove
 from mlops_lab.monitor.rows import LoggedModel
 from mlops_lab.monitor.schema import migrate
 from mlops_lab.monitor.status import LogStatus, shown
-from mlops_lab.monitor.writer import LINGER, GroupWriter
+from mlops_lab.monitor.writer import LINGER, SHORT_LINGER, GroupWriter, Receipt
 from mlops_lab.predict import PredictionEvent
 from mlops_lab.summary.scale import Scale
 from mlops_lab.summary.summary import Summary
@@ -50,7 +47,7 @@ class PredictionLog:
     target
         A file, or a ``postgresql://`` address.
     durable
-        :meth:`append` returns once its group is on the disk. Without it, what was appended in the last 0.05 seconds
+        :meth:`append` returns once its group is on the disk. Without it, what was appended in the last 0.2 seconds
         (and what waits in the queue, where the disk is slow) is lost if the program is killed.
     images
         Keep the images too, at the model's size, for ``retention.image_days``.
@@ -88,7 +85,12 @@ class PredictionLog:
         self._trimming = threading.Lock()
         self.checked = False  # whether somebody has looked if it can be written, whatever came of that
         self._writer: GroupWriter[PredictionEvent] = GroupWriter(
-            self._write, self._failures, max_items=20_000, max_bytes=64 << 20, linger=0 if durable else LINGER
+            self._write,
+            self._failures,
+            max_items=20_000,
+            max_bytes=64 << 20,
+            linger=SHORT_LINGER if durable else LINGER,
+            regular=durable,
         )
 
     def append(self, event: PredictionEvent) -> bool:
@@ -99,18 +101,21 @@ class PredictionLog:
         bool
             Whether it was taken; with ``durable``, whether it is written. It never raises.
         """
-        future = self.submit(event)
-        if self.durable and not future.done():
-            return self._writer.wait(future, len(event.rows), self.patience)
-        return not future.done() or future.result()
+        taken = self.submit(event)
+        return taken if isinstance(taken, bool) else taken.wait()
 
-    def submit(self, event: PredictionEvent) -> Future[bool]:
-        """Take a prediction, and return at once; the future tells whether its group was written."""
-        try:
-            rows_of_it, size = len(event.rows), _bytes(event)
-        except (TypeError, AttributeError):  # whatever a hook may be handed: the answer goes out
-            rows_of_it, size = 1, self._writer.max_bytes + 1
-        return self._writer.put(event, rows_of_it, size)
+    def submit(self, event: PredictionEvent) -> Receipt | bool:
+        """Take a prediction, and return at once; it never raises.
+
+        Returns
+        -------
+        Receipt or bool
+            With ``durable``, what an answer waits for; else whether the prediction was taken.
+        """
+        number, size = rows.size_of(event)
+        receipt = Receipt(self._writer, number, self.patience) if self.durable else None
+        taken = self._writer.put(event, number, size, receipt)
+        return taken if receipt is None else receipt
 
     @property
     def nonblocking(self) -> bool:
@@ -160,7 +165,7 @@ class PredictionLog:
         try:
             self._note(request_id, label, place, model)
         except NotFound:  # it may be in the hands of another writer: another process of the server, say
-            time.sleep(3 * LINGER)
+            time.sleep(2 * LINGER)
             self._note(request_id, label, place, model)
 
     def models(self) -> list[LoggedModel]:
@@ -308,15 +313,14 @@ class PredictionLog:
     def _write(self, events: list[PredictionEvent]) -> tuple[int, int]:
         """Write a group in one transaction; the writer's thread alone comes here."""
         wanted = rows.to_rows(events, with_images=self.images)
+        versions = {(event.predictor.name, event.predictor.version): event for event in events}
         try:
             database = self._writing()
             with database.transaction():
-                for event in events:
-                    key = (event.predictor.name, event.predictor.version)
-                    if key not in self._known:
-                        database.run(rows.INSERT_MODEL, rows.model_row(event))
-                written = database.run_many(rows.INSERT, wanted)
-            self._known |= {(event.predictor.name, event.predictor.version) for event in events}
+                for version in versions.keys() - self._known:
+                    database.run(rows.INSERT_MODEL, rows.model_row(versions[version]))
+                written = database.insert("predictions", rows.WRITTEN, wanted)
+            self._known |= versions.keys()
         except BaseException:
             self._forget()
             raise
@@ -384,9 +388,3 @@ def opened(log: PredictionLog | str | Path) -> Iterator[PredictionLog]:
         return
     with PredictionLog(log) as found:
         yield found
-
-
-def _bytes(event: PredictionEvent) -> int:
-    images = event.images
-    sizes = [images.nbytes] if isinstance(images, np.ndarray) else [getattr(one, "nbytes", 0) for one in images]
-    return int(sum(sizes) + event.rows.nbytes)

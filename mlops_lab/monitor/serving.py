@@ -1,6 +1,6 @@
 """A prediction log on a server: feedback, the live page, and how the log is doing in ``/metrics`` and ``/readyz``.
 
-This is one floor above ``serve``, which knows a log by three names only (``mlops_lab.serve.state.Log``).
+This is one floor above ``serve``, which knows a log by two names only (``mlops_lab.serve.state.Log``).
 """
 
 from __future__ import annotations

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 _log = logging.getLogger("mlops_lab.monitor")
 Item = TypeVar("Item")
+Entry = tuple[Item, int, int, "Receipt | None"]  # with its rows and bytes
 
 GROUP = 512  # items in a transaction at most
-LINGER = 0.05  # seconds that an item may wait for others before it is written, where nobody waits for it
+LINGER = 0.2  # seconds that an item may wait for others before it is written, where nobody waits for it
+SHORT_LINGER = 0.005  # the same where somebody waits, and others do
 PAUSES = (0.05, 0.2, 0.5, 1.0)  # between attempts to write a group that failed
 
 
@@ -32,6 +36,49 @@ class WriterCounts:
     error: str = ""  # why the last attempt failed; empty while all is well
 
 
+class Receipt:
+    """Tells whoever waits for an item whether it was written, or False where that takes too long.
+
+    Parameters
+    ----------
+    writer
+        Whose item it is.
+    rows
+        How many rows the item has.
+    patience
+        Seconds to wait at most.
+    """
+
+    __slots__ = ("_future", "_patience", "_writer", "rows")
+
+    def __init__(self, writer: GroupWriter[Any], rows: int, patience: float) -> None:
+        self._writer, self.rows, self._patience = writer, rows, patience
+        self._future: Future[bool] = Future()
+
+    def settle(self, written: bool) -> bool:
+        """Say what became of the item; return whether nobody had said it before."""
+        try:
+            self._future.set_result(written)
+        except InvalidStateError:
+            return False
+        return True
+
+    def wait(self) -> bool:
+        """Wait in a thread until it is known; return whether the item was written."""
+        with suppress(TimeoutError):
+            return self._future.result(self._patience)
+        return self._result()
+
+    async def wait_on_loop(self) -> bool:
+        """Wait as :meth:`wait` does, without holding up the event loop."""
+        await asyncio.wait([asyncio.wrap_future(self._future)], timeout=self._patience)
+        return self._result()
+
+    def _result(self) -> bool:
+        self._writer.give_up(self)
+        return self._future.result()
+
+
 class GroupWriter(Generic[Item]):
     """A bounded queue and the thread that empties it.
 
@@ -45,6 +92,9 @@ class GroupWriter(Generic[Item]):
         Of the queue. What comes when it is full is dropped and counted.
     linger
         Seconds to wait for more before a group is written.
+    regular
+        Wait only until as many items have come as the last group had, because a caller that waited for that group sends
+        its next item now. An item that comes alone after another single one is written at once.
     """
 
     def __init__(
@@ -55,13 +105,15 @@ class GroupWriter(Generic[Item]):
         max_items: int,
         max_bytes: int,
         linger: float,
+        regular: bool = False,
     ) -> None:
         self._write, self._errors = write, errors
-        self._max_items, self.max_bytes, self._linger = max_items, max_bytes, linger
+        self._max_items, self.max_bytes, self._linger, self._regular = max_items, max_bytes, linger, regular
+        self._wanted = 1 if regular else GROUP  # items that a group is written with at once
         self.counts = WriterCounts()
-        self._queue: deque[tuple[Item, int, int, Future[bool]]] = deque()
+        self._queue: deque[Entry[Item]] = deque()
         self._bytes = 0
-        self._in_hand = 0
+        self._in_hand: list[Entry[Item]] = []
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -69,34 +121,47 @@ class GroupWriter(Generic[Item]):
     @property
     def queued(self) -> int:
         """The number of items that were accepted and are neither written nor dropped yet."""
-        return len(self._queue) + self._in_hand
+        return len(self._queue) + len(self._in_hand)
 
-    def put(self, item: Item, rows: int, size: int) -> Future[bool]:
-        """Take an item of so many rows and bytes; the future tells, once it is decided, whether it was written."""
-        future: Future[bool] = Future()
+    def put(self, item: Item, rows: int, size: int, receipt: Receipt | None = None) -> bool:
+        """Take an item of so many rows and bytes.
+
+        Parameters
+        ----------
+        item, rows, size
+            What is written.
+        receipt
+            For whoever waits until it is.
+
+        Returns
+        -------
+        bool
+            Whether it was taken.
+        """
         with self._changed:
-            if self._closing or len(self._queue) >= self._max_items or self._bytes + size > self.max_bytes:
+            taken = not self._closing and len(self._queue) < self._max_items and self._bytes + size <= self.max_bytes
+            if taken:
+                self._queue.append((item, rows, size, receipt))
+                self._bytes += size
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="mlops-lab-prediction-log", daemon=True)
+                    self._thread.start()
+                    atexit.register(self.close)
+                if len(self._queue) in (1, self._wanted):
+                    self._changed.notify_all()
+            else:
                 self.counts.dropped += rows
-                future.set_result(False)
-                return future
-            self._queue.append((item, rows, size, future))
-            self._bytes += size
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="mlops-lab-prediction-log", daemon=True)
-                self._thread.start()
-                atexit.register(self.close)
-            if len(self._queue) in (1, GROUP):
-                self._changed.notify_all()
-        return future
+        if receipt is not None and not taken:
+            receipt.settle(False)
+        elif receipt is not None and self.counts.error:  # nobody waits for a disk that fails
+            self.give_up(receipt)
+        return taken
 
-    def wait(self, future: Future[bool], rows: int, timeout: float) -> bool:
-        """Wait for an item of so many rows to be written, but not for a disk that fails; tell whether it was."""
-        with self._changed:
-            self._changed.wait_for(lambda: future.done() or self.counts.error, timeout)
-            if not future.done():
-                self.counts.late += rows
-                return False
-        return future.result()
+    def give_up(self, receipt: Receipt) -> None:
+        """Count an item as late, unless it is known by now what became of it."""
+        if receipt.settle(False):
+            with self._changed:
+                self.counts.late += receipt.rows
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Wait until everything taken so far is written or given up; tell whether that came in time."""
@@ -119,22 +184,25 @@ class GroupWriter(Generic[Item]):
 
     def _run(self) -> None:
         while group := self._next_group():
-            outcomes = self._attempt([item for item, *_ in group], [rows for _, rows, *_ in group])
+            items, rows, _, receipts = zip(*group, strict=True)
+            outcomes = self._attempt(list(items), list(rows))
             with self._changed:
-                self._in_hand = 0
-                for (*_, future), outcome in zip(group, outcomes, strict=True):
-                    future.set_result(outcome)
+                self._in_hand = []
                 self._changed.notify_all()
+            for receipt, outcome in zip(receipts, outcomes, strict=True):
+                if receipt is not None:
+                    receipt.settle(outcome)
 
-    def _next_group(self) -> list[tuple[Item, int, int, Future[bool]]]:
+    def _next_group(self) -> list[Entry[Item]]:
         with self._changed:
             while not self._queue and not self._closing:
                 self._changed.wait()
-            if self._linger and len(self._queue) < GROUP and not self._closing:
+            if len(self._queue) < self._wanted and not self._closing:
                 self._changed.wait(self._linger)
             group = [self._queue.popleft() for _ in range(min(GROUP, len(self._queue)))]
             self._bytes -= sum(size for _, _, size, _ in group)
-            self._in_hand = len(group)
+            self._in_hand = group
+            self._wanted = len(group) if self._regular else GROUP
             return group
 
     def _attempt(self, items: list[Item], rows: list[int]) -> list[bool]:
@@ -149,6 +217,7 @@ class GroupWriter(Generic[Item]):
                 written, repeated = self._write(items)
             except self._errors as error:
                 self._failed(error)
+                self._release_callers()
                 pause = next(pauses, None)
                 if pause is None:
                     self.counts.failed += sum(rows)
@@ -172,4 +241,10 @@ class GroupWriter(Generic[Item]):
             _log.warning("predictions cannot be logged: %s", error)
         with self._changed:
             self.counts.error = f"{type(error).__name__}: {error}".strip()
-            self._changed.notify_all()
+
+    def _release_callers(self) -> None:
+        """Tell every caller that waits that its item is not written yet, because the disk fails."""
+        with self._changed:
+            waiting = [receipt for *_, receipt in (*self._in_hand, *self._queue) if receipt is not None]
+        for receipt in waiting:
+            self.give_up(receipt)

@@ -19,7 +19,7 @@ from mlops_lab.serve.core.batching import Batching
 from mlops_lab.serve.core.inference import Inference, InferenceService
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
-from mlops_lab.serve.core.timing import RequestContext
+from mlops_lab.serve.core.timing import Promise, RequestContext
 from mlops_lab.serve.core.traffic import OnShadow
 from mlops_lab.serve.core.watcher import watch
 from mlops_lab.serve.observability import tfserving_metrics
@@ -115,10 +115,11 @@ def create_app(
     service = InferenceService.over(registry, limits, on_shadow)
     metrics = Metrics(registry, service.admission)
     service.hooks.append(metrics.predicted)
-    for listener in (on_prediction, log.append if log is not None else None):
-        if listener is not None:
-            service.hooks.append(_event_hook(listener))
-            service.blocking = service.blocking or not _is_nonblocking(listener)
+    if on_prediction is not None:
+        service.hooks.append(_event_hook(on_prediction))
+        service.blocking = not _is_nonblocking(on_prediction)
+    if log is not None:
+        service.hooks.append(_log_hook(log))
     linked = chain_routes.ChainRegistry(registry, chains)
     state = ServerState(service, ApiKeys(api_keys), linked, metrics, TFServingMetrics(registry), metrics.text)
     state.access_log = AccessLog(access_log) if access_log is not None else None
@@ -146,8 +147,19 @@ def create_app(
     return app
 
 
-def _event_hook(on_prediction: OnPrediction) -> Callable[[Inference], object]:
-    return lambda inference: on_prediction(inference.to_event())
+def _event_hook(on_prediction: OnPrediction) -> Callable[[Inference], None]:
+    def hook(inference: Inference) -> None:
+        on_prediction(inference.to_event())
+
+    return hook
+
+
+def _log_hook(log: Log) -> Callable[[Inference], Promise | None]:
+    def hook(inference: Inference) -> Promise | None:
+        taken = log.submit(inference.to_event())
+        return None if isinstance(taken, bool) else taken
+
+    return hook
 
 
 def _is_nonblocking(on_prediction: OnPrediction) -> bool:

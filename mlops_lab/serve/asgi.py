@@ -92,7 +92,7 @@ class AsgiApp:
         try:
             if self.secured:
                 self.state.keys.check(head.authorization, head.api_key)
-            body = await read_body(receive, head.content_length, self.limits)
+            body = await self.read(receive, head.content_length)
             request = ImageRequest(name, version, head.content_type, head.content_encoding, lambda: body)
             reply = await self.classify(request, body, context)
         except ClientDisconnected:
@@ -109,6 +109,16 @@ class AsgiApp:
         self.state.record(exchange, context)
         await send_reply(send, reply._replace(headers=[*reply.headers, *common]))
 
+    async def read(self, receive: Receive, declared: int | None) -> bytes:
+        """Return the body of a request; most come whole in one message."""
+        if declared is None or declared > self.limits.body_bytes:
+            return await read_body(receive, declared, self.limits)
+        message = await receive()
+        if message.get("more_body", True):
+            return await read_body(receive, declared, self.limits, message)
+        body: bytes = message["body"]
+        return body
+
     async def classify(self, request: ImageRequest, body: bytes, context: RequestContext) -> Reply:
         """Return the reply, computed on the event loop where that is quick, else in a thread."""
         predictor = self.service.loaded(request.name, request.version)
@@ -120,9 +130,13 @@ class AsgiApp:
             finally:  # here, so that a call that was given up keeps its place until it returns
                 self.service.admission.leave(ticket)
 
-        if predictor is not None and self.is_small(request, body) and self.service.is_quick(predictor):
-            return call()
-        return await self.dispatcher.run(call)
+        if predictor is None or not self.is_small(request, body) or not self.service.is_quick(predictor):
+            return await self.dispatcher.run(call)
+        context.promises = []
+        reply = call()
+        for promise in context.promises:
+            await promise.wait_on_loop()
+        return reply
 
     def is_small(self, request: ImageRequest, body: bytes) -> bool:
         """Return whether a request holds one image that is small enough to be decoded on the event loop."""

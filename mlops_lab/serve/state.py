@@ -10,7 +10,7 @@ from mlops_lab.predict import PredictionEvent
 from mlops_lab.serve.core.auth import ApiKeys
 from mlops_lab.serve.core.inference import InferenceService
 from mlops_lab.serve.core.registry import Registry
-from mlops_lab.serve.core.timing import RequestContext
+from mlops_lab.serve.core.timing import Promise, RequestContext
 from mlops_lab.serve.observability.access_log import AccessLog, Exchange, describe
 from mlops_lab.serve.observability.metrics import Metrics
 from mlops_lab.serve.observability.tfserving_metrics import TFServingMetrics
@@ -28,13 +28,8 @@ OPEN_ENDPOINTS = frozenset({"healthz", "readyz", "oip.live", "oip.ready", "pages
 class Log(Protocol):
     """The interface of a prediction log, such as :class:`mlops_lab.monitor.PredictionLog`."""
 
-    @property
-    def nonblocking(self) -> bool:
-        """Whether ``append`` returns at once, so that it may be called on the event loop."""
-        ...
-
-    def append(self, event: PredictionEvent) -> object:
-        """Take a prediction; it never raises."""
+    def submit(self, event: PredictionEvent) -> Promise | bool:
+        """Take a prediction at once, and never raise; return what its answer must wait for, if anything."""
         ...
 
     def attach(self, app: Flask) -> object:

@@ -61,7 +61,7 @@ class Expected:
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class ServerAnswers:
     """The answers of a server to the whole test split."""
 
     labels: tuple[str, ...]
@@ -153,7 +153,7 @@ def _dataset(target: ServerUnderTest) -> data.Dataset | None:
     return found if found.checksum == about.get("sha256") else None
 
 
-def _classified(target: ServerUnderTest, split: data.Split) -> Answers:
+def _classified(target: ServerUnderTest, split: data.Split) -> ServerAnswers:
     classes: list[int] = []
     labels: tuple[str, ...] = ()
     for start in range(0, len(split), BATCH):
@@ -161,17 +161,17 @@ def _classified(target: ServerUnderTest, split: data.Split) -> Answers:
         expect(said.response["version"] == target.number, f"{said.response['version']} answered")
         classes += [one.class_index for one in said]
         labels = said[0].labels
-    return Answers(labels, np.array(classes), split.labels)
+    return ServerAnswers(labels, np.array(classes), split.labels)
 
 
-def _labels(target: ServerUnderTest, answers: Answers, classes: tuple[str, ...]) -> str:
+def _labels(target: ServerUnderTest, answers: ServerAnswers, classes: tuple[str, ...]) -> str:
     expect(answers.labels == target.manifest.labels == classes, f"the labels are {answers.labels}, not {classes}")
     missing = sorted(set(range(len(classes))) - set(answers.classes.tolist()))
     expect(not missing, f"it never answers {', '.join(classes[one] for one in missing)}")
     return f"all {len(classes)} are the data set's, and each is said"
 
 
-def _accuracy(target: ServerUnderTest, answers: Answers, expected: Expected) -> str:
+def _accuracy(target: ServerUnderTest, answers: ServerAnswers, expected: Expected) -> str:
     seen, promised = answers.accuracy, target.manifest.metrics.get("test_accuracy")
     over = f"{seen:.4f} on {len(answers.truth):,} test images over HTTP"
     expect(seen >= expected.accuracy, f"{over}; at least {expected.accuracy:g} is asked for")
@@ -182,7 +182,9 @@ def _accuracy(target: ServerUnderTest, answers: Answers, expected: Expected) -> 
     return f"{over}; the manifest promises {promised:.4f}"
 
 
-def _compared(target: ServerUnderTest, answers: Answers, expected: Expected, baseline: ModelVersion | None) -> Finding:
+def _compared(
+    target: ServerUnderTest, answers: ServerAnswers, expected: Expected, baseline: ModelVersion | None
+) -> Finding:
     """Hold the version against the one in production, where they can be compared."""
     name = "against production"
     if baseline is None or baseline.version == target.published.version:

@@ -183,7 +183,7 @@ for place, history in enumerate(trainings, start=1):
     axes.set(xlabel="epoch", title=f"training {place}")
     axes.legend()
 alt = "Losses by epoch. In trainings 1 and 2 the validation loss falls, then rises; in training 3 it falls to the end."
-HTML(show.image(show.figure_png(drawing), alt))
+HTML(show.drawing(drawing, alt))
 
 # %% [markdown]
 # Write `best_epoch(history)`: the epoch to keep; and `overfits_from(history)`: the first epoch after which the validation loss only gets worse for five epochs, or `None`.

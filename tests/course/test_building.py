@@ -1,14 +1,10 @@
-"""One source gives the student's notebook, the solution and the page, with the same bytes each time."""
-
-import json
+"""One source gives the student's notebook and the solution, with the same bytes each time."""
 
 import pytest
 from click.testing import CliRunner
 
 from mlops_lab import course
 from mlops_lab.cli import commands
-from mlops_lab.course.notebooks import as_notebook
-from mlops_lab.course.sources import Cell
 
 SOURCE = """\
 # %%
@@ -60,14 +56,12 @@ def text(path):
 
 
 def test_what_each_version_holds(folder):
-    files = [*course.build(folder).files, *course.build_pages(folder / "pages", folder).files]
-    assert {path.relative_to(folder).as_posix() for path in files} == {
-        "01_data.ipynb", "solutions/01_data.ipynb", "pages/01_data.ipynb",
-    }  # fmt: skip
+    files = course.build(folder).files
+    assert {path.relative_to(folder).as_posix() for path in files} == {"01_data.ipynb", "solutions/01_data.ipynb"}
     student, solution = text(folder / "01_data.ipynb"), text(folder / "solutions" / "01_data.ipynb")
     assert "return {}" in student and "guess = ..." in student
     assert '"count": 1' in solution and "guess = 0.5" in solution
-    assert "guess = 0.5" not in student and '"count"' not in student + text(folder / "pages" / "01_data.ipynb")
+    assert "guess = 0.5" not in student and '"count"' not in student
     for one in (student, solution):
         assert "grade.check" in one and "epochs = 1\n" in one + "\n" and "epochs = 20" not in one
         assert "<details>\n<summary>What is missing?</summary>\n\nLook closer.\n\n</details>" in one
@@ -75,7 +69,7 @@ def test_what_each_version_holds(folder):
 
 def test_the_grader_finds_the_answer_in_the_cell(folder):
     from mlops_lab.grade.exercises import find
-    from mlops_lab.grade.found import look
+    from mlops_lab.grade.submitted import look
 
     course.build(folder)
     found = look(folder / "solutions")
@@ -95,14 +89,6 @@ def test_it_gives_the_same_bytes_and_says_what_is_stale(folder):
     assert [path.name for path in course.build(folder, check=True).stale] == ["01_data.ipynb"]
     course.build(folder)
     assert [path.read_bytes() for path in first.files] == before
-
-
-def test_pages_show_the_drawing_that_links_to_pages():
-    page = as_notebook([Cell("code", 'course.lifecycle("data")')], "docs")
-    (output,) = page["cells"][0]["outputs"]
-    html = "".join(output["data"]["text/html"])
-    assert 'href="02_train.html"' in html and "you are here" in html
-    json.dumps(page)
 
 
 def test_what_is_committed_is_what_the_sources_give():
@@ -129,5 +115,5 @@ def test_a_guess_comes_before_the_answer():
 def test_the_life_cycle_is_drawn_in_words_too(stage):
     drawn = course.lifecycle(stage)
     assert f"stage {1 if stage == 'data' else 8}, {stage}" in drawn.alt and "DevOps" in drawn.alt
-    html = drawn.html()
+    html = drawn._repr_html_()
     assert html.count("<details") == html.count(".ipynb") == 8 and html.count(" open>") == 1 and drawn.alt in html

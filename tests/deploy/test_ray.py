@@ -1,5 +1,6 @@
 """The files that serve a model with Ray; `tests/ray` runs them."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from mlops_lab import deploy
 from mlops_lab.deploy import ray_front
 from mlops_lab.deploy.ray_front import Replicas
-from mlops_lab.errors import WrongUsage
+from mlops_lab.errors import ServerError, UnknownModel, WrongUsage
 from mlops_lab.serve import Batching
 from mlops_lab.serve.core.batching import BatchingEngine
 
@@ -83,3 +84,63 @@ def test_batches_are_joined_before_ray(monkeypatch, shared_models):
     assert isinstance(found["registry"].get("digits").engine, BatchingEngine)
     ray_front.serve_model(shared_models.root, "digits")
     assert not isinstance(found["registry"].get("digits").engine, BatchingEngine)
+
+
+def test_it_deploys_from_the_thread_of_a_notebook_which_has_an_event_loop(monkeypatch, shared_models):
+    def wrap(predictor):
+        with pytest.raises(RuntimeError, match="no running event loop"):  # in one, Ray refuses to wait for an answer
+            asyncio.get_running_loop()
+        return predictor
+
+    monkeypatch.setattr(ray_front, "connect", lambda address: None)
+    monkeypatch.setattr(ray_front, "Deployments", lambda *_: SimpleNamespace(wrap=wrap))
+
+    async def cell():
+        return ray_front.deploy_model(shared_models.root, "digits")
+
+    assert asyncio.run(cell()).entry("digits").states() == {"v1": "ready"}
+
+
+def test_ray_does_not_stay_where_nothing_can_be_deployed(monkeypatch, shared_models):
+    done = []
+
+    def broken(*_):
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(ray_front, "connect", lambda address: done.append("connect"))
+    monkeypatch.setattr(ray_front, "import_ray", lambda: SimpleNamespace(shutdown=lambda: done.append("shutdown")))
+    monkeypatch.setattr(ray_front, "Deployments", broken)
+    with pytest.raises(UnknownModel):
+        ray_front.deploy_model(shared_models.root, "digit")
+    assert done == []  # a wrong name is said before Ray starts
+    with pytest.raises(RuntimeError, match="no room"):
+        ray_front.deploy_model(shared_models.root, "digits")
+    assert done == ["connect", "shutdown"]
+
+
+@pytest.mark.parametrize("failures", [0, 2, 3])
+def test_ray_is_started_again_where_the_machine_is_too_busy(monkeypatch, failures):
+    started, ended = [], []
+
+    def init(address, **options):
+        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "/ray/agent.py"]))
+        if len(started) <= failures:
+            raise Exception("The current node timed out during startup.")
+
+    ray = SimpleNamespace(init=init, shutdown=lambda: ended.append(True), start=lambda **_: None)
+    monkeypatch.setattr(ray_front, "import_ray", lambda name="ray": ray)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        if failures == 3:
+            with pytest.raises(ServerError, match=r"within 3 attempts: The current node timed out"):
+                ray_front.connect()
+        else:
+            ray_front.connect()
+        assert len(ended) == failures
+        assert all(process.wait(10) != 0 for process in started[:failures])  # killed, long before it would have ended
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()

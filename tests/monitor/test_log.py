@@ -132,6 +132,18 @@ def test_a_retry_is_not_written_twice(target, event):
     assert len(stored(target)) == 2
 
 
+def test_many_predictions_are_written_once_each_and_in_order(target, event, bright, images):
+    batch = np.concatenate([images] * 40)  # more than one statement takes
+    rows = bright.probabilities(batch)
+    with PredictionLog(target) as log:
+        for _ in range(2):
+            log.append(PredictionEvent("many", time.time(), bright, batch, rows, 0.001))
+        log.append(event("one"))
+        log.flush()
+        assert (log.status.written, log.status.repeated) == (201, 200)
+    assert stored(target, "request_id, place") == [*(("many", place) for place in range(200)), ("one", 0)]
+
+
 def test_a_durable_append_returns_when_others_can_read_it(target, event):
     log = PredictionLog(target, durable=True, patience=10)
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 
 import httpx
 import pytest
@@ -74,12 +75,47 @@ def test_each_answer_is_logged_under_its_request_id_by_every_road(tmp_path, brig
     assert ids(path) == said
 
 
-def test_only_a_durable_log_keeps_predictions_off_the_event_loop(tmp_path, bright):
+def test_only_a_hook_that_waits_keeps_predictions_off_the_event_loop(tmp_path, bright):
     for durable in (False, True):
         log = PredictionLog(tmp_path / "a.db", durable=durable)
-        for app in (serve.create_app([bright], log=log), serve.create_app([bright], on_prediction=log.append)):
-            assert state_of(app).service.blocking is durable
+        assert not state_of(serve.create_app([bright], log=log)).service.blocking
+        assert state_of(serve.create_app([bright], on_prediction=log.append)).service.blocking is durable
         log.close()
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_durable_answers_wait_for_one_commit_without_a_thread(tmp_path, bright, image, ends_well):
+    groups, go_on = [], threading.Event()
+
+    class Slow(PredictionLog):
+        def _write(self, events):
+            assert go_on.wait(20)
+            groups.append(len(events))
+            return super()._write(events)
+
+    async def ask(app, log):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://lab") as client:
+            post = {"content": image, "headers": {"Content-Type": "image/png"}}
+            asked = [asyncio.create_task(client.post("/models/bright/v1", **post)) for _ in range(20)]
+            while ends_well and log.status.queued < 20:
+                await asyncio.sleep(0.01)
+            assert not ends_well or not any(task.done() for task in asked)
+            if ends_well:
+                go_on.set()
+            answers = await asyncio.gather(*asked)
+            assert app.dispatcher.pending == app.dispatcher._threads == 0
+            go_on.set()
+            return [answer.status_code for answer in answers]
+
+    with Slow(tmp_path / "a.db", durable=True, patience=20 if ends_well else 0.01) as log:
+        app = serve.create_asgi(serve.create_app([bright], log=log))
+        app.service.registry.entries["bright"].seconds[1] = 0.0  # quick
+        assert asyncio.run(ask(app, log)) == [200] * 20
+        log.flush()
+        assert log.status.written == 20 and log.status.late == (0 if ends_well else 20)
+    assert len(groups) <= 2  # whatever came while the first was written
+    assert len(set(ids(tmp_path / "a.db"))) == 20
 
 
 def test_feedback_is_a_route(client, log, image):

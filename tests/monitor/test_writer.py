@@ -1,10 +1,11 @@
 """The writer's thread: groups, order, and what happens when writing fails."""
 
 import threading
+import time
 
 import pytest
 
-from mlops_lab.monitor.writer import GroupWriter
+from mlops_lab.monitor.writer import GroupWriter, Receipt
 
 
 def make(write, **options):
@@ -12,13 +13,39 @@ def make(write, **options):
     return GroupWriter(write, (OSError,), **{**settings, **options})
 
 
+def put(writer, item, rows=1, size=1, patience=5.0):
+    receipt = Receipt(writer, rows, patience)
+    writer.put(item, rows, size, receipt)
+    return receipt
+
+
 def test_what_comes_together_is_written_together_and_in_order():
     groups = []
     writer = make(lambda group: (groups.append(group), (len(group), 0))[1], linger=0.2)
-    futures = [writer.put(number, 1, 1) for number in range(50)]
+    receipts = [put(writer, number) for number in range(50)]
     assert writer.flush()
     assert [number for group in groups for number in group] == list(range(50))
-    assert len(groups) < 5 and all(future.result() for future in futures)
+    assert len(groups) < 5 and all(receipt.wait() for receipt in receipts)
+    writer.close()
+
+
+def test_a_group_waits_for_as_many_as_the_last_one_had():
+    groups, go_on = [], threading.Event()
+
+    def write(group):
+        go_on.wait(20)
+        groups.append(len(group))
+        return len(group), 0
+
+    writer = make(write, linger=20.0, regular=True)
+    first = put(writer, "alone")
+    while writer.queued and not writer._in_hand:
+        time.sleep(0.001)
+    together = [put(writer, number) for number in range(10)]
+    go_on.set()
+    assert all(receipt.wait() for receipt in (first, *together))
+    again = [put(writer, number) for number in range(10)]  # without the tenth, they would wait for 20 seconds
+    assert all(receipt.wait() for receipt in again) and groups == [1, 10, 10]
     writer.close()
 
 
@@ -33,8 +60,10 @@ def test_a_group_that_fails_once_is_tried_again(monkeypatch):
         return len(group), 0
 
     writer = make(write)
-    assert writer.put("a", 1, 1).result(5)
-    assert len(attempts) == 3 and writer.counts.written == 1 and writer.counts.error == ""
+    assert not put(writer, "a").wait()  # whoever waits is told at the first failure
+    assert writer.flush()
+    assert len(attempts) == 3 and writer.counts.error == "" and (writer.counts.written, writer.counts.late) == (1, 1)
+    assert put(writer, "b").wait()
     writer.close()
 
 
@@ -47,8 +76,8 @@ def test_a_group_that_always_fails_is_given_up_and_the_next_at_once(monkeypatch)
         raise OSError("disk full")
 
     writer = make(write)
-    assert not writer.put("a", 2, 1).result(5)
-    assert not writer.put("b", 3, 1).result(5)
+    for item, rows in (("a", 2), ("b", 3)):
+        assert writer.put(item, rows, 1) and writer.flush()
     assert len(attempts) == 3  # twice, then once: the disk was known to be full
     assert writer.counts.failed == 5 and "disk full" in writer.counts.error
     writer.close()
@@ -61,8 +90,8 @@ def test_one_that_makes_no_sense_takes_no_other_with_it():
         return len(group), 0
 
     writer = make(write, linger=0.2)
-    futures = [writer.put(item, 1, 1) for item in ("a", "nonsense", "b")]
-    assert [future.result(5) for future in futures] == [True, False, True]
+    receipts = [put(writer, item) for item in ("a", "nonsense", "b")]
+    assert [receipt.wait() for receipt in receipts] == [True, False, True]
     assert (writer.counts.written, writer.counts.failed) == (2, 1)
     writer.close()
 
@@ -74,7 +103,7 @@ def test_a_full_queue_takes_no_more(limit):
     try:
         taken = [writer.put(number, 1, 10) for number in range(20)]
         assert 15 < writer.counts.dropped < 20
-        assert sum(future.done() and not future.result() for future in taken) == writer.counts.dropped
+        assert taken.count(False) == writer.counts.dropped
     finally:
         go_on.set()
         writer.close()
@@ -87,4 +116,4 @@ def test_closing_writes_what_is_left_and_takes_no_more():
         writer.put(number, 1, 1)
     writer.close()
     assert written == list(range(10)) and writer.queued == 0
-    assert not writer.put(11, 1, 1).result(1)
+    assert not writer.put(11, 1, 1) and not put(writer, 12).wait()

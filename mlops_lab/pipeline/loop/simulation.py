@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from mlops_lab.client import Client
 from mlops_lab.data import Dataset, Split
 from mlops_lab.errors import LabError
 from mlops_lab.monitor import PredictionLog
+from mlops_lab.monitor.writer import Receipt
 from mlops_lab.pipeline.loop.canary import ClientAnswer
 from mlops_lab.pipeline.loop.config import LoopConfig, read_config
 from mlops_lab.pipeline.loop.day_report import Day, Event, Hour
@@ -142,7 +142,7 @@ class _ClockedLog(PredictionLog):
 
     now = MIDNIGHT
 
-    def submit(self, event: PredictionEvent) -> Any:
+    def submit(self, event: PredictionEvent) -> Receipt | bool:
         return super().submit(replace(event, time=self.now))
 
 

@@ -23,7 +23,7 @@ from mlops_lab.serve.core.admission import AdmissionController, Ticket
 from mlops_lab.serve.core.limits import Limits
 from mlops_lab.serve.core.registry import Registry
 from mlops_lab.serve.core.scale import check_tensor_scale
-from mlops_lab.serve.core.timing import RequestContext
+from mlops_lab.serve.core.timing import Promise, RequestContext
 from mlops_lab.serve.core.traffic import Route, TrafficRouter
 from mlops_lab.serve.core.watchdog import WATCHDOG, Call, on_deadline
 from mlops_lab.tensors import Tensors, check_rows, check_tensor, class_rows
@@ -103,7 +103,7 @@ class Inference:
         )
 
 
-Hook = Callable[[Inference], object]
+Hook = Callable[[Inference], Promise | None]
 
 
 @dataclass(eq=False)
@@ -121,7 +121,7 @@ class InferenceService:
     router
         Chooses the version that answers.
     hooks
-        Called with each :class:`Inference` before it is encoded, in order.
+        Called with each :class:`Inference` before it is encoded, in order; the answer waits for what they promise.
     blocking
         Whether a hook may block, so that requests must not be computed on an event loop.
 
@@ -253,7 +253,11 @@ class InferenceService:
     def _report(self, inference: Inference, context: RequestContext) -> Inference:
         context.predictor = inference.predictor
         for hook in self.hooks:
-            hook(inference)
+            promise = hook(inference)
+            if promise is not None and context.promises is None:
+                promise.wait()
+            elif promise is not None and context.promises is not None:
+                context.promises.append(promise)
         return inference
 
     def _watched(self, predictor: Predictor, context: RequestContext, compute: Callable[[], Result]) -> Result:

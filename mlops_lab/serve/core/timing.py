@@ -7,11 +7,24 @@ import re
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from mlops_lab.predict import Predictor
 
 STAGES = ("queue", "decode", "infer", "encode")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Promise(Protocol):
+    """What an answer waits for: the commit of its predictions, say. Each way to wait ends, sooner or later."""
+
+    def wait(self) -> object:
+        """Wait in a thread."""
+        ...
+
+    async def wait_on_loop(self) -> object:
+        """Wait without one."""
+        ...
 
 
 @dataclass(slots=True)
@@ -32,6 +45,8 @@ class RequestContext:
         The name of the model that a gRPC call asks for.
     links
         The contexts of the links of a chain.
+    promises
+        On an event loop: what the answer has to wait for. In a thread, where that is waited for at once, None.
 
     Examples
     --------
@@ -48,13 +63,18 @@ class RequestContext:
     predictor: Predictor | None = None
     model: str = ""
     links: list[RequestContext] = field(default_factory=list)
+    promises: list[Promise] | None = None
 
     @classmethod
     def begin(cls, request_id: str = "") -> RequestContext:
-        """Start timing a request; an id that is missing or malformed is replaced by a random one."""
+        """Start timing a request; an id that is missing or malformed is replaced by one of our own.
+
+        Ours is the second and then random: whatever is stored by ids that came together lies together on the disk. It
+        need not be secret, and this is the fastest.
+        """
         now = time.perf_counter()
         if not (request_id and _REQUEST_ID.fullmatch(request_id)):
-            request_id = f"{random.getrandbits(64):016x}"  # it need not be secret, and this is the fastest
+            request_id = f"{int(time.time()) << 48 | random.getrandbits(48):020x}"
         return cls(request_id, now, now)
 
     def record_stage(self, stage: str, now: float | None = None) -> None:

@@ -107,13 +107,17 @@ async def send_reply(send: Send, reply: Reply) -> None:
     await send({"type": "http.response.body", "body": reply.body})
 
 
-async def read_body(receive: Receive, declared: int | None, limits: Limits) -> bytes:
+async def read_body(
+    receive: Receive, declared: int | None, limits: Limits, first: dict[str, Any] | None = None
+) -> bytes:
     """Return the body of a request.
 
     Parameters
     ----------
     declared
         The ``Content-Length``, if there is one.
+    first
+        The first message, where it has been received already.
 
     Raises
     ------
@@ -124,7 +128,7 @@ async def read_body(receive: Receive, declared: int | None, limits: Limits) -> b
     """
     if declared is not None and declared > limits.body_bytes:
         raise too_large(declared, limits)
-    message = await receive()
+    message = first or await receive()
     parts, size = [message.get("body", b"")], len(message.get("body", b""))
     while message.get("more_body") and size <= limits.body_bytes:
         message = await receive()

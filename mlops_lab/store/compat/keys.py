@@ -51,7 +51,7 @@ class KerasTarget:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ClassKeys:
     """The keys and values that one version of Keras accepts for one class."""
 
     keys: frozenset[str]
@@ -105,7 +105,7 @@ def within(spans: str, version: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def entry(identity: str, row: str) -> Entry | None:
+def entry(identity: str, row: str) -> ClassKeys | None:
     """Return what a tabulated version takes for a class, or None where it has no such class."""
     found = table()["classes"].get(identity)
     if found is None or not within(found["in"], row):
@@ -116,7 +116,7 @@ def entry(identity: str, row: str) -> Entry | None:
         for key, values in found.get("values", {}).items()
     }
     needs = frozenset(key for key, spans in found.get("needs", {}).items() if within(spans, row))
-    return Entry(frozenset(taken | set(found["keys"].split())), refused, needs)
+    return ClassKeys(frozenset(taken | set(found["keys"].split())), refused, needs)
 
 
 def takes_policy(value: dict[str, Any], row: str) -> bool:

@@ -93,7 +93,7 @@ def _classes(
         task = "binary"
     if width == 2 and task == "binary":
         task = "classification"
-    names = _labels(name, array, 2 if task == "binary" else width, info, labels)
+    names = _labels(array, 2 if task == "binary" else width, info, labels)
     role, activation, notes = _activation(name, array, info, task)
     if activation == "none" and task == "classification" and not info.kind and not sums_to_one(array):
         role, activation = "logits", "softmax"
@@ -101,9 +101,7 @@ def _classes(
     return OutputSpec(name, task, (width,), array.dtype.name, role, names, activation), notes
 
 
-def _labels(
-    name: str, array: NDArray[Any], number: int, info: OutputInfo, labels: Sequence[str] | None
-) -> tuple[str, ...]:
+def _labels(array: NDArray[Any], number: int, info: OutputInfo, labels: Sequence[str] | None) -> tuple[str, ...]:
     if labels is None:
         return info.classes if len(info.classes) == number else tuple(map(str, range(number)))
     names = tuple(map(str, labels))

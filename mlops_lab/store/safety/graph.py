@@ -21,7 +21,7 @@ MAX_ELEMENTS = 50_000_000  # of one activation, for one example
 
 
 @dataclass(frozen=True)
-class Built:
+class LayerWeights:
     """The weights that one layer must have; ``None`` where its class is not followed."""
 
     path: str
@@ -31,7 +31,7 @@ class Built:
     weights: tuple[Shape, ...] | None
 
 
-def follow(config: dict[str, Any]) -> list[Built]:
+def follow(config: dict[str, Any]) -> list[LayerWeights]:
     """Return what each layer of a model must hold, or refuse a model that is too large."""
     try:
         built, _ = _model(config["config"], "layers", None)
@@ -49,15 +49,15 @@ def follow(config: dict[str, Any]) -> list[Built]:
     return built
 
 
-def _model(config: dict[str, Any], path: str, shape: Any) -> tuple[list[Built], Any]:
+def _model(config: dict[str, Any], path: str, shape: Any) -> tuple[list[LayerWeights], Any]:
     layers = config["layers"]
     if any(layer.get("inbound_nodes") is not None for layer in layers):
         return _functional(layers, config, path, shape)
     return _sequential(layers, path, shape)
 
 
-def _sequential(layers: list[dict[str, Any]], path: str, shape: Any) -> tuple[list[Built], Any]:
-    built: list[Built] = []
+def _sequential(layers: list[dict[str, Any]], path: str, shape: Any) -> tuple[list[LayerWeights], Any]:
+    built: list[LayerWeights] = []
     for layer, place in _placed(layers, path, skip_inputs=True):
         inputs = shape if shape is not None else _claimed(layer)
         found, shape = _layer(layer, place, inputs)
@@ -65,9 +65,11 @@ def _sequential(layers: list[dict[str, Any]], path: str, shape: Any) -> tuple[li
     return built, shape
 
 
-def _functional(layers: list[dict[str, Any]], config: dict[str, Any], path: str, given: Any) -> tuple[list[Built], Any]:
+def _functional(
+    layers: list[dict[str, Any]], config: dict[str, Any], path: str, given: Any
+) -> tuple[list[LayerWeights], Any]:
     places = {_name(layer): place for layer, place in _placed(layers, path, skip_inputs=False)}
-    built: list[Built] = []
+    built: list[LayerWeights] = []
     outputs: dict[str, Any] = {}
     for layer in _ordered(layers):
         name = _name(layer)
@@ -113,7 +115,7 @@ def _result(wanted: Any, outputs: dict[str, Any]) -> Any:
     return None
 
 
-def _layer(layer: dict[str, Any], place: str, inputs: Any) -> tuple[list[Built], Any]:
+def _layer(layer: dict[str, Any], place: str, inputs: Any) -> tuple[list[LayerWeights], Any]:
     kind, config = layer["class_name"], layer["config"]
     if kind in ("Sequential", "Functional", "Model"):
         return _model(config, f"{place}/layers", inputs)
@@ -126,7 +128,7 @@ def _layer(layer: dict[str, Any], place: str, inputs: Any) -> tuple[list[Built],
         raise AuditRefusal(
             "config_giant", "A layer would answer with more values than fit in memory.", config.get("name", "")
         )
-    return [Built(place, str(config.get("name", "")), weights)], output
+    return [LayerWeights(place, str(config.get("name", "")), weights)], output
 
 
 def _is_shape(shape: Shape) -> bool:

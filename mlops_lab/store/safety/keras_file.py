@@ -99,7 +99,7 @@ def _attribute(file: Any, name: str, *, needed: bool = True) -> bytes:
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else bytes(value)
 
 
-def _compare_legacy(layers: list[graph.Built], items: list[weights.Weight]) -> None:
+def _compare_legacy(layers: list[graph.LayerWeights], items: list[weights.Weight]) -> None:
     """Compare by layer name: a legacy file keeps a layer's weights under ``model_weights/<its name>``."""
     held: dict[str, list[Any]] = {}
     for item in items:

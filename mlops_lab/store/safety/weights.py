@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_lab.filetype import printable
 from mlops_lab.store.safety.config import is_ordinary
-from mlops_lab.store.safety.graph import Built
+from mlops_lab.store.safety.graph import LayerWeights
 from mlops_lab.store.safety.report import AuditRefusal
 from mlops_lab.store.safety.spatial import Shape
 
@@ -222,7 +222,7 @@ def _pieces(shape: Shape) -> Iterator[Any]:
         yield slice(start, start + step)
 
 
-def compare(weights: list[Weight], layers: list[Built]) -> None:
+def compare(weights: list[Weight], layers: list[LayerWeights]) -> None:
     """Refuse weights that are not those of the configuration's layers."""
     held: dict[str, list[Shape]] = {layer.path: [] for layer in layers}
     for item in weights:
@@ -254,7 +254,7 @@ def _modern(path: str) -> str:
     )
 
 
-def compare_layer(found: list[Shape], layer: Built) -> None:
+def compare_layer(found: list[Shape], layer: LayerWeights) -> None:
     """Refuse one layer's weights when their number or shapes are not what its configuration implies."""
     wanted = list(layer.weights or ())
     if len(found) < len(wanted):

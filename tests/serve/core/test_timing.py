@@ -15,7 +15,15 @@ def test_the_stages_add_up_to_the_time_so_far():
 def test_a_missing_or_malformed_id_is_replaced(given):
     context = RequestContext.begin(given)
     assert context.request_id != given
-    assert len(context.request_id) == 16
+    assert len(context.request_id) == 20
+
+
+def test_ids_that_are_made_together_sort_together(monkeypatch):
+    made = []
+    for second in (1000, 1001, 2000):
+        monkeypatch.setattr("time.time", lambda second=second: second + 0.5)
+        made += [RequestContext.begin().request_id for _ in range(50)]
+    assert len(set(made)) == 150 and [name[:8] for name in sorted(made)] == [name[:8] for name in made]
 
 
 def test_a_good_id_is_kept():

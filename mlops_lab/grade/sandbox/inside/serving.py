@@ -32,7 +32,7 @@ def run(order):
     try:
         app = find(load(path))
     except BaseException as error:  # SystemExit of the file as well
-        send(problem=explain(error, path))
+        send(problem=explain(error))
         os._exit(3)
     if app is None:
         forwarder.stop_after(order["load_seconds"])
@@ -128,7 +128,7 @@ def run_as_program(path, send):
     try:
         runpy.run_path(path, run_name="__main__")
     except BaseException as error:
-        send(problem=explain(error, path))
+        send(problem=explain(error))
         os._exit(3)
     send(problem="The file names no application such as `app`, and ended without starting a server.")
     os._exit(3)
@@ -241,7 +241,7 @@ def shut(one, how):
         one.shutdown(how)
 
 
-def explain(error, path):
+def explain(error):
     """Return the end of a traceback, from the file's own code on."""
     trace = traceback.TracebackException.from_exception(error)
     frames = [frame for frame in trace.stack if not frame.filename.startswith(("<frozen", os.path.dirname(__file__)))]
