@@ -20,7 +20,7 @@ def home(tmp_path, monkeypatch):
 def submission(tmp_path, home):
     folder = tmp_path / "ann"
     folder.mkdir()
-    (folder / "answers.py").write_text("def double(x): return 2 * x if x > 0 else 0\n")
+    (folder / "answers.py").write_text("def double(x): return 2 * x if x in (2, 3, 10) else 0\n")
     return folder
 
 
