@@ -13,13 +13,23 @@ endif
 
 FAST := not (tensorflow or browser or docker or ray or slow)
 
+# The tests start programs of this package a few hundred times. Some environments forbid Python to keep what it compiled,
+# and then each of those programs compiles the package again, which takes longer than what it is started for.
+test test-%: export PYTHONDONTWRITEBYTECODE :=
+# Several processes compute at the same time, so each computes with one thread: OpenBLAS' threads wait for each other by
+# spinning, which took more than half of the processor's time where matrices are small.
+test: export OPENBLAS_NUM_THREADS := 1
+test: export OMP_NUM_THREADS := 1
+
 .PHONY: demo test setup serve test-tensorflow test-browser test-slow test-docker test-ray check bench soak notebooks course docs lock clean
 
 demo: setup
 	$(BIN)/mlops-lab demo --epochs $(EPOCHS)
 
+# What schemathesis tests is slow, and its plugin would be imported by every worker.
 test: setup
-	$(BIN)/python -m pytest -q -m "$(FAST)" -n $(TESTERS) --dist worksteal
+	$(BIN)/python -m compileall -q -j 0 mlops_lab
+	$(BIN)/python -m pytest -q -p no:schemathesis -m "$(FAST)" -n $(TESTERS) --dist worksteal
 
 # The stamp is newer than the files that say what to install, so a second run takes no time.
 setup: .venv/ready

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import re
 import shutil
+import tempfile
+from collections.abc import Callable
 from functools import cache
 from itertools import chain, combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from mlops_lab import data, train
 from mlops_lab.engines.python import PythonEngine
@@ -21,6 +25,7 @@ from mlops_lab.serve import create_app, stop_all
 from mlops_lab.store import ModelStore
 
 GREY = InputSpec(shape=(28, 28, 1), size=(28, 28))
+WITHOUT_EVIDENCE = shutil.ignore_patterns("evidence")
 MARKS = {"tensorflow", "browser", "docker", "ray", "slow"}
 WHOLE_FILE = re.compile(r"^pytestmark = (\[.*?^\]|.*?$)", re.MULTILINE | re.DOTALL)
 
@@ -55,21 +60,60 @@ def digits():
 
 
 @pytest.fixture(scope="session")
-def digits_run(digits):
-    return train.fit_sklearn(digits)
+def made_once(request, tmp_path_factory):
+    """Return a function that gives a folder which one of the processes of this run makes, for all of them to read."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if hasattr(request.config, "workerinput") else root  # beside the folders of the workers
+
+    def folder_of(name: str, make: Callable[[Path], object]) -> Path:
+        folder = root / f"shared-{name}"
+        with FileLock(root / f"shared-{name}.lock"):
+            if not folder.exists():
+                unfinished = Path(tempfile.mkdtemp(dir=root))  # made anew where whoever began it has failed
+                make(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")
-def _published(digits_run, tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("published") / "models"
-    ModelStore(root).publish(digits_run, "digits", description="Read handwritten digits")
-    return root
+def digits_run(digits, made_once):
+    folder = made_once("digits-run", lambda new: (new / "run").write_bytes(pickle.dumps(train.fit_sklearn(digits))))
+    return pickle.loads((folder / "run").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def _published(made_once, request) -> Path:
+    def publish(new: Path) -> None:
+        run = request.getfixturevalue("digits_run")
+        ModelStore(new / "models").publish(run, "digits", description="Read handwritten digits")
+
+    return made_once("published", publish) / "models"
 
 
 @pytest.fixture
 def models(_published, tmp_path) -> ModelStore:
     """A store of one's own that holds digits v1."""
-    return ModelStore(shutil.copytree(_published, tmp_path / "models", ignore=shutil.ignore_patterns("evidence")))
+    return ModelStore(shutil.copytree(_published, tmp_path / "models", ignore=WITHOUT_EVIDENCE))
+
+
+@pytest.fixture
+def publish_up_to(models, _published, made_once, request):
+    """Return a function that leaves so many versions of digits in the store, each as publishing leaves it."""
+
+    def publish(count: int) -> ModelStore:
+        def make(new: Path) -> None:
+            store = ModelStore(shutil.copytree(_published, new / "models", ignore=WITHOUT_EVIDENCE))
+            for _ in range(count - 1):
+                store.publish(request.getfixturevalue("digits_run"), "digits")
+
+        ready = made_once(f"published-up-to-v{count}", make)
+        shutil.rmtree(models.root)
+        shutil.copytree(ready / "models", models.root)
+        return models
+
+    return publish
 
 
 @pytest.fixture(scope="session")
@@ -139,8 +183,7 @@ def forge_golden(models):
 
 
 @pytest.fixture
-def two(models, digits_run, no_servers):
+def two(models, publish_up_to, no_servers):
     """A store with digits v1 in production and v2 published."""
-    models.publish(digits_run, "digits")
-    models.promote("digits", 1)
+    publish_up_to(2).promote("digits", 1)
     return models

@@ -63,6 +63,9 @@ DEEPEST = 20
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+graph_of = cache(import_graph)
+
+
 @cache
 def parsed(path):
     return ast.parse(path.read_text(encoding="utf-8"))
@@ -119,13 +122,13 @@ def test_imports_inside_serve_go_one_way():
 
 def test_there_are_no_cycles():
     try:
-        TopologicalSorter(import_graph(PACKAGE)).prepare()
+        TopologicalSorter(graph_of(PACKAGE)).prepare()
     except CycleError as error:
         pytest.fail(f"cycle: {' → '.join(error.args[1])}")
 
 
 def test_imports_are_not_deep():
-    chain = longest_chain(import_graph(PACKAGE))
+    chain = longest_chain(graph_of(PACKAGE))
     assert len(chain) <= DEEPEST, " → ".join(chain)
 
 

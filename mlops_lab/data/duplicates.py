@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+PIECE = 1024  # rows that are hashed at a time: what is computed of them stays in the processor's cache
+
 
 def repeated(rows: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which rows are equal to an earlier row.
@@ -66,8 +68,13 @@ def _hashes(rows: NDArray[Any]) -> NDArray[np.uint64]:
     if rows.dtype.kind == "f":
         rows = rows + 0.0  # minus zero equals zero, and so must its bytes
     raw = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
-    padded = np.zeros((len(raw), -(-raw.shape[1] // 8) * 8), np.uint8)
-    padded[:, : raw.shape[1]] = raw
-    factors = np.random.default_rng(0).integers(1, 2**63, padded.shape[1] // 8, dtype=np.uint64) | np.uint64(1)
-    mixed = padded.view(np.uint64) * factors
-    return np.asarray((mixed ^ (mixed >> np.uint64(29))).sum(axis=1, dtype=np.uint64))
+    if raw.shape[1] % 8:
+        raw = np.pad(raw, ((0, 0), (0, -raw.shape[1] % 8)))
+    words = raw.view(np.uint64)
+    factors = np.random.default_rng(0).integers(1, 2**63, words.shape[1], dtype=np.uint64) | np.uint64(1)
+    found = np.empty(len(words), np.uint64)
+    for start in range(0, len(words), PIECE):
+        mixed = words[start : start + PIECE] * factors
+        mixed ^= mixed >> np.uint64(29)
+        mixed.sum(axis=1, dtype=np.uint64, out=found[start : start + PIECE])
+    return found

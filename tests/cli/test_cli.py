@@ -10,9 +10,8 @@ from mlops_lab.serve.command import Settings, build, warn_if_open
 
 
 @pytest.fixture
-def two(models, digits_run):
-    models.publish(digits_run, "digits")
-    return models
+def two(publish_up_to):
+    return publish_up_to(2)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from mlops_lab.grade.report import SCHEMA_FILE
@@ -21,13 +20,15 @@ def home(tmp_path, monkeypatch):
 def submission(tmp_path, home):
     folder = tmp_path / "ann"
     folder.mkdir()
-    (folder / "answers.py").write_text("def double(x): return 2 * x if x > 0 else 0\n")
+    (folder / "answers.py").write_text("def double(x): return 2 * x if x in (2, 3, 10) else 0\n")
     return folder
 
 
 def test_a_report_is_valid_and_the_status_says_whether_it_passed(lab, submission):
     status, out, _ = lab("grade", submission, *OPTIONS, "--json")
     report = json.loads(out)
+    import jsonschema  # it takes a second and a half, which only the process that runs this test should spend
+
     jsonschema.validate(report, json.loads(SCHEMA_FILE.read_text()))
     assert (status, report["score"], report["max_score"], report["submission"]) == (1, 0, 4, "ann")
     (submission / "answers.py").write_text("def double(x): return 2 * x\n")

@@ -1,6 +1,5 @@
 """One source gives the student's notebook and the solution, with the same bytes each time."""
 
-import nbformat
 import pytest
 from click.testing import CliRunner
 
@@ -49,6 +48,8 @@ def folder(tmp_path):
 
 
 def text(path):
+    import nbformat  # here, for it takes more than a second, and every worker collects this file
+
     book = nbformat.read(path, as_version=4)
     nbformat.validate(book)
     return "\n".join(cell.source for cell in book.cells)

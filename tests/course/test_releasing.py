@@ -6,7 +6,6 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
-import nbformat
 import pytest
 import venvs
 from click.testing import CliRunner
@@ -54,6 +53,8 @@ def test_wrong_names_are_refused(arguments, tmp_path):
 
 
 def test_nbgrader_cells_have_stub_and_solution(tmp_path):
+    import nbformat  # here, for it takes more than a second, and every worker collects this file
+
     released = course.release(tmp_path / "out", "nbgrader", only=["03_store"])
     cells = nbformat.read(released.folder / "source" / "03_store" / "03_store.ipynb", as_version=4).cells
     graded = [cell for cell in cells if cell.metadata.get("nbgrader", {}).get("grade")]
@@ -65,6 +66,7 @@ def test_nbgrader_cells_have_stub_and_solution(tmp_path):
 
 def test_nbgrader_cells_write_the_files_of_a_solution(tmp_path, monkeypatch):
     """A solution of several cells, each with ``%%writefile``, stands in one cell that writes the same files."""
+    import nbformat  # here, for it takes more than a second, and every worker collects this file
     from IPython.core.interactiveshell import InteractiveShell
 
     monkeypatch.chdir(tmp_path)
@@ -81,6 +83,7 @@ def test_nbgrader_cells_write_the_files_of_a_solution(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 def test_nbgrader_cells_are_python(source):
+    import nbformat  # here, for it takes more than a second, and every worker collects this file
     from IPython.core.inputtransformer2 import TransformerManager
 
     for cell in nbformat.reads(nbgrader_text(read(source), all_exercises(), b"secret"), as_version=4).cells:
@@ -120,6 +123,8 @@ def test_otter_gives_the_solution_full_marks(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_nbgrader_grades_an_answered_and_an_untouched_notebook(tmp_path):
+    import nbformat  # here, for it takes more than a second, and every worker collects this file
+
     folder = course.release(tmp_path / "out", "nbgrader", only=[LESSON]).folder
     drawn = secret.read(folder / "instructor" / "secret")
     python = venvs.python_with("nbgrader", "nbgrader==0.9.*", "ipykernel", "psutil", "numpy", "pillow")

@@ -7,7 +7,6 @@ import sys
 import zipfile
 from pathlib import Path
 
-import nbformat
 import pytest
 import venvs
 
@@ -66,12 +65,16 @@ def environment(**values):
 
 
 def notebook(*sources):
+    import nbformat  # here, for it takes more than a second, and every worker collects this file
+
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "p"}})
 
 
 @pytest.mark.slow
 def test_otter_gives_the_same_points(answer, tmp_path):
+    import nbformat  # here, for it takes more than a second, and every worker collects this file
+
     text, points = answer
     python = venvs.python_with("otter", "otter-grader==7.*", "ipykernel", "psutil")
     tests = tmp_path / "tests"
@@ -92,6 +95,8 @@ def test_otter_gives_the_same_points(answer, tmp_path):
 
 @pytest.mark.slow
 def test_nbgrader_keeps_the_number_and_the_explanation(answer, tmp_path):
+    import nbformat  # here, for it takes more than a second, and every worker collects this file
+
     text, points = answer
     python = venvs.python_with("nbgrader", "nbgrader==0.9.*", "ipykernel", "psutil", "numpy", "pillow")
     source = tmp_path / "source" / "ps1"

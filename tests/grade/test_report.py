@@ -1,6 +1,5 @@
 import json
 
-import jsonschema
 import pytest
 
 from mlops_lab.errors import WrongUsage
@@ -21,6 +20,8 @@ def result(*states, id="data-3", points=2):
 
 def test_every_state_is_valid_in_the_schema_and_drawn():
     report = Report("ann", tuple(result(state, id=f"data-{n}") for n, state in enumerate(STATES)), sha256="0" * 64)
+    import jsonschema  # it takes a second, which only the process that runs this test should spend
+
     jsonschema.validate(report.to_dict(), SCHEMA)
     for state in STATES:
         assert state.replace("_", " ") in report.page()

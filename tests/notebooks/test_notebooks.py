@@ -7,7 +7,6 @@ import re
 import shutil
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from mlops_lab import course
@@ -139,6 +138,7 @@ pytestmark = [pytest.mark.timeout(1200), pytest.mark.filterwarnings("ignore::Dep
 @pytest.fixture(scope="module", params=RUN)
 def executed(request, tmp_path_factory):
     """Return the name of a notebook, and the cells of the student's and of the solution after running in one kernel."""
+    import nbformat  # here, for it takes more than a second, and every worker collects this file
     from nbclient import NotebookClient
 
     folder = course.start(tmp_path_factory.mktemp(request.param.stem) / "mine").folder
@@ -231,6 +231,8 @@ def test_it_shows_what_its_text_says(executed):
 
 @pytest.mark.parametrize("path", [*NOTEBOOKS, *SOLUTIONS], ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_it_is_stored_without_outputs(path):
+    import nbformat  # here, for it takes more than a second, and every worker collects this file
+
     book = nbformat.read(path, as_version=4)
     nbformat.validate(book)
     assert not outputs(book.cells)
@@ -239,6 +241,8 @@ def test_it_is_stored_without_outputs(path):
 
 @pytest.mark.parametrize("path", [*NOTEBOOKS, *SOLUTIONS], ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_cells_are_short_and_images_in_text_have_alt_text(path):
+    import nbformat  # here, for it takes more than a second, and every worker collects this file
+
     cells = nbformat.read(path, as_version=4).cells
     assert max(len(cell.source.splitlines()) for cell in cells if cell.cell_type == "code") <= 30
     assert not [cell.source for cell in cells if cell.cell_type == "markdown" and "![](" in cell.source]

@@ -202,7 +202,8 @@ def test_a_worker_is_silent_where_its_loop_or_a_call_is_stuck(monkeypatch):
     ours, theirs = socket.socketpair()
     ours.settimeout(5)
     with ours, theirs:
-        threading.Thread(target=workers._heartbeat, args=(theirs, server), daemon=True).start()
+        beating = threading.Thread(target=workers._heartbeat, args=(theirs, server), daemon=True)
+        beating.start()
         assert ours.recv(1) == b"."
         overdue.append(workers.STUCK_SECONDS + 1)
         assert falls_silent(ours)
@@ -210,6 +211,9 @@ def test_a_worker_is_silent_where_its_loop_or_a_call_is_stuck(monkeypatch):
         assert ours.recv(1) == b"."
         server.last_tick -= workers.STUCK_SECONDS + 1
         assert falls_silent(ours)
+    server.last_tick = time.monotonic()  # it speaks again, finds that nobody listens, and ends before the patches do
+    beating.join(30)
+    assert not beating.is_alive()
 
 
 def falls_silent(channel):

@@ -3,6 +3,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,10 @@ def observations():
             yield pytest.param(DATA / folder / "files", reader, answers, id=f"{folder}-{reader}")
 
 
+# Each file is asked about by every reader, and read once.
+read = cache(formats.read)
+
+
 def target_of(reader):
     return keys.target(f"keras=={reader.replace('tf2.15', '2.15.0')}")
 
@@ -35,7 +40,7 @@ def target_of(reader):
 def test_every_cell_is_what_keras_answered(files, reader, answers):
     wrong = {}
     for name, answer in answers.items():
-        found = verdict.incompatibilities(formats.read(files / name), target_of(reader))
+        found = verdict.incompatibilities(read(files / name), target_of(reader))
         if (not found) != (answer == "ok"):
             wrong[name] = (answer, [one.message for one in found])
     assert not wrong
@@ -45,7 +50,7 @@ def test_every_cell_is_what_keras_answered(files, reader, answers):
 def test_the_key_that_keras_names_is_named(files, reader, answers):
     for name, answer in answers.items():
         named = [key for pair in NAMED.findall(answer) for key in pair if key]
-        found = {one.key for one in verdict.incompatibilities(formats.read(files / name), target_of(reader))}
+        found = {one.key for one in verdict.incompatibilities(read(files / name), target_of(reader))}
         assert set(named[-1:]) <= found, name
 
 

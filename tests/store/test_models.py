@@ -7,10 +7,8 @@ from mlops_lab.store import ModelStore
 
 
 @pytest.fixture
-def three(models, digits_run):
-    for _ in range(2):
-        models.publish(digits_run, "digits")
-    return models
+def three(publish_up_to):
+    return publish_up_to(3)
 
 
 def test_what_there_is(three):

@@ -7,9 +7,8 @@ from mlops_lab.store.routing import TrafficSettings, read_shares, read_traffic, 
 
 
 @pytest.fixture
-def two(models, digits_run):
-    models.publish(digits_run, "digits")
-    models.promote("digits", 1)
+def two(models, publish_up_to):
+    publish_up_to(2).promote("digits", 1)
     return models
 
 

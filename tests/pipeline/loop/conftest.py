@@ -14,15 +14,17 @@ from mlops_lab.serve import stop_all
 
 
 @pytest.fixture(scope="session")
-def _released(tmp_path_factory):
+def _released(made_once):
     """A folder in which the loop has brought its first version into production."""
-    folder = tmp_path_factory.mktemp("loop") / "here"
-    folder.mkdir()
-    (folder / "pipeline.toml").write_text(worlds.SETTINGS)
-    run = worlds.play(folder)
-    assert run.state == "nothing to do", str(run)
-    stop_all()
-    return folder
+
+    def release(new):
+        (new / "here").mkdir()
+        (new / "here" / "pipeline.toml").write_text(worlds.SETTINGS)
+        run = worlds.play(new / "here")
+        assert run.state == "nothing to do", str(run)
+        stop_all()
+
+    return made_once("released-by-the-loop", release) / "here"
 
 
 @pytest.fixture
@@ -33,11 +35,13 @@ def released(_released, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def _shifted(_released, tmp_path_factory):
-    folder = Path(shutil.copytree(_released, tmp_path_factory.mktemp("shifted") / "here"))
-    split = worlds.masked()
-    worlds.answer(folder, split, labels=split.labels)
-    return folder
+def _shifted(_released, made_once):
+    def shift(new):
+        folder = Path(shutil.copytree(_released, new / "here"))
+        split = worlds.masked()
+        worlds.answer(folder, split, labels=split.labels)
+
+    return made_once("shifted-customers", shift) / "here"
 
 
 @pytest.fixture

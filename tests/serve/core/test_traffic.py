@@ -210,8 +210,8 @@ def test_changed_settings_begin_a_new_count():
 
 
 @pytest.fixture
-def two(models, digits_run):
-    models.publish(digits_run, "digits")
+def two(publish_up_to):
+    models = publish_up_to(2)
     models.promote("digits", 1)
     return models
 

@@ -12,7 +12,10 @@ from mlops_lab.serve import Limits, Registry, create_app
 from mlops_lab.serve.chains.chain import Chain
 from mlops_lab.serve.openapi.document import make_document
 
-jsonschema = pytest.importorskip("jsonschema")
+
+def draft_2020():
+    """Return the validator; importing it takes a second, which only a process that runs these tests should spend."""
+    return pytest.importorskip("jsonschema").Draft202012Validator
 
 
 def flat_model(name="flat", version=1, labels=("a", "b")):
@@ -28,7 +31,7 @@ def api(app):
 
 def validator(api, schema):
     """Return what checks a value against a part of the document."""
-    return jsonschema.Draft202012Validator({**schema, "components": api["components"]})
+    return draft_2020()({**schema, "components": api["components"]})
 
 
 def answer_schema(api, path, verb, status):
@@ -59,7 +62,7 @@ def test_every_reference_leads_somewhere(api):
 
 def test_every_schema_is_one(api):
     for schema in api["components"]["schemas"].values():
-        jsonschema.Draft202012Validator.check_schema(schema)
+        draft_2020().check_schema(schema)
 
 
 @pytest.fixture
