@@ -38,6 +38,9 @@ def main() -> NoReturn:
     threading.Thread(target=_end_with_kernel, daemon=True).start()
     listener = take(order["socket"])
     sources = Sources(order["target"])
+    # Python takes compiled code for that of a file which was saved in the same second and is as long: what a student
+    # saves twice in a second would be answered with the first.
+    sys.dont_write_bytecode = True
     try:
         app: Any = load(order["target"])
         refuse_debug(app, order["host"])

@@ -45,6 +45,7 @@ if __name__ == "__main__":
 def api(tmp_path, monkeypatch):
     """Return the path of an ``api.py`` in the current folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # as a student has it
     path = tmp_path / "api.py"
     path.write_text(API)
     return path
