@@ -90,7 +90,8 @@ def _listed(value: Any) -> Any:
 
 @network.check("outputs", "Ten probabilities come out, and relu stands between", points=2, timeout=SECONDS,
                needs="tensorflow", hints={
-    "no-softmax": Hint("The last layer has {received}.", "Ten outputs that sum to anything are not probabilities."),
+    "no-softmax": Hint("The activation of the last layer is {received}.",
+                       "Ten outputs that sum to anything are not probabilities."),
     "twice": Hint("softmax, and `from_logits=True` in the loss.",
                   "softmax twice: the loss flattens out near 1.5, and the model learns slowly."),
     "no-relu": Hint("{n} layers have no activation.", "Without one, two layers are as good as one."),
@@ -150,7 +151,8 @@ def _untrained() -> KerasFile:
     return KerasFile((MATERIAL / "small.keras").read_bytes())
 
 
-FORMS = {"numbers": "sparsecategoricalcrossentropy", "rows": "categoricalcrossentropy"}
+FORMS = {"numbers": "sparse_categorical_crossentropy", "rows": "categorical_crossentropy"}
+KERAS_NAMES = {name.replace("_", ""): name for name in (*FORMS.values(), "mean_squared_error")}
 
 
 @loss.check("loss", "The loss fits both forms of labels", points=3, timeout=SECONDS, needs="tensorflow", hints={
@@ -166,10 +168,11 @@ def fits(answer: Answer, case: Case) -> None:
     labels = numbers.astype(np.int64)
     for form, batch in (("numbers", labels), ("rows", np.eye(10, dtype=np.float32)[labels])):
         config = config_of(data_of(answer.compile_for(_untrained(), batch)))
-        name, logits = _loss(config)
-        case.expect(name, "The model has no loss.", hint="not-compiled")
-        key = "mean-square" if name in ("meansquarederror", "mse") else "swapped" if name in FORMS.values() else ""
-        if name not in (*FORMS.values(), "meansquarederror", "mse"):
+        found, logits = _loss(config)
+        case.expect(found, "The model has no loss.", hint="not-compiled")
+        name = KERAS_NAMES.get(found, found)
+        key = "mean-square" if name in ("mean_squared_error", "mse") else "swapped" if name in FORMS.values() else ""
+        if name not in (*FORMS.values(), "mean_squared_error", "mse"):
             case.not_gradable(f"The loss {name} is none that this check knows.")
         case.expect(name == FORMS[form], f"The loss does not fit labels of the shape {batch.shape}.", hint=key,
                     loss=name, shape=batch.shape, expected=FORMS[form], received=name)  # fmt: skip
