@@ -129,7 +129,7 @@ def jupyter(request, tmp_path_factory):
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def jupyter_over():
     """Return a function that runs one more JupyterLab, with settings and folders of its own below a place."""
     return lambda name, place: running(Jupyter(name, "lab", LIGHT, place))
@@ -219,6 +219,12 @@ def notebooks(jupyter, chromium):
     # Ending the session ends the kernel, and with it every server behind it.
     page.evaluate("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown()")
     context.close()
+
+
+@pytest.fixture
+def notebooks_in(chromium):
+    """Return a function that opens notebooks in a Jupyter server of a test's own."""
+    return lambda jupyter: notebooks(jupyter, chromium)
 
 
 @pytest.fixture
