@@ -13,8 +13,9 @@ WRONG = ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.{}']"
 SECONDS = 240
 RAN = """() => {
   const panel = window.jupyterapp.shell.currentWidget;
-  const cells = [...panel.content.widgets].filter((cell) => cell.model.type === "code" && cell.model.sharedModel.source);
-  return panel.sessionContext.session.kernel.status === "idle" && cells.every((cell) => cell.model.executionCount);
+  const cells = panel.content.widgets.map((cell) => cell.model);
+  const code = cells.filter((cell) => cell.type === "code" && cell.sharedModel.source);
+  return panel.sessionContext.session.kernel.status === "idle" && code.every((cell) => cell.executionCount);
 }"""
 # Of every widget whether it is drawn, and of every image whether it has arrived.
 BROKEN = """() => [
