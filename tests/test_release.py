@@ -114,23 +114,29 @@ def test_the_wheel_does_the_main_job_in_an_environment_of_its_own(built, tmp_pat
     notebooks = sorted(path.name for path in (tmp_path / "mine").glob("*.ipynb"))
     assert len(notebooks) == 8
     for name in notebooks:
-        assert release.run([python, "-c", EXECUTED, name], tmp_path / "mine") == f"{tmp_path / 'environment'} ran\n", (
-            name
-        )
+        ran = release.run([python, "-c", EXECUTED, name], tmp_path / "mine")
+        assert ran == f"{tmp_path / 'environment'} ran\n", name
 
 
 # The folders on Python's path outside its own library: of an environment that is its own, one.
 OUTSIDE = "import sys; print([one for one in sys.path if 'site-packages' in one or 'dist-packages' in one])"
 
 
-@pytest.mark.slow
-def test_the_wheel_serves_and_predicts_with_the_packages_of_a_server_alone(built, tmp_path):
+def install_alone(wheel, requirements, place):
+    """Install a wheel into a wholly empty environment; return its command, its Python, and where its packages are."""
     began = time.monotonic()
-    command = release.install(built[1], tmp_path / "environment", release.SERVER)
+    command = release.install(wheel, place / "environment", requirements)
     print(f"installed in {time.monotonic() - began:.0f} s")
     python = str(command.parent / "python")
-    (packages,) = ast.literal_eval(release.run([python, "-c", OUTSIDE], tmp_path))
-    assert Path(packages).is_relative_to(tmp_path) and not Path(packages, "tensorflow").exists()
+    (packages,) = ast.literal_eval(release.run([python, "-c", OUTSIDE], place))
+    assert Path(packages).is_relative_to(place)
+    return command, python, Path(packages)
+
+
+@pytest.mark.slow
+def test_the_wheel_serves_and_predicts_with_the_packages_of_a_server_alone(built, tmp_path):
+    command, python, packages = install_alone(built[1], release.SERVER, tmp_path)
+    assert not (packages / "tensorflow").exists()
     assert release.run([python, "-c", SERVED, str(command)], tmp_path) == "200\n"
     boot = str(ROOT / "docs" / "images" / "boot.png")
     assert "boot.png: Ankle boot (" in release.run([str(command), "predict", boot], tmp_path)
@@ -138,14 +144,10 @@ def test_the_wheel_serves_and_predicts_with_the_packages_of_a_server_alone(built
 
 @pytest.mark.slow
 def test_what_a_student_installs_does_the_main_job(built, tmp_path):
+    command, python, _ = install_alone(built[1], release.STUDENT, tmp_path)
     began = time.monotonic()
-    command = release.install(built[1], tmp_path / "environment", release.STUDENT)
-    print(f"installed in {time.monotonic() - began:.0f} s")
-    python = str(command.parent / "python")
-    (packages,) = ast.literal_eval(release.run([python, "-c", OUTSIDE], tmp_path))
-    assert Path(packages).is_relative_to(tmp_path)
     printed = release.demonstrate(command, tmp_path)
-    print(f"demonstrated after {time.monotonic() - began:.0f} s")
+    print(f"demonstrated in {time.monotonic() - began:.0f} s")
     assert "10,000 test images over HTTP" in printed
     assert release.run([python, "-c", SERVED, str(command)], tmp_path) == "200\n"
     boot = str(ROOT / "docs" / "images" / "boot.png")

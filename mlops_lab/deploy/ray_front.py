@@ -297,9 +297,8 @@ def deploy_model(
         deploy = Deployments(store, replicas or Replicas(), limits).wrap
         join = batching.wrap(limits) if batching is not None else None
         registry = Registry(deploy if join is None else lambda predictor: join(deploy(predictor)))
-        with ThreadPoolExecutor(
-            1
-        ) as pool:  # the thread of a notebook has an event loop, in which Ray waits for nothing
+        # In the thread of a notebook, which has an event loop, Ray refuses to wait.
+        with ThreadPoolExecutor(1) as pool:
             pool.submit(registry.load_store, store).result()
     except BaseException:
         import_ray().shutdown()
